@@ -1,0 +1,52 @@
+# make study   sets everything up (once) and runs the quick study
+# make setup   .venv with TensorFlow, an MPI where the machine lacks one, Horovod and the tools
+# make test    the fast tests; test-slurm, test-faults and bench need more of the machine or time
+#
+# Another Python:      make setup PYTHON=python3.12
+# Another TensorFlow:  make setup TENSORFLOW=2.18.1      (resolved anew, without constraints.txt)
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+CONSTRAINTS := constraints.txt
+TENSORFLOW :=
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in $(BIN)/python python3 python3.13 python3.12 python3.11; do \
+	$$python -c "$(SUPPORTED)" 2>/dev/null && echo $$python && exit; done; echo python3)
+# As in an activated environment: tests find horovodrun, mpirun and batchscale.
+ACTIVATED := PATH="$(abspath $(BIN)):$$PATH"
+PACKAGES := benchmarks launchers analysis slurm
+
+.PHONY: study setup test test-slurm test-faults bench lint clean
+
+study: setup
+	$(ACTIVATED) batchscale study quick
+
+setup: $(READY)
+
+$(READY): setup.cfg pyproject.toml constraints.txt launchers/setup_environment.py
+	$(PYTHON) -I launchers/setup_environment.py --environment "$(VENV)" \
+		--constraints "$(CONSTRAINTS)" --tensorflow "$(TENSORFLOW)"
+	@touch $@
+
+test: setup
+	$(ACTIVATED) pytest -m "not slurm and not faults and not slow"
+
+test-slurm: setup
+	$(ACTIVATED) pytest -m slurm
+
+test-faults: setup
+	$(ACTIVATED) pytest -m faults
+
+bench: setup
+	$(ACTIVATED) pytest benchmarks/micro
+
+# The packages are mapped by setup.cfg; mypy sees the mapping as a link that git ignores.
+lint: setup
+	$(BIN)/flake8
+	mkdir -p build/types && ln -sfn ../.. build/types/batchscale
+	MYPYPATH=build/types $(BIN)/mypy $(PACKAGES:%=-p batchscale.%) -p tests
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .benchmarks
+	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +

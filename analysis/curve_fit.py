@@ -1,0 +1,100 @@
+"""Bounded least squares with intervals, for the laws that are not straight lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import approx_fprime, least_squares
+
+from .estimate import LEVEL, Estimate, Floats, t_critical, without_interval
+
+TOLERANCE = 1e-12
+AT_BOUND = 1e-7
+
+
+@dataclass(frozen=True)
+class CurveFit:
+    """Parameters float[k]; covariance = RSS/(n-k) (J'J)^-1 over those that are not at a bound.
+
+    A parameter at its bound stays there: its rows of the covariance are 0, and it gets no
+    interval of its own. With no freedom left, or where the data cannot tell the parameters
+    apart, the covariance is NaN.
+    """
+
+    parameters: Floats
+    covariance: Floats
+    at_bound: tuple[bool, ...]
+    residuals: Floats
+    degrees_of_freedom: int
+    level: float
+
+    @property
+    def residual_variance(self) -> float:
+        freedom = self.degrees_of_freedom
+        return float(self.residuals @ self.residuals) / freedom if freedom > 0 else float("nan")
+
+    @property
+    def has_covariance(self) -> bool:
+        return bool(np.all(np.isfinite(self.covariance)))
+
+    @property
+    def rms(self) -> float:
+        return float(np.sqrt(np.mean(self.residuals ** 2)))
+
+    def parameter(self, index: int) -> Estimate:
+        value = float(self.parameters[index])
+        if self.at_bound[index]:
+            return without_interval(value, self.residuals.size)
+        return self._around(value, float(self.covariance[index, index]))
+
+    def derived(self, function: Callable[[Floats], float], new_value: bool = False) -> Estimate:
+        """A smooth function of the parameters by the delta method.
+
+        new_value: the interval is for one further measurement, in the residuals' units.
+        """
+        gradient = approx_fprime(self.parameters, function)
+        variance = float(gradient @ self.covariance @ gradient)
+        if new_value:
+            variance += self.residual_variance
+        return self._around(float(function(self.parameters)), variance)
+
+    def _around(self, value: float, variance: float) -> Estimate:
+        half = float(t_critical(self.degrees_of_freedom, self.level)) * float(np.sqrt(variance))
+        return Estimate(value, value - half, value + half, self.residuals.size)
+
+
+def exponential(log_estimate: Estimate) -> Estimate:
+    """Back from a fit in log space; an interval too wide for a float ends at infinity."""
+    with np.errstate(over="ignore"):
+        return log_estimate.transformed(lambda number: float(np.exp(number)))
+
+
+def fit_curve(residuals: Callable[[Floats], Floats], starts: Sequence[Sequence[float]],
+              lower: Sequence[float], upper: Sequence[float], level: float = LEVEL) -> CurveFit:
+    """The least squares over all starts, unweighted, within the bounds (scale parameters to 1)."""
+    solutions = [least_squares(residuals, start, bounds=(lower, upper), jac="3-point",
+                               x_scale="jac", xtol=TOLERANCE, ftol=TOLERANCE, gtol=TOLERANCE)
+                 for start in starts]
+    best = min(solutions, key=lambda solution: float(solution.cost))
+    at_low, at_high = best.x < np.add(lower, AT_BOUND), best.x > np.subtract(upper, AT_BOUND)
+    parameters = np.where(at_low, lower, np.where(at_high, upper, best.x))
+    freedom = int(best.fun.size - best.x.size)
+    covariance = _covariance(best.jac, best.fun, ~(at_low | at_high), freedom)
+    return CurveFit(parameters, covariance, tuple(bool(held) for held in at_low | at_high),
+                    np.asarray(best.fun), freedom, level)
+
+
+def _covariance(jacobian: Floats, residuals: Floats, free: NDArray[np.bool_],
+                freedom: int) -> Floats:
+    """RSS/freedom (J'J)^-1 over the free parameters, float[k, k]."""
+    size = jacobian.shape[1]
+    used = jacobian[:, free]
+    covariance = np.zeros((size, size))
+    if freedom < 1 or np.linalg.matrix_rank(used) < used.shape[1]:
+        return np.full((size, size), np.nan)
+    inverse = np.linalg.inv(used.T @ used)
+    covariance[np.ix_(free, free)] = inverse * float(residuals @ residuals) / freedom
+    return covariance

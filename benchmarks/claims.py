@@ -1,0 +1,96 @@
+"""A claim says which process runs an attempt, and whether it still lives.
+
+The attempt folder is made under a temporary name with its claim inside and renamed into place: a rename onto a folder
+that is not empty fails, so exactly one process gets it. On this machine a claim is alive while its process is; one from
+another machine while its heartbeat is fresh by the file system's own clock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import threading
+import time
+import uuid
+from pathlib import Path
+
+import psutil
+
+HEARTBEAT_SECONDS = 15.0
+STALE_SECONDS = 120.0
+
+
+def host() -> str:
+    return socket.gethostname()
+
+
+def boot_id() -> str:
+    """Which start of which machine this is; host names repeat, boots do not."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return host()
+
+
+def take(attempt: Path, retry: bool = False) -> Path | None:
+    """Claim `attempt` for this process; None when another has it."""
+    temporary = attempt.parent / f".claim-{uuid.uuid4().hex}"
+    process = psutil.Process()
+    claim = {"host": host(), "boot_id": boot_id(), "pid": process.pid, "process_began": process.create_time(),
+             "began": time.time(), "retry": retry, "slurm_job": os.environ.get("SLURM_JOB_ID")}
+    temporary.mkdir()
+    (temporary / "claim.json").write_text(json.dumps(claim))
+    try:
+        os.rename(temporary, attempt)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        return None
+    return attempt
+
+
+def alive(claim_path: Path) -> bool:
+    """Whether the process that made the claim still runs."""
+    try:
+        claim = json.loads(claim_path.read_text())
+        if claim["boot_id"] == boot_id():
+            return bool(abs(psutil.Process(claim["pid"]).create_time() - claim["process_began"]) < 1.0
+                        and psutil.Process(claim["pid"]).status() != psutil.STATUS_ZOMBIE)
+        return _age_seconds(claim_path) < STALE_SECONDS
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        return False
+
+
+def _age_seconds(path: Path) -> float:
+    """Seconds since `path` was touched, by the clock of the file system that holds it."""
+    probe = path.parent / f".now-{uuid.uuid4().hex}"
+    probe.touch()
+    try:
+        return probe.stat().st_mtime - path.stat().st_mtime
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+class Heartbeat:
+    """Touches a claim every few seconds from a thread, for as long as the attempt lasts."""
+
+    def __init__(self, attempt: Path) -> None:
+        self._path = attempt / "claim.json"
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            try:
+                os.utime(self._path)
+            except OSError:
+                return
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()

@@ -1,0 +1,10 @@
+"""Data sets, their split and their order, in numpy alone."""
+
+from .dataset import Dataset, DataSize
+from .order import epoch_order, replica_examples, replica_slice
+from .registry import describe_size, load
+from .splitting import Split, split, split_sizes
+from .user_function import from_function, import_function
+
+__all__ = ["DataSize", "Dataset", "Split", "describe_size", "epoch_order", "from_function",
+           "import_function", "load", "replica_examples", "replica_slice", "split", "split_sizes"]

@@ -1,0 +1,68 @@
+"""Which example is seen when: one global order per epoch, and each replica's part of each step.
+
+The order depends on the seed and the epoch alone, so every strategy and every replica count sees
+the same global batches: step k takes positions [k B, (k+1) B), and replica r of R takes
+[r n, (r+1) n) of those, with n = B / R. What is left over at an epoch's end is not used in it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import PlanError
+from .random_bits import permutation
+
+_STREAM = 0x0EDE  # keeps this use of a seed apart from every other use of the same number
+_SEEDS = 2**32  # SeedSequence splits larger numbers into words, where two inputs could coincide
+
+
+def epoch_order(seed: int, epoch: int, examples: int) -> npt.NDArray[np.int32]:
+    """int32[examples]: the order of the training examples in epoch 0, 1, ... of a run."""
+    _check_range("seed", seed, _SEEDS)
+    _check_range("epoch", epoch, _SEEDS)
+    if examples < 1:
+        raise PlanError(f"examples={examples} must be at least 1.")
+    return permutation([_STREAM, seed, epoch], examples)
+
+
+def steps_per_epoch(examples: int, global_batch: int) -> int:
+    """floor(N / B), with a PlanError where not even one global batch fits."""
+    if not 1 <= global_batch <= examples:
+        raise PlanError(f"global_batch={global_batch} must be between 1 and the {examples} "
+                        "training examples; lower the global batch or take a larger data set.")
+    return examples // global_batch
+
+
+def replica_batch(global_batch: int, replicas: int) -> int:
+    """n = B / R, with a PlanError where R does not divide B."""
+    if replicas < 1:
+        raise PlanError(f"replicas={replicas} must be at least 1.")
+    if global_batch < 1 or global_batch % replicas:
+        below = global_batch // replicas * replicas
+        nearest = f"{below} and {below + replicas}" if below > 0 else str(replicas)
+        raise PlanError(f"global_batch={global_batch} is not divisible by {replicas} replicas; "
+                        f"nearest valid: {nearest}.")
+    return global_batch // replicas
+
+
+def replica_slice(step: int, global_batch: int, replica: int, replicas: int) -> slice:
+    """The positions of the epoch's order that one replica takes at one step of the epoch."""
+    n = replica_batch(global_batch, replicas)
+    _check_range("replica", replica, replicas)
+    if step < 0:
+        raise PlanError(f"step={step} must be at least 0.")
+    start = step * global_batch + replica * n
+    return slice(start, start + n)
+
+
+def replica_examples(order: npt.NDArray[np.int32], step: int, global_batch: int, replica: int,
+                     replicas: int) -> npt.NDArray[np.int32]:
+    """int32[n]: the training examples one replica sees at one step of the epoch."""
+    _check_range("step", step, steps_per_epoch(len(order), global_batch))
+    return order[replica_slice(step, global_batch, replica, replicas)]
+
+
+def _check_range(name: str, value: int, end: int) -> None:
+    if not 0 <= value < end:
+        raise PlanError(f"{name}={value} is out of range; valid: 0 to {end - 1}.")

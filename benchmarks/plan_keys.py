@@ -1,0 +1,146 @@
+"""Every key a plan may hold: its type, default and meaning, once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .config import INPUTS, KINDS, OPTIMIZERS, PRECISIONS
+from .errors import PlanError, one_of
+from .rules import RULES
+
+REQUIRED = object()
+ABSENT = object()
+STRATEGY_NAMES = ("single", "mirrored", "horovod", "horovod-gloo", "horovod-mpi")
+RULE_NAMES = tuple(name for name in RULES if name != "as_published")
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key: what kind of value, its default (REQUIRED: none; ABSENT: left out), its choices, what it means."""
+
+    kind: str
+    default: Any
+    meaning: str
+    choices: tuple[str, ...] = ()
+
+
+PLAN: dict[str, Key] = {
+    "name": Key("text", REQUIRED, "names the results folder"),
+    "question": Key("text", "", "what the study is to answer, printed at the top of the report"),
+    "margin": Key("number", 0.005, "difference in accuracy, as a fraction, that counts as the same"),
+    "first_seed": Key("whole", 0, "seeds are first_seed, first_seed + 1, ..."),
+    "leaves_out": Key("texts", (), "what this plan does not measure, printed in the report"),
+    "drift_guard": Key("flag", True, "time one short run at the start and again at the end"),
+    "price_per_device_hour": Key("number", ABSENT, "for costs; absent: no costs"),
+}
+EXPERIMENT: dict[str, Key] = {
+    "name": Key("text", REQUIRED, "names the experiment"),
+    "kind": Key("text", "accuracy", "what is collected", KINDS),
+    "dataset": Key("text", REQUIRED, "built-in name, npz:PATH, synthetic:SHAPE,... or module:function"),
+    "model": Key("text", REQUIRED, "built-in name or module:function"),
+    "optimizer": Key("text", "sgd", "update rule", OPTIMIZERS),
+    "momentum": Key("number", 0.9, "of optimizer = \"momentum\""),
+    "learning_rate": Key("number", ABSENT, "eta0, at the reference batch; default: Keras' (adam 0.001, else 0.01)"),
+    "reference_batch": Key("whole", 32, "B0, at which every rule gives eta0"),
+    "warmup_epochs": Key("number", 5.0, "length of the linear rule's gradual warm-up"),
+    "global_batches": Key("batches", ABSENT, "global batches; \"all\" is the whole training set"),
+    "replica_batches": Key("wholes", ABSENT, "batches per replica, multiplied by the replicas (weak scaling)"),
+    "rules": Key("texts", ("constant",), "learning-rate rules", RULE_NAMES),
+    "as_published": Key("flag", False, "also train the batches one after another on the same weights"),
+    "seeds": Key("whole", 6, "runs per point, paired over batches"),
+    "epochs": Key("whole", 10, "length of an accuracy run"),
+    "validation_fraction": Key("number", 0.2, "of the training data, for choosing"),
+    "train_subset": Key("whole", 10_000, "training examples evaluated for the train metrics"),
+    "noise_batches": Key("wholes", (), "batches of the gradient-norm probe, at the reference batch's runs"),
+    "strategies": Key("texts", ("single",), "how replicas train together", STRATEGY_NAMES),
+    "replicas": Key("wholes", (1,), "numbers of replicas"),
+    "cores_per_replica": Key("whole", 1, "CPU cores a replica owns"),
+    "scaling": Key("text", "", "what a throughput experiment keeps fixed", ("", "weak", "strong")),
+    "launches": Key("whole", 3, "independent launches of each timing point"),
+    "warmup_steps": Key("whole", 20, "steps before timing"),
+    "windows": Key("whole", 10, "timed windows per launch"),
+    "window_seconds": Key("number", 0.2, "length of a window; its step count is fixed before timing"),
+    "precision": Key("text", "float32", "of weights and arithmetic", PRECISIONS),
+    "jit": Key("flag", False, "XLA compilation, the same in all arms"),
+    "input": Key("text", "auto", "resident on the device, or streamed", INPUTS),
+}
+PASSED_THROUGH = ("dataset", "model", "optimizer", "momentum", "reference_batch",
+                  "warmup_epochs", "epochs", "validation_fraction", "train_subset", "cores_per_replica", "scaling",
+                  "warmup_steps", "windows", "window_seconds", "precision", "jit", "input")
+KERAS_RATES = {"adam": 0.001, "sgd": 0.01, "momentum": 0.01}
+
+
+def check(values: Any, keys: Mapping[str, Key], where: str, partial: bool = False) -> dict[str, Any]:
+    """The values with defaults filled in. `partial`: nothing is required or filled in. Raises PlanError."""
+    if not isinstance(values, dict):
+        raise PlanError(f"{where} must be a table of keys.")
+    for name in values:
+        if name not in keys:
+            raise PlanError(f"{where}: " + one_of("key", name, keys))
+    result = {name: _convert(value, keys[name], f"{where}: {name}") for name, value in values.items()}
+    if partial:
+        return result
+    for name, key in keys.items():
+        if name not in result and key.default is REQUIRED:
+            raise PlanError(f"{where}: {name} is missing ({key.meaning}).")
+        if name not in result and key.default is not ABSENT:
+            result[name] = key.default
+    return result
+
+
+def _convert(value: Any, key: Key, where: str) -> Any:
+    """Check one value. Raises PlanError with the rule, the value and the choices."""
+    checked = _CONVERT[key.kind](value)
+    if checked is None:
+        raise PlanError(f"{where} = {value!r} must be {_WORDS[key.kind]}.")
+    for item in checked if isinstance(checked, tuple) else (checked,):
+        if key.choices and item not in key.choices:
+            raise PlanError(f"{where}: " + one_of(where.rsplit(" ", 1)[-1], item, key.choices))
+    return checked
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
+
+
+def _number(value: Any) -> float | None:
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return float(value) if good else None
+
+
+def _list(item: Any) -> Any:
+    def convert(value: Any) -> tuple[Any, ...] | None:
+        items = tuple(item(v) for v in (value if isinstance(value, (list, tuple)) else [value]))
+        return None if any(v is None for v in items) else items
+    return convert
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _batch(value: Any) -> int | str | None:
+    return "all" if value == "all" else _whole(value)
+
+
+_CONVERT = {"text": _text, "whole": _whole, "number": _number, "texts": _list(_text), "wholes": _list(_whole),
+            "batches": _list(_batch), "flag": lambda value: value if isinstance(value, bool) else None}
+_WORDS = {"text": "text in quotes", "whole": "a whole number, not negative", "number": "a number, not negative",
+          "texts": "a list of texts", "wholes": "a list of whole numbers", "flag": "true or false",
+          "batches": 'a list of whole numbers or "all"'}
+
+
+def reference() -> str:
+    """The keys as Markdown tables."""
+    def row(name: str, key: Key) -> str:
+        default = "required" if key.default is REQUIRED else "" if key.default is ABSENT else f"`{key.default!r}`"
+        choices = f" One of: {', '.join(c or '(none)' for c in key.choices)}." if key.choices else ""
+        return f"| `{name}` | {default} | {key.meaning}.{choices} |"
+    parts = []
+    for title, keys in (("[plan]", PLAN), ("[[experiment]], and [defaults] for all", EXPERIMENT)):
+        rows = "\n".join(row(name, key) for name, key in keys.items())
+        parts.append(f"### {title}\n\n| key | default | meaning |\n|---|---|---|\n{rows}\n")
+    return "\n".join(parts)

@@ -1,0 +1,57 @@
+"""Proof that the replicas train together. A run that cannot give it is `invalid` and no figure comes of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..config import RunConfig
+from ..data.order import epoch_order, replica_examples
+from ..errors import RanksDisagree
+from .strategies.base import Strategy
+
+
+def check_size(strategy: Strategy, config: RunConfig) -> None:
+    """Every rank found the others. Raises RanksDisagree."""
+    if strategy.replicas != config.replicas:
+        raise RanksDisagree(
+            f"{config.replicas} replicas were asked for and {strategy.replicas} answered (rank {strategy.rank} sees "
+            f"size {strategy.size}). The launcher and Horovod's MPI do not belong together; `batchscale doctor` tells "
+            "which to use.")
+
+
+def weight_digests(strategy: Strategy, variables: Sequence[Any]) -> list[str]:
+    """A digest of all weights for every replica, over all ranks."""
+    copies = [strategy.copies(variable) for variable in variables]
+    local = []
+    for replica in range(strategy.local_replicas):
+        digest = hashlib.sha256()
+        for values in copies:
+            digest.update(np.ascontiguousarray(values[replica]).tobytes())
+        local.append(digest.hexdigest())
+    return [digest for digests in strategy.gather(local) for digest in digests]
+
+
+def check_weights(strategy: Strategy, variables: Sequence[Any], when: str) -> None:
+    """All replicas hold the same weights, bit for bit. Raises RanksDisagree."""
+    digests = weight_digests(strategy, variables)
+    if len(digests) != strategy.replicas or len(set(digests)) != 1:
+        odd = [index for index, digest in enumerate(digests) if digest != digests[0]]
+        raise RanksDisagree(f"replicas {odd} hold other weights than replica 0 {when}: the replicas do not train "
+                            "together, so no figure of this run means anything.")
+
+
+def check_shards(strategy: Strategy, config: RunConfig) -> None:
+    """The replicas' parts of an epoch are disjoint and together all of it. Raises RanksDisagree."""
+    order = epoch_order(config.seed, 0, config.train_examples)
+    first = strategy.rank * strategy.local_replicas
+    own = [replica_examples(order, step, config.global_batch, first + replica, config.replicas)
+           for step in range(config.steps_per_epoch) for replica in range(strategy.local_replicas)]
+    everyone = np.concatenate([np.concatenate(own) for own in strategy.gather(own)])
+    expected = order[:config.steps_per_epoch * config.global_batch]
+    if not np.array_equal(np.sort(everyone), np.sort(expected)):
+        raise RanksDisagree(f"the replicas' shards hold {len(everyone)} examples, {len(np.unique(everyone))} of them "
+                            f"different, where an epoch has {len(expected)}: shards overlap or miss some.")

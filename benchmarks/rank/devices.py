@@ -1,0 +1,64 @@
+"""The core budget and the devices of one rank. Affinity is set before TensorFlow starts its threads.
+
+A replica on a CPU owns `cores_per_replica` cores: intra-op threads = that, inter-op threads = local replicas.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..config import RunConfig
+from ..errors import EnvironmentUnusable
+
+LOCAL_RANK_VARIABLES = ("HOROVOD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID", "PMIX_LOCAL_RANK")
+
+
+def local_rank(variables: Mapping[str, str]) -> int:
+    """This process' number on its host, by whichever launcher started it; 0 for a plain process."""
+    return next((int(variables[name]) for name in LOCAL_RANK_VARIABLES if variables.get(name, "").isdigit()), 0)
+
+
+def pin(config: RunConfig, cores: Sequence[int], variables: Mapping[str, str]) -> list[int]:
+    """Bind this process to its own cores among `cores`, which all local ranks share out. Returns them."""
+    per_process = config.cores_per_replica * (config.replicas if config.strategy == "mirrored" else 1)
+    start = local_rank(variables) * per_process if config.strategy == "horovod" else 0
+    own = list(cores)[start:start + per_process]
+    if len(own) < per_process:
+        raise EnvironmentUnusable(
+            f"{config.strategy} needs {start + per_process} cores on this host ({config.cores_per_replica} for each "
+            f"replica) and has {len(cores)}; lower replicas or cores_per_replica, or give it more cores.")
+    os.sched_setaffinity(0, own)
+    return own
+
+
+def prepare(config: RunConfig) -> list[str]:
+    """Threads, logical CPUs, memory growth and this rank's GPU. Returns the local replicas' devices."""
+    import tensorflow as tf
+    local = config.replicas if config.strategy == "mirrored" else 1
+    tf.config.threading.set_intra_op_parallelism_threads(config.cores_per_replica)
+    tf.config.threading.set_inter_op_parallelism_threads(local)
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        return _prepare_gpus(tf, gpus, config, local)
+    if local > 1:
+        tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0],
+                                                   [tf.config.LogicalDeviceConfiguration()] * local)
+    return [f"CPU:{index}" for index in range(local)]
+
+
+def _prepare_gpus(tf: Any, gpus: Sequence[Any], config: RunConfig, local: int) -> list[str]:
+    """A rank of Horovod takes the GPU of its local rank, or the only one that it is shown."""
+    if config.strategy == "horovod":
+        index = 0 if len(gpus) == 1 else local_rank(os.environ)
+        chosen = list(gpus[index:index + 1])
+    else:
+        chosen = list(gpus[:local])
+    if len(chosen) < local:
+        raise EnvironmentUnusable(f"{config.strategy} with {config.replicas} replicas needs {local} GPUs in this "
+                                  f"process and sees {len(gpus)}; lower replicas or ask for more GPUs.")
+    tf.config.set_visible_devices(chosen, "GPU")
+    for gpu in chosen:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    return [f"GPU:{index}" for index in range(local)]

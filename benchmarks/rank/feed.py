@@ -1,0 +1,118 @@
+"""Training examples on their way to the loop: resident on the device, or streamed by tf.data in chunks of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+import tensorflow as tf
+
+from ..config import RunConfig
+from .strategies.base import Strategy
+
+RESIDENT_FRACTION = 0.25
+CHUNK_BYTES = 32 * 1024**2
+
+Part = tuple[Any, Any, Any, int, int, int]
+"""x, y, order, start, stop, base: the arguments of one call of the loop, without the rates."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a step's examples lie in `order`: row `k - base`, `stride` positions long; `rows` rows, then round again.
+
+    `whole_epoch`: a row is a global batch, in which a replica goes by its number among all; else a row is what this
+    process needs, in which a replica goes by its number within the process.
+    """
+
+    stride: int
+    rows: int
+    whole_epoch: bool
+
+
+class Resident:
+    """All examples on every local replica's device; only the order changes from epoch to epoch."""
+
+    kind = "resident"
+
+    def __init__(self, x: npt.NDArray[Any], y: npt.NDArray[Any], strategy: Strategy) -> None:
+        self._x, self._y, self._strategy = strategy.place(x), strategy.place(y), strategy
+        self._order: Any = None
+        self._examples = len(y)
+
+    def layout(self, global_batch: int) -> Layout:
+        return Layout(global_batch, self._examples // global_batch, True)
+
+    def set_order(self, order: npt.NDArray[np.int32], base: int) -> None:
+        self._order, self._base = self._strategy.place(order), base
+
+    def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
+        yield self._x, self._y, self._order, start, stop, self._base
+
+
+class Stream:
+    """Examples stay on the host; tf.data gathers the next chunk of steps while the device trains on this one."""
+
+    kind = "stream"
+
+    def __init__(self, x: npt.NDArray[Any], y: npt.NDArray[Any], strategy: Strategy) -> None:
+        self._x, self._y, self._strategy = x, y, strategy
+        self._order: npt.NDArray[np.int32] = np.zeros(0, np.int32)
+
+    def _share(self, global_batch: int) -> int:
+        return global_batch // self._strategy.replicas * self._strategy.local_replicas
+
+    def _rows(self, global_batch: int) -> int:
+        row_bytes = max(1, self._share(global_batch) * self._x[:1].nbytes)
+        return int(max(1, min(CHUNK_BYTES // row_bytes, len(self._x) // global_batch)))
+
+    def layout(self, global_batch: int) -> Layout:
+        return Layout(self._share(global_batch), self._rows(global_batch), False)
+
+    def set_order(self, order: npt.NDArray[np.int32], base: int) -> None:
+        self._order, self._base = order, base
+
+    def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
+        rows, share = self._rows(global_batch), self._share(global_batch)
+        positions = self._strategy.place(np.arange(rows * share, dtype=np.int32))
+        bounds = [(a, min(a + rows, stop)) for a in range(start, stop, rows)]
+        spec = (tf.TensorSpec((None, *self._x.shape[1:]), self._x.dtype), tf.TensorSpec((None,), self._y.dtype))
+        chunks = tf.data.Dataset.from_generator(lambda: (self._chunk(a, b, global_batch) for a, b in bounds),
+                                                output_signature=spec).prefetch(2)
+        for (first, last), (x, y) in zip(bounds, chunks):
+            yield self._strategy.place(x), self._strategy.place(y), positions, first, last, first
+
+    def _chunk(self, start: int, stop: int, global_batch: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """This process' examples of steps [start, stop), step by step."""
+        epoch_steps = len(self._x) // global_batch
+        share, first = self._share(global_batch), self._strategy.rank * self._share(global_batch)
+        chosen = [self._order[at + first:at + first + share]
+                  for at in ((k - self._base) % epoch_steps * global_batch for k in range(start, stop))]
+        index = np.concatenate(chosen)
+        return self._x[index], self._y[index]
+
+
+Feed = Resident | Stream
+
+
+def create(config: RunConfig, x: npt.NDArray[Any], y: npt.NDArray[Any], strategy: Strategy) -> Feed:
+    """Resident when asked for, or when the examples take at most a quarter of the free memory of the device."""
+    if config.input == "resident" or (config.input == "auto" and x.nbytes <= RESIDENT_FRACTION * free_bytes(strategy)):
+        return Resident(x, y, strategy)
+    return Stream(x, y, strategy)
+
+
+def free_bytes(strategy: Strategy) -> float:
+    """Free memory where resident examples would lie, per local copy."""
+    if tf.config.list_logical_devices("GPU"):
+        try:
+            import pynvml
+            pynvml.nvmlInit()
+            return float(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(0)).free)
+        except Exception:  # no NVML: what a small GPU has
+            return 4e9
+    return psutil.virtual_memory().available / strategy.local_replicas

@@ -1,0 +1,197 @@
+"""One run, read top to bottom: reset, check, train in segments, evaluate, record."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from .. import schedule
+from ..config import RunConfig, derived, to_json
+from ..data.order import epoch_order
+from ..rules import rates
+from ..schema import SCHEMA_VERSION, finite
+from . import agreement, evaluation
+from .meters import MemoryMeter, Stopwatch
+from .session import Examples, Session
+from .train import Program, advance
+
+MEMORY_STEPS = 3
+MOST_WINDOW_STEPS = 100_000
+
+
+class Interrupted(Exception):
+    """The ranks agreed to stop at a step boundary; `status` is what the attempt is recorded as."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"stopped at a step boundary on request ({status})")
+        self.status = status
+
+
+@dataclass
+class Measured:
+    """The raw values of one run as they come."""
+
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    windows: list[dict[str, Any]] = field(default_factory=list)
+    gradient_norms: list[dict[str, Any]] = field(default_factory=list)
+    memory: dict[str, Any] = field(default_factory=dict)
+    equal_evaluations: int = 0
+    status: str = "completed"
+
+
+@dataclass
+class Execution:
+    """One run in progress on this rank."""
+
+    config: RunConfig
+    session: Session
+    write_step: Callable[[dict[str, Any]], None]
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    measured: Measured = field(default_factory=Measured)
+
+    def record(self, run_id: str, attempt: int, workload: dict[str, Any]) -> dict[str, Any]:
+        """Do the run. The record is complete on rank 0; the others only take part. Raises RanksDisagree."""
+        config, strategy, watch = self.config, self.session.strategy, self.watch
+        agreement.check_size(strategy, config)
+        with watch.activity("data"):
+            examples = self.session.examples(config)
+        with watch.activity("build"):
+            program = self.session.program(config, examples)
+            program.reset(config.seed)
+        with watch.activity("evaluate"):
+            agreement.check_weights(strategy, program.variables, "after the broadcast")
+            agreement.check_shards(strategy, config)
+        self._measure(program, examples)
+        return finite({
+            "schema_version": SCHEMA_VERSION, "run_id": run_id, "status": self.measured.status, "attempt": attempt,
+            "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"), "config": to_json(config),
+            "derived": derived(config), "workload": workload,
+            "environment": {**self.session.environment(), "input": examples.feed.kind},
+            "agreement": {"size_expected": self.session.size_expected, "size": strategy.size,
+                          "replicas": strategy.replicas, "equal_after_broadcast": True,
+                          "shards_disjoint_and_complete": True,
+                          "equal_at_evaluations": self.measured.equal_evaluations},
+            "evaluations": self.measured.evaluations, "windows": self._everyones_windows(),
+            "gradient_norms": self.measured.gradient_norms, "memory": self.measured.memory,
+            "timing": watch.timing(), "warnings": list(derived(config)["flags"]),
+        })
+
+    def _measure(self, program: Program, examples: Examples) -> None:
+        meter = MemoryMeter(list(self.session.devices))
+        meter.start()
+        if self.config.kind == "accuracy":
+            self._train_and_evaluate(program, examples)
+        elif self.config.kind == "throughput":
+            self._time_windows(program, examples)
+        else:
+            self._set_order(examples, 0, 0)
+            self._advance(program, examples, self.config.global_batch, self._rates(self.config.steps),
+                          0, 0, MEMORY_STEPS, steady=False)
+        self.measured.memory = meter.read()
+
+    def _train_and_evaluate(self, program: Program, examples: Examples) -> None:
+        for phase in schedule.phases(self.config):
+            program.optimizer.reset()  # a later phase compiles again, which makes a new optimizer
+            step_rates, seconds = self._rates(phase.steps), 0.0
+            self._trace(program, examples, phase.global_batch, step_rates)
+            for start, stop in schedule.segments(phase):
+                if start % phase.steps_per_epoch == 0:
+                    epoch = phase.index * phase.epochs + start // phase.steps_per_epoch
+                    self._set_order(examples, epoch, start)
+                seconds += self._advance(program, examples, phase.global_batch, step_rates, phase.index, start, stop)
+                self._evaluate(program, examples, phase, stop, seconds)
+                if self.measured.status != "completed":
+                    return
+                self._stop_if_asked()
+
+    def _evaluate(self, program: Program, examples: Examples, phase: schedule.Phase, step: int,
+                  seconds: float) -> None:
+        with self.watch.activity("evaluate"):
+            agreement.check_weights(self.session.strategy, program.variables, f"after step {step}")
+            metrics = examples.evaluation.metrics(program)
+        self.measured.equal_evaluations += 1
+        row = {"phase": phase.index, "global_batch": phase.global_batch, "step": step,
+               "epoch": step / phase.steps_per_epoch, "examples": step * phase.global_batch,
+               "train_seconds": seconds, **metrics}
+        self.measured.evaluations.append(row)
+        self.write_step(row)
+        if evaluation.diverged(metrics):
+            self.measured.status = "diverged"
+        elif self.config.noise_batches:
+            with self.watch.activity("probe"):
+                norms = examples.probe.rows(program, self.config.noise_batches, self.config.seed, step)
+            self.measured.gradient_norms += [{"phase": phase.index, "step": step, **row} for row in norms]
+
+    def _time_windows(self, program: Program, examples: Examples) -> None:
+        """Warm-up apart; then windows whose step count rank 0 fixes from the warm-up's second half."""
+        config, batch, warmup = self.config, self.config.global_batch, max(2, self.config.warmup_steps)
+        step_rates = self._rates(1)
+        self._set_order(examples, 0, 0)
+        self._trace(program, examples, batch, step_rates)
+        self._advance(program, examples, batch, step_rates, 0, 0, warmup // 2, steady=False)
+        seconds = self._advance(program, examples, batch, step_rates, 0, warmup // 2, warmup, steady=False)
+        wanted = math.ceil(config.window_seconds * (warmup - warmup // 2) / max(seconds, 1e-6))
+        steps = self.session.strategy.broadcast(min(max(1, wanted), MOST_WINDOW_STEPS))
+        for window in range(config.windows):
+            start = warmup + window * steps
+            self._advance(program, examples, batch, step_rates, 0, start, start + steps)
+            self._stop_if_asked()
+        with self.watch.activity("evaluate"):
+            agreement.check_weights(self.session.strategy, program.variables, "after the timed windows")
+        self.measured.equal_evaluations += 1
+
+    def _rates(self, steps: int) -> Any:
+        return tf.constant(rates(self.config, steps))
+
+    def _set_order(self, examples: Examples, epoch: int, base: int) -> None:
+        with self.watch.activity("data"):
+            examples.feed.set_order(epoch_order(self.config.seed, epoch, self.config.train_examples), base)
+
+    def _trace(self, program: Program, examples: Examples, batch: int, step_rates: Any) -> None:
+        """A call of no steps traces and optimises the graph without touching the weights."""
+        with self.watch.activity("trace"):
+            examples.feed.set_order(epoch_order(self.config.seed, 0, self.config.train_examples), 0)
+            loop = program.loop(batch, examples.feed.layout(batch))
+            for part in examples.feed.parts(0, 1, batch):
+                advance(loop, [(*part[:3], 0, 0, 0)], step_rates)
+
+    def _advance(self, program: Program, examples: Examples, batch: int, step_rates: Any, phase: int, start: int,
+                 stop: int, steady: bool = True) -> float:
+        """Train steps [start, stop) between two synchronisations, as one window. Returns its seconds."""
+        loop = program.loop(batch, examples.feed.layout(batch))
+        self.session.strategy.barrier()
+        before = self.watch.seconds["train"]
+        with self.watch.activity("train"):
+            advance(loop, examples.feed.parts(start, stop, batch), step_rates)
+        seconds = self.watch.seconds["train"] - before
+        self.measured.windows.append({"rank": self.session.strategy.rank, "phase": phase, "start_step": start,
+                                      "steps": stop - start, "seconds": seconds, "steady": steady})
+        return seconds
+
+    def _everyones_windows(self) -> list[dict[str, Any]]:
+        return [row for rows in self.session.strategy.gather(self.measured.windows) for row in rows]
+
+    def _stop_if_asked(self) -> None:
+        asked = [reason for reason in self.session.strategy.gather(self.session.interrupted()) if reason]
+        if asked:
+            raise Interrupted(asked[0])
+
+
+def step_writer(attempt: Path, rank: int) -> Callable[[dict[str, Any]], None]:
+    """Appends evaluations to steps.jsonl as they happen, on rank 0."""
+    def write(row: dict[str, Any]) -> None:
+        if rank == 0:
+            with open(attempt / "steps.jsonl", "a") as file:
+                file.write(json.dumps(finite(row)) + "\n")
+    return write
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))

@@ -1,0 +1,84 @@
+"""What one worker keeps between runs: the strategy, data on the device, programs. Importing and tracing are paid once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from .. import data, environment
+from ..config import RunConfig
+from ..errors import DataError
+from . import feed
+from .evaluation import Evaluation
+from .gradient_norms import Probe
+from .strategies.base import Strategy
+from .train import Program
+
+
+@dataclass
+class Examples:
+    """One data set as this worker uses it."""
+
+    split: data.Split
+    feed: feed.Feed
+    evaluation: Evaluation
+    probe: Probe
+
+
+@dataclass
+class Session:
+    strategy: Strategy
+    devices: Sequence[str]
+    cores: Sequence[int]
+    size_expected: int
+    interrupted: Any
+    _examples: dict[tuple[Any, ...], Examples] = field(default_factory=dict)
+    _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
+
+    def examples(self, config: RunConfig) -> Examples:
+        """The run's data, split and placed. Raises DataError when it is not what the plan was made for."""
+        key = (config.dataset, config.validation_fraction, config.train_subset, config.precision, config.input)
+        if key not in self._examples:
+            self._examples.clear()  # one data set at a time stays on the device
+            split = data.split(data.load(config.dataset), config.validation_fraction, config.train_subset)
+            x, y = _typed(split.train, config.precision)
+            parts = {"train": split.train_subset, "validation": split.validation, "test": split.test}
+            placed = {name: _typed(part, config.precision) for name, part in parts.items()}
+            self._examples[key] = Examples(split, feed.create(config, x, y, self.strategy),
+                                           Evaluation(placed, self.strategy), Probe(x, y, self.strategy))
+        found = self._examples[key]
+        if len(found.split.train[1]) != config.train_examples:
+            raise DataError(f"{config.dataset} now has {len(found.split.train[1])} training examples and the plan was "
+                            f"made for {config.train_examples}; the data changed: run the plan again.")
+        return found
+
+    def program(self, config: RunConfig, examples: Examples) -> Program:
+        key = (config.dataset, config.model, config.optimizer, config.momentum, config.precision, config.jit)
+        if key not in self._programs:
+            shape = examples.split.input_shape
+            self._programs[key] = Program(config, self.strategy, shape, examples.split.classes)
+        return self._programs[key]
+
+    def environment(self) -> dict[str, Any]:
+        """Where this run takes place, on every rank; for rank 0's record."""
+        own = environment.collect()
+        hosts = self.strategy.gather({"rank": self.strategy.rank, "host": own["host"], "affinity": own["affinity"],
+                                      "devices": list(self.devices), "pid": os.getpid()})
+        threading = tf.config.threading
+        details = [tf.config.experimental.get_device_details(d).get("device_name")
+                   for d in tf.config.get_visible_devices("GPU")]
+        return {**own, "ranks": hosts, "devices": list(self.devices), "gpus": details,
+                "intra_op_threads": threading.get_intra_op_parallelism_threads(),
+                "inter_op_threads": threading.get_inter_op_parallelism_threads(),
+                "library": self.strategy.library(), "tensorflow": tf.__version__, "keras": keras.__version__,
+                "launcher": os.environ.get("BATCHSCALE_LAUNCHER", "by hand"), "slot": len(self.cores)}
+
+
+def _typed(part: tuple[Any, Any], precision: str) -> tuple[Any, Any]:
+    return np.asarray(part[0], dtype=precision), part[1]

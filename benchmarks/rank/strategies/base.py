@@ -1,0 +1,74 @@
+"""What every strategy offers: the seam between one training step and the replicas that share it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+
+class Strategy:
+    """One process, one replica. Others override what differs.
+
+    `rank` of `size` processes; `replicas` in all, `local_replicas` of them in this process.
+    """
+
+    name = "single"
+    rank = 0
+    size = 1
+    replicas = 1
+    local_replicas = 1
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """Variables made inside live on every local replica."""
+        return nullcontext()
+
+    def run(self, step: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """Call `step` on every local replica, inside a graph; the first one's result."""
+        return step(*arguments)
+
+    def replica_index(self) -> Any:
+        """This replica's number among all, inside `run`."""
+        return 0
+
+    def local_index(self) -> Any:
+        """This replica's number within its process, inside `run`."""
+        return 0
+
+    def mean(self, gradients: Sequence[Any]) -> Sequence[Any]:
+        """The mean of each gradient over all replicas, inside `run`."""
+        return gradients
+
+    def place(self, array: npt.NDArray[Any]) -> Any:
+        """The array on every local replica's device, to be passed to `run`."""
+        return tf.constant(array)
+
+    def copies(self, variable: Any) -> list[npt.NDArray[Any]]:
+        """The variable's value on each local replica."""
+        return [variable.numpy()]
+
+    def broadcast_weights(self, variables: Sequence[Any]) -> None:
+        """Rank 0's values on every rank."""
+
+    def broadcast(self, value: Any) -> Any:
+        """Rank 0's small Python value on every rank."""
+        return value
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every rank's small Python value, in rank order, on every rank."""
+        return [value]
+
+    def barrier(self) -> None:
+        """Return when every rank has come here."""
+
+    def library(self) -> dict[str, Any]:
+        """What carries the gradients, for the record."""
+        return {}
+
+
+def numpy_values(variables: Sequence[Any]) -> list[npt.NDArray[Any]]:
+    return [np.asarray(v.numpy()) for v in variables]

@@ -1,0 +1,43 @@
+"""tf.distribute.MirroredStrategy: one process, one replica per device (logical CPUs where there is no GPU)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy.typing as npt
+import tensorflow as tf
+
+from .base import Strategy
+
+
+class Mirrored(Strategy):
+    name = "mirrored"
+
+    def __init__(self, devices: Sequence[str]) -> None:
+        self._strategy = tf.distribute.MirroredStrategy(list(devices))
+        self.replicas = self.local_replicas = self._strategy.num_replicas_in_sync
+
+    def scope(self) -> AbstractContextManager[Any]:
+        return self._strategy.scope()
+
+    def run(self, step: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        return self._strategy.experimental_local_results(self._strategy.run(step, arguments))[0]
+
+    def replica_index(self) -> Any:
+        return tf.distribute.get_replica_context().replica_id_in_sync_group
+
+    local_index = replica_index
+
+    def mean(self, gradients: Sequence[Any]) -> Sequence[Any]:
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
+
+    def place(self, array: npt.NDArray[Any]) -> Any:
+        return self._strategy.experimental_distribute_values_from_function(lambda _: tf.constant(array))
+
+    def copies(self, variable: Any) -> list[npt.NDArray[Any]]:
+        return [copy.numpy() for copy in self._strategy.experimental_local_results(variable)]
+
+    def library(self) -> dict[str, Any]:
+        return {"cross_device_ops": type(self._strategy.extended._cross_device_ops).__name__}

@@ -1,0 +1,158 @@
+"""`batchscale-rank`: one rank of a worker, which claims and does the pending runs of one shape until none is left.
+
+By hand: `horovodrun -np 2 batchscale-rank --results results/quick --shape horovod-mpi-2r-1n-1c`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import claims, selection
+from ..errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, BatchscaleError, PlanError,
+                      RanksDisagree)
+from ..store import Run, Store, read_json
+
+if TYPE_CHECKING:
+    from .session import Session
+
+ORPHAN_GRACE_SECONDS = 20.0
+
+
+class Interruption:
+    """Set by a signal, or when the launcher is gone; ranks look at it at step boundaries."""
+
+    def __init__(self) -> None:
+        self.reason = ""
+        for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT):
+            signal.signal(number, self._signalled)
+
+    def _signalled(self, number: int, frame: Any) -> None:
+        self.reason = "preempted"
+
+    def __call__(self) -> str:
+        return self.reason
+
+    def follow(self, parent: int) -> None:
+        """Stop soon after process `parent` has ended, however it ended."""
+        threading.Thread(target=self._follow, args=(parent,), daemon=True).start()
+
+    def _follow(self, parent: int) -> None:
+        started_by = os.getppid()  # horovodrun or mpirun; a rank that outlives it has another parent
+        while Path(f"/proc/{parent}").exists() and os.getppid() == started_by:
+            time.sleep(0.5)
+        self.reason = "preempted"
+        time.sleep(ORPHAN_GRACE_SECONDS)
+        os._exit(EXIT_INCOMPLETE)
+
+
+def arguments(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="batchscale-rank", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, required=True, help="the plan's folder, RESULTS/<plan>")
+    parser.add_argument("--shape", required=True, help="do runs of this shape; `batchscale plan` lists them")
+    parser.add_argument("--only", default="", help="of these, the runs that fit, e.g. seed<3")
+    parser.add_argument("--cores", default="", help="cores to share out among local ranks, e.g. 0,1 (default: all)")
+    parser.add_argument("--until", type=float, default=float("inf"), help="start no run after this UNIX time")
+    parser.add_argument("--retry-before", type=float, default=0.0,
+                        help="also do failed and invalid runs last begun before this UNIX time")
+    parser.add_argument("--parent", type=int, default=0, help="stop when this process has ended")
+    return parser.parse_args(words)
+
+
+def pending_runs(store: Store, shape: str, only: str) -> list[Run]:
+    """The plan's runs of this shape, in order. Raises PlanError when there is none."""
+    wanted = selection.parse(only)
+    runs = store.runs()
+    found = [run for run in runs if run.config.shape == shape and wanted(run.config)]
+    if not found:
+        shapes = sorted({run.config.shape for run in runs})
+        raise PlanError(f"no run of {store.folder} has shape {shape!r}; shapes: {', '.join(shapes)}.")
+    return found
+
+
+def open_session(runs: Sequence[Run], cores: str, interruption: Interruption) -> Session:
+    """Take the core budget, start TensorFlow and the strategy."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from . import devices
+    config = runs[0].config
+    given = [int(c) for c in cores.split(",")] if cores else sorted(os.sched_getaffinity(0))
+    own = devices.pin(config, given, os.environ)
+    local = devices.prepare(config)
+    from . import strategies
+    from .session import Session
+    size = config.replicas if config.strategy == "horovod" else 1
+    return Session(strategies.create(config, local), local, own, size, interruption)
+
+
+def work(store: Store, runs: list[Run], session: Session, until: float, retry_before: float) -> int:
+    """Claim on rank 0, do on all ranks, again and again. Returns the exit code."""
+    strategy = session.strategy
+    workloads = read_json(store.folder / "workloads.json") or {}
+    while True:
+        claimed = None
+        if strategy.rank == 0 and time.time() < until and not session.interrupted():
+            claimed = store.claim_next(runs, retry_before)
+        told = strategy.broadcast((claimed[0].run_id, claimed[1].name) if claimed else None)
+        if told is None:
+            return EXIT_INCOMPLETE if session.interrupted() else EXIT_OK
+        run = store.run(told[0])
+        code = do(run, run.folder / told[1], session, workloads)
+        if code != EXIT_OK:
+            return code
+
+
+def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any]) -> int:
+    """One run. EXIT_OK when the worker can go on with the next one."""
+    from .run import Execution, Interrupted, is_out_of_memory, step_writer
+    rank, config = session.strategy.rank, run.config
+    key = f"{config.dataset}|{config.model}|{config.validation_fraction}"
+    try:
+        with claims.Heartbeat(attempt) if rank == 0 else nullcontext():
+            execution = Execution(config, session, step_writer(attempt, rank))
+            record = execution.record(run.run_id, int(attempt.name[-2:]), workloads.get(key, {}))
+            if rank == 0:
+                run.finish(attempt, record)
+        return EXIT_OK
+    except Interrupted as stop:
+        if rank == 0:
+            run.fail(attempt, stop.status, rank, stop)
+        return EXIT_INCOMPLETE
+    except RanksDisagree as error:
+        run.fail(attempt, "invalid", rank, error)
+        return EXIT_OK if session.strategy.replicas == config.replicas else EXIT_ENVIRONMENT
+    except Exception as error:
+        status = "out_of_memory" if is_out_of_memory(error) else "failed"
+        run.fail(attempt, status, rank, error, traceback.format_exc())
+        print(f"run {run.run_id}: {status}: {error}", file=sys.stderr, flush=True)
+        return EXIT_OK if session.strategy.size == 1 else EXIT_RUNS_FAILED
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    faulthandler.enable()
+    given = arguments(words)
+    interruption = Interruption()
+    try:
+        if given.parent:
+            interruption.follow(given.parent)
+        store = Store(given.results)
+        runs = pending_runs(store, given.shape, given.only)
+        session = open_session(runs, given.cores, interruption)
+        return work(store, runs, session, given.until, given.retry_before)
+    except BatchscaleError as error:
+        print(f"batchscale-rank: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""When a run evaluates: after steps 1, 2, 4, 8, ... and at the end of every epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .config import RunConfig
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Training at one global batch; a run has several only where batches follow one another on the same weights."""
+
+    index: int
+    global_batch: int
+    steps_per_epoch: int
+    epochs: int
+
+    @property
+    def steps(self) -> int:
+        return self.epochs * self.steps_per_epoch
+
+
+def phases(config: RunConfig) -> list[Phase]:
+    return [Phase(i, batch, config.train_examples // batch, config.epochs) for i, batch in enumerate(config.batches)]
+
+
+def evaluation_steps(steps_per_epoch: int, epochs: int) -> list[int]:
+    """Steps after which to evaluate: powers of two and epoch ends, ascending, without repeats.
+
+    >>> evaluation_steps(6, 2)
+    [1, 2, 4, 6, 8, 12]
+    """
+    steps = steps_per_epoch * epochs
+    powers = {1 << k for k in range(steps.bit_length()) if 1 << k <= steps}
+    return sorted(powers | {steps_per_epoch * epoch for epoch in range(1, epochs + 1)})
+
+
+def segments(phase: Phase) -> list[tuple[int, int]]:
+    """(start, stop) step ranges between which nothing but training happens; none crosses the end of an epoch."""
+    stops = evaluation_steps(phase.steps_per_epoch, phase.epochs)
+    return list(zip([0, *stops[:-1]], stops))

@@ -1,0 +1,170 @@
+"""The record: what one run leaves behind, raw, as `record.json`. Summaries are the analysis' business.
+
+A field is described once, here; `problems` checks a record against the description and `reference` prints it as
+Markdown. Numbers that were not measured, or are not finite, are null: absent is never 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+SCHEMA_VERSION = 1
+RESULT_STATUSES = ("completed", "diverged", "out_of_memory")
+
+Number = (int, float)
+Optional = (int, float, type(None))
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field: the types it may have in JSON, what it is (with its unit), and whether it may be left out."""
+
+    types: type | tuple[type, ...]
+    meaning: str
+    required: bool = True
+
+
+EVALUATION = {
+    "phase": Field(int, "index of the phase (0 but for batches trained one after another on the same weights)"),
+    "global_batch": Field(int, "global batch of the phase, examples"),
+    "step": Field(int, "training steps done in this phase"),
+    "epoch": Field(Number, "epochs done in this phase"),
+    "examples": Field(int, "training examples seen in this phase"),
+    "train_seconds": Field(Number, "seconds of training up to here in this phase; evaluation and tracing left out"),
+    "train_loss": Field(Optional, "mean loss on the fixed subset of the training data, inference mode"),
+    "train_accuracy": Field(Optional, "fraction right on the same subset", False),
+    "validation_loss": Field(Optional, "mean loss on the validation data", False),
+    "validation_accuracy": Field(Optional, "fraction right on the validation data", False),
+    "test_loss": Field(Optional, "mean loss on the test data"),
+    "test_accuracy": Field(Optional, "fraction right on the test data", False),
+}
+WINDOW = {
+    "rank": Field(int, "rank that took the time"),
+    "phase": Field(int, "index of the phase"),
+    "start_step": Field(int, "first step of the window"),
+    "steps": Field(int, "training steps in the window"),
+    "seconds": Field(Number, "wall seconds between the device synchronisations at its ends"),
+    "steady": Field(bool, "false for warm-up windows"),
+}
+GRADIENT_NORM = {
+    "phase": Field(int, "index of the phase"),
+    "step": Field(int, "training steps done at these weights"),
+    "batch": Field(int, "b: examples per gradient"),
+    "count": Field(int, "k: disjoint groups of b examples"),
+    "mean_norm_squared": Field(Optional, "mean over the k groups of |g_b|^2"),
+    "norm_squared_of_mean": Field(Optional, "|mean over the k groups of g_b|^2, the gradient of a batch of k b"),
+}
+MEMORY = {
+    "baseline_bytes": Field(Optional, "resident size after import, data and model building"),
+    "peak_bytes": Field(Optional, "largest resident size of rank 0's process while training"),
+    "device_baseline_bytes": Field(Optional, "allocator's bytes in use before training; null on a CPU"),
+    "device_peak_bytes": Field(Optional, "allocator's peak while training; null on a CPU"),
+}
+TIMING = {
+    "data_seconds": Field(Number, "loading data and placing it on the device"),
+    "build_seconds": Field(Number, "building the model and its initial weights"),
+    "trace_seconds": Field(Number, "tracing and compiling"),
+    "train_seconds": Field(Number, "training steps"),
+    "evaluate_seconds": Field(Number, "evaluation and agreement checks"),
+    "probe_seconds": Field(Number, "gradient norms"),
+    "total_seconds": Field(Number, "the run, from claim to record"),
+}
+AGREEMENT = {
+    "size_expected": Field(int, "ranks the launcher asked for"),
+    "size": Field(int, "ranks that answered"),
+    "replicas": Field(int, "replicas that trained"),
+    "equal_after_broadcast": Field(bool, "weights bit for bit equal on all replicas before the first step"),
+    "shards_disjoint_and_complete": Field(bool, "each example of an epoch seen by exactly one replica"),
+    "equal_at_evaluations": Field(int, "evaluations at which all replicas' weights were bit for bit equal"),
+}
+WORKLOAD = {
+    "source": Field(str, "what the data is, in one sentence"),
+    "train_examples": Field(int, "N: training examples after the validation split"),
+    "validation_examples": Field(int, "validation examples"),
+    "test_examples": Field(int, "test examples"),
+    "input_shape": Field(list, "shape of one example"),
+    "classes": Field(int, "number of classes; 0 for a regression"),
+    "parameters": Field(int, "trainable parameters"),
+    "flops_per_example": Field(Optional, "forward floating-point operations per example, 2 per multiply-add"),
+}
+RECORD = {
+    "schema_version": Field(int, f"{SCHEMA_VERSION}"),
+    "run_id": Field(str, "name of the run's folder"),
+    "status": Field(str, "completed, diverged or out_of_memory"),
+    "attempt": Field(int, "number of the attempt that wrote this"),
+    "finished": Field(str, "UTC time, ISO 8601"),
+    "config": Field(dict, "the RunConfig, every key"),
+    "derived": Field(dict, "what follows from it: steps, rates, flags"),
+    "workload": Field(dict, "see Workload"),
+    "environment": Field(dict, "versions, host, devices, threads, variables; free-form, compared key by key"),
+    "agreement": Field(dict, "see Agreement"),
+    "evaluations": Field(list, "see Evaluation; ascending phase and step"),
+    "windows": Field(list, "see Window; every rank's"),
+    "gradient_norms": Field(list, "see Gradient norm"),
+    "memory": Field(dict, "see Memory"),
+    "timing": Field(dict, "see Timing"),
+    "warnings": Field(list, "sentences"),
+}
+SECTIONS = {"workload": WORKLOAD, "agreement": AGREEMENT, "memory": MEMORY, "timing": TIMING}
+ROWS = {"evaluations": EVALUATION, "windows": WINDOW, "gradient_norms": GRADIENT_NORM}
+TITLES = {"Record": RECORD, "Workload": WORKLOAD, "Agreement": AGREEMENT, "Evaluation": EVALUATION, "Window": WINDOW,
+          "Gradient norm": GRADIENT_NORM, "Memory": MEMORY, "Timing": TIMING}
+
+
+def problems(record: object) -> list[str]:
+    """What is wrong with a record, one sentence each; empty when it can be believed."""
+    if not isinstance(record, dict):
+        return ["a record is a JSON object"]
+    if record.get("schema_version") != SCHEMA_VERSION:
+        return [f"schema_version={record.get('schema_version')!r} is not {SCHEMA_VERSION}"]
+    found = list(_check(record, RECORD, "record"))
+    if not found:
+        for name, fields in SECTIONS.items():
+            if record["status"] != "out_of_memory" or record[name]:
+                found += _check(record[name], fields, name)
+        for name, fields in ROWS.items():
+            for index, row in enumerate(record[name]):
+                found += _check(row, fields, f"{name}[{index}]")
+        if record["status"] not in RESULT_STATUSES:
+            found.append(f"status={record['status']!r} is none of {', '.join(RESULT_STATUSES)}")
+    return found
+
+
+def _check(values: object, fields: Mapping[str, Field], where: str) -> Iterator[str]:
+    if not isinstance(values, dict):
+        yield f"{where} is not an object"
+        return
+    for name, field in fields.items():
+        if name not in values:
+            if field.required:
+                yield f"{where}.{name} is missing"
+        elif not _is(values[name], field.types):
+            yield f"{where}.{name}={str(values[name])[:40]!r} has the wrong type"
+
+
+def _is(value: object, types: type | tuple[type, ...]) -> bool:
+    if isinstance(value, bool):
+        return types is bool
+    return isinstance(value, types) and not (isinstance(value, float) and not math.isfinite(value))
+
+
+def finite(value: Any) -> Any:
+    """`value` as JSON can hold it: NaN and infinities become null, everywhere inside."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    return [finite(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def reference() -> str:
+    """The description above as Markdown tables."""
+    parts = []
+    for title, fields in TITLES.items():
+        rows = "\n".join(f"| `{name}` | {field.meaning} | {'' if field.required else 'may be absent'} |"
+                         for name, field in fields.items())
+        parts.append(f"### {title}\n\n| field | what it is | |\n|---|---|---|\n{rows}\n")
+    return "\n".join(parts)

@@ -1,0 +1,133 @@
+"""`batchscale`: plan, study, run, status, report, doctor. Each command imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..benchmarks.errors import EXIT_OK, EXIT_USAGE, BatchscaleError, PlanError
+
+INTERRUPTED, TERMINATED = 130, 143
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="batchscale", description="How does the batch size affect accuracy, and how far can the global batch be "
+        "scaled over GPUs and nodes? Measured, for Keras models.",
+        epilog="exit codes: 0 all good; 1 runs failed or a comparison regressed; 2 usage or plan error; 3 environment "
+        "unusable; 75 incomplete, run the same command again; 130, 143 interrupted")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, function, text in (("study", study, "run a plan here, then write the report"),
+                                 ("run", run, "run a plan here"),
+                                 ("plan", plan, "dry run: the runs, the exact commands, what is skipped, the cost")):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("plan", help="a bundled plan's name, or a .toml file"
+                             + (", or a record.json to do again" if name == "run" else ""))
+        command.set_defaults(function=function)
+        _where(command, dry=name == "plan")
+        if name == "study":
+            command.add_argument("--output", type=Path, help="where the report goes (default: RESULTS/<plan>/report)")
+    for name, function, text in (("status", status, "what is done, running, failed, lost; how to go on"),
+                                 ("report", report, "write the report of what has been measured so far")):
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("results", type=Path, help="RESULTS, or RESULTS/<plan>")
+        command.set_defaults(function=function)
+        if name == "report":
+            command.add_argument("--output", type=Path, help="where the report goes (default: RESULTS/<plan>/report)")
+    command = commands.add_parser("doctor", help="what this machine can run, what is missing, and how to mend it",
+                                  add_help=False)
+    command.add_argument("rest", nargs=argparse.REMAINDER)
+    command.set_defaults(function=doctor)
+    return top
+
+
+def _where(command: argparse.ArgumentParser, dry: bool) -> None:
+    command.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
+    command.add_argument("--only", default="", help="only the runs that fit, e.g. experiment=adam,seed<3")
+    command.add_argument("--launcher", default="horovodrun", help="how Horovod's ranks start: horovodrun or mpirun")
+    if not dry:
+        command.add_argument("--budget", default="", help="start no run after this time, e.g. 10m")
+        command.add_argument("--retry", action="store_true", help="also do invalid and failed runs again")
+
+
+def seconds(text: str) -> float:
+    """A length of time: 90s, 10m, 1.5h or plain seconds; "" is no limit. Raises PlanError.
+
+    >>> seconds("10m")
+    600.0
+    """
+    if not text:
+        return float("inf")
+    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1])
+    try:
+        value = float(text[:-1] if unit else text) * (unit or 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise PlanError(f"--budget {text!r} is no length of time; write for example 90s, 10m or 1.5h.")
+    return value
+
+
+def run(given: argparse.Namespace) -> int:
+    from ..benchmarks.plan import read
+    from . import local, rerun
+    options = local.Options(given.results, given.only, seconds(given.budget), given.retry, given.launcher)
+    if given.plan.endswith(".json"):
+        return rerun.run(Path(given.plan), options)
+    return local.run(read(given.plan), options)
+
+
+def study(given: argparse.Namespace) -> int:
+    from ..benchmarks.plan import read
+    name = read(given.plan).name
+    code = run(given)
+    given.results = given.results / name
+    reported = report(given)
+    return code or reported
+
+
+def plan(given: argparse.Namespace) -> int:
+    from ..benchmarks.plan import read
+    from . import dry_run
+    return dry_run.show(read(given.plan), given.results, given.only, given.launcher)
+
+
+def status(given: argparse.Namespace) -> int:
+    from . import status as command
+    return command.show(given.results)
+
+
+def report(given: argparse.Namespace) -> int:
+    from ..analysis import report as command
+    from ..benchmarks.store import open_store
+    store = open_store(given.results)
+    folder = command.write(store, given.output or store.folder / "report")
+    print(f"report: {folder / 'index.html'}")
+    return EXIT_OK
+
+
+def doctor(given: argparse.Namespace) -> int:
+    from . import doctor as command
+    return command.main(given.rest)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    sys.path.append("")  # last, for module:function in the working directory
+    given = parser().parse_args(words)
+    function: Callable[[argparse.Namespace], int] = given.function
+    try:
+        return function(given)
+    except BatchscaleError as error:
+        print(f"batchscale {given.command}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt as stop:
+        print("\nstopped; finished runs are kept, the same command goes on.", file=sys.stderr)
+        return TERMINATED if type(stop).__name__ == "Terminated" else INTERRUPTED
+    except BrokenPipeError:
+        return EXIT_USAGE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

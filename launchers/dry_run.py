@@ -1,0 +1,70 @@
+"""`batchscale plan PLAN`: what would be run, by which commands, at what expected cost. Nothing is written."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..benchmarks import selection
+from ..benchmarks.config import RunConfig
+from ..benchmarks.errors import EXIT_OK
+from ..benchmarks.expected_cost import WORKER_START_SECONDS, expected_seconds
+from ..benchmarks.plan import Plan
+from . import doctor, local
+from .progress import duration
+from .stages import Stage, stages
+from .start import start
+
+
+def show(plan: Plan, results: Path, only: str, launcher: str) -> int:
+    wanted = selection.parse(only)
+    expansion = local.expansion_here(plan)
+    runs = [config for config in expansion.runs if wanted(config)]
+    staged = stages(runs, sorted(os.sched_getaffinity(0)), len(doctor.gpu_names()))
+    print(f"plan {plan.name}: {len(runs)} runs in {len(staged)} stages, about {duration(expected(staged, runs))} here")
+    print("\n".join(_table(runs)))
+    for skip in expansion.skipped:
+        print(f"left out: {skip.experiment}, {skip.what}: {skip.reason}")
+    for text in plan.settings["leaves_out"]:
+        print(f"not in this plan: {text}")
+    print("commands, one per stage (ranks can be started so by hand once `batchscale run` has written the runs):")
+    print("\n".join(_commands(staged, results / plan.name, launcher)))
+    return EXIT_OK
+
+
+def expected(staged: Sequence[Stage], runs: Sequence[RunConfig]) -> float:
+    """Seconds for all stages, packed stages divided by their slots."""
+    total = 0.0
+    for stage in staged:
+        cost = sum(expected_seconds(c) for c in runs if c.shape == stage.shape)
+        total += cost / len(stage.slots) + WORKER_START_SECONDS * (not stage.config.alone)
+    return total
+
+
+def _table(runs: Sequence[RunConfig]) -> list[str]:
+    """One line per experiment, strategy and rule: batches and repeats."""
+    groups: dict[tuple[str, ...], list[RunConfig]] = {}
+    for c in runs:
+        strategy = "-".join(p for p in (c.strategy, c.transport) if p)
+        groups.setdefault((c.experiment, c.kind, c.model, c.optimizer, f"{strategy} x{c.replicas}", c.rule),
+                          []).append(c)
+    rows = [("experiment", "kind", "model", "optimizer", "strategy", "rule", "global batches", "runs")]
+    for key, group in groups.items():
+        batches = sorted({c.global_batch for c in group})
+        rows.append((*key, " ".join(map(str, batches)), str(len(group))))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def _commands(staged: Sequence[Stage], folder: Path, launcher: str) -> list[str]:
+    lines = []
+    for stage in staged:
+        for cores in stage.slots:
+            worker = ["--results", str(folder), "--shape", stage.shape]
+            worker += ["--cores", ",".join(map(str, cores))] if cores else []
+            command = start(stage.config, worker, folder / "logs" / stage.shape, launcher)
+            lines.append("  " + shlex.join([Path(w).name if w.endswith("batchscale-rank") else w
+                                            for w in command.words]))
+    return lines

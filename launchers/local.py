@@ -1,0 +1,191 @@
+"""`batchscale run PLAN` on this machine: plan, describe, then one stage after another until nothing is left to do."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ..benchmarks import data, selection
+from ..benchmarks.config import RunConfig
+from ..benchmarks.errors import (EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, EnvironmentUnusable, PlanError)
+from ..benchmarks.plan import Expansion, Plan, expand
+from ..benchmarks.store import FINAL, Run, Store, read_json, write_json
+from . import doctor
+from .progress import Progress
+from .stages import Stage, stages
+from .workers import Limits, work
+
+MOST_PASSES = 4
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where a plan runs, and how much of it; never what."""
+
+    results: Path = Path("results")
+    only: str = ""
+    budget_seconds: float = float("inf")
+    retry: bool = False
+    launcher: str = "horovodrun"
+
+
+def expansion_here(plan: Plan) -> Expansion:
+    """The plan's runs on this machine; what it lacks is in `skipped`. Raises PlanError, DataError."""
+    def train_examples(dataset: str, validation_fraction: float) -> int:
+        return data.split_sizes(data.describe_size(dataset).train_examples, validation_fraction)[0]
+    return expand(plan, train_examples, unavailable_here(plan))
+
+
+def unavailable_here(plan: Plan) -> dict[str, str]:
+    """Why strategies and replica counts of the plan cannot be had here."""
+    reasons = {name: reason for name, reason in doctor.strategies_available().items() if reason}
+    gpus, cores = len(doctor.gpu_names()), len(os.sched_getaffinity(0))
+    for experiment in plan.experiments:
+        for replicas in experiment["replicas"]:
+            need = replicas * experiment["cores_per_replica"]
+            if gpus and replicas > gpus:
+                reasons[f"{replicas} replicas"] = f"this machine has {gpus} GPU{'s' * (gpus > 1)}"
+            elif not gpus and need > cores:
+                reasons[f"{replicas} replicas"] = f"{need} cores are needed and this process may use {cores}"
+    return reasons
+
+
+def describe(configs: Sequence[RunConfig], store: Store) -> None:
+    """Build each data set and model once in a child process and keep workloads.json. Raises PlanError."""
+    known = read_json(store.folder / "workloads.json") or {}
+    wanted = {f"{c.dataset}|{c.model}|{c.validation_fraction}": c for c in configs}
+    missing = [{"key": key, "dataset": c.dataset, "model": c.model, "validation_fraction": c.validation_fraction}
+               for key, c in wanted.items() if known.get(key, {}).get("train_examples") != c.train_examples]
+    if not missing:
+        return
+    child = subprocess.run([sys.executable, "-m", "batchscale.benchmarks.rank.describe"], input=json.dumps(missing),
+                           capture_output=True, text=True)
+    if child.returncode:
+        lines = child.stderr.strip().splitlines()
+        raise PlanError(lines[-1] if lines else f"describing the workloads failed with code {child.returncode}.")
+    write_json(store.folder / "workloads.json", {**known, **json.loads(child.stdout)})
+
+
+def prepare(plan: Plan, options: Options) -> tuple[Store, Expansion]:
+    """Check everything and write every run's configuration; no rank starts. Raises BatchscaleError."""
+    wanted = selection.parse(options.only)
+    expansion = expansion_here(plan)
+    if not expansion.runs:
+        reasons = "; ".join(f"{s.what}: {s.reason}" for s in expansion.skipped) or "it has no experiments"
+        raise EnvironmentUnusable(f"no run of plan {plan.name!r} can be done here: {reasons}.")
+    if not any(wanted(config) for config in expansion.runs):
+        raise PlanError(f"--only {options.only!r} selects none of the {len(expansion.runs)} runs of {plan.name!r}.")
+    store = Store(options.results / plan.name)
+    writable(store.folder)
+    describe(expansion.runs, store)
+    store.prepare(expansion.runs, facts(plan, expansion))
+    return store, expansion
+
+
+def facts(plan: Plan, expansion: Expansion) -> dict[str, Any]:
+    """What plan.json says beside the list of runs."""
+    skipped = [{"experiment": s.experiment, "what": s.what, "reason": s.reason} for s in expansion.skipped]
+    return {"name": plan.name, "source": plan.source, "text": plan.text, "settings": dict(plan.settings),
+            "skipped": skipped, "written": time.time()}
+
+
+def writable(folder: Path) -> None:
+    """Raises PlanError unless files can be made in `folder`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise PlanError(f"cannot write in {folder}: {error.strerror}; choose another folder with --results.") from None
+
+
+@contextmanager
+def machine_to_itself(say: Any) -> Iterator[None]:
+    """One study at a time on a machine, since timing runs must be alone. The lock goes with the process."""
+    path = Path(tempfile.gettempdir()) / f"batchscale-{os.getuid()}.lock"
+    with open(path, "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another study is running on this machine; waiting for it to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def run(plan: Plan, options: Options) -> int:
+    """Do what of the plan is not done. Returns the exit code; every command may be repeated."""
+    store, expansion = prepare(plan, options)
+    until = time.time() + options.budget_seconds
+    limits = Limits(store.folder, options.only, until, time.time() if options.retry else 0.0, options.launcher)
+    wanted = selection.parse(options.only)
+    runs = [run for run in store.runs() if wanted(run.config)]
+    with machine_to_itself(lambda text: print(text, flush=True)), _stopping_on_sigterm(), Progress(runs) as progress:
+        for skip in expansion.skipped:
+            progress.say(f"left out: {skip.experiment}, {skip.what}: {skip.reason}")
+        try:
+            passes(runs, limits, progress)
+        finally:
+            progress.update()
+    return exit_code(runs)
+
+
+def passes(runs: list[Run], limits: Limits, progress: Progress) -> None:
+    """Work through the stages; again for runs whose worker was lost, and after others' live runs have ended."""
+    for _ in range(MOST_PASSES):
+        todo = [run for run in runs if _unfinished(run, limits)]
+        if not todo:
+            return
+        for stage in stages([run.config for run in todo], sorted(os.sched_getaffinity(0)), len(doctor.gpu_names())):
+            if time.time() >= limits.until:
+                progress.say("the budget is spent; run the same command again to go on")
+                return
+            _work(stage, [run for run in todo if run.config.shape == stage.shape], limits, progress)
+        while any(run.status() == "running" for run in todo) and time.time() < limits.until:
+            progress.say_once("waiting for runs that another process is doing")
+            time.sleep(1.0)
+
+
+def _work(stage: Stage, runs: list[Run], limits: Limits, progress: Progress) -> None:
+    problem = work(stage, limits, runs, progress.update)
+    if problem:
+        progress.say(f"{stage.shape}: {problem}")
+
+
+def _unfinished(run: Run, limits: Limits) -> bool:
+    status = run.status()
+    return status not in FINAL or (limits.retry_before > 0 and status in ("invalid", "failed")
+                                   and run.last_began() < limits.retry_before)
+
+
+def exit_code(runs: Sequence[Run]) -> int:
+    statuses = [run.status() for run in runs]
+    if any(status not in FINAL for status in statuses):
+        return EXIT_INCOMPLETE
+    return EXIT_RUNS_FAILED if any(status in ("invalid", "failed") for status in statuses) else EXIT_OK
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; handled as Ctrl-C is, with an exit code of its own."""
+
+
+@contextmanager
+def _stopping_on_sigterm() -> Iterator[None]:
+    def handler(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+    previous = signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,28 @@
+"""`batchscale run RECORD.json`: do one run again, from the configuration in its record or config.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..benchmarks.config import from_json
+from ..benchmarks.errors import PlanError
+from ..benchmarks.store import Store, read_json
+from .local import Limits, Options, Progress, passes, describe, exit_code, machine_to_itself, writable
+
+
+def run(path: Path, options: Options) -> int:
+    """Results go to RESULTS/again-<digest>/; the record that was given stays as it is. Raises PlanError."""
+    values = read_json(path)
+    if not isinstance(values, dict) or not isinstance(values.get("config"), dict):
+        raise PlanError(f"{path} holds no configuration; give a run's record.json or config.json.")
+    config = from_json(values["config"])
+    store = Store(options.results / f"again-{config.digest}")
+    writable(store.folder)
+    describe([config], store)
+    store.prepare([config], {"name": store.folder.name, "source": str(path), "text": "", "settings": {},
+                             "skipped": []})
+    runs = store.runs()
+    with machine_to_itself(print), Progress(runs) as progress:
+        passes(runs, Limits(store.folder, launcher=options.launcher), progress)
+        progress.update()
+    return exit_code(runs)
