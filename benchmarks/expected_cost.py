@@ -7,7 +7,7 @@ from .config import RunConfig
 # Trainable parameters on 28 x 28 inputs; for a model not listed, something in between.
 PARAMETERS = {"mlp_128": 101_770, "mlp_512_256_128": 567_434, "cnn_small": 60_000}
 UNKNOWN_PARAMETERS = 300_000
-FLOPS_PER_SECOND_AND_CORE = 60e9
+FLOPS_PER_SECOND_AND_CORE = 90e9
 SECONDS_PER_STEP = 60e-6
 SECONDS_PER_RUN = 0.5
 WORKER_START_SECONDS = 6.0
@@ -15,13 +15,13 @@ EVALUATED_EXAMPLES = 30_000
 
 
 def expected_seconds(config: RunConfig) -> float:
-    """Seconds on one replica's cores, the start of a worker of its own included where it needs one."""
+    """Seconds on its replicas' cores; the start of a worker, WORKER_START_SECONDS, comes once per stage."""
     flops = 6 * PARAMETERS.get(config.model, UNKNOWN_PARAMETERS)  # 2 forward, 4 backward, per weight and example
     rate = FLOPS_PER_SECOND_AND_CORE * config.cores_per_replica
     if config.kind == "throughput":
-        return WORKER_START_SECONDS + config.windows * config.window_seconds * 1.2
+        return SECONDS_PER_RUN + config.windows * config.window_seconds * 1.2
     if config.kind == "memory":
-        return WORKER_START_SECONDS + 3 * config.global_batch * flops / rate
+        return SECONDS_PER_RUN + 3 * config.global_batch * flops / rate
     seconds = SECONDS_PER_RUN
     for batch in config.batches:
         steps = config.epochs * (config.train_examples // batch)

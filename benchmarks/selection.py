@@ -15,6 +15,8 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 CONDITION = re.compile(r"\s*(\w+)\s*(<=|>=|!=|=|<|>)\s*(.+?)\s*")
 COMPARED = {f.name: str(f.type) for f in fields(RunConfig) if str(f.type) in ("str", "int", "float", "bool")}
+CONVERT: dict[str, Callable[[str], Any]] = {
+    "str": str, "int": int, "float": float, "bool": lambda text: {"true": True, "false": False}[text.lower()]}
 
 Selection = Callable[[RunConfig], bool]
 
@@ -42,7 +44,6 @@ def _condition(text: str) -> Selection:
 def _value(name: str, value: str) -> Any:
     kind = COMPARED[name]
     try:
-        return {"int": int, "float": float, "bool": lambda v: {"true": True, "false": False}[v.lower()],
-                "str": str}[kind](value)
+        return CONVERT[kind](value)
     except (ValueError, KeyError):
         raise PlanError(f"--only {name}={value!r}: {name} is compared with a value of type {kind}.") from None

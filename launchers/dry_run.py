@@ -35,11 +35,11 @@ def show(plan: Plan, results: Path, only: str, launcher: str) -> int:
 
 
 def expected(staged: Sequence[Stage], runs: Sequence[RunConfig]) -> float:
-    """Seconds for all stages, packed stages divided by their slots."""
+    """Seconds for all stages; the runs of a packed stage are shared out over its slots."""
     total = 0.0
     for stage in staged:
         cost = sum(expected_seconds(c) for c in runs if c.shape == stage.shape)
-        total += cost / len(stage.slots) + WORKER_START_SECONDS * (not stage.config.alone)
+        total += WORKER_START_SECONDS + cost / len(stage.slots)
     return total
 
 
@@ -50,7 +50,8 @@ def _table(runs: Sequence[RunConfig]) -> list[str]:
         strategy = "-".join(p for p in (c.strategy, c.transport) if p)
         groups.setdefault((c.experiment, c.kind, c.model, c.optimizer, f"{strategy} x{c.replicas}", c.rule),
                           []).append(c)
-    rows = [("experiment", "kind", "model", "optimizer", "strategy", "rule", "global batches", "runs")]
+    rows: list[tuple[str, ...]] = [("experiment", "kind", "model", "optimizer", "strategy", "rule",
+                                    "global batches", "runs")]
     for key, group in groups.items():
         batches = sorted({c.global_batch for c in group})
         rows.append((*key, " ".join(map(str, batches)), str(len(group))))

@@ -131,7 +131,8 @@ def run(plan: Plan, options: Options) -> int:
     limits = Limits(store.folder, options.only, until, time.time() if options.retry else 0.0, options.launcher)
     wanted = selection.parse(options.only)
     runs = [run for run in store.runs() if wanted(run.config)]
-    with machine_to_itself(lambda text: print(text, flush=True)), _stopping_on_sigterm(), Progress(runs) as progress:
+    with machine_to_itself(lambda text: print(text, flush=True)), _stopping_on_sigterm(), \
+            Progress(runs, lambda run: unfinished(run, limits)) as progress:
         for skip in expansion.skipped:
             progress.say(f"left out: {skip.experiment}, {skip.what}: {skip.reason}")
         try:
@@ -141,10 +142,10 @@ def run(plan: Plan, options: Options) -> int:
     return exit_code(runs)
 
 
-def passes(runs: list[Run], limits: Limits, progress: Progress) -> None:
+def passes(runs: Sequence[Run], limits: Limits, progress: Progress) -> None:
     """Work through the stages; again for runs whose worker was lost, and after others' live runs have ended."""
     for _ in range(MOST_PASSES):
-        todo = [run for run in runs if _unfinished(run, limits)]
+        todo = [run for run in runs if unfinished(run, limits)]
         if not todo:
             return
         for stage in stages([run.config for run in todo], sorted(os.sched_getaffinity(0)), len(doctor.gpu_names())):
@@ -163,7 +164,8 @@ def _work(stage: Stage, runs: list[Run], limits: Limits, progress: Progress) -> 
         progress.say(f"{stage.shape}: {problem}")
 
 
-def _unfinished(run: Run, limits: Limits) -> bool:
+def unfinished(run: Run, limits: Limits) -> bool:
+    """Whether the run is still to be done, or to be done again."""
     status = run.status()
     return status not in FINAL or (limits.retry_before > 0 and status in ("invalid", "failed")
                                    and run.last_began() < limits.retry_before)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..benchmarks.expected_cost import expected_seconds
-from ..benchmarks.store import FINAL, Run
+from ..benchmarks.store import Run
 
 FEWEST_DONE_FOR_ETA = 3
 
@@ -25,11 +25,14 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Watches the store. The ETA scales the expected cost of what is left by what the finished part took."""
+    """Watches the store. The ETA scales the expected cost of what is left by what the finished part took.
 
-    def __init__(self, runs: Sequence[Run]) -> None:
-        self._total = len(runs)
-        self._waiting = {run.run_id: run for run in runs if run.status() not in FINAL}
+    `unfinished` says whether a run is still to be done.
+    """
+
+    def __init__(self, runs: Sequence[Run], unfinished: Callable[[Run], bool]) -> None:
+        self._total, self._unfinished = len(runs), unfinished
+        self._waiting = {run.run_id: run for run in runs if unfinished(run)}
         self._done = self._total - len(self._waiting)
         self._cost_left = sum(expected_seconds(run.config) for run in self._waiting.values())
         self._cost_done, self._ended_here, self._began = 0.0, 0, time.monotonic()
@@ -49,9 +52,8 @@ class Progress:
         """Look for runs that ended since the last call."""
         for run_id, run in list(self._waiting.items()):
             if (run.folder / "record.json").exists() or any(run.folder.glob("attempt-*/failure.json")):
-                status = run.status()
-                if status in FINAL:
-                    self._finished(run, status)
+                if not self._unfinished(run):
+                    self._finished(run, run.status())
         if self._live and self._waiting:
             print(f"\r\033[K{self._counts()} done, {self._eta()}", end="", flush=True)
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from ..benchmarks.config import from_json
 from ..benchmarks.errors import PlanError
 from ..benchmarks.store import Store, read_json
-from .local import Limits, Options, Progress, passes, describe, exit_code, machine_to_itself, writable
+from .local import Options, describe, exit_code, machine_to_itself, passes, unfinished, writable
+from .progress import Progress
+from .workers import Limits
 
 
 def run(path: Path, options: Options) -> int:
@@ -22,7 +24,8 @@ def run(path: Path, options: Options) -> int:
     store.prepare([config], {"name": store.folder.name, "source": str(path), "text": "", "settings": {},
                              "skipped": []})
     runs = store.runs()
-    with machine_to_itself(print), Progress(runs) as progress:
-        passes(runs, Limits(store.folder, launcher=options.launcher), progress)
+    limits = Limits(store.folder, launcher=options.launcher)
+    with machine_to_itself(print), Progress(runs, lambda run: unfinished(run, limits)) as progress:
+        passes(runs, limits, progress)
         progress.update()
     return exit_code(runs)

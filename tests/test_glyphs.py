@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -176,6 +177,23 @@ def test_a_damaged_file_is_set_aside_named_and_drawn_again(
     assert np.array_equal(load_glyphs(SMALL).test_x, whole.test_x)
 
 
+def test_a_damaged_file_that_another_process_set_aside_first_is_drawn_again(
+        cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache_folder.mkdir()
+    path = cache_folder / FILE
+    path.write_bytes(b"no archive")
+    replace = os.replace
+
+    def after_another(source: Path, target: Path) -> None:
+        if source == path:
+            path.unlink()
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", after_another)
+    with pytest.warns(UserWarning, match="was not readable"):
+        assert load_glyphs(SMALL).size == SMALL
+
+
 def test_a_file_of_other_shapes_is_not_believed(cache_folder: Path) -> None:
     load_glyphs(SMALL)
     other = {"x": np.zeros((3, 2), np.uint8)}
@@ -216,7 +234,7 @@ def test_two_processes_may_fill_the_cache_at_once(cache_folder: Path) -> None:
     code = ("from batchscale.benchmarks.data.glyphs import load_glyphs, GLYPHS_SIZE as size\n"
             "data = load_glyphs(size._replace(train_examples=400, test_examples=100))\n"
             "print(data.train_x.sum(), data.train_y.sum())")
-    both = [subprocess.Popen([sys.executable, "-W", "error", "-c", code], stdout=subprocess.PIPE,
+    both = [subprocess.Popen([sys.executable, "-W", "error::UserWarning", "-c", code], stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE) for _ in range(2)]
     outputs = [process.communicate(timeout=60) for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs

@@ -1,12 +1,12 @@
-"""The order of examples: fixed by seed and epoch, divided among replicas without loss or overlap."""
+"""The order of examples: fixed by seed and epoch, divided among replicas without overlap."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from batchscale.benchmarks.data.order import (epoch_order, replica_batch, replica_examples,
-                                              replica_slice, steps_per_epoch)
+from batchscale.benchmarks.data.order import (
+    epoch_order, replica_batch, replica_examples, replica_slice, steps_per_epoch)
 from batchscale.benchmarks.data.random_bits import permutation, raw_bits, uniform
 from batchscale.benchmarks.errors import PlanError
 
@@ -57,7 +57,8 @@ def test_the_order_is_the_same_in_every_release() -> None:
 def test_replicas_share_the_same_global_batches(replicas: int) -> None:
     order = epoch_order(0, 0, EXAMPLES)
     for step in range(steps_per_epoch(EXAMPLES, 64)):
-        parts = [replica_examples(order, step, 64, replica, replicas) for replica in range(replicas)]
+        parts = [replica_examples(order, step, 64, replica, replicas)
+                 for replica in range(replicas)]
         assert [len(part) for part in parts] == [64 // replicas] * replicas
         assert np.concatenate(parts).tolist() == order[step * 64:(step + 1) * 64].tolist()
 

@@ -7,6 +7,7 @@ import socket
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -54,10 +55,10 @@ def _read(path: Path, shapes: Shapes) -> Arrays | None:
         return arrays
     except (ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         aside = path.with_name(f"{path.name}.corrupt")
-        os.replace(path, aside)
+        with suppress(FileNotFoundError):  # another process was faster
+            os.replace(path, aside)
         warnings.warn(f"{path} was not readable ({error}); it is set aside as {aside.name} and "
-                      "made again.",
-                      stacklevel=4)
+                      "made again.", stacklevel=4)
         return None
 
 

@@ -1,4 +1,4 @@
-"""What one worker keeps between runs: the strategy, data on the device, programs. Importing and tracing are paid once."""
+"""What one worker keeps between runs: strategy, data on the device, programs. Importing is paid once."""
 
 from __future__ import annotations
 

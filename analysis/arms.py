@@ -1,0 +1,172 @@
+"""One arm of the study: an experiment under one rule, seed by seed and batch by batch.
+
+Matrices are DataFrames, one row per seed and one column per global batch, NaN where a run is not
+there. A batch at which any run diverged or ran out of memory stands apart: the seeds that
+survived are not a fair sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from .estimate import Floats
+from .table import PUBLISHED_RULE, Results, arm
+
+# Below half of the first loss a model has learned something; above it gaps are all near zero.
+LEARNED_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Arm:
+    """`batches`: trained by every run, ascending. `apart`: batch -> what became of its runs."""
+
+    experiment: str
+    rule: str
+    runs: pd.DataFrame
+    evaluations: pd.DataFrame
+    reference_batch: int
+    batches: tuple[int, ...]
+    apart: Mapping[int, str]
+
+    @property
+    def larger(self) -> tuple[int, ...]:
+        """The batches above the reference."""
+        return tuple(batch for batch in self.batches if batch > self.reference_batch)
+
+    def first(self, column: str) -> float:
+        return float(self.runs[column].iloc[0])
+
+    def text(self, column: str) -> str:
+        return str(self.runs[column].iloc[0])
+
+    @cached_property
+    def curves(self) -> dict[tuple[int, int], pd.DataFrame]:
+        """(seed, batch) -> evaluations in order of step."""
+        own = self.evaluations[self.evaluations["global_batch"].isin(self.batches)]
+        return {(int(seed), int(batch)): rows.sort_values("step")
+                for (seed, batch), rows in own.groupby(["seed", "global_batch"])}
+
+    def at_end(self, metric: str) -> pd.DataFrame:
+        """The metric after the last step: equal epochs."""
+        own = self.runs[self.runs["global_batch"].isin(self.batches)]
+        return own.pivot_table(index="seed", columns="global_batch", values=metric, dropna=False)
+
+    def at_step(self, metric: str, batches: Sequence[int], most: float) -> pd.DataFrame:
+        """The metric at the last step, at most `most`, at which all these batches evaluated."""
+        own = self.evaluations[self.evaluations["global_batch"].isin(batches)]
+        steps = [set(rows["step"]) for _, rows in own.groupby("global_batch")]
+        common = [step for step in set.intersection(*steps) if step <= most] if steps else []
+        chosen = own[own["step"] == max(common, default=-1)]
+        return chosen.pivot_table(index="seed", columns="global_batch", values=metric,
+                                  dropna=False)
+
+    def at_epoch(self, metric: str, batches: Sequence[int], epoch: float) -> pd.DataFrame:
+        """The metric after `epoch` epochs, read between evaluations on a straight line; not
+        before the first evaluation of all."""
+        start = max((float(rows["epoch"].iloc[0]) for (_, batch), rows in self.curves.items()
+                     if batch in batches), default=0.0)
+        return self._each(batches, lambda rows: float(np.interp(
+            max(epoch, start), rows["epoch"].to_numpy(), rows[metric].to_numpy(np.float64))))
+
+    def at_equal_loss(self, metric: str, batches: Sequence[int]) -> pd.DataFrame:
+        """The metric where each run first reaches the train loss that all of the seed's runs
+        reach, read between evaluations on a straight line. NaN where that loss is above half
+        of the first one: such a model has not learned enough to compare."""
+        values = {}
+        for seed in sorted({seed for seed, _ in self.curves}):
+            own = {batch: self.curves[seed, batch] for batch in batches
+                   if (seed, batch) in self.curves}
+            if len(own) == len(batches):
+                values[seed] = _equal_loss(own, metric)
+        return pd.DataFrame(values, index=list(batches)).T
+
+    def _each(self, batches: Sequence[int], function: object) -> pd.DataFrame:
+        seeds = sorted({seed for seed, _ in self.curves})
+        values = {batch: {seed: function(self.curves[seed, batch])  # type: ignore[operator]
+                          for seed in seeds if (seed, batch) in self.curves}
+                  for batch in batches}
+        return pd.DataFrame(values, index=seeds, columns=list(batches), dtype=np.float64)
+
+    def late_slope(self, batches: Sequence[int], share: float) -> pd.DataFrame:
+        """Slope of the train loss per epoch over the last `share` of the epochs; NaN with fewer
+        than two evaluations there."""
+        def slope(rows: pd.DataFrame) -> float:
+            late = rows[rows["epoch"] >= rows["epoch"].iloc[-1] * (1 - share) - 1e-9]
+            if len(late) < 2 or late["train_loss"].isna().any():
+                return float("nan")
+            return float(np.polyfit(late["epoch"], late["train_loss"], 1)[0])
+
+        return self._each(batches, slope)
+
+
+def load_arm(results: Results, experiment: str, rule: str) -> Arm | None:
+    """The arm, or None where it has no runs."""
+    runs = arm(results.runs, experiment, rule)
+    if runs.empty:
+        return None
+    apart = {int(batch): _apart(rows) for batch, rows in runs.groupby("global_batch")
+             if (rows["status"] != "completed").any()}
+    trained = sorted(int(batch) for batch in set(runs["global_batch"]) - set(apart))
+    stated = int(runs["reference_batch"].iloc[0])
+    reference = stated if stated in trained or not trained else trained[0]
+    return Arm(experiment, rule, runs, arm(results.evaluations, experiment, rule), reference,
+               tuple(trained), apart)
+
+
+def pairs(matrix: pd.DataFrame, first: int, second: int) -> Floats:
+    """first minus second for the seeds that have both, float[seeds]."""
+    if first not in matrix or second not in matrix:
+        return np.empty(0)
+    values = (matrix[first] - matrix[second]).to_numpy(np.float64)
+    return np.asarray(values[np.isfinite(values)])
+
+
+def published_artefact(results: Results, experiment: str) -> pd.DataFrame:
+    """Weights kept from batch to batch, beside runs that begin anew: per global batch the mean
+    test accuracy at the first evaluation and at the end, and n; empty without such runs."""
+    kept = arm(results.evaluations, experiment, PUBLISHED_RULE)
+    clean = arm(results.evaluations, experiment, "constant")
+    columns = [ends.rename(columns=lambda name, which=which: f"{which}_{name}")
+               for which, ends in (("kept", _ends(kept)), ("clean", _ends(clean)))]
+    if kept.empty:
+        return pd.DataFrame()
+    return columns[0].join(columns[1], how="left").reset_index()
+
+
+def _ends(rows: pd.DataFrame) -> pd.DataFrame:
+    ordered = rows.sort_values("step").groupby(["global_batch", "run_id"])["test_accuracy"]
+    each = pd.DataFrame({"start": ordered.first(), "end": ordered.last()})
+    grouped = each.groupby(level="global_batch")
+    return grouped.mean().assign(n=grouped.size())
+
+
+def _apart(rows: pd.DataFrame) -> str:
+    counts = rows.loc[rows["status"] != "completed", "status"].value_counts()
+    return ", ".join(f"{count} of {len(rows)} runs {status.replace('_', ' ')}"
+                     for status, count in counts.items())
+
+
+def _equal_loss(curves: Mapping[int, pd.DataFrame], metric: str) -> dict[int, float]:
+    losses = {batch: rows["train_loss"].to_numpy(np.float64) for batch, rows in curves.items()}
+    lowest = [float(np.nanmin(loss)) if np.isfinite(loss).any() else np.nan
+              for loss in losses.values()]
+    target = float(np.max(lowest))
+    first = max(float(loss[0]) for loss in losses.values())
+    if not target < LEARNED_SHARE * first:
+        return {batch: float("nan") for batch in curves}
+    return {batch: _crossing(losses[batch], curves[batch][metric].to_numpy(np.float64), target)
+            for batch in curves}
+
+
+def _crossing(loss: Floats, values: Floats, target: float) -> float:
+    """`values` where `loss` first comes down to `target`."""
+    after = int(np.flatnonzero(loss <= target)[0])
+    if after == 0 or loss[after] == loss[after - 1]:
+        return float(values[after])
+    share = (loss[after - 1] - target) / (loss[after - 1] - loss[after])
+    return float(values[after - 1] + share * (values[after] - values[after - 1]))

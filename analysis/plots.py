@@ -1,0 +1,130 @@
+"""The look of every figure, and how one becomes SVG text that follows the page's colours and font.
+
+A panel is one small SVG: the page lays panels out side by side on a wide screen and below each
+other on a phone. Colours are drawn as the hexadecimal values below and written as CSS variables,
+so that one file serves light, dark and printed pages.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+WIDTH, HEIGHT = 5.4, 3.6
+FONT_SIZE = 11.0
+INK, MUTED, GRID = "#15202b", "#5d6b7a", "#d9dee4"
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a colour stands for: light and dark page, and the line that tells it in black and white."""
+
+    light: str
+    dark: str
+    dash: str = "-"
+
+
+# After Okabe and Ito's palette for all kinds of colour vision, darkened or lightened until each has
+# a contrast of at least 3 : 1 on its page.
+RULES = {
+    "constant": Role("#0069a8", "#5cb8f0"),
+    "linear": Role("#c44601", "#ff9455", "--"),
+    "sqrt": Role("#007a5b", "#35cc9f", "-."),
+    "as_published": Role("#7c3aa1", "#cb9cf0", ":"),
+    "tuned": Role("#8a6a00", "#edc644", (0, (6, 1.5))),  # type: ignore[arg-type]
+}
+STRATEGIES = {
+    "single": Role("#55657b", "#aab9cd", ":"),
+    "mirrored": Role("#c2185c", "#ff80ad"),
+    "horovod-mpi": Role("#667500", "#c3d64c", "--"),
+    "horovod-gloo": Role("#8d5525", "#dba577", "-."),
+}
+OTHERS = (Role("#00788b", "#5ad0df"), Role("#5b4bb6", "#aa9cff", "--"), Role("#9c2f2f", "#f09a9a", "-."),
+          Role("#4d6b2f", "#a9cf86", ":"))
+FIXED = {INK: "currentColor", MUTED: "var(--muted)", GRID: "var(--grid)"}
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+STYLE = {
+    "svg.fonttype": "none", "font.size": FONT_SIZE, "text.color": INK, "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED, "xtick.color": MUTED, "ytick.color": MUTED, "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK, "grid.color": GRID, "axes.grid": True, "axes.axisbelow": True,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": FONT_SIZE,
+    "lines.linewidth": 1.9, "lines.markersize": 5.5, "figure.facecolor": "none",
+    "axes.facecolor": "none", "axes.formatter.useoffset": False, "mathtext.default": "regular",
+}
+
+
+def role(name: str) -> Role:
+    """The colour of a rule, a strategy, or of any other name; the same in every figure."""
+    known = RULES.get(name) or STRATEGIES.get(name)
+    return known or OTHERS[sum(name.encode()) % len(OTHERS)]
+
+
+def variable(colour: str) -> str:
+    """The CSS variable of one of the light colours above."""
+    return f"--c{colour.lstrip('#')}"
+
+
+def palette(dark: bool) -> str:
+    """Declarations of every colour variable, for the page's style sheet."""
+    roles = (*RULES.values(), *STRATEGIES.values(), *OTHERS)
+    return "".join(f"{variable(r.light)}:{r.dark if dark else r.light};" for r in roles)
+
+
+def new_panel(width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Axes]:
+    """An empty panel; call inside `with drawing():`."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def drawing() -> matplotlib.rc_context:
+    """The settings of every figure, for as long as one is drawn."""
+    return matplotlib.rc_context({**STYLE, "svg.hashsalt": "batchscale"})  # type: ignore[arg-type]
+
+
+def svg(figure: Figure, name: str, description: str) -> str:
+    """The figure as an SVG element for a page; `name` keeps its ids apart from other figures'."""
+    buffer = io.StringIO()
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg"):], flags=re.DOTALL)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r"url\(#", f"url(#{name}-", text)
+    text = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', text)
+    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)
+    text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
+    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
+    text = _page_colours(text)
+    head, _, rest = text.partition(">")
+    head = re.sub(r' (?:width|height|version|xmlns:xlink)="[^"]*"', "", head)
+    return f'{head} role="img" aria-label="{_attribute(description)}">{rest.strip()}'
+
+
+def standalone(element: str) -> str:
+    """The same element as a file of its own, light or dark as the reader prefers."""
+    style = (f"<style>svg{{color:{INK};font-family:system-ui,sans-serif;--muted:{MUTED};--grid:{GRID};"
+             f"{palette(False)}}}@media(prefers-color-scheme:dark){{svg{{color:#e6ebf0;--muted:#9aa7b4;"
+             f"--grid:#35404c;{palette(True)}}}}}</style>")
+    head, _, rest = element.partition(">")
+    return f"{head}>{style}{rest}\n"
+
+
+def _page_colours(text: str) -> str:
+    for colour, written in FIXED.items():
+        text = text.replace(colour, written)
+    roles: Iterable[Role] = (*RULES.values(), *STRATEGIES.values(), *OTHERS)
+    for each in roles:
+        text = text.replace(each.light, f"var({variable(each.light)})")
+    return text
+
+
+def _attribute(text: str) -> str:
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
+        text = text.replace(character, entity)
+    return text

@@ -1,0 +1,174 @@
+"""One record as rows of numbers: what `table` keeps of it, so that no record stays in memory."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
+           "test_loss", "test_accuracy")
+EVALUATION = ("phase", "global_batch", "step", "epoch", "examples", "train_seconds", *METRICS)
+WINDOW = ("rank", "phase", "start_step", "steps", "seconds", "steady")
+GRADIENT_NORM = ("phase", "step", "batch", "count", "mean_norm_squared", "norm_squared_of_mean")
+MEMORY = ("baseline_bytes", "peak_bytes", "device_baseline_bytes", "device_peak_bytes")
+TIMING = ("data_seconds", "build_seconds", "trace_seconds", "train_seconds", "evaluate_seconds",
+          "probe_seconds", "total_seconds")
+WHOLE = ("phase", "step", "examples", "rank", "start_step", "steps", "batch", "count",
+         "global_batch")
+
+# Columns of every frame: which run a row belongs to and what was varied.
+TEXT_KEYS = ("experiment", "kind", "dataset", "model", "optimizer", "strategy", "transport",
+             "placement", "rule", "scaling", "precision")
+WHOLE_KEYS = ("phase", "replicas", "nodes", "cores_per_replica", "global_batch", "replica_batch",
+              "reference_batch", "train_examples", "seed", "launch", "epochs", "steps_per_epoch",
+              "steps")
+KEYS = ("run_id", "status", *TEXT_KEYS, *WHOLE_KEYS)
+NUMBERS = ("base_learning_rate", "peak_learning_rate", "momentum", "parameters",
+           "flops_per_example", "last_step", *METRICS, "generalization_gap", "loss_gap",
+           "best_validation_step", "test_accuracy_at_best_validation", "gap_at_best_validation",
+           "step_seconds", "examples_per_second", "window_spread", *TIMING, *MEMORY)
+RUN = (*KEYS, *NUMBERS, "flags", "finished", "environment")
+# What a frame of rows of its own repeats from `runs`.
+REPEATED = ("run_id", "status", "experiment", "kind", "dataset", "model", "optimizer", "strategy",
+            "transport", "placement", "rule", "scaling", "replicas", "replica_batch",
+            "reference_batch", "train_examples", "seed", "launch", "epochs")
+
+
+def number(value: object) -> float:
+    """The value as a float; NaN for null, text and what else is no number."""
+    if isinstance(value, (int, float)):
+        return float(value)
+    return math.nan
+
+
+class Numbers:
+    """Rows of numbers of many runs, 8 bytes each; `row` is their row in `runs`."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = ("row", *columns)
+        self._values = array("d")
+
+    def add(self, row: int, values: Iterable[Mapping[str, Any]], by_phase: bool = True) -> None:
+        for item in values:
+            offset = int(item.get("phase") or 0) if by_phase else 0
+            self._values.append(row + offset)
+            self._values.extend(number(item.get(name)) for name in self._columns[1:])
+
+    def frame(self, runs: pd.DataFrame) -> pd.DataFrame:
+        """The rows, each with the keys of its run."""
+        table = np.frombuffer(self._values, dtype=np.float64).reshape(-1, len(self._columns))
+        numbers = pd.DataFrame(table, columns=list(self._columns))
+        whole = [name for name in self._columns[1:] if name in WHOLE]
+        numbers = numbers.astype({name: "Int64" if numbers[name].isna().any() else "int64"
+                                  for name in whole})
+        if "steady" in numbers:
+            numbers["steady"] = numbers["steady"] == 1.0
+        at = numbers.pop("row").to_numpy(dtype=np.int64)
+        names = [name for name in REPEATED if name not in numbers]
+        if "global_batch" not in numbers:
+            names.append("global_batch")
+        keys = runs[names].iloc[at].reset_index(drop=True)
+        return pd.concat([keys, numbers], axis=1)
+
+
+def run_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row per phase that was reached (one for a run that evaluates nothing); keys are RUN
+    without `environment`."""
+    config = _table(record, "config")
+    batches = [*(config.get("earlier_batches") or ()), config.get("global_batch")]
+    evaluations = [row for row in _list(record, "evaluations") if isinstance(row, Mapping)]
+    reached = max((int(row.get("phase") or 0) for row in evaluations), default=0)
+    rows = []
+    for phase, batch in enumerate(batches[:reached + 1]):
+        own = [row for row in evaluations if int(row.get("phase") or 0) == phase]
+        status = str(record.get("status")) if phase == reached else "completed"
+        rows.append({**_keys(record, config, phase, batch, status),
+                     **_measured(record, config, own, phase, batch, status)})
+    return rows
+
+
+def _keys(record: Mapping[str, Any], config: Mapping[str, Any], phase: int, batch: Any,
+          status: str) -> dict[str, Any]:
+    """Names are "" and counts are 0 where a record lacks them."""
+    replicas = int(config.get("replicas") or 1)
+    batch, examples = int(batch or 0), int(config.get("train_examples") or 0)
+    per_epoch = examples // batch if batch else 0
+    values = {name: str(config.get(name) or "") for name in TEXT_KEYS}
+    values |= {name: int(config.get(name) or 0) for name in WHOLE_KEYS}  # type: ignore[misc]
+    transport = f"-{values['transport']}" if values["transport"] else ""
+    return {**values, "run_id": str(record.get("run_id")), "status": status, "phase": phase,
+            "global_batch": batch, "replicas": replicas, "replica_batch": batch // replicas,
+            "steps_per_epoch": per_epoch, "steps": per_epoch * int(config.get("epochs") or 0),
+            "placement": f"{values['strategy']}{transport}-{replicas}r"}
+
+
+def _measured(record: Mapping[str, Any], config: Mapping[str, Any],
+              evaluations: list[Mapping[str, Any]], phase: int, batch: Any,
+              status: str) -> dict[str, Any]:
+    derived, workload = _table(record, "derived"), _table(record, "workload")
+    published = config.get("rule") == "as_published"
+    peak = config.get("base_learning_rate") if published else derived.get("peak_learning_rate")
+    values = {"base_learning_rate": config.get("base_learning_rate"),
+              "peak_learning_rate": peak, "momentum": config.get("momentum"),
+              "parameters": workload.get("parameters"),
+              "flops_per_example": workload.get("flops_per_example"),
+              **_table(record, "timing"), **_table(record, "memory")}
+    if evaluations:
+        values["train_seconds"] = evaluations[-1].get("train_seconds")
+        values["last_step"] = evaluations[-1].get("step")
+    numbers = {name: number(values.get(name)) for name in NUMBERS}
+    if evaluations and status == "completed":
+        numbers |= _final(evaluations)
+    if config.get("kind") == "throughput":
+        numbers |= step_timing(_list(record, "windows"), int(batch or 0))
+    flags = "; ".join(str(item) for item in _list(record, "warnings"))
+    return {**numbers, "flags": flags, "finished": str(record.get("finished") or "")}
+
+
+def _final(evaluations: list[Mapping[str, Any]]) -> dict[str, float]:
+    """Metrics at the end, and at the evaluation with the best validation loss."""
+    final = {name: number(evaluations[-1].get(name)) for name in METRICS}
+    losses = [number(row.get("validation_loss")) for row in evaluations]
+    found = {**final,
+             "generalization_gap": final["train_accuracy"] - final["test_accuracy"],
+             "loss_gap": final["test_loss"] - final["train_loss"]}
+    if not all(map(math.isnan, losses)):
+        best = evaluations[int(np.nanargmin(losses))]
+        test = number(best.get("test_accuracy"))
+        found |= {"best_validation_step": number(best.get("step")),
+                  "test_accuracy_at_best_validation": test,
+                  "gap_at_best_validation": number(best.get("train_accuracy")) - test}
+    return found
+
+
+def step_timing(windows: list[Any], global_batch: int) -> dict[str, float]:
+    """Median step over the steady windows, each as slow as its slowest rank; and its spread."""
+    slowest: dict[float, float] = {}
+    for window in windows:
+        steps, seconds = number(window.get("steps")), number(window.get("seconds"))
+        if window.get("steady") and steps > 0 and seconds > 0:
+            start = number(window.get("start_step"))
+            slowest[start] = max(slowest.get(start, 0.0), seconds / steps)
+    if not slowest:
+        return {"step_seconds": math.nan, "examples_per_second": math.nan,
+                "window_spread": math.nan}
+    each = np.asarray(list(slowest.values()))
+    middle = float(np.median(each))
+    spread = float(np.std(each, ddof=1) / np.mean(each)) if each.size > 1 else math.nan
+    return {"step_seconds": middle, "examples_per_second": global_batch / middle,
+            "window_spread": spread}
+
+
+def _table(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = record.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(record: Mapping[str, Any], name: str) -> list[Any]:
+    value = record.get(name)
+    return value if isinstance(value, list) else []

@@ -1,0 +1,226 @@
+"""A plan's records as tables: the one place where analysis reads results.
+
+Each record becomes rows of numbers at once and is let go, so ten thousand of them fit easily.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from ..benchmarks.rules import RULES
+from ..benchmarks.schema import SCHEMA_VERSION, problems
+from ..benchmarks.store import Run, Store, read_json
+from .rows import EVALUATION, GRADIENT_NORM, MEMORY, RUN, WINDOW, Numbers, run_rows
+
+STATUS = ("run_id", "experiment", "kind", "rule", "global_batch", "seed", "status", "message")
+ENVIRONMENT = ("host", "system", "processor", "cores", "memory_bytes", "python", "tensorflow",
+               "keras", "packages", "commit", "dirty", "devices", "gpus", "intra_op_threads",
+               "inter_op_threads", "launcher", "input", "library")
+DEFAULT_MARGIN = 0.005
+SHARED_RULE = "constant"
+PUBLISHED_RULE = "as_published"
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a plan's runs left behind. Absent numbers are NaN.
+
+    plan: the manifest (runs, settings, skipped, text, ...).
+    runs: one row per run and phase, columns rows.RUN: keys, metrics at the end (NaN where the
+    phase diverged), step_seconds and examples_per_second of timing runs, timing and memory;
+    `environment` is a row of `environments`.
+    evaluations, windows, gradient_norms, memory: long, with the keys rows.REPEATED.
+    statuses: one row per run of the plan, columns STATUS, runs without a record included.
+    environments: one row per distinct machine and software, with `runs`, the runs it did.
+    notes: what a reader must know about these records, in sentences.
+    """
+
+    plan: Mapping[str, Any]
+    runs: pd.DataFrame
+    evaluations: pd.DataFrame
+    windows: pd.DataFrame
+    gradient_norms: pd.DataFrame
+    memory: pd.DataFrame
+    statuses: pd.DataFrame
+    environments: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        value = self.plan.get("settings")
+        return value if isinstance(value, Mapping) else {}
+
+    @property
+    def margin(self) -> float:
+        """Accuracy difference, as a fraction, that counts as the same."""
+        value = self.settings.get("margin")
+        return float(value) if isinstance(value, (int, float)) and value > 0 else DEFAULT_MARGIN
+
+
+def experiments(results: Results) -> tuple[str, ...]:
+    """Names of the accuracy experiments, in the plan's order of first mention."""
+    names = results.runs.loc[results.runs["kind"] == "accuracy", "experiment"]
+    order = [str(item.get("name")) for item in _planned(results.plan)]
+    found = list(dict.fromkeys(names))
+    return tuple(sorted(found, key=lambda name: order.index(name) if name in order else 999))
+
+
+def rules(results: Results, experiment: str) -> tuple[str, ...]:
+    """The learning-rate rules of an experiment's runs, the constant one first."""
+    runs = results.runs
+    own = runs[(runs["experiment"] == experiment) & (runs["kind"] == "accuracy")]
+    found = [rule for rule in dict.fromkeys(own["rule"]) if rule != PUBLISHED_RULE]
+    order = (SHARED_RULE, *RULES)
+    return tuple(sorted(found, key=lambda rule: order.index(rule) if rule in order else 999))
+
+
+def arm(frame: pd.DataFrame, experiment: str, rule: str, placement: str = "") -> pd.DataFrame:
+    """The rows of `runs` or `evaluations` that belong to one arm.
+
+    At the reference batch one run stands for every rule, so it is part of each rule's arm.
+    placement: strategy and replicas, by default those with the most batches: a batch made of
+    more replicas is another treatment and never joins silently.
+    """
+    own = frame[(frame["experiment"] == experiment) & (frame["kind"] == "accuracy")]
+    if not placement and not own.empty:
+        batches = own.groupby("placement", sort=False)["global_batch"].nunique()
+        placement = str(batches.idxmax())
+    shared = ((own["rule"] == SHARED_RULE) & (own["global_batch"] == own["reference_batch"])
+              & (rule != PUBLISHED_RULE))
+    chosen = (own["placement"] == placement) & ((own["rule"] == rule) | shared)
+    return own[chosen].assign(rule=rule)
+
+
+def _planned(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The experiments of the plan's own text; none where that text is not to be had."""
+    try:
+        found = tomllib.loads(str(plan.get("text") or "")).get("experiment", [])
+    except tomllib.TOMLDecodeError:
+        return []
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+@dataclass
+class _Gathering:
+    """Rows of the records read so far."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    evaluations: Numbers = field(default_factory=lambda: Numbers(EVALUATION))
+    windows: Numbers = field(default_factory=lambda: Numbers(WINDOW))
+    gradient_norms: Numbers = field(default_factory=lambda: Numbers(GRADIENT_NORM))
+    memory: Numbers = field(default_factory=lambda: Numbers(MEMORY))
+    statuses: list[dict[str, Any]] = field(default_factory=list)
+    environments: dict[str, int] = field(default_factory=dict)
+    versions: Counter[str] = field(default_factory=Counter)
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        first = len(self.rows)
+        environment = self._environment(record.get("environment"))
+        own = [{**row, "environment": environment} for row in run_rows(record)]
+        self.rows += own
+        self.evaluations.add(first, record["evaluations"])
+        self.windows.add(first, record["windows"])
+        self.gradient_norms.add(first, record["gradient_norms"])
+        if any(value is not None for value in record["memory"].values()):
+            self.memory.add(first, [record["memory"]], by_phase=False)
+        self.versions[str(record.get("schema_version"))] += 1
+        self.state(own[-1]["run_id"], str(record["status"]), "", own[-1])
+
+    def state(self, run_id: str, status: str, message: str, keys: Mapping[str, Any]) -> None:
+        values = {name: keys.get(name) for name in STATUS}
+        self.statuses.append({**values, "run_id": run_id, "status": status, "message": message})
+
+    def _environment(self, given: object) -> int:
+        text = json.dumps(_comparable(given), sort_keys=True)
+        return self.environments.setdefault(text, len(self.environments))
+
+    def results(self, plan: Mapping[str, Any]) -> Results:
+        runs = pd.DataFrame(self.rows, columns=list(RUN))
+        environments = pd.DataFrame([json.loads(text) for text in self.environments],
+                                    columns=list(ENVIRONMENT))
+        counts = runs.drop_duplicates("run_id")["environment"].value_counts()
+        environments["runs"] = [int(counts.get(i, 0)) for i in range(len(environments))]
+        return Results(plan, runs, self.evaluations.frame(runs), self.windows.frame(runs),
+                       self.gradient_norms.frame(runs), self.memory.frame(runs),
+                       pd.DataFrame(self.statuses, columns=list(STATUS)), environments,
+                       tuple(self._notes(environments)))
+
+    def _notes(self, environments: pd.DataFrame) -> list[str]:
+        notes = [f"{count} records have schema version {version}; this version reads "
+                 f"{SCHEMA_VERSION} and takes from them only what has its names and types."
+                 for version, count in sorted(self.versions.items())
+                 if version != str(SCHEMA_VERSION)]
+        unread = sum(state["status"] == "unreadable" for state in self.statuses)
+        if unread:
+            notes.append(f"{unread} records cannot be believed and are left out.")
+        for name in ("host", "processor", "packages", "commit"):
+            if environments[name].nunique(dropna=False) > 1:
+                notes.append(f"The runs differ in {name}: "
+                             f"{'; '.join(map(str, environments[name].unique()))}.")
+        return notes
+
+
+def read(store: Store) -> Results:
+    """The plan's own runs. Nothing in the folder is changed. Raises RecordError without a plan."""
+    manifest, found = store.manifest, _Gathering()
+    for run_id in manifest["runs"]:
+        run = store.run(str(run_id))
+        path = run.folder / "record.json"
+        if path.exists():
+            _take(found, read_json(path), run.run_id)
+        else:
+            _without_record(found, run)
+    return found.results(manifest)
+
+
+def from_records(records: Iterable[Mapping[str, Any]], manifest: Mapping[str, Any]) -> Results:
+    """The tables of records at hand; runs of the manifest without one are pending."""
+    found = _Gathering()
+    for record in records:
+        run_id = record.get("run_id") if isinstance(record, Mapping) else None
+        _take(found, record, str(run_id))
+    seen = {state["run_id"] for state in found.statuses}
+    for run_id in manifest.get("runs") or ():
+        if run_id not in seen:
+            found.state(str(run_id), "pending", "", {})
+    return found.results(manifest)
+
+
+def _take(found: _Gathering, record: object, run_id: str) -> None:
+    """A record of another version counts where all that this version reads is there."""
+    same = {**record, "schema_version": SCHEMA_VERSION} if isinstance(record, Mapping) else record
+    wrong = problems(same)
+    if not wrong and isinstance(record, Mapping):
+        found.add(record)
+    else:
+        found.state(run_id, "unreadable", "; ".join(wrong[:3]), _config(record))
+
+
+def _without_record(found: _Gathering, run: Run) -> None:
+    failure = run.failure() or {}
+    kind, message = str(failure.get("error") or ""), str(failure.get("message") or "")
+    text = ": ".join(part for part in (kind, message) if part)
+    found.state(run.run_id, run.status(), text, _config(read_json(run.folder / "config.json")))
+
+
+def _config(value: object) -> Mapping[str, Any]:
+    config = value.get("config") if isinstance(value, Mapping) else None
+    return config if isinstance(config, Mapping) else {}
+
+
+def _comparable(environment: object) -> dict[str, Any]:
+    """What distinguishes machines and software; loads, process ids and addresses do not."""
+    given = environment if isinstance(environment, Mapping) else {}
+    source = given.get("source") if isinstance(given.get("source"), Mapping) else {}
+    found = {name: given.get(name) for name in ENVIRONMENT}
+    found |= {"commit": (source or {}).get("commit"), "dirty": (source or {}).get("dirty")}
+    return {name: ", ".join(f"{k} {v}" for k, v in sorted(value.items()))
+            if isinstance(value, Mapping) else ", ".join(map(str, value))
+            if isinstance(value, list) else value for name, value in found.items()}

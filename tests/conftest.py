@@ -1,0 +1,52 @@
+"""What tests share: configurations, plans, results folders, and rank groups that are launched once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchscale.benchmarks.config import RunConfig
+from batchscale.launchers import doctor
+
+PROGRAMS = Path(__file__).parent / "programs"
+CONFIG: dict[str, Any] = {
+    "experiment": "sgd", "kind": "accuracy", "dataset": "digits", "model": "mlp_128", "optimizer": "sgd",
+    "global_batch": 128, "train_examples": 1146, "seed": 0, "epochs": 2}
+
+
+@pytest.fixture
+def config() -> Callable[..., RunConfig]:
+    """A small valid configuration, with changes."""
+    return lambda **changes: RunConfig(**{**CONFIG, **changes})
+
+
+def environment(**more: str) -> dict[str, str]:
+    """A child's environment: this Python's programs first, the tests' own tree importable, quiet TensorFlow."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**os.environ, "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", **more}
+
+
+def batchscale(*words: str, cwd: Path, timeout: float = 240, **more: str) -> subprocess.CompletedProcess[str]:
+    """The command line as a user calls it, from `cwd`."""
+    return subprocess.run([sys.executable, "-m", "batchscale.launchers.cli", *words], cwd=cwd, timeout=timeout,
+                          capture_output=True, text=True, env=environment(**more))
+
+
+def require_strategy(name: str) -> None:
+    """Skip, with the reason, where this machine cannot start the strategy."""
+    if reason := doctor.strategies_available()[name]:
+        pytest.skip(f"{name}: {reason}")
+
+
+def rank_words(strategy: str, ranks: int, words: list[str]) -> list[str]:
+    """The command that starts `words` as a rank group, or plainly."""
+    root = "--allow-run-as-root " if os.geteuid() == 0 else ""
+    if strategy == "horovod-mpi":
+        return ["horovodrun", "-np", str(ranks), "--mpi", f"--mpi-args={root}--oversubscribe", *words]
+    return ["horovodrun", "-np", str(ranks), "--gloo", *words] if strategy == "horovod-gloo" else words

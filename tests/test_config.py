@@ -1,0 +1,74 @@
+"""A configuration is refused for the first rule it breaks, and identified by everything it holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from batchscale.benchmarks.config import RunConfig, derived, from_json, to_json
+from batchscale.benchmarks.errors import PlanError
+
+Make = Callable[..., RunConfig]
+
+
+def test_it_survives_json(config: Make) -> None:
+    made = config(noise_batches=(1, 8), earlier_batches=(32,))
+    assert from_json(json.loads(json.dumps(to_json(made)))) == made
+
+
+def test_equal_configurations_share_a_run_id_and_any_change_makes_another(config: Make) -> None:
+    assert config().run_id == config().run_id
+    changes: list[dict[str, Any]] = [{"seed": 1}, {"epochs": 3}, {"jit": True}, {"momentum": 0.8},
+                                     {"dataset": "glyphs"}, {"train_subset": 9}]
+    assert len({config().run_id, *(config(**change).run_id for change in changes)}) == len(changes) + 1
+
+
+def test_derived_numbers_follow_from_batch_and_examples(config: Make) -> None:
+    made = config(global_batch=128, train_examples=1000, epochs=3, rule="linear", base_learning_rate=0.01)
+    values = derived(made)
+    assert (values["steps_per_epoch"], values["steps"], values["kappa"]) == (7, 21, 4.0)
+    assert values["peak_learning_rate"] == pytest.approx(0.04)
+    assert values["warmup_steps"] == 35
+    assert any("never reached" in flag for flag in values["flags"])
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"strategy": "mirrored", "replicas": 16, "global_batch": 1000},
+     "global_batch=1000 is not divisible by 16 replicas; nearest valid: 992 and 1008."),
+    ({"optimizer": "adm"}, "Did you mean 'adam'?"),
+    ({"kind": "speed"}, "accuracy, memory, throughput"),
+    ({"global_batch": 2000}, "at most 1146"),
+    ({"global_batch": 0}, "greater than 0"),
+    ({"global_batch": True}, "whole number"),
+    ({"base_learning_rate": float("nan")}, "finite"),
+    ({"momentum": 1.0}, "below 1"),
+    ({"replicas": 2, "global_batch": 32}, "use mirrored or horovod"),
+    ({"strategy": "horovod", "transport": "nccl"}, "gloo, mpi"),
+    ({"transport": "mpi"}, "leave it out"),
+    ({"experiment": "../../etc"}, "letters, digits"),
+    ({"noise_batches": (600,)}, "half the training examples (573)"),
+    ({"rule": "lineer"}, "'linear'"),
+    ({"seed": -1}, "must not be negative"),
+])
+def test_a_broken_rule_is_named_with_the_value_and_the_choices(config: Make, change: dict[str, Any],
+                                                               message: str) -> None:
+    with pytest.raises(PlanError) as error:
+        config(**change)
+    assert message in str(error.value)
+
+
+def test_unknown_and_missing_keys_are_named(config: Make) -> None:
+    with pytest.raises(PlanError, match="epoch.*Did you mean 'epochs'"):
+        from_json({**to_json(config()), "epoch": 3})
+    with pytest.raises(PlanError, match="incomplete"):
+        from_json({"experiment": "sgd"})
+
+
+def test_timing_launches_and_memory_runs_get_processes_of_their_own(config: Make) -> None:
+    timing = [config(kind="throughput", launch=launch, scaling="weak").shape for launch in (0, 1)]
+    memory = [config(kind="memory", global_batch=batch).shape for batch in (32, 64)]
+    assert len({*timing, *memory, config().shape}) == 5
+    assert config(seed=1).shape == config(seed=2, rule="sqrt").shape

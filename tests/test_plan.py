@@ -1,0 +1,125 @@
+"""Plans: what they expand to, in which order, and what is said about those that cannot be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from batchscale.benchmarks import plan, plan_keys
+from batchscale.benchmarks.errors import PlanError
+
+TEXT = """
+[plan]
+name = "small"
+[defaults]
+dataset = "digits"
+model = "mlp_128"
+seeds = 2
+[[experiment]]
+name = "sgd"
+global_batches = [32, 128, "all"]
+rules = ["constant", "linear", "sqrt"]
+noise_batches = [1, 8]
+as_published = true
+[[experiment]]
+name = "speed"
+kind = "throughput"
+scaling = "weak"
+replica_batches = [64]
+strategies = ["mirrored", "horovod"]
+replicas = [1, 2]
+launches = 3
+"""
+
+
+def expand(text: str = TEXT, unavailable: dict[str, str] | None = None) -> plan.Expansion:
+    return plan.expand(plan.parse(text), lambda dataset, fraction: 1146, unavailable or {})
+
+
+def test_batches_rules_and_seeds_are_multiplied_out_and_equal_runs_listed_once() -> None:
+    runs = [c for c in expand().runs if c.experiment == "sgd"]
+    arms = Counter((c.rule, c.global_batch) for c in runs)
+    assert arms == {("constant", 32): 2, ("constant", 128): 2, ("constant", 1146): 2, ("linear", 128): 2,
+                    ("linear", 1146): 2, ("sqrt", 128): 2, ("sqrt", 1146): 2, ("as_published", 1146): 2}
+    published = next(c for c in runs if c.rule == "as_published")
+    assert published.batches == (32, 128, 1146)
+    assert {c.noise_batches for c in runs if c.global_batch != 32} == {()}
+    assert {c.noise_batches for c in runs if c.global_batch == 32} == {(1, 8)}
+
+
+def test_timing_launches_are_interleaved_and_the_drift_guard_is_first_and_last() -> None:
+    runs = expand().runs
+    assert runs[0].experiment == runs[-1].experiment == "drift_guard"
+    timing = [(c.launch, c.strategy, c.replicas) for c in runs if c.experiment == "speed"]
+    assert [launch for launch, *_ in timing] == sorted(launch for launch, *_ in timing)
+    first, second = ([t[1:] for t in timing if t[0] == launch] for launch in (0, 1))
+    assert second == first[::-1]
+    assert {c.global_batch for c in runs if c.experiment == "speed" and c.replicas == 2} == {128}
+
+
+def test_what_the_machine_lacks_is_left_out_by_name_and_horovod_prefers_mpi() -> None:
+    assert {c.transport for c in expand().runs if c.strategy == "horovod"} == {"mpi"}
+    assert {c.transport for c in expand(unavailable={"horovod-mpi": "no mpirun"}).runs
+            if c.strategy == "horovod"} == {"gloo"}
+    none = expand(unavailable={"horovod-mpi": "no mpirun", "horovod-gloo": "not built", "2 replicas": "1 core"})
+    assert not [c for c in none.runs if c.strategy == "horovod" or c.replicas == 2]
+    assert {(s.what, s.reason) for s in none.skipped} >= {("horovod-gloo with 1 replica", "not built"),
+                                                          ("mirrored with 2 replicas", "1 core")}
+
+
+def test_other_seeds_are_other_runs() -> None:
+    other = expand(TEXT.replace('name = "small"', 'name = "small"\nfirst_seed = 100'))
+    assert {c.seed for c in other.runs if c.kind == "accuracy"} == {100, 101}
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (("seeds = 2", "sedes = 2"), "Did you mean 'seeds'?"),
+    (("seeds = 2", 'seeds = "two"'), "must be a whole number"),
+    (("seeds = 2", "seeds = true"), "must be a whole number"),
+    (('rules = ["constant", "linear", "sqrt"]', 'rules = ["liner"]'), "Did you mean 'linear'?"),
+    (('[32, 128, "all"]', '[32, "half"]'), 'whole numbers or "all"'),
+    (('[32, 128, "all"]', "[32, 5000]"), "larger than the 1146 training examples"),
+    (('name = "small"', ""), "name is missing"),
+    (('name = "small"', 'name = "../up"'), "names the results folder"),
+    (('name = "speed"', 'name = "sgd"'), "used 2 times"),
+    (("[plan]", "[plans]"), "section='plans'"),
+    (("replica_batches = [64]", ""), "neither global_batches nor replica_batches"),
+    (("launches = 3", "launches = -3"), "not negative"),
+    (("[plan]", "[plan"), "not valid TOML"),
+    (('strategies = ["mirrored", "horovod"]', 'strategies = ["horovood"]'), "Did you mean 'horovod'?"),
+])
+def test_a_plan_error_names_the_key_the_value_and_the_choices(change: tuple[str, str], message: str) -> None:
+    assert change[0] in TEXT
+    with pytest.raises(PlanError) as error:
+        expand(TEXT.replace(*change))
+    assert message in str(error.value)
+
+
+def test_an_indivisible_batch_is_refused_with_the_nearest_valid_ones() -> None:
+    with pytest.raises(PlanError, match="global_batch=33 is not divisible by 2 replicas; nearest valid: 32 and 34"):
+        expand(TEXT.replace("replica_batches = [64]", "global_batches = [33]"))
+
+
+def test_plans_are_found_by_name_or_path(tmp_path: Path) -> None:
+    assert plan.find("quick").stem == "quick"
+    path = tmp_path / "mine.toml"
+    path.write_text(TEXT)
+    assert plan.read(str(path)).name == "small"
+    with pytest.raises(PlanError, match="Did you mean 'quick'"):
+        plan.find("quik")
+    with pytest.raises(PlanError, match="bundled plans, by name: .*quick"):
+        plan.find(str(tmp_path / "absent.toml"))
+
+
+@pytest.mark.parametrize("name", plan.bundled())
+def test_bundled_plans_expand(name: str) -> None:
+    runs = plan.expand(plan.read(name), lambda dataset, fraction: 48_000, {}).runs
+    assert len({c.run_id for c in runs}) == len(runs) > 10
+    assert {"accuracy", "throughput", "memory"} == {c.kind for c in runs}
+
+
+def test_every_key_that_is_passed_through_is_known() -> None:
+    assert set(plan_keys.PASSED_THROUGH) <= set(plan_keys.EXPERIMENT)
+    assert "| `global_batches` |" in plan_keys.reference()

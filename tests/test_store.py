@@ -1,0 +1,192 @@
+"""The store: one process gets a run, results stay, and a status is never better than the truth."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic_records import synthetic_record
+
+from batchscale.benchmarks import claims
+from batchscale.benchmarks.config import RunConfig
+from batchscale.benchmarks.errors import BatchscaleError, RecordError
+from batchscale.benchmarks.store import Run, Store, open_store, write_json
+
+Make = Callable[..., RunConfig]
+
+
+@pytest.fixture
+def store(tmp_path: Path, config: Make) -> Store:
+    made = Store(tmp_path / "plan")
+    made.prepare([config(seed=seed) for seed in range(3)], {"name": "plan", "source": "plan.toml"})
+    return made
+
+
+def record_of(run: Run) -> dict[str, Any]:
+    return synthetic_record(run.config)
+
+
+def finish(run: Run) -> None:
+    attempt = run.claim()
+    assert attempt is not None
+    run.finish(attempt, record_of(run))
+
+
+def lose(run: Run) -> None:
+    """An attempt whose process ended without a word."""
+    attempt = run.claim()
+    assert attempt is not None
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    claim = json.loads((attempt / "claim.json").read_text())
+    write_json(attempt / "claim.json", {**claim, "pid": dead.pid, "process_began": 0.0})
+
+
+def test_runs_are_claimed_in_the_plans_order_and_each_once(store: Store) -> None:
+    runs = store.runs()
+    taken = [store.claim_next(runs) for _ in range(4)]
+    assert [t[0].run_id for t in taken if t] == [run.run_id for run in runs]
+    assert taken[3] is None
+    assert {run.status() for run in runs} == {"running"}
+
+
+def _claim(folder: str, run_id: str, barrier: Any, wins: Any) -> None:
+    barrier.wait()
+    if Store(Path(folder)).run(run_id).claim() is not None:
+        with wins.get_lock():
+            wins.value += 1
+    barrier.wait()  # stay alive until all have tried
+
+
+def test_of_many_processes_at_once_exactly_one_gets_the_run(store: Store) -> None:
+    context = multiprocessing.get_context("spawn")
+    barrier, wins = context.Barrier(4), context.Value("i", 0)
+    run_id = store.runs()[0].run_id
+    processes = [context.Process(target=_claim, args=(str(store.folder), run_id, barrier, wins)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert wins.value == 1
+
+
+def test_a_finished_run_is_final_and_its_record_is_never_replaced(store: Store) -> None:
+    run = store.runs()[0]
+    attempt = run.claim()
+    assert attempt is not None
+    run.finish(attempt, record_of(run))
+    before = (run.folder / "record.json").read_bytes()
+    assert run.status() == "completed" and run.claim() is None
+    with pytest.raises(RecordError, match="never replaced"):
+        run.finish(attempt, {**record_of(run), "attempt": 9})
+    assert (run.folder / "record.json").read_bytes() == before
+
+
+def test_a_lost_run_is_tried_three_times_then_failed(store: Store) -> None:
+    run = store.runs()[0]
+    for attempt in range(3):
+        lose(run)
+        assert run.status() == ("lost" if attempt < 2 else "failed")
+    assert run.claim() is None
+    assert run.claim(retry_before=time.time() + 1) is not None
+    assert run.status() == "running"
+
+
+@pytest.mark.parametrize("status,again", [("invalid", False), ("failed", False), ("out_of_memory", False),
+                                          ("preempted", True), ("timed_out", True)])
+def test_what_a_failure_means_for_the_next_try(store: Store, status: str, again: bool) -> None:
+    run = store.runs()[0]
+    attempt = run.claim()
+    assert attempt is not None
+    run.fail(attempt, status, 1, ValueError("first line\nsecond line"), "trace")
+    run.fail(attempt, "failed", 0, "later")
+    assert run.status() == status
+    failure = run.failure()
+    assert failure and (failure["rank"], failure["message"], failure["error"]) == (1, "first line", "ValueError")
+    assert (run.claim() is not None) is again
+
+
+def test_an_attempt_that_was_taken_over_cannot_write_its_result(store: Store) -> None:
+    run = store.runs()[0]
+    old = run.claim()
+    assert old is not None
+    run.fail(old, "preempted", 0, "stopped")
+    assert run.claim() is not None
+    with pytest.raises(RecordError, match="taken over"):
+        run.finish(old, record_of(run))
+    assert run.record() is None
+
+
+def test_a_record_cut_at_any_byte_is_set_aside_named_and_done_again(store: Store) -> None:
+    run = store.runs()[0]
+    finish(run)
+    whole = (run.folder / "record.json").read_bytes()
+    for cut in (0, 1, len(whole) // 3, len(whole) - 2):
+        (run.folder / "record.json").write_bytes(whole[:cut])
+        assert run.record() is None
+        assert run.status() != "completed"
+    assert len(run.corrupt()) == 4
+    assert run.corrupt()[0].read_bytes() == b""
+    assert run.claim() is None or run.status() == "running"
+
+
+def test_a_record_that_breaks_the_schema_is_not_believed(store: Store) -> None:
+    run = store.runs()[0]
+    finish(run)
+    record = json.loads((run.folder / "record.json").read_text())
+    for change in ({"schema_version": 99}, {"status": "great"}, {"evaluations": [{"step": "one"}]}, {"run_id": "other"}):
+        (run.folder / "record.json").write_text(json.dumps({**record, **change}))
+        assert run.record() is None
+    reason = run.corrupt()[-1].with_suffix(".txt").read_text()
+    assert "belongs to run 'other'" in reason
+
+
+def test_a_claim_is_alive_while_its_process_is_and_by_heartbeat_on_another_machine(store: Store) -> None:
+    attempt = store.runs()[0].claim()
+    assert attempt is not None and claims.alive(attempt / "claim.json")
+    claim = json.loads((attempt / "claim.json").read_text())
+    write_json(attempt / "claim.json", {**claim, "boot_id": "another machine"})
+    assert claims.alive(attempt / "claim.json")
+    old = time.time() - 2 * claims.STALE_SECONDS
+    os.utime(attempt / "claim.json", (old, old))
+    assert not claims.alive(attempt / "claim.json")
+    assert store.runs()[0].status() == "lost"
+
+
+def test_an_edited_plan_keeps_the_runs_of_the_old_one_apart(store: Store, config: Make) -> None:
+    finish(store.runs()[0])
+    store.prepare([config(seed=7)], {"name": "plan"})
+    assert [run.config.seed for run in store.runs()] == [7]
+    assert len(store.others()) == 3
+
+
+def test_results_are_opened_by_plan_or_by_the_folder_above(store: Store) -> None:
+    assert open_store(store.folder).folder == open_store(store.folder.parent).folder == store.folder
+    write_json(store.folder.parent / "second" / "plan.json", {"runs": []})
+    with pytest.raises(BatchscaleError, match="holds 2 plans; name one"):
+        open_store(store.folder.parent)
+    with pytest.raises(RecordError, match="holds no results"):
+        open_store(store.folder / "nothing")
+
+
+def test_a_path_in_a_plan_cannot_leave_the_folder(store: Store) -> None:
+    assert store.run("../../elsewhere").folder.parent == store.folder
+
+
+def test_a_full_or_unwritable_folder_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RecordError, match="cannot write .*--results"):
+        write_json(tmp_path / "file" / "x.json", {})
+
+
+def test_nan_becomes_null(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", {"loss": [float("nan"), float("inf"), 1.0]})
+    assert json.loads((tmp_path / "x.json").read_text()) == {"loss": [None, None, 1.0]}
