@@ -22,6 +22,8 @@ SAME_WEIGHTS = "same weights"
 ONE_STEP = "one step, one replica"
 FRESH_PROCESS = "a few steps in a fresh process"
 DRIFT_GUARD = "drift_guard"
+# Less than this share of growth in proportion to the batch is none worth the name.
+NO_GROWTH = 0.1
 GROUP = ["experiment", "dataset", "model", "optimizer", "placement", "cores_per_replica",
          "precision"]
 
@@ -141,7 +143,7 @@ def _knee_verdict(experiment: str, rows: pd.DataFrame) -> Verdict:
     batch = found.knee_batch if isinstance(found, ThroughputKnee) else Estimate(
         float("nan"), float("nan"), float("nan"), len(rows))
     answer: Answer = NOT_DECIDED
-    if at_first.has_interval and at_first.high <= 0:
+    if at_first.has_interval and at_first.high < NO_GROWTH:
         answer = CONTRADICTED
     elif (at_first.low > 0 and batch.has_interval and sizes[0] < batch.value
           and batch.high < sizes[-1] and at_last.value < at_first.value):

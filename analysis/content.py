@@ -24,13 +24,15 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of plain text; `numbers` are the columns set flush right."""
+    """Rows of plain text; `numbers` are the columns set flush right. `fold`: what a reader opens to see
+    it; "" shows it at once."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
     numbers: frozenset[int] = frozenset()
     left_out: int = 0
+    fold: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,13 @@ class Section:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "",
-          numbers: Iterable[int] = (), longest: int = LONGEST_TABLE) -> tuple[Table, ...]:
+          numbers: Iterable[int] = (), fold: str = "", longest: int = LONGEST_TABLE) -> tuple[Table, ...]:
     """One table, or none without rows; rows beyond `longest` are counted, not shown."""
     written = [tuple(str(cell) for cell in row) for row in rows]
     if not written:
         return ()
     return (Table(tuple(header), tuple(written[:longest]), caption, frozenset(numbers),
-                  max(len(written) - longest, 0)),)
+                  max(len(written) - longest, 0), fold),)
 
 
 def number(value: float, digits: int = 3) -> str:

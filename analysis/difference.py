@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from ..benchmarks.errors import RecordError
 from .estimate import LEVEL, Estimate, Floats, all_equal, finite_values, t_critical
@@ -142,11 +141,17 @@ def equivalence(of: Difference, margin: float, alpha: float = 0.05) -> Equivalen
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Holm's adjustment; a NaN stays NaN and still counts as one of the family."""
+    """Holm's step-down adjustment (Holm 1979); a NaN stays NaN and still counts as one of the
+    family.
+
+    Not statsmodels' multipletests: it collects garbage at every call, a tenth of a second each.
+    """
     given = np.asarray(p_values, dtype=np.float64)
-    if given.size == 0:
-        return ()
-    adjusted = multipletests(np.where(np.isnan(given), 1.0, given), method="holm")[1]
+    filled = np.where(np.isnan(given), 1.0, given)
+    order = np.argsort(filled)
+    steps = np.maximum.accumulate(np.arange(given.size, 0, -1) * filled[order])
+    adjusted = np.empty_like(filled)
+    adjusted[order] = np.minimum(steps, 1.0)
     return tuple(float(p) for p in np.where(np.isnan(given), np.nan, adjusted))
 
 

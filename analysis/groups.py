@@ -13,6 +13,7 @@ from .plots import MARKERS
 from .table import Results
 
 MOST_PANELS = 8
+NO_ACCURACY = "No accuracy run has finished, so there is nothing to show here."
 RULE_ORDER = ("constant", "linear", "sqrt", "adam_sqrt", "legw", "noise_scale", "surge", "adascale", "tuned",
               "as_published")
 
@@ -118,3 +119,7 @@ def first_panels(items: Sequence[Workload]) -> Iterator[tuple[str, Workload]]:
         yield f"w{index}", item
 
 
+def evaluations_of(work: Workload, evaluations: pd.DataFrame, rule: str, batch: int) -> pd.DataFrame:
+    """The evaluations of one arm, all its seeds."""
+    runs = work.arm(rule, batch)["run_id"]
+    return evaluations[evaluations["run_id"].isin(runs) & (evaluations["global_batch"] == batch)]

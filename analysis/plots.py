@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import matplotlib
@@ -17,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-WIDTH, HEIGHT = 5.4, 3.6
+WIDTH, HEIGHT = 4.6, 3.25
 FONT_SIZE = 11.0
 INK, MUTED, GRID = "#15202b", "#5d6b7a", "#d9dee4"
 
@@ -83,9 +84,9 @@ def new_panel(width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Axe
     return figure, figure.add_subplot()
 
 
-def drawing() -> matplotlib.rc_context:
+def drawing() -> AbstractContextManager[None]:
     """The settings of every figure, for as long as one is drawn."""
-    return matplotlib.rc_context({**STYLE, "svg.hashsalt": "batchscale"})  # type: ignore[arg-type]
+    return matplotlib.rc_context({**STYLE, "svg.hashsalt": "batchscale"})
 
 
 def svg(figure: Figure, name: str, description: str) -> str:
@@ -97,7 +98,7 @@ def svg(figure: Figure, name: str, description: str) -> str:
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r"url\(#", f"url(#{name}-", text)
     text = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', text)
-    text = re.sub(r"(\d\.\d\d)\d+", r"\1", text)
+    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag.group()), text)
     text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
     text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
     text = _page_colours(text)

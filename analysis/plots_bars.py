@@ -14,6 +14,7 @@ from .plots_lines import short
 
 ROW_INCHES = 0.42
 FRAME_INCHES = 1.15
+COLUMNS = 4  # of the legend, which is filled column by column but read row by row
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ def draw_stack(name: str, title: str, x_label: str, labels: Sequence[str],
         axes.set_ylim(len(labels) - 0.5, -0.5)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel(x_label)
-        figure.legend(loc="outside upper left", ncols=3, frameon=False, fontsize="small", handlelength=1.0,
-                      handleheight=0.9, columnspacing=1.2)
+        handles, names = axes.get_legend_handles_labels()
+        order = [place for first in range(COLUMNS) for place in range(first, len(names), COLUMNS)]
+        figure.legend([handles[i] for i in order], [names[i] for i in order], loc="outside upper left",
+                      ncols=COLUMNS, frameon=False, fontsize="small", handlelength=1.0, handleheight=0.9,
+                      columnspacing=1.2)
         return svg(figure, name, title)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator, PercentFormatter
+from matplotlib.axis import Axis as AnyAxis
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from .estimate import Estimate
@@ -79,13 +80,13 @@ def _usable(series: Series, panel: Panel) -> list[tuple[float, Estimate]]:
 def _mark(axes: Axes, panel: Panel) -> None:
     for x, label in panel.marks:
         axes.axvline(x, color=MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
-        axes.text(x, 1.0, f" {label}", transform=axes.get_xaxis_transform(), va="top",
-                  fontsize="small", color=MUTED)
+        axes.annotate(label, (x, 1.0), (3, -1), xycoords=axes.get_xaxis_transform(), va="top",
+                      textcoords="offset points", fontsize="small", color=MUTED)
     for x, role, label in panel.lost:
         axes.plot([x], [0.03], marker="x", color=role.light, linestyle="none", markeredgewidth=2,
                   transform=axes.get_xaxis_transform(), clip_on=False)
-        axes.annotate(label, (x, 0.03), (6, 2), xycoords=axes.get_xaxis_transform(), fontsize="small",
-                      textcoords="offset points", color=role.light)
+        axes.annotate(label, (x, 0.03), (-6, -2), xycoords=axes.get_xaxis_transform(), fontsize="small",
+                      textcoords="offset points", ha="right", color=role.light)
 
 
 def _draw(axes: Axes, series: Series, panel: Panel, dodge: float) -> None:
@@ -100,12 +101,13 @@ def _draw(axes: Axes, series: Series, panel: Panel, dodge: float) -> None:
               alpha=series.opacity, markeredgecolor="none", clip_on=False, zorder=3, transform=place)
     axes.plot(across, up, linestyle="none")  # a line moved aside does not count for the limits
     known = [(x, *_ends(y, panel)) for x, y in points if y.has_interval]
+    places, lows, highs = ([each[i] for each in known] for i in range(3))
     if series.band and known:
-        axes.fill_between(*zip(*known), color=series.role.light, linewidth=0,
+        axes.fill_between(places, lows, highs, color=series.role.light, linewidth=0,
                           alpha=BAND_OPACITY * series.opacity, zorder=2)
     elif known:
-        axes.plot(*zip(*((x, end) for x, *ends in known for end in ends)), linestyle="none")
-        axes.vlines(*zip(*known), colors=series.role.light, linewidth=1.4, alpha=series.opacity,
+        axes.plot([*places, *places], [*lows, *highs], linestyle="none")
+        axes.vlines(places, lows, highs, colors=series.role.light, linewidth=1.4, alpha=series.opacity,
                     zorder=2, transform=place)
 
 
@@ -116,24 +118,35 @@ def _ends(y: Estimate, panel: Panel) -> tuple[float, float]:
 
 def _scale(axes: Axes, panel: Panel) -> None:
     axes.grid(axis="x", visible=False)
-    for axis, spec, scale in ((axes.xaxis, panel.x, axes.set_xscale), (axes.yaxis, panel.y, axes.set_yscale)):
-        if spec.log:
-            scale("log", base=spec.log)
-            axis.set_minor_formatter(NullFormatter())
-        if spec.ticks:
-            ticks = thinned(spec.ticks, spec.log)
-            axis.set_major_locator(FixedLocator(list(ticks)))
-            axis.set_minor_locator(NullLocator())
-        if spec.percent:
-            axis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=" %"))
-        elif spec.log or spec.ticks:
-            axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
-        else:
-            axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    if panel.marks:
+        axes.margins(y=0.12)  # room for the marks' names
+    if panel.x.log:
+        axes.set_xscale("log", base=panel.x.log)
+    if panel.y.log:
+        axes.set_yscale("log", base=panel.y.log)
+    _write_ticks(axes.xaxis, panel.x, axes.get_xlim())
+    _write_ticks(axes.yaxis, panel.y, axes.get_ylim())
     axes.set_xlabel(panel.x.label)
     axes.set_title(panel.y.label, loc="left", color=MUTED, fontsize="medium")
     if not any(_usable(series, panel) for series in panel.series):
         axes.text(0.5, 0.5, "no finite values", transform=axes.transAxes, ha="center", color=MUTED)
+
+
+def _write_ticks(axis: AnyAxis, spec: Axis, limits: tuple[float, float]) -> None:
+    """The values measured where they are given; else round ones, enough of them on short log axes."""
+    decades = math.log10(limits[1] / limits[0]) if spec.log and limits[0] > 0 else math.nan
+    if spec.ticks:
+        axis.set_major_locator(FixedLocator(list(thinned(spec.ticks, spec.log))))
+    elif decades < 0.8:
+        axis.set_major_locator(MaxNLocator(5))
+    elif decades < 2.2:
+        axis.set_major_locator(LogLocator(10, subs=(1, 2, 5) if decades < 1.5 else (1, 3)))
+    if spec.log or spec.ticks:
+        axis.set_minor_locator(NullLocator())
+    if spec.percent:
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=" %"))
+    else:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
 
 
 def thinned(ticks: Sequence[float], log: int) -> tuple[float, ...]:
@@ -190,5 +203,6 @@ def spread(wanted: Sequence[float], gap: float = LABEL_GAP) -> list[float]:
 
 
 def _low(group: Sequence[float], gap: float) -> float:
-    """Lowest place of labels that touch each other, centred where they are wanted."""
-    return sum(group) / len(group) - gap * (len(group) - 1) / 2
+    """Lowest place of labels that touch each other, centred where they are wanted, between 0 and 1."""
+    height = gap * (len(group) - 1)
+    return max(min(sum(group) / len(group) - height / 2, 1.0 - height), 0.0)

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import pandas as pd
-
-from .content import Figure, Section, counted, listed, number, percentage, table
+from .content import Figure, Section, listed, number, percentage, table
 from .difference import paired_difference
 from .estimate import Estimate, unknown
-from .groups import (MOST_PANELS, Workload, batch_shades, finite, first_panels, mean_curve, mean_of,
-                     seeds_text, workloads)
-from .plots import role
+from .groups import MOST_PANELS, NO_ACCURACY, Workload, first_panels, mean_of, seeds_text, workloads
+from .plots import Role, role
 from .plots_lines import Axis, Panel, Series, draw_lines
 from .table import Results
 
-NO_ACCURACY = "No accuracy run has finished, so there is nothing to show here."
 INTERVAL = "Bars: 95 % intervals of the mean over seeds"
-MOST_CURVES = 5
 Measure = Callable[[Workload, str, int], Estimate]
 
 
@@ -38,7 +33,7 @@ def accuracy(results: Results) -> Section:
                           "batch gap", "without a result"),
                          (row for work in found for row in _rows(work)), numbers=(2, 3),
                          caption="At the end of training: mean, 95 % interval over seeds, n. Gaps in percentage "
-                                 "points."))
+                                 "points.", fold="Numbers"))
 
 
 def _left_out(found: list[Workload]) -> list[str]:
@@ -67,10 +62,10 @@ def batch_gap(work: Workload, rule: str, batch: int) -> Estimate:
 def _batch_panels(name: str, work: Workload, margin: float) -> Iterator[Figure]:
     reference = work.reference_batch
     for key, title, label, measure, level in (
-            ("accuracy", "Test accuracy against global batch", "test accuracy", test_accuracy, None),
-            ("gap", "Generalization gap against global batch", "train minus test accuracy", generalization_gap,
+            ("accuracy", "test accuracy against global batch", "test accuracy", test_accuracy, None),
+            ("gap", "generalization gap against global batch", "train minus test accuracy", generalization_gap,
              (0.0, "")),
-            ("batchgap", f"Accuracy lost against batch {reference}", "batch gap", batch_gap,
+            ("batchgap", f"accuracy lost against batch {reference}", "batch gap", batch_gap,
              (margin, f"margin {margin * 100:g} %"))):
         rules = work.rules if key == "accuracy" else [rule for rule in work.rules if rule != "as_published"]
         series = tuple(_series(work, rule, measure) for rule in rules)
@@ -91,7 +86,7 @@ def _series(work: Workload, rule: str, measure: Measure) -> Series:
     return Series(rule, role(rule), tuple(points), work.marker)
 
 
-def _lost(work: Workload, rules: list[str]) -> Iterator[tuple[float, object, str]]:
+def _lost(work: Workload, rules: list[str]) -> Iterator[tuple[float, Role, str]]:
     for rule in rules:
         for batch in work.batches:
             arm = work.arm(rule, batch)
@@ -112,121 +107,3 @@ def _rows(work: Workload) -> Iterator[tuple[str, ...]]:
                    percentage(generalization_gap(work, rule, batch), signed=True),
                    percentage(batch_gap(work, rule, batch), signed=True) if batch != work.reference_batch else "",
                    listed(f"{count} {status}" for status, count in lost.items()))
-
-
-def as_published(results: Results) -> Section:
-    """Batches trained one after another on the same weights, beside runs that start anew."""
-    title = "The published comparison, and its flaw"
-    found = [work for work in workloads(results) if "as_published" in work.rules]
-    if not found:
-        return Section("as-published", title, ("No run trains the batches one after another on the same weights "
-                                               "(`as_published`), so this artefact is not shown.",))
-    figures = tuple(_carried_panel(name, work, results.evaluations) for name, work in first_panels(found))
-    text = ("The often-copied example compiles the model again for each batch size but never builds it anew: each "
-            "batch goes on from the weights the last one left. Its curves then show how long the model was trained "
-            "in all, not what the batch does. The dotted line is that procedure, done here; the solid ones start "
-            "each batch from fresh weights.",)
-    rows = [row for work in found for row in _carried_rows(work, results.evaluations)]
-    return Section("as-published", title, text, figures, table(
-        ("experiment", "batch", "starts, as published", "starts, fresh", "ends, as published", "ends, fresh"), rows,
-        "Test accuracy at the first evaluation and at the last: mean, 95 % interval over seeds, n.", (1,)))
-
-
-def _evaluations(work: Workload, evaluations: pd.DataFrame, rule: str, batch: int) -> pd.DataFrame:
-    runs = work.arm(rule, batch)["run_id"]
-    return evaluations[evaluations["run_id"].isin(runs) & (evaluations["global_batch"] == batch)]
-
-
-def _carried_panel(name: str, work: Workload, evaluations: pd.DataFrame) -> Figure:
-    carried = evaluations[evaluations["run_id"].isin(work.runs[work.runs["rule"] == "as_published"]["run_id"])]
-    epochs = int(work.runs["epochs"].iloc[0])
-    phases = carried.drop_duplicates("phase").sort_values("phase")[["phase", "global_batch"]]
-    series, joined, counts = [], [], []
-    for phase, batch in phases.itertuples(index=False):
-        for rule, label in (("as_published", ""), ("constant", "")):
-            rows = _evaluations(work, evaluations, rule, int(batch))
-            rows = rows.assign(total=rows["epoch"] + int(phase) * epochs)
-            points = mean_curve(rows, "total", "test_accuracy")
-            counts += [point.n for _, point in points]
-            if rule == "as_published":
-                joined += list(points)
-            else:
-                series.append(Series(label, role(rule), points, band=True))
-    series = [Series("" if i < len(series) - 1 else "fresh weights", s.role, s.points, band=True)
-              for i, s in enumerate(series)]
-    series.append(Series("as published", role("as_published"), tuple(joined), band=True))
-    marks = tuple((float(phase * epochs), f"B = {batch:,}") for phase, batch in phases.itertuples(index=False))
-    title = f"{work.name}: batches one after another, and each from fresh weights"
-    panel = Panel(f"{name}-carried", title, Axis("epochs trained one after another"),
-                  Axis("test accuracy", percent=True), tuple(series), marks=marks)
-    return Figure(panel.name, title, draw_lines(panel),
-                  f"{work.detail}. Bands: 95 % t intervals over seeds, {seeds_text(counts)}.")
-
-
-def _carried_rows(work: Workload, evaluations: pd.DataFrame) -> Iterator[tuple[str, ...]]:
-    for batch in work.batches:
-        sides = [_evaluations(work, evaluations, rule, batch) for rule in ("as_published", "constant")]
-        if sides[0].empty:
-            continue
-        first = [percentage(_end(side, "min")) for side in sides]
-        last = [percentage(_end(side, "max")) for side in sides]
-        yield (work.name, f"{batch:,}", *first, *last)
-
-
-def _end(rows: pd.DataFrame, which: str) -> Estimate:
-    from .estimate import mean_estimate
-    steps = rows.groupby("run_id")["step"].transform(which)
-    return mean_estimate(finite(rows[rows["step"] == steps], "test_accuracy"))
-
-
-def curves(results: Results) -> Section:
-    """Train loss against steps, examples and seconds."""
-    found = workloads(results)
-    title = "Loss curves"
-    if not found or results.evaluations.empty:
-        return Section("curves", title, (NO_ACCURACY,))
-    figures = []
-    for name, work in list(first_panels(found))[:4]:
-        figures += list(_curve_panels(name, work, results.evaluations))
-    text = ("The same runs against three measures of cost. At equal examples a small batch has taken more steps; at "
-            "equal steps a large batch has seen more examples; seconds are those of training alone, and runs that "
-            "were packed side by side shared the machine. Darker lines are larger batches; other rules are drawn at "
-            "the largest batch.",)
-    return Section("curves", title, text, tuple(figures))
-
-
-def _curve_panels(name: str, work: Workload, evaluations: pd.DataFrame) -> Iterator[Figure]:
-    lines = _curve_arms(work)
-    for x, label in (("step", "steps"), ("examples", "examples seen"), ("train_seconds", "seconds of training")):
-        series = []
-        for rule, batch, text, opacity in lines:
-            points = mean_curve(_evaluations(work, evaluations, rule, batch), x, "train_loss")
-            series.append(Series(text, role(rule), points, band=True, opacity=opacity))
-        counts = [point.n for line in series for _, point in line.points]
-        if not counts:
-            continue
-        title = f"{work.name}: train loss against {label}"
-        panel = Panel(f"{name}-loss-{x}", title, Axis(label, 10), Axis("train loss", 10), tuple(series))
-        yield Figure(panel.name, title, draw_lines(panel),
-                     f"{work.detail}. Fixed subset of the training data, inference mode. Bands: 95 % t intervals over "
-                     f"seeds, {seeds_text(counts)}.")
-
-
-def _curve_arms(work: Workload) -> list[tuple[str, int, str, float]]:
-    """(rule, batch, label, opacity): the constant rule at several batches, the others at the largest."""
-    constant = [batch for batch in work.batches if not work.arm("constant", batch).empty]
-    if len(constant) > MOST_CURVES:
-        constant = [*constant[:MOST_CURVES - 1], constant[-1]]
-    shades = batch_shades(constant)
-    lines = [("constant", batch, f"B = {batch:,}", shades[batch]) for batch in constant]
-    for rule in work.rules:
-        largest = [batch for batch in work.batches if not work.arm(rule, batch).empty]
-        if rule not in ("constant", "as_published") and largest:
-            lines.append((rule, largest[-1], f"{rule}, {largest[-1]:,}", 1.0))
-    return lines
-
-
-def diverged_text(results: Results) -> str:
-    """How many runs diverged; empty when none did."""
-    count = int((results.statuses["status"] == "diverged").sum())
-    return f"{counted(count, 'run')} diverged and {'is' if count == 1 else 'are'} drawn as crosses." if count else ""

@@ -20,7 +20,7 @@ from .table import Results
 def noise(results: Results) -> Section:
     """Trace of the gradient covariance against batch, and B_simple against steps."""
     title = "Gradient noise"
-    found = [(name, work, _probes(work, results.gradient_norms)) for name, work in first_panels(workloads(results))]
+    found = [(name, work, noise_probes(work, results.gradient_norms)) for name, work in first_panels(workloads(results))]
     found = [(name, work, probes) for name, work, probes in found if not probes.empty]
     if not found:
         return Section("noise", title, ("No run measured gradient norms, so gradient noise is not known. Give an "
@@ -40,10 +40,10 @@ def noise(results: Results) -> Section:
     return Section("noise", title, text, tuple(figures), table(
         ("experiment", "slope of log noise on log batch", "batches", "noise scale, run average", "seeds"), rows,
         "Slope: least squares over probed steps and batches, n probes. Noise scale: ratio of run averages per seed, "
-        "mean over seeds, 95 % interval.", (2, 4)))
+        "mean over seeds, 95 % interval.", (2, 4), "Numbers"))
 
 
-def _probes(work: Workload, norms: pd.DataFrame) -> pd.DataFrame:
+def noise_probes(work: Workload, norms: pd.DataFrame) -> pd.DataFrame:
     """Probes of the workload's constant-rate runs at the reference batch, with their estimates."""
     runs = work.arm("constant", work.reference_batch)
     own = norms[norms["run_id"].isin(runs[runs["status"] == "completed"]["run_id"])]

@@ -45,7 +45,7 @@ def memory(results: Results) -> Section:
     return Section("memory", title, (f"Peak memory of one replica in a process of its own: {what}. The law is "
                                      "peak(n) = a + b n, n the batch per replica.",), tuple(figures), table(
         ("experiment", "what", "a, fixed", "b, per example", "sizes", "note"), rows,
-        "Least squares over runs; 95 % interval.", (4,)), tuple(warnings))
+        "Least squares over runs; 95 % interval.", (4,), "Numbers"), tuple(warnings))
 
 
 def _peaks(runs: pd.DataFrame) -> pd.DataFrame:

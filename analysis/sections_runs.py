@@ -55,7 +55,7 @@ def time_spent(results: Results) -> Section:
              duration(row["total_seconds"])) for name, row in sums.iterrows()]
     return Section("time", title, tuple(_wall(runs)), (figure,), table(
         ("experiment", "runs", *(name for name, _, _ in PARTS), "other", "total"), rows,
-        "Per run, these are columns of results.csv.", range(1, 10)))
+        "Per run, these are columns of results.csv.", range(1, 10), "Numbers"))
 
 
 def _wall(runs: pd.DataFrame) -> Iterator[str]:
@@ -142,7 +142,8 @@ def provenance(results: Results) -> Section:
     if results.environments.empty:
         return Section("provenance", title, ("No record has been written, so nothing is known about the machine.",))
     found = results.environments
-    same, differing = [], []
+    same: list[tuple[str, list[str]]] = []
+    differing: list[tuple[str, list[str]]] = []
     for name in found.columns:
         values = [_fact(value) for value in found[name]]
         if name != "runs" and any(values):

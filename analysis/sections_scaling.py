@@ -12,8 +12,8 @@ from .estimate import Estimate, without_interval
 from .groups import MOST_PANELS, finite, launches_text, mean_of
 from .plots import MARKERS, role
 from .plots_lines import Axis, Panel, Series, draw_lines
-from .scalability import ScalingPoint, strong_scaling, weak_scaling
-from .scaling_laws import DISTINCT_COUNTS, fit_amdahl, fit_usl
+from .scaling_laws import ScalingPoint, strong_scaling, weak_scaling
+from .scalability import DISTINCT_COUNTS, fit_amdahl, fit_usl
 from .table import Results
 
 DRIFT_GUARD = "drift_guard"
@@ -90,7 +90,7 @@ def _throughput_table(runs: pd.DataFrame) -> tuple[Table, ...]:
     return table(("experiment", "strategy", "replicas", "global batch", "per replica", "examples per second",
                   "step, ms", "largest spread"), rows,
                  "Mean over launches, 95 % interval, n launches. Spread: standard deviation over mean of one launch's "
-                 "windows; above 10 % the machine was not quiet.", (2, 3, 4, 7))
+                 "windows; above 10 % the machine was not quiet.", (2, 3, 4, 7), "Numbers")
 
 
 def scaling(results: Results) -> Section:
@@ -118,7 +118,7 @@ def scaling(results: Results) -> Section:
     return Section("scaling", title, tuple(text), tuple(figures), table(
         ("experiment", "strategy", "fixed batch", "replicas", "baseline", "speed-up", "efficiency", "Karp-Flatt"),
         rows, "Ratio of the means over launches with its 95 % interval (Fieller). Karp-Flatt: the serial share that "
-        "explains the speed-up; negative where it is more than linear.", (2, 3, 4)), tuple(warnings))
+        "explains the speed-up; negative where it is more than linear.", (2, 3, 4), "Numbers"), tuple(warnings))
 
 
 def _scalings(kind: str, rows: pd.DataFrame) -> Iterator[Scaling]:

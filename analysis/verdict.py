@@ -121,7 +121,7 @@ def _p_beyond(of: Difference, margin: float, sign: float) -> float:
 
 def _detail(contrast: Contrast, of: Difference, above: float, below: float, alike: float,
             margin: float) -> Detail:
-    alpha, answer, p_value = 1 - LEVEL, NOT_DECIDED, above
+    alpha, answer, p_value, note = 1 - LEVEL, NOT_DECIDED, above, contrast.note
     if of.estimate.n >= FEWEST_SEEDS:
         if above < alpha:
             answer = SUPPORTED
@@ -129,7 +129,7 @@ def _detail(contrast: Contrast, of: Difference, above: float, below: float, alik
             answer, p_value = CONTRADICTED, below
         elif alike < alpha:
             answer, p_value = CONTRADICTED, alike
-    note = contrast.note
+            note = "; ".join(part for part in (note, f"the same within {margin:g}") if part)
     if answer == NOT_DECIDED:
         note = "; ".join(part for part in (note, _lacking(of, margin)) if part)
     return Detail(contrast.quantity, contrast.global_batch, of.estimate, p_value, answer, note)

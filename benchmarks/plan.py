@@ -160,25 +160,28 @@ def _runs(experiment: Mapping[str, Any], first_seed: int, train_examples: TrainE
         "learning_rate", plan_keys.KERAS_RATES[experiment["optimizer"]]))
     for strategy in experiment["strategies"]:
         for replicas in experiment["replicas"]:
-            placement = _placement(experiment, strategy, replicas, unavailable, skipped)
-            if placement is not None:
-                yield from _batches_and_rules(experiment, {**common, **placement}, examples, first_seed)
+            for nodes in experiment["nodes"]:
+                placement = _placement(experiment, strategy, replicas, nodes, unavailable, skipped)
+                if placement is not None:
+                    yield from _batches_and_rules(experiment, {**common, **placement}, examples, first_seed)
 
 
-def _placement(experiment: Mapping[str, Any], strategy: str, replicas: int, unavailable: Mapping[str, str],
-               skipped: list[Skip]) -> dict[str, Any] | None:
-    if strategy == "single" and replicas != 1:
+def _placement(experiment: Mapping[str, Any], strategy: str, replicas: int, nodes: int,
+               unavailable: Mapping[str, str], skipped: list[Skip]) -> dict[str, Any] | None:
+    if strategy == "single" and replicas != 1 or nodes > (replicas if strategy.startswith("horovod") else 1):
         return None
     if strategy == "horovod":  # MPI is much the faster on one host; the choice is recorded
         strategy = "horovod-mpi" if not unavailable.get("horovod-mpi") else "horovod-gloo"
-    reason = unavailable.get(strategy, "")
+    uneven = f"{replicas} replicas do not divide over {nodes} nodes" if nodes and replicas % nodes else ""
+    reason = unavailable.get(strategy) or unavailable.get(f"{nodes} nodes") or uneven
     if reason or (reason := unavailable.get(f"{replicas} replicas", "")):
-        skip = Skip(experiment["name"], f"{strategy} with {replicas} replica{'s' * (replicas > 1)}", reason)
+        where = f" on {nodes} nodes" if nodes > 1 else ""
+        skip = Skip(experiment["name"], f"{strategy} with {replicas} replica{'s' * (replicas > 1)}{where}", reason)
         if skip not in skipped:
             skipped.append(skip)
         return None
     name, _, transport = strategy.partition("-")
-    return {"strategy": name, "transport": transport, "replicas": replicas}
+    return {"strategy": name, "transport": transport, "replicas": replicas, "nodes": nodes}
 
 
 def _batches_and_rules(experiment: Mapping[str, Any], common: dict[str, Any], examples: int,

@@ -21,6 +21,7 @@ from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
+from ..benchmarks.data.cache import cache_folder
 from ..benchmarks.errors import EXIT_ENVIRONMENT, EXIT_OK, EnvironmentUnusable
 from . import installed
 from .horovod_target import HOROVOD, Target, this_target
@@ -29,7 +30,9 @@ from .setup_environment import BUILD_REQUIREMENTS
 # The versions whose headers Horovod 0.28.1 is known to compile with.
 SUPPORTED_TENSORFLOW = ("2.18.1", "2.21.0")
 MEMORY_PER_COMPILER_BYTES = 1.5 * 2**30
-ERROR_LINE = re.compile(r"(?:\berror\b|\bError\b|\bERROR\b|No space left|Killed)")
+ERROR_LINE = re.compile(r"\b(?:error|Error|ERROR)\b|No space left|Killed|not found")
+# pip's remarks about a failure, compiler commands, and CMake's search results.
+NO_ERROR_LINE = re.compile(r"^(?:#|note:|error: subprocess|-- )|subprocess-exited| -c ")
 
 # TensorFlow 2.21 moved this header, says absl::StatusOr where Horovod's GPU code says
 # xla::StatusOr, and no longer exports the stream accessor, which is therefore defined here: one
@@ -75,7 +78,7 @@ class HorovodNotBuilt(EnvironmentUnusable):
 
 def obtain_wheel(target: Target, rebuild: bool = False) -> Path:
     """The wheel for this environment, from the cache or built into it."""
-    folder = installed.cache_folder() / "wheels" / target.key
+    folder = cache_folder() / "wheels" / target.key
     cached = sorted(folder.glob("horovod-*.whl"))
     if cached and not rebuild:
         print(f"Horovod {HOROVOD}: from the cache, {cached[0]}", flush=True)
@@ -126,7 +129,7 @@ def has_distribution(requirement: str) -> bool:
 
 def build_wheel(target: Target, scratch: Path) -> Path:
     """Compile in `scratch`; the log goes to the cache, where it stays if this fails."""
-    log = installed.cache_folder() / "logs" / f"{target.key}.log"
+    log = cache_folder() / "logs" / f"{target.key}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "pip", "wheel", "--disable-pip-version-check", "-v",
                "--no-build-isolation", "--no-deps", "--no-binary", "horovod",
@@ -138,7 +141,7 @@ def build_wheel(target: Target, scratch: Path) -> Path:
                               env=build_environment(target, scratch), check=False)
     wheels = sorted(scratch.glob("horovod-*.whl"))
     if done.returncode or not wheels:
-        raise HorovodNotBuilt("Horovod did not compile:\n" + last_errors(log.read_text()),
+        raise HorovodNotBuilt("Horovod did not compile:\n" + first_errors(log.read_text()),
                               f"see the log, then {installed.BUILD_COMMAND}", str(log))
     print(f"Horovod {HOROVOD}: compiled in {time.monotonic() - started:.0f} s", flush=True)
     return wheels[0]
@@ -189,11 +192,15 @@ def compiler_count() -> int:
     return max(1, min(len(os.sched_getaffinity(0)), allowed, 16))
 
 
-def last_errors(log: str, count: int = 6) -> str:
+def first_errors(log: str, count: int = 6) -> str:
     """The first error lines of a log (later ones follow from them), else its last lines."""
     lines = [line.strip()[:300] for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if ERROR_LINE.search(line) and " -c " not in line]
-    return "\n".join("  " + line for line in (errors[:count] or lines[-count:]))
+    telling = []
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        if ERROR_LINE.search(line) and not NO_ERROR_LINE.search(line):
+            # CMake names the place and tells the reason in the line below.
+            telling += [line, following] if line.startswith("CMake Error") else [line]
+    return "\n".join("  " + line for line in (telling[:count] or lines[-count:]))
 
 
 def install(wheel: Path) -> None:

@@ -27,6 +27,10 @@ def parser() -> argparse.ArgumentParser:
                              + (", or a record.json to do again" if name == "run" else ""))
         command.set_defaults(function=function)
         _where(command, dry=name == "plan")
+        if name == "run":
+            command.add_argument("--on", choices=("local", "slurm"), default="local", help="where ranks start")
+            command.add_argument("--site", default="", help="with --on slurm: a site profile, by path or bundled name")
+            command.add_argument("--dry-run", action="store_true", help="with --on slurm: write all, submit nothing")
         if name == "study":
             command.add_argument("--output", type=Path, help="where the report goes (default: RESULTS/<plan>/report)")
     for name, function, text in (("status", status, "what is done, running, failed, lost; how to go on"),
@@ -34,6 +38,8 @@ def parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("results", type=Path, help="RESULTS, or RESULTS/<plan>")
         command.set_defaults(function=function)
+        if name == "status":
+            command.add_argument("--watch", action="store_true", help="again and again until all is done")
         if name == "report":
             command.add_argument("--output", type=Path, help="where the report goes (default: RESULTS/<plan>/report)")
     command = commands.add_parser("doctor", help="what this machine can run, what is missing, and how to mend it",
@@ -74,6 +80,12 @@ def run(given: argparse.Namespace) -> int:
     from ..benchmarks.plan import read
     from . import local, rerun
     options = local.Options(given.results, given.only, seconds(given.budget), given.retry, given.launcher)
+    on_slurm = getattr(given, "on", "local") == "slurm"
+    if not on_slurm and (getattr(given, "site", "") or getattr(given, "dry_run", False)):
+        raise PlanError("--site and --dry-run belong to --on slurm; `batchscale plan` is the dry run of this machine.")
+    if on_slurm:
+        from . import slurm
+        return slurm.run(read(given.plan), options, given.site, given.dry_run)
     if given.plan.endswith(".json"):
         return rerun.run(Path(given.plan), options)
     return local.run(read(given.plan), options)
@@ -96,7 +108,7 @@ def plan(given: argparse.Namespace) -> int:
 
 def status(given: argparse.Namespace) -> int:
     from . import status as command
-    return command.show(given.results)
+    return command.watch(given.results) if given.watch else command.show(given.results)
 
 
 def report(given: argparse.Namespace) -> int:

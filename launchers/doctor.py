@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from ..benchmarks.errors import EXIT_ENVIRONMENT, EXIT_OK
+from ..benchmarks.errors import EXIT_ENVIRONMENT, EXIT_OK, DataError
 from . import installed
 from .setup_environment import Mpi, NEWEST_PYTHON, OLDEST_PYTHON, OPEN_MPI, find_mpi, printed
 
@@ -20,7 +20,6 @@ INSTALL_TENSORFLOW_GPU = "python -m pip install 'tensorflow[and-cuda]>=2.18,<2.2
 INSTALL_MPI = f"python -m pip install {OPEN_MPI} mpi4py"
 # Without these no study can run at all.
 NEEDED = ("Python", "TensorFlow")
-KERAS_DATA = ("mnist.npz", "fashion-mnist", "cifar-10-batches-py", "cifar-100-python", "imdb.npz")
 ASK_MPI4PY = """
 import mpi4py
 mpi4py.rc.initialize = False
@@ -196,23 +195,36 @@ def check_slurm() -> Check:
         return Check("Slurm", None, "no sbatch on PATH: runs start on this machine only")
     nodes = printed("sinfo", "--noheader", "--format=%D %P").splitlines()
     if not nodes:
-        return Check("Slurm", False, "sbatch is there, but sinfo gets no answer", "sinfo")
+        return Check("Slurm", False, "sbatch is there, but sinfo gets no answer",
+                     "sinfo  (shows the reason; SLURM_CONF names another cluster's slurm.conf)")
     return Check("Slurm", True, ", ".join(f"{line.split()[1]} ({line.split()[0]} nodes)"
                                           for line in nodes if len(line.split()) == 2))
 
 
 def check_data() -> Check:
-    """Data sets that Keras has downloaded before; the generated ones are always there."""
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets"
-    present = [name for name in KERAS_DATA if (home / name).exists()]
-    return Check("data sets", True if present else None,
-                 f"{', '.join(present) or 'none'} in {home}",
-                 "" if present else "python -c 'import keras; keras.datasets.mnist.load_data()'")
+    """Which of the built-in data sets can be loaded; the others are files that Keras downloads."""
+    from ..benchmarks.data import describe_size
+    from ..benchmarks.data.registry import BUILT_IN
+
+    absent = []
+    for name in BUILT_IN:
+        try:
+            describe_size(name)
+        except DataError:
+            absent.append(name)
+    present = [name for name in BUILT_IN if name not in absent]
+    if not absent:
+        return Check("data sets", True, ", ".join(present))
+    loads = "; ".join(f"datasets.{name}.load_data()" for name in absent)
+    return Check("data sets", True, f"{', '.join(present)}; not here: {', '.join(absent)}",
+                 f"python -c 'from keras import datasets; {loads}'")
 
 
 def check_cache() -> Check:
-    """Whether built wheels can be kept."""
-    folder = installed.cache_folder()
+    """Whether built wheels and drawn data sets can be kept."""
+    from ..benchmarks.data.cache import cache_folder
+
+    folder = cache_folder().absolute()
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     ok = existing.is_dir() and os.access(existing, os.W_OK)
     return Check("cache folder", ok, f"{folder}{'' if ok else ' cannot be written'}",

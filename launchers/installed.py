@@ -48,14 +48,6 @@ class Horovod:
     log: str = ""
 
 
-def cache_folder() -> Path:
-    """Where built wheels and logs are kept between environments."""
-    named = os.environ.get("BATCHSCALE_CACHE")
-    if named:
-        return Path(named).expanduser().absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "batchscale"
-
-
 def installed_tensorflow() -> tuple[str, str] | None:
     """Distribution and version of TensorFlow, None when there is none."""
     for distribution in TENSORFLOW_DISTRIBUTIONS:

@@ -53,6 +53,9 @@ def unavailable_here(plan: Plan) -> dict[str, str]:
     reasons = {name: reason for name, reason in doctor.strategies_available().items() if reason}
     gpus, cores = len(doctor.gpu_names()), len(os.sched_getaffinity(0))
     for experiment in plan.experiments:
+        for nodes in experiment["nodes"]:
+            if nodes > 1:
+                reasons[f"{nodes} nodes"] = "this machine is one node; use `batchscale run --on slurm` on a cluster"
         for replicas in experiment["replicas"]:
             need = replicas * experiment["cores_per_replica"]
             if gpus and replicas > gpus:
@@ -62,20 +65,27 @@ def unavailable_here(plan: Plan) -> dict[str, str]:
     return reasons
 
 
-def describe(configs: Sequence[RunConfig], store: Store) -> None:
-    """Build each data set and model once in a child process and keep workloads.json. Raises PlanError."""
+def keep(store: Store, configs: list[RunConfig], workloads: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Write what was checked; the first thing that is written at all. Raises PlanError, RecordError."""
+    writable(store.folder)
+    write_json(store.folder / "workloads.json", workloads)
+    store.prepare(configs, facts)
+
+
+def describe(configs: Sequence[RunConfig], store: Store) -> dict[str, Any]:
+    """The workloads, each data set and model built once in a child process. Raises PlanError."""
     known = read_json(store.folder / "workloads.json") or {}
     wanted = {f"{c.dataset}|{c.model}|{c.validation_fraction}": c for c in configs}
     missing = [{"key": key, "dataset": c.dataset, "model": c.model, "validation_fraction": c.validation_fraction}
                for key, c in wanted.items() if known.get(key, {}).get("train_examples") != c.train_examples]
     if not missing:
-        return
+        return dict(known)
     child = subprocess.run([sys.executable, "-m", "batchscale.benchmarks.rank.describe"], input=json.dumps(missing),
                            capture_output=True, text=True)
     if child.returncode:
         lines = child.stderr.strip().splitlines()
         raise PlanError(lines[-1] if lines else f"describing the workloads failed with code {child.returncode}.")
-    write_json(store.folder / "workloads.json", {**known, **json.loads(child.stdout)})
+    return {**known, **json.loads(child.stdout)}
 
 
 def prepare(plan: Plan, options: Options) -> tuple[Store, Expansion]:
@@ -88,9 +98,8 @@ def prepare(plan: Plan, options: Options) -> tuple[Store, Expansion]:
     if not any(wanted(config) for config in expansion.runs):
         raise PlanError(f"--only {options.only!r} selects none of the {len(expansion.runs)} runs of {plan.name!r}.")
     store = Store(options.results / plan.name)
-    writable(store.folder)
-    describe(expansion.runs, store)
-    store.prepare(expansion.runs, facts(plan, expansion))
+    workloads = describe(expansion.runs, store)
+    keep(store, expansion.runs, workloads, facts(plan, expansion))
     return store, expansion
 
 
@@ -114,7 +123,8 @@ def writable(folder: Path) -> None:
 @contextmanager
 def machine_to_itself(say: Any) -> Iterator[None]:
     """One study at a time on a machine, since timing runs must be alone. The lock goes with the process."""
-    path = Path(tempfile.gettempdir()) / f"batchscale-{os.getuid()}.lock"
+    folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    path = folder / f"batchscale-{os.getuid()}.lock"
     with open(path, "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..benchmarks.config import from_json
 from ..benchmarks.errors import PlanError
 from ..benchmarks.store import Store, read_json
-from .local import Options, describe, exit_code, machine_to_itself, passes, unfinished, writable
+from .local import Options, describe, exit_code, keep, machine_to_itself, passes, unfinished
 from .progress import Progress
 from .workers import Limits
 
@@ -19,10 +19,8 @@ def run(path: Path, options: Options) -> int:
         raise PlanError(f"{path} holds no configuration; give a run's record.json or config.json.")
     config = from_json(values["config"])
     store = Store(options.results / f"again-{config.digest}")
-    writable(store.folder)
-    describe([config], store)
-    store.prepare([config], {"name": store.folder.name, "source": str(path), "text": "", "settings": {},
-                             "skipped": []})
+    keep(store, [config], describe([config], store),
+         {"name": store.folder.name, "source": str(path), "text": "", "settings": {}, "skipped": []})
     runs = store.runs()
     limits = Limits(store.folder, launcher=options.launcher)
     with machine_to_itself(print), Progress(runs, lambda run: unfinished(run, limits)) as progress:

@@ -1,15 +1,23 @@
-"""`batchscale status RESULTS`: what is done, running, failed or lost, the first error, and the command to go on."""
+"""`batchscale status RESULTS`: what is done, running, failed or lost, the first error, and the command to go on.
+
+The results folder is asked first; Slurm only what it thinks of the jobs, and what it does not know is unknown.
+"""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from ..benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED
 from ..benchmarks.store import FINAL, Run, Store, open_store
+from . import slurm_queue
 
 ORDER = ("completed", "diverged", "out_of_memory", "running", "pending", "invalid", "failed", "lost", "preempted",
          "timed_out")
+BAD = ("invalid", "failed", "lost", "preempted", "timed_out")
+POLL_SECONDS = 30.0
 
 
 def show(results: Path) -> int:
@@ -19,27 +27,58 @@ def show(results: Path) -> int:
     counts = Counter(statuses.values())
     print(f"{store.folder}: {len(runs)} runs: "
           + ", ".join(f"{counts[name]} {name}" for name in ORDER if counts[name]))
-    bad = [run for run in runs if statuses[run.run_id] in ("invalid", "failed", "lost", "preempted", "timed_out")]
+    active = jobs(store)
+    bad = sorted((run for run in runs if statuses[run.run_id] in BAD), key=lambda run: run.last_began())
     for run in bad[:1]:
         print("\n".join(_first_error(run, statuses[run.run_id])))
     for run in runs:
         for path in run.corrupt():
             print(f"set aside, not believed: {path}")
-    return _advice(store, counts)
+    return _advice(store, counts, active)
+
+
+def watch(results: Path, wait: Callable[[float], None] = time.sleep) -> int:
+    """Show the status every 30 s, until nothing is left that could change by itself."""
+    while True:
+        print(time.strftime("%H:%M:%S"))
+        code = show(results)
+        store = open_store(results)
+        if code != EXIT_INCOMPLETE or not (_live(store) or any(r.status() == "running" for r in store.runs())):
+            return code
+        wait(POLL_SECONDS)
+
+
+def jobs(store: Store) -> bool:
+    """Print what Slurm says of the plan's jobs, all in one question. Whether any may still do something."""
+    submitted = slurm_queue.submissions(store.folder)
+    found = slurm_queue.tasks([job for facts in submitted for job in facts["jobs"]]) if submitted else {}
+    for number, facts in enumerate(submitted, 1):
+        active = any(task.active for job in facts["jobs"] for task in found[str(job["id"])])
+        if active or number == len(submitted):
+            for job in facts["jobs"]:
+                print(f"  {slurm_queue.summary(job, found[str(job['id'])])}")
+    return any(task.active for tasks in found.values() for task in tasks)
+
+
+def _live(store: Store) -> bool:
+    known = [job for facts in slurm_queue.submissions(store.folder) for job in facts["jobs"]]
+    return bool(known) and any(task.active for tasks in slurm_queue.tasks(known).values() for task in tasks)
 
 
 def _first_error(run: Run, status: str) -> list[str]:
     failure = run.failure() or {"rank": "?", "host": "?", "message": "nothing was written", "error": ""}
-    return [f"first: {run.run_id}: {status}, rank {failure.get('rank')} on {failure.get('host')}",
+    rank = "the launcher" if failure.get("rank") == -1 else f"rank {failure.get('rank')}"
+    return [f"first: {run.run_id}: {status}, {rank} on {failure.get('host')}",
             f"  {failure.get('error')}: {failure.get('message')}".replace("  : ", "  "),
             f"  logs: {run.folder.parent / 'logs'}"]
 
 
-def _advice(store: Store, counts: Counter[str]) -> int:
+def _advice(store: Store, counts: Counter[str], active: bool) -> int:
+    submitted = slurm_queue.submissions(store.folder)
     source = store.manifest.get("source") or store.manifest.get("name")
-    command = f"batchscale run {source} --results {store.folder.parent}"
+    command = submitted[-1]["command"] if submitted else f"batchscale run {source} --results {store.folder.parent}"
     if any(counts[name] for name in counts if name not in FINAL):
-        print(f"to go on: {command}")
+        print("the jobs above go on by themselves" if active else f"to go on: {command}")
         return EXIT_INCOMPLETE
     if counts["invalid"] or counts["failed"]:
         print(f"to do just those again: {command} --retry")

@@ -4,8 +4,9 @@
     python -m batchscale.slurm.local_cluster status
     python -m batchscale.slurm.local_cluster stop
 
-It needs root, Slurm built with MULTIPLE_SLURMD and munge (Debian, Ubuntu: apt-get install slurm-wlm munge). The nodes'
-names sort badly as text (g10 before g9), which finds mistakes in host order. Everything is kept in one folder.
+It needs root, Slurm built with MULTIPLE_SLURMD and munge, and PMIx for MPI (Debian, Ubuntu: apt-get install slurm-wlm
+munge libpmix-dev). The nodes' names sort badly as text (g10 before g9), which finds mistakes in host order. Everything
+is kept in one folder.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ from pathlib import Path
 
 NODES = ("g9", "g10")
 CPUS_PER_NODE, GPUS_PER_NODE, MEMORY_MIB = 4, 2, 4000
-DAEMONS = ("munged", "slurmctld", "slurmd", "sinfo", "sbatch", "srun")
+DAEMONS = ("munged", "slurmctld", "slurmd")
+COMMANDS = ("sbatch", "srun", "sinfo", "scancel")
 UP_SECONDS = 30.0
-INSTALL = "apt-get install -y --no-install-recommends slurm-wlm munge"
+# libpmix-dev holds the name, libpmix.so, under which Slurm looks for PMIx.
+INSTALL = "apt-get install -y --no-install-recommends slurm-wlm munge libpmix-dev"
 
 
 class ClusterError(Exception):
@@ -43,7 +46,7 @@ def missing() -> str:
     """Why no cluster can be started on this machine; "" when one can."""
     if os.geteuid() != 0:
         return "a Slurm cluster on one machine needs root; run it as root or in a container."
-    absent = [name for name in DAEMONS if not program(name)]
+    absent = [name for name in (*DAEMONS, *COMMANDS) if not program(name)]
     return f"{', '.join(absent)} not found; install with: {INSTALL}" if absent else ""
 
 
@@ -189,19 +192,20 @@ def answers(folder: Path) -> list[str]:
     return done.stdout.split()
 
 
-def pids(folder: Path) -> list[int]:
-    """Daemons of this cluster that run, the controller before munge."""
+def processes(folder: Path) -> list[int]:
+    """This cluster's daemons, by the folder in their command lines, and what its nodes started, by their environment."""
+    marks = {f"SLURM_CONF={folder / name / 'slurm.conf'}".encode() for name in NODES}
     found = []
-    for path in (*(folder / name / "slurmd.pid" for name in NODES), folder / "slurmctld.pid",
-                 folder / "munge" / "munged.pid"):
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            pid = int(path.read_text())
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-        except (OSError, ValueError):
+            words = (path / "cmdline").read_bytes().split(b"\0")
+            daemon = os.path.basename(words[0]).decode(errors="replace") in DAEMONS
+            own = daemon and any(f"{folder}/".encode() in word for word in words)
+            if own or marks & set((path / "environ").read_bytes().split(b"\0")):
+                found.append(int(path.name))
+        except OSError:
             continue
-        if str(folder) in command:
-            found.append(pid)
-    return found
+    return [pid for pid in found if pid != os.getpid()]
 
 
 def stop(folder: Path, keep_logs: bool = False) -> None:
@@ -211,10 +215,13 @@ def stop(folder: Path, keep_logs: bool = False) -> None:
                        capture_output=True)
         time.sleep(1.0)
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for pid in pids(folder):
-            os.kill(pid, number)
+        for pid in processes(folder):
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue
         deadline = time.monotonic() + 5.0
-        while pids(folder) and time.monotonic() < deadline:
+        while processes(folder) and time.monotonic() < deadline:
             time.sleep(0.1)
     if not keep_logs:
         shutil.rmtree(folder, ignore_errors=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from batchscale.benchmarks.config import RunConfig
 from batchscale.launchers import doctor
 
+LOCKS = tempfile.TemporaryDirectory()  # a study that runs on this machine does not hold up the tests
 PROGRAMS = Path(__file__).parent / "programs"
 CONFIG: dict[str, Any] = {
     "experiment": "sgd", "kind": "accuracy", "dataset": "digits", "model": "mlp_128", "optimizer": "sgd",
@@ -29,7 +31,7 @@ def config() -> Callable[..., RunConfig]:
 def environment(**more: str) -> dict[str, str]:
     """A child's environment: this Python's programs first, the tests' own tree importable, quiet TensorFlow."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", **more}
+    return {**os.environ, "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", "XDG_RUNTIME_DIR": LOCKS.name, **more}
 
 
 def batchscale(*words: str, cwd: Path, timeout: float = 240, **more: str) -> subprocess.CompletedProcess[str]:

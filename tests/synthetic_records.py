@@ -125,6 +125,11 @@ def records(study: Study) -> list[dict[str, Any]]:
     return list({record["run_id"]: record for record in made}.values())
 
 
+def record_for(config: RunConfig) -> dict[str, Any]:
+    """The record of one configuration, whatever it is."""
+    return _record(Study(), config, np.random.default_rng(0))
+
+
 def manifest(study: Study, made: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"runs": [record["run_id"] for record in made], "name": "synthetic", "source": "",
             "settings": {"name": "synthetic", "question": "", "margin": study.margin,

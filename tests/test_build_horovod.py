@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from batchscale.benchmarks.data.cache import cache_folder
 from batchscale.benchmarks.errors import EXIT_ENVIRONMENT, EXIT_OK
 from batchscale.launchers import build_horovod, horovod_target, installed
 from batchscale.launchers.build_horovod import HorovodNotBuilt
@@ -59,7 +60,7 @@ def test_the_second_time_the_wheel_comes_from_the_cache(
     commands = fake_pip(monkeypatch, "", wheel=True)
     first = build_horovod.obtain_wheel(target)
     assert first.read_text() == "compiled"
-    assert first == installed.cache_folder() / "wheels" / target.key / WHEEL
+    assert first == cache_folder() / "wheels" / target.key / WHEEL
     assert build_horovod.obtain_wheel(target) == first
     assert len(commands) == 1
     assert "from the cache" in capsys.readouterr().out
@@ -161,11 +162,16 @@ def test_a_failed_build_shows_its_first_errors_and_keeps_the_log(
     assert "fatal error: xla.h" in caught.value.reason
     assert "building" not in caught.value.reason
     assert Path(caught.value.log).read_text() == log
-    assert not list(installed.cache_folder().glob("wheels/*/*.whl"))
+    assert not list(cache_folder().glob("wheels/*/*.whl"))
+
+
+def test_cmake_names_the_place_and_the_line_below_the_reason() -> None:
+    log = "-- error check: ok\nCMake Error at CMakeLists.txt:3 (message):\n\n  no compiler\nnote: error\n"
+    assert build_horovod.first_errors(log) == "  CMake Error at CMakeLists.txt:3 (message):\n  no compiler"
 
 
 def test_a_log_without_errors_shows_its_end() -> None:
-    assert build_horovod.last_errors("a\nb\n\nc\n", count=2) == "  b\n  c"
+    assert build_horovod.first_errors("a\nb\n\nc\n", count=2) == "  b\n  c"
 
 
 def test_failure_exits_3_and_leaves_a_note_and_optional_goes_on(

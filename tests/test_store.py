@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic_records import synthetic_record
+from synthetic_records import record_for
 
 from batchscale.benchmarks import claims
 from batchscale.benchmarks.config import RunConfig
@@ -31,7 +31,7 @@ def store(tmp_path: Path, config: Make) -> Store:
 
 
 def record_of(run: Run) -> dict[str, Any]:
-    return synthetic_record(run.config)
+    return record_for(run.config)
 
 
 def finish(run: Run) -> None:

@@ -12,7 +12,13 @@ from typing import Any
 from ..config import RunConfig
 from ..errors import EnvironmentUnusable
 
+RANK_VARIABLES = ("HOROVOD_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID", "PMIX_RANK")
 LOCAL_RANK_VARIABLES = ("HOROVOD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID", "PMIX_LOCAL_RANK")
+
+
+def launched_rank(variables: Mapping[str, str]) -> int:
+    """The rank that the launcher gave this process, whatever it found since; 0 for a plain process."""
+    return next((int(variables[name]) for name in RANK_VARIABLES if variables.get(name, "").isdigit()), 0)
 
 
 def local_rank(variables: Mapping[str, str]) -> int:
@@ -23,7 +29,8 @@ def local_rank(variables: Mapping[str, str]) -> int:
 def pin(config: RunConfig, cores: Sequence[int], variables: Mapping[str, str]) -> list[int]:
     """Bind this process to its own cores among `cores`, which all local ranks share out. Returns them."""
     per_process = config.cores_per_replica * (config.replicas if config.strategy == "mirrored" else 1)
-    start = local_rank(variables) * per_process if config.strategy == "horovod" else 0
+    shared = config.strategy == "horovod" and not bound_by_slurm(variables)
+    start = local_rank(variables) * per_process if shared else 0
     own = list(cores)[start:start + per_process]
     if len(own) < per_process:
         raise EnvironmentUnusable(
@@ -33,6 +40,12 @@ def pin(config: RunConfig, cores: Sequence[int], variables: Mapping[str, str]) -
     return own
 
 
+def bound_by_slurm(variables: Mapping[str, str]) -> bool:
+    """Whether srun has already given each task cores of its own, so that there is nothing to share out."""
+    return (variables.get("SLURM_CPU_BIND_TYPE", "").startswith(("mask_", "map_"))
+            and variables.get("BATCHSCALE_LAUNCHER", "").startswith("srun"))
+
+
 def prepare(config: RunConfig) -> list[str]:
     """Threads, logical CPUs, memory growth and this rank's GPU. Returns the local replicas' devices."""
     import tensorflow as tf
@@ -40,6 +53,11 @@ def prepare(config: RunConfig) -> list[str]:
     tf.config.threading.set_intra_op_parallelism_threads(config.cores_per_replica)
     tf.config.threading.set_inter_op_parallelism_threads(local)
     gpus = tf.config.list_physical_devices("GPU")
+    if not gpus and os.environ.get("BATCHSCALE_DEVICE") == "gpu":
+        raise EnvironmentUnusable(
+            f"GPUs were asked for and TensorFlow sees none here (CUDA_VISIBLE_DEVICES="
+            f"{os.environ.get('CUDA_VISIBLE_DEVICES', '')!r}); `batchscale doctor --deep` on such a node tells why, or "
+            "set gpus = \"none\" in the site profile.")
     if gpus:
         return _prepare_gpus(tf, gpus, config, local)
     if local > 1:

@@ -22,6 +22,7 @@ from .. import claims, selection
 from ..errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, BatchscaleError, PlanError,
                       RanksDisagree)
 from ..store import Run, Store, read_json
+from . import devices
 
 if TYPE_CHECKING:
     from .session import Session
@@ -84,7 +85,6 @@ def pending_runs(store: Store, shape: str, only: str) -> list[Run]:
 def open_session(runs: Sequence[Run], cores: str, interruption: Interruption) -> Session:
     """Take the core budget, start TensorFlow and the strategy."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from . import devices
     config = runs[0].config
     given = [int(c) for c in cores.split(",")] if cores else sorted(os.sched_getaffinity(0))
     own = devices.pin(config, given, os.environ)
@@ -98,6 +98,8 @@ def open_session(runs: Sequence[Run], cores: str, interruption: Interruption) ->
 def work(store: Store, runs: list[Run], session: Session, until: float, retry_before: float) -> int:
     """Claim on rank 0, do on all ranks, again and again. Returns the exit code."""
     strategy = session.strategy
+    if strategy.size != session.size_expected and devices.launched_rank(os.environ) != 0:
+        return EXIT_ENVIRONMENT  # of ranks that did not find each other, the first one says so on a run
     workloads = read_json(store.folder / "workloads.json") or {}
     while True:
         claimed = None
@@ -130,6 +132,7 @@ def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any]) -> 
         return EXIT_INCOMPLETE
     except RanksDisagree as error:
         run.fail(attempt, "invalid", rank, error)
+        print(f"batchscale-rank: run {run.run_id} is invalid: {error}", file=sys.stderr, flush=True)
         return EXIT_OK if session.strategy.replicas == config.replicas else EXIT_ENVIRONMENT
     except Exception as error:
         status = "out_of_memory" if is_out_of_memory(error) else "failed"

@@ -6,6 +6,7 @@ here by hand instead, and the agreement checks prove it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,11 +16,17 @@ import horovod.tensorflow as hvd
 
 from .base import Strategy
 
+LAUNCHED = ("HOROVOD_RANK", "HOROVOD_GLOO_RENDEZVOUS_ADDR", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
+
 
 class Horovod(Strategy):
     name = "horovod"
 
     def __init__(self) -> None:
+        if not any(name in os.environ for name in LAUNCHED):
+            # Alone: MPI would try to start a job of its own. The size check says what is wrong.
+            os.environ.setdefault("HOROVOD_CONTROLLER", "gloo")
+            os.environ.setdefault("HOROVOD_CPU_OPERATIONS", "gloo")
         hvd.init()
         self.rank, self.size = hvd.rank(), hvd.size()
         self.replicas = self.size

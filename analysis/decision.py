@@ -1,0 +1,220 @@
+"""The answer: which batch, rule, rate and number of replicas, what they cost, and what is open.
+
+Nothing is decided that was not measured; `next_plan` is the plan that would measure it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .arms import Arm
+from .claims import decide, load_arms
+from .claims_cost import memory_laws
+from .critical import CriticalBatch, critical_batch
+from .memory import MemoryLaw, largest_replica_batch
+from .next_plan import missing, plan_text
+from .options import Option, Recommendation, cheapest_in_time, options, recommend
+from .scaling import Scaling, scalings, timing_warnings
+from .estimate import Estimate
+from .table import Results, experiments
+from .verdict import CONTRADICTED, NOT_DECIDED, SUPPORTED, Verdict
+
+WORTHWHILE = 0.5
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class MemoryFinding:
+    """The law of one model; `largest` replica batch by it in the machine's memory, NaN where the
+    memory or the law is not known."""
+
+    experiment: str
+    model: str
+    law: MemoryLaw
+    capacity_bytes: float
+    largest: Estimate
+
+    def to_json(self) -> dict[str, Any]:
+        known = math.isfinite(self.capacity_bytes)
+        return {"experiment": self.experiment, "model": self.model,
+                "fixed_bytes": self.law.fixed_bytes.to_json(),
+                "bytes_per_example": self.law.bytes_per_example.to_json(),
+                "capacity_bytes": self.capacity_bytes if known else None,
+                "largest_replica_batch": self.largest.to_json(), "note": self.law.note}
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """The cheapest option of one experiment that meets the deadline; None with the reason."""
+
+    experiment: str
+    seconds: float
+    option: Option | None
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "option": self.option.to_json() if self.option else None}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """sentences: the first screen, in plain words. open_questions: what was not measured.
+    next_plan: TOML of a plan that measures it, "" when nothing is missing."""
+
+    sentences: tuple[str, ...]
+    recommendations: tuple[Recommendation, ...]
+    options: tuple[Option, ...]
+    critical: tuple[CriticalBatch, ...]
+    scaling: tuple[Scaling, ...]
+    memory: tuple[MemoryFinding, ...]
+    deadlines: tuple[Deadline, ...]
+    verdicts: tuple[Verdict, ...]
+    open_questions: tuple[str, ...]
+    warnings: tuple[str, ...]
+    next_plan: str
+    worthwhile: float
+
+    def to_json(self) -> dict[str, Any]:
+        """For decision.json: no NaN, every number with its interval and n."""
+        many = {name: [item.to_json() for item in getattr(self, name)]
+                for name in ("recommendations", "options", "critical", "scaling", "memory",
+                             "deadlines")}
+        for item, one in zip(many["scaling"], self.scaling):
+            item["largest_worthwhile_replicas"] = one.largest_worthwhile(self.worthwhile)
+        return {"sentences": list(self.sentences), **many,
+                "claims": [verdict.to_json() for verdict in self.verdicts],
+                "open_questions": list(self.open_questions), "warnings": list(self.warnings),
+                "worthwhile": self.worthwhile, "next_plan": self.next_plan}
+
+
+def decide_study(results: Results, verdicts: Sequence[Verdict] | None = None,
+                 deadline_seconds: float | None = None,
+                 worthwhile: float = WORTHWHILE) -> Decision:
+    """The decision of one plan's results.
+
+    verdicts: from claims.decide, to spare deciding twice. deadline_seconds: for one training.
+    worthwhile: the least share of its throughput that a further replica must bring.
+    """
+    by_experiment = _by_experiment(results)
+    listed = {name: options(arms, results) for name, arms in by_experiment.items()}
+    found = tuple(decide(results) if verdicts is None else verdicts)
+    recommended = tuple(recommend(arms, listed[name], worthwhile, results.margin)
+                        for name, arms in by_experiment.items())
+    critical = tuple(critical_batch(results, name) for name in by_experiment)
+    scaling, memory = scalings(results), _memory(results)
+    deadlines = tuple(Deadline(name, deadline_seconds, *cheapest_in_time(own, deadline_seconds))
+                      for name, own in listed.items()) if deadline_seconds is not None else ()
+    gaps = missing(results, by_experiment)
+    sentences = (*_recommended(recommended), *_deadline(deadlines), *_scaling(scaling, worthwhile),
+                 *_critical(critical), *_memory_words(memory), *_claims(found),
+                 *(f"Open: {gap.what}." for gap in gaps))
+    return Decision(sentences, recommended, tuple(o for own in listed.values() for o in own),
+                    critical, scaling, memory, deadlines, found, tuple(g.what for g in gaps),
+                    tuple(timing_warnings(results)), plan_text(gaps), worthwhile)
+
+
+def _by_experiment(results: Results) -> dict[str, list[Arm]]:
+    arms = load_arms(results)
+    return {name: [arm for arm in arms if arm.experiment == name]
+            for name in experiments(results)}
+
+
+def _memory(results: Results) -> tuple[MemoryFinding, ...]:
+    found = []
+    for keys, law in memory_laws(results):
+        model = str(keys[2])
+        runs = results.runs[(results.runs["kind"] == "memory")
+                            & (results.runs["experiment"] == keys[0])]
+        # On a GPU the capacity is not recorded, and the machine's memory is not it.
+        on_device = runs["device_peak_bytes"].notna().any()
+        host = results.environments["memory_bytes"].iloc[int(runs["environment"].iloc[0])]
+        known = not on_device and isinstance(host, (int, float)) and host > 0
+        # The law counts what training adds to the process.
+        capacity = float(host - runs["baseline_bytes"].max()) if known else math.nan
+        largest = largest_replica_batch(law, capacity) if known else Estimate(
+            math.nan, math.nan, math.nan, law.fixed_bytes.n)
+        found.append(MemoryFinding(str(keys[0]), model, law, capacity, largest))
+    return tuple(found)
+
+
+def _recommended(found: Sequence[Recommendation]) -> list[str]:
+    if not found:
+        return ["No batch is recommended: no accuracy was measured."]
+    sentences = []
+    for one in found:
+        who = f"{one.experiment} ({one.optimizer} on {one.model})"
+        if one.option is None:
+            sentences.append(f"{who}: {one.reason}")
+            continue
+        o = one.option
+        money = f", {o.money} in money" if math.isfinite(o.money.value) else ""
+        sentences.append(
+            f"{who}: train with global batch {o.global_batch:,}, {o.rule} rule, learning rate "
+            f"{o.learning_rate:.4g}, on {o.placement}: test accuracy {o.test_accuracy}, "
+            f"{o.seconds} s of training{money}. {one.reason}")
+    return sentences
+
+
+def _deadline(found: Sequence[Deadline]) -> list[str]:
+    return [f"{one.experiment}, within {one.seconds:g} s: "
+            + (f"batch {one.option.global_batch:,}, {one.option.rule} rule, on "
+               f"{one.option.placement}, {one.reason}." if one.option else
+               f"not decided, {one.reason}.") for one in found]
+
+
+def _scaling(found: Sequence[Scaling], worthwhile: float) -> list[str]:
+    """Per strategy and kind, the fixed batch with the best efficiency at the most replicas."""
+    best: dict[tuple[str, str], Scaling] = {}
+    for one in found:
+        key = (one.strategy, one.kind)
+        if one.points and (key not in best or _last(one) > _last(best[key])):
+            best[key] = one
+    sentences = []
+    for (strategy, kind), one in best.items():
+        point, what = one.points[-1], "per replica" if kind == "weak" else "in all"
+        most = one.largest_worthwhile(worthwhile)
+        sentences.append(
+            f"{strategy}, {kind} scaling: efficiency {point.efficiency} at {point.replicas} "
+            f"replicas and batch {one.fixed_batch:,} {what}, its best, against {one.baseline}; {most} is the "
+            f"most replicas of which each brings at least {worthwhile:.0%} of its share."
+            + (f" {point.warning[:1].upper()}{point.warning[1:]}." if point.warning else ""))
+    single = sorted({one.note for one in found if one.note})
+    return [*sentences, *(f"Scaling: {note}." for note in single)]
+
+
+def _last(one: Scaling) -> float:
+    return one.points[-1].efficiency.value
+
+
+def _critical(found: Sequence[CriticalBatch]) -> list[str]:
+    return [f"{one.experiment}: {one.statements[0]}" for one in found if one.statements]
+
+
+def _memory_words(found: Sequence[MemoryFinding]) -> list[str]:
+    sentences = []
+    for one in found:
+        law = one.law
+        if not math.isfinite(law.bytes_per_example.value):
+            sentences.append(f"Memory of {one.model}: {law.note}.")
+            continue
+        fits = (f"; by the law {one.largest.value:,.0f} examples would fit in "
+                f"{one.capacity_bytes / GIB:.1f} GiB, to be verified by a run"
+                if math.isfinite(one.largest.value) else "")
+        sentences.append(f"Memory of {one.model}: {law.fixed_bytes.scaled(1e-6)} MB and "
+                         f"{law.bytes_per_example.scaled(1e-3)} kB per example of a replica's "
+                         f"batch{fits}.")
+    return sentences
+
+
+def _claims(verdicts: Sequence[Verdict]) -> list[str]:
+    counts = Counter(verdict.verdict for verdict in verdicts)
+    turned = [str(verdict.number) for verdict in verdicts if verdict.turned_round]
+    text = (f"Of {len(verdicts)} claims about the batch, {counts[SUPPORTED]} are supported, "
+            f"{counts[CONTRADICTED]} contradicted and {counts[NOT_DECIDED]} not decided.")
+    if turned:
+        text += f" Scaling the rate turns round: claim {', '.join(turned)}."
+    return [text]

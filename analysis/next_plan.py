@@ -1,0 +1,152 @@
+"""What was not measured, as a plan that measures it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .arms import Arm
+from .claims_cost import timing_runs
+from .difference import MORE_SEEDS_LIMIT
+from .gaps import chosen_metric, gap_table, not_worse_batches
+from .memory import DISTINCT_SIZES
+from .table import Results
+from .verdict import FEWEST_SEEDS
+
+COMMENT_WIDTH = 110
+SEEDS = 6
+MOST_SEEDS = 20
+GLYPHS = 48_000
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One thing that is not known, in words, and the experiment that would tell (TOML keys)."""
+
+    what: str
+    experiment: Mapping[str, Any]
+
+
+def missing(results: Results, by_experiment: Mapping[str, Sequence[Arm]]) -> list[Gap]:
+    """In order of what a decision needs most."""
+    found = [gap for arms in by_experiment.values() for gap in _accuracy(arms, results.margin)]
+    basis = _basis(by_experiment)
+    if not by_experiment:
+        found.append(Gap("no accuracy runs: nothing is known about the batch and accuracy",
+                         {"name": "accuracy", **basis, "global_batches": [32, 128, 512],
+                          "rules": ["constant", "linear", "sqrt"], "seeds": SEEDS}))
+    return [*found, *_timing(results, basis), *_memory(results, basis)]
+
+
+def plan_text(gaps: Sequence[Gap]) -> str:
+    """A plan file; "" when nothing is missing."""
+    if not gaps:
+        return ""
+    lines = ["# What the last study left open, and the runs that would tell.", "",
+             "[plan]", 'name = "next"', 'question = "What did the last study leave open?"']
+    for gap in gaps:
+        lines += ["", f"# {gap.what[:COMMENT_WIDTH * 3]}", "[[experiment]]",
+                  *(f"{name} = {json.dumps(value)}" for name, value in gap.experiment.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _accuracy(arms: Sequence[Arm], margin: float) -> list[Gap]:
+    arm, found = arms[0], []
+    basis = _of(arm)
+    rules = [one.rule for one in arms]
+    seeds = int(arm.runs.loc[arm.runs["status"] == "completed", "seed"].nunique())
+    batches = sorted({*arm.batches, *arm.apart})
+    wanted = _seeds_wanted(arms, margin)
+    if len(batches) < 2:
+        batches = sorted({*batches, *_larger(arm, 4), *_larger(arm, 16)})
+        found.append(Gap(f"{arm.experiment}: one batch alone; its effect is not known",
+                         {"name": arm.experiment, **basis, "global_batches": batches,
+                          "rules": rules, "seeds": SEEDS}))
+    elif seeds < FEWEST_SEEDS or wanted > seeds:
+        found.append(Gap(f"{arm.experiment}: {seeds} seeds do not decide every batch",
+                         {"name": arm.experiment, **basis, "global_batches": batches,
+                          "rules": rules, "seeds": min(max(SEEDS, wanted), MOST_SEEDS)}))
+    else:
+        found += _beyond(arms, basis, rules, seeds, margin)
+    return found
+
+
+def _seeds_wanted(arms: Sequence[Arm], margin: float) -> int:
+    """The most seeds by which an undecided gap could still be decided; 0 without one."""
+    wanted = [0]
+    for arm in arms:
+        for gap in gap_table(arm, margin, metric=chosen_metric(arm)):
+            clear = gap.same or gap.estimate.low > margin or gap.estimate.high < -margin
+            more = gap.more_seeds.split(" ", 1)[0]
+            if not clear and more.isdigit() and int(more) < MORE_SEEDS_LIMIT:
+                wanted.append(gap.estimate.n + int(more))
+    return max(wanted)
+
+
+def _beyond(arms: Sequence[Arm], basis: Mapping[str, Any], rules: list[str], seeds: int,
+            margin: float) -> list[Gap]:
+    """Larger batches, where the largest one is still not worse under some rule."""
+    largest = arms[0].batches[-1] if arms[0].batches else 0
+    for arm in arms:
+        fit = not_worse_batches(gap_table(arm, margin, metric=chosen_metric(arm)))
+        if fit and fit[-1] == largest and (more := _larger(arm, 2)):
+            return [Gap(f"{arm.experiment}: batch {largest:,} is still not worse; the limit lies "
+                        "beyond", {"name": arm.experiment, **basis, "rules": rules,
+                                   "global_batches": [arm.reference_batch, largest, *more],
+                                   "seeds": seeds})]
+    return []
+
+
+def _larger(arm: Arm, factor: int) -> list[int]:
+    size = int(arm.first("train_examples"))
+    largest = arm.batches[-1] if arm.batches else arm.reference_batch
+    return [largest * factor] if largest * factor <= size else [] if largest >= size else [size]
+
+
+def _of(arm: Arm) -> dict[str, Any]:
+    return {"dataset": arm.text("dataset"), "model": arm.text("model"),
+            "optimizer": arm.text("optimizer"), "epochs": int(arm.first("epochs")),
+            "learning_rate": arm.first("base_learning_rate"),
+            "reference_batch": int(arm.first("reference_batch"))}
+
+
+def _basis(by_experiment: Mapping[str, Sequence[Arm]]) -> dict[str, Any]:
+    for arms in by_experiment.values():
+        keys = _of(arms[0])
+        return {name: keys[name] for name in ("dataset", "model", "optimizer")}
+    return {"dataset": "glyphs", "model": "mlp_128", "optimizer": "sgd"}
+
+
+def _examples(results: Results) -> int:
+    """N, which no batch may exceed; what the bundled data have where no run tells."""
+    return int(results.runs["train_examples"].iloc[0]) if len(results.runs) else GLYPHS
+
+
+def _timing(results: Results, basis: Mapping[str, Any]) -> list[Gap]:
+    runs = timing_runs(results)
+    counts = sorted(int(n) for n in runs["replicas"].unique())
+    if len(counts) > 1:
+        return []
+    seen = f"only {counts[0]} replica was timed" if counts else "nothing was timed"
+    size = _examples(results)
+    common = {"kind": "throughput", **basis, "strategies": ["mirrored"], "replicas": [1, 2],
+              "launches": 3}
+    return [Gap(f"scaling: {seen}, so no number of replicas can be recommended",
+                {"name": "weak_scaling", **common, "scaling": "weak",
+                 "replica_batches": sorted({min(n, size // 2) for n in (32, 256, 2048)})}),
+            Gap("strong scaling: " + seen,
+                {"name": "strong_scaling", **common, "scaling": "strong",
+                 "global_batches": [min(512, size // 2 * 2)]})]
+
+
+def _memory(results: Results, basis: Mapping[str, Any]) -> list[Gap]:
+    runs = results.runs[results.runs["kind"] == "memory"]
+    sizes = runs.loc[runs["peak_bytes"].notna(), "replica_batch"].nunique()
+    if sizes >= DISTINCT_SIZES:
+        return []
+    size = _examples(results)
+    return [Gap(f"memory: {sizes} batches measured, the law needs {DISTINCT_SIZES}",
+                {"name": "memory", "kind": "memory", **basis,
+                 "global_batches": [size // part for part in (8, 4, 2, 1)]})]

@@ -1,0 +1,132 @@
+"""Weak and strong scaling of the timing runs, each against a named baseline, and how many replicas
+are worth having."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .claims_cost import DRIFT_GUARD, timing_runs
+from .estimate import Estimate, Floats, mean_estimate, unstable
+from .scalability import ScalabilityLaw, fit_amdahl, fit_usl
+from .scaling_laws import Kind, ScalingPoint, strong_scaling, weak_scaling
+from .table import Results
+
+DRIFT_LIMIT = 0.10
+SAME = ["experiment", "dataset", "model", "optimizer", "strategy", "transport",
+        "cores_per_replica", "precision"]
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """One strategy at one fixed batch (per replica where weak, global where strong). `marginal`:
+    replicas -> share of a baseline replica's throughput that each replica added since the
+    previous count brought; `note` says what is not known."""
+
+    kind: Kind
+    experiment: str
+    model: str
+    optimizer: str
+    strategy: str
+    fixed_batch: int
+    baseline: str
+    points: tuple[ScalingPoint, ...]
+    marginal: Mapping[int, Estimate]
+    usl: ScalabilityLaw | None
+    amdahl: ScalabilityLaw | None
+    note: str
+
+    def largest_worthwhile(self, threshold: float) -> int | None:
+        """The largest count up to which every step brings at least `threshold`; None with one
+        count alone."""
+        if not self.marginal:
+            return None
+        largest = self.points[0].replicas
+        for replicas, share in sorted(self.marginal.items()):
+            if not share.value >= threshold:
+                break
+            largest = replicas
+        return largest
+
+    def to_json(self) -> dict[str, Any]:
+        points = [{"replicas": p.replicas, "speedup": p.speedup.to_json(),
+                   "efficiency": p.efficiency.to_json(), "karp_flatt": p.karp_flatt.to_json(),
+                   "warning": p.warning} for p in self.points]
+        return {"kind": self.kind, "experiment": self.experiment, "model": self.model,
+                "optimizer": self.optimizer, "strategy": self.strategy,
+                "fixed_batch": self.fixed_batch, "baseline": self.baseline, "points": points,
+                "marginal_efficiency": {str(n): e.to_json() for n, e in self.marginal.items()},
+                "note": self.note}
+
+
+def scalings(results: Results) -> tuple[Scaling, ...]:
+    """All groups of timing runs that scale; a single replica count is listed with a note."""
+    runs = timing_runs(results)
+    found = []
+    for kind, fixed in (("weak", "replica_batch"), ("strong", "global_batch")):
+        own = runs[runs["scaling"] == kind]
+        for keys, rows in own.groupby([*SAME, fixed], sort=False):
+            found.append(_scaling("weak" if kind == "weak" else "strong", rows, int(keys[-1])))
+    return tuple(found)
+
+
+def _scaling(kind: Kind, rows: pd.DataFrame, fixed: int) -> Scaling:
+    column = "examples_per_second" if kind == "weak" else "step_seconds"
+    launches: dict[int, Floats] = {int(n): own[column].to_numpy(np.float64)
+                                   for n, own in rows.groupby("replicas")}
+    points = weak_scaling(launches) if kind == "weak" else strong_scaling(launches)
+    first = rows.iloc[0]
+    strategy = f"{first['strategy']}{'-' + first['transport'] if first['transport'] else ''}"
+    base = min(launches)
+    note = "" if len(launches) > 1 else (
+        f"only {base} replica{'s' * (base > 1)} measured: no efficiency; measure another number")
+    cores = int(first["cores_per_replica"])
+    baseline = (f"{strategy}, {base} replica{'s' * (base > 1)}, {cores} core{'s' * (cores > 1)} "
+                f"each, {len(launches[base])} launches")
+    return Scaling(kind, str(first["experiment"]), str(first["model"]), str(first["optimizer"]),
+                   strategy, fixed, baseline, points if len(launches) > 1 else (),
+                   _marginal(rows), *_laws(kind, rows), note)
+
+
+def _marginal(rows: pd.DataFrame) -> dict[int, Estimate]:
+    """Per launch, so that what all shapes of a launch share falls away."""
+    table = rows.pivot_table(index="launch", columns="replicas", values="examples_per_second")
+    table = table.dropna()
+    counts = sorted(int(n) for n in table.columns)
+    if table.empty:
+        return {}
+    alone = table[counts[0]] / counts[0]
+    return {large: mean_estimate(((table[large] - table[small]) / (large - small) / alone
+                                  ).to_numpy(np.float64))
+            for small, large in zip(counts, counts[1:])}
+
+
+def _laws(kind: Kind, rows: pd.DataFrame) -> tuple[ScalabilityLaw | None, ScalabilityLaw | None]:
+    """The laws are about a fixed amount of work, so strong scaling alone gives them."""
+    if kind == "weak":
+        return None, None
+    given = (rows["replicas"].tolist(), rows["examples_per_second"].tolist())
+    return fit_usl(*given), fit_amdahl(*given)
+
+
+def timing_warnings(results: Results) -> list[str]:
+    """Unsteady launches, and drift between the first and last run of the plan."""
+    found = []
+    keys = ["experiment", "model", "placement", "global_batch"]
+    for (_, model, placement, batch), rows in timing_runs(results).groupby(keys, sort=False):
+        found.append(unstable(f"Throughput of {model} at batch {batch:,} on {placement} over "
+                              f"{len(rows)} launches", rows["examples_per_second"].tolist()))
+    runs = results.runs
+    guard = runs[(runs["experiment"] == DRIFT_GUARD) & (runs["step_seconds"] > 0)]
+    guard = guard.sort_values("launch")
+    if len(guard) > 1:
+        ratio = float(guard["step_seconds"].iloc[-1] / guard["step_seconds"].iloc[0])
+        if abs(math.log(ratio)) > DRIFT_LIMIT:
+            found.append(f"The machine drifted: the same run took {ratio:.2f} times as long per "
+                         "step at the end as at the start. Close other programs and measure again.")
+    return [text for text in found if text]

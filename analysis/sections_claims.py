@@ -1,0 +1,62 @@
+"""The ten claims, each with verdict, value, interval, n, rule and budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from .content import Section, listed, number, table
+from .verdict import Verdict
+
+TITLE = "Ten claims about the batch size"
+SUPPORTING = ("supported", "contradicted", "not decided")
+
+
+def claims(verdicts: Sequence[Verdict]) -> Section:
+    """One row per claim; then the reasons, and every other experiment, rule and budget judged."""
+    text = ["A claim is supported when its interval clears the margin, contradicted when it clears the opposite side "
+            "or is shown to be the same within the margin, and else not decided. Paired by seed, adjusted over the "
+            "batches (Holm). Each verdict holds for the experiment, rule and budget beside it, no further."]
+    text += [f"The rate turns claim {v.number} round: under the {listed(v.turned_round)} rule the answer is the "
+             "opposite one." for v in verdicts if v.turned_round]
+    rows = [(str(v.number), v.claim, v.verdict, *value(v), v.quantity, v.experiment, v.rule, v.budget)
+            for v in verdicts]
+    tables = table(("no.", "claim", "verdict", "value", "95 % interval", "n", "of what", "experiment", "rule",
+                    "budget"), rows, numbers=(0, 3, 4, 5))
+    tables += table(("no.", "claim", "reason"), [(str(v.number), v.claim, v.reason) for v in verdicts],
+                    numbers=(0,), fold="Reasons")
+    others = [(str(v.number), v.experiment, v.rule, v.budget, v.verdict, *value(v)) for v in _others(verdicts)]
+    tables += table(("claim", "experiment", "rule", "budget", "verdict", "value", "95 % interval", "n"), others,
+                    "The same claims for the other experiments, rules and budgets.", (0, 5, 6, 7),
+                    "Other experiments, rules and budgets", longest=150)
+    return Section("claims", TITLE, tuple(text), (), tables)
+
+
+def _others(verdicts: Sequence[Verdict]) -> Iterator[Verdict]:
+    for verdict in verdicts:
+        yield from verdict.others
+
+
+def value(verdict: Verdict) -> tuple[str, str, str]:
+    """Value, interval and n; differences of accuracies in percentage points."""
+    found, points = verdict.estimate, _in_points(verdict.quantity)
+    if not math.isfinite(found.value):
+        return "not known", "", str(found.n)
+    write = _points if points else number
+    ends = f"{write(found.low)} to {write(found.high)}" if found.has_interval else "none"
+    return write(found.value) + (" points" if points else ""), ends, str(found.n)
+
+
+def _in_points(quantity: str) -> bool:
+    return "accuracy" in quantity or "gap" in quantity
+
+
+def _points(fraction: float) -> str:
+    return f"{round(fraction * 100, 2) + 0.0:+.2f}"
+
+
+def tally(verdicts: Sequence[Verdict]) -> str:
+    """`Of the 10 claims, 6 are supported, 1 is contradicted and 3 are not decided.`"""
+    counts = [(sum(v.verdict == answer for v in verdicts), answer) for answer in SUPPORTING]
+    parts = [f"{count} {'is' if count == 1 else 'are'} {answer}" for count, answer in counts]
+    return f"Of the {len(verdicts)} claims, {listed(parts)}."

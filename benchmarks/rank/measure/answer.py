@@ -1,0 +1,61 @@
+"""The frame of a measuring program: the request is the first argument, the second is where its answer goes.
+
+A file, not standard output: Horovod's launcher mixes the ranks' output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ... import environment
+from ...errors import EXIT_OK
+
+Request = Mapping[str, Any]
+
+
+def serve(measure: Callable[[Request], dict[str, Any] | None]) -> int:
+    """Measure and write the answer with where it was measured. Ranks other than 0 return None."""
+    others = OtherLoad()
+    found = measure(json.loads(sys.argv[1]))
+    if found is not None:
+        answer = {**found, "environment": environment.collect(), "others_busy_cores": others.cores()}
+        Path(sys.argv[2]).write_text(json.dumps(answer))
+    return EXIT_OK
+
+
+class OtherLoad:
+    """How many cores of this host were busy, on average since it was made, with anything but this process."""
+
+    def __init__(self) -> None:
+        self._began = self._read()
+
+    @staticmethod
+    def _read() -> tuple[float, float, float]:
+        times = psutil.cpu_times()
+        return time.perf_counter(), sum(times) - times.idle - getattr(times, "iowait", 0.0), time.process_time()
+
+    def cores(self) -> float:
+        elapsed, busy, own = (now - then for now, then in zip(self._read(), self._began))
+        return max(0.0, busy - own) / elapsed
+
+
+def prepare(cores: Sequence[int], inter_op: int) -> None:
+    """Bind this process to `cores` and give TensorFlow a thread for each; before TensorFlow computes anything."""
+    os.sched_setaffinity(0, cores)
+    import tensorflow as tf
+    tf.config.threading.set_intra_op_parallelism_threads(len(cores))
+    tf.config.threading.set_inter_op_parallelism_threads(inter_op)
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began

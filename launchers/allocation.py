@@ -1,0 +1,177 @@
+"""Inside a Slurm job: work on the runs of one shape until none is left, the time is up, or something is broken.
+
+`python -m batchscale.launchers.allocation RESULTS/PLAN SHAPE [SUBMISSION] [options of batchscale-rank]`, started by the
+scripts in slurm/.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from ..benchmarks.config import RunConfig
+from ..benchmarks.errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, EXIT_USAGE,
+                                 BatchscaleError, PlanError)
+from ..benchmarks.rank.worker import arguments, pending_runs
+from ..benchmarks.store import FINAL, Run, Store, read_json
+from . import slurm_layout, slurm_step
+from .site import Site, read
+from .slurm_rank import INTERRUPTED
+from .workers import fresh_folder
+
+MOST_EMPTY_STARTS = 2
+
+
+class Stop:
+    """Set by a signal to this script: Slurm ends the job, for whatever reason."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT):
+            signal.signal(number, self._signalled)
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+
+
+@dataclass
+class Work:
+    """The runs of one shape in one job."""
+
+    job: str
+    site: Site
+    layout: slurm_layout.Layout
+    store: Store
+    runs: list[Run]
+    worker: list[str]
+    stop: Stop
+
+    @property
+    def config(self) -> RunConfig:
+        return self.runs[0].config
+
+    def attempts(self) -> int:
+        return sum(len(run.attempts()) for run in self.runs)
+
+    def left(self) -> list[Run]:
+        """Runs that are still to be done and that no other worker is doing."""
+        return [run for run in self.runs if run.status() not in (*FINAL, "running")]
+
+
+def shape_of(given: str, variables: Mapping[str, str]) -> str:
+    """A shape's name, or this array task's line of a file of shapes. Raises PlanError."""
+    path = Path(given)
+    if not path.is_file():
+        return given
+    lines = [line.strip() for line in path.read_text().splitlines()]
+    shapes = [line for line in lines if line and not line.startswith("#")]
+    if not shapes:
+        raise PlanError(f"{path} lists no shape; write one per line.")
+    return shapes[int(variables.get("SLURM_ARRAY_TASK_ID") or 0) % len(shapes)]
+
+
+def settle(runs: Sequence[Run], job: str, status: str, reason: str) -> None:
+    """End this job's own attempts whose ranks are gone, so that nobody waits for their heartbeat to grow stale."""
+    for run in runs:
+        attempts = run.attempts()
+        if not attempts or (run.folder / "record.json").exists() or (attempts[-1] / "failure.json").exists():
+            continue
+        claim = read_json(attempts[-1] / "claim.json")
+        if isinstance(claim, dict) and claim.get("slurm_job") == job:
+            run.fail(attempts[-1], status, -1, reason)
+
+
+def go(work: Work) -> int:
+    """Steps, until there is nothing left to do here. Returns the exit code of the job."""
+    empty, starts = 0, 0
+    settle(work.runs, work.job, "preempted", "the job was requeued while this attempt ran")
+    while True:
+        before, starts = work.attempts(), starts + 1
+        logs = fresh_folder(work.store.folder / "logs", work.config.shape)
+        print(f"step {starts}: {work.config.shape}, logs in {logs}", flush=True)
+        code = slurm_step.run(work.config, work.site, work.layout, logs, work.worker)
+        end_attempts(work, code)
+        if work.stop.asked or (logs / INTERRUPTED).exists():
+            return interrupted(work)
+        if code == EXIT_OK:
+            return finished(work.runs)
+        error = slurm_step.first_error(logs)
+        empty = empty + 1 if work.attempts() == before else 0
+        broken = code in (EXIT_ENVIRONMENT, EXIT_USAGE) or empty >= MOST_EMPTY_STARTS
+        if broken or starts > len(work.runs) + 2:
+            say(f"{error}{slurm_step.advice(work.config, work.site, error)}")
+            return code if code in (EXIT_ENVIRONMENT, EXIT_USAGE) else EXIT_ENVIRONMENT if empty else EXIT_RUNS_FAILED
+        say(f"the ranks ended with code {code}: {error}")
+        if not work.left():
+            return finished(work.runs)
+
+
+def end_attempts(work: Work, code: int) -> None:
+    """What became of attempts that the ranks could not end themselves."""
+    if work.stop.asked:
+        state = job_state(work.job)
+        settle(work.runs, work.job, "timed_out" if state == "TIMEOUT" else "preempted",
+               f"Slurm ended the job ({state or 'state unknown'}) while this attempt ran")
+    else:
+        settle(work.runs, work.job, "lost", f"a rank died (the launcher ended with code {code})")
+
+
+def interrupted(work: Work) -> int:
+    """Requeue the job if runs are left, unless somebody cancelled it."""
+    if not work.left():
+        return finished(work.runs)
+    restarts = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
+    if job_state(work.job) == "CANCELLED" or restarts > 3 * len(work.runs):
+        say(f"stopped with {len(work.left())} runs left to do; run the plan again to go on.")
+        return EXIT_INCOMPLETE
+    say(f"stopped with {len(work.left())} runs left to do; the job is requeued.")
+    subprocess.run(["scontrol", "requeue", work.job])
+    return EXIT_INCOMPLETE
+
+
+def finished(runs: Sequence[Run]) -> int:
+    bad = [run for run in runs if run.status() in ("invalid", "failed")]
+    for run in bad:
+        say(f"{run.run_id}: {run.status()}: {(run.failure() or {}).get('message', '')}")
+    return EXIT_RUNS_FAILED if bad else EXIT_OK
+
+
+def job_state(job: str) -> str:
+    """As Slurm has it at this moment; "" when it does not answer."""
+    done = subprocess.run(["squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={job}"],
+                          capture_output=True, text=True)
+    return (done.stdout.split() or [""])[0]
+
+
+def say(text: str) -> None:
+    print(f"batchscale: {text}", file=sys.stderr, flush=True)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    given = list(sys.argv[1:] if words is None else words)
+    if len(given) < 2:
+        say("usage: RESULTS/PLAN SHAPE [SUBMISSION] [options of batchscale-rank]")
+        return EXIT_USAGE
+    folder, shape, submission, *rest = [*given, ""] if len(given) == 2 else given
+    try:
+        stop = Stop()
+        site = read(str(Path(submission, "site.toml"))) if submission else Site()
+        worker = ["--results", folder, "--shape", shape_of(shape, os.environ), *rest]
+        wanted = arguments(worker)
+        store = Store(wanted.results)
+        runs = pending_runs(store, wanted.shape, wanted.only)
+        layout = slurm_layout.of_job(runs[0].config, os.environ)
+        return go(Work(os.environ["SLURM_JOB_ID"], site, layout, store, runs, worker, stop))
+    except BatchscaleError as error:
+        say(str(error))
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""What Slurm says of submitted jobs: one batched question, to sacct where there is accounting, else scontrol, else squeue.
+
+Slurm forgets finished jobs after minutes where there is no accounting. A job of which nothing is known is `unknown`,
+never completed: the results folder alone says what is done.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..benchmarks.store import read_json
+
+ACTIVE = ("PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "SUSPENDED", "REQUEUED", "REQUEUE_HOLD", "RESIZING",
+          "SIGNALING", "STAGE_OUT", "STOPPED", "SPECIAL_EXIT", "REQUEUE_FED")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of an array, or several that are still waiting together."""
+
+    job: str
+    task: str
+    state: str
+    reason: str = ""
+    nodes: str = ""
+
+    @property
+    def active(self) -> bool:
+        return self.state in ACTIVE
+
+    @property
+    def count(self) -> int:
+        """How many tasks `0-3,7%2` stands for."""
+        spans = re.findall(r"(\d+)(?:-(\d+))?", self.task.partition("%")[0])
+        return sum(int(last or first) - int(first) + 1 for first, last in spans) or 1
+
+
+def submissions(folder: Path) -> list[dict[str, Any]]:
+    """jobs.json of every submission of a plan that can be read, the oldest first."""
+    found = [read_json(path) for path in sorted(folder.glob("slurm/submission-*/jobs.json"))]
+    return [value for value in found if isinstance(value, dict) and isinstance(value.get("jobs"), list)]
+
+
+def tasks(jobs: Sequence[Mapping[str, Any]]) -> dict[str, list[Task]]:
+    """The tasks of each job by its id; an empty list where Slurm knows nothing."""
+    ids = [str(job["id"]) for job in jobs]
+    found: dict[str, list[Task]] = {job_id: [] for job_id in ids}
+    for source in (from_sacct, from_scontrol, from_squeue):
+        missing = [job_id for job_id in ids if not found[job_id]]
+        if missing:
+            for task in source(missing):
+                if task.job in missing:
+                    found[task.job].append(task)
+    return found
+
+
+def from_sacct(ids: Sequence[str]) -> list[Task]:
+    lines = answer("sacct", "--allocations", "--noheader", "--parsable2", f"--jobs={','.join(ids)}",
+                   "--format=JobID,State,Reason,NodeList")
+    return list(parsed(lines, lambda f: Task(*_job_and_task(f[0]), _state(f[1]), f[2], f[3]), 4))
+
+
+def from_scontrol(ids: Sequence[str]) -> list[Task]:
+    found = []
+    for line in answer("scontrol", "--oneliner", "show", "job"):
+        values = dict(part.partition("=")[::2] for part in line.split() if "=" in part)
+        if "JobState" in values:
+            job = values.get("ArrayJobId") or values.get("JobId", "")
+            found.append(Task(job, values.get("ArrayTaskId", ""), values["JobState"], values.get("Reason", ""),
+                              values.get("NodeList", "")))
+    return found
+
+
+def from_squeue(ids: Sequence[str]) -> list[Task]:
+    lines = answer("squeue", "--noheader", "--states=all", f"--jobs={','.join(ids)}", "--format=%i|%T|%r|%N")
+    return list(parsed(lines, lambda f: Task(*_job_and_task(f[0]), _state(f[1]), f[2], f[3]), 4))
+
+
+def parsed(lines: Iterable[str], task: Callable[[list[str]], Task], columns: int) -> Iterable[Task]:
+    return (task(line.split("|")) for line in lines if line.count("|") == columns - 1)
+
+
+def answer(*words: str) -> list[str]:
+    """The lines of a Slurm command, none where it is absent, fails or does not answer in time."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return [line.strip() for line in done.stdout.splitlines()] if done.returncode == 0 else []
+
+
+def _job_and_task(name: str) -> tuple[str, str]:
+    """12_[0-3%1] is tasks 0-3%1 of job 12."""
+    job, _, task = name.partition("_")
+    return job, task.strip("[]")
+
+
+def _state(text: str) -> str:
+    """CANCELLED by 1000 is CANCELLED."""
+    return text.split()[0].rstrip("+") if text.split() else "unknown"
+
+
+def summary(job: Mapping[str, Any], found: Sequence[Task]) -> str:
+    """One line for people."""
+    counts: dict[str, int] = {}
+    for task in found:
+        counts[task.state.lower()] = counts.get(task.state.lower(), 0) + task.count
+    if not counts:
+        return f"job {job['id']} {job['name']}: unknown (Slurm no longer tells; the runs above are what is known)"
+    waiting = [t.reason for t in found if t.state == "PENDING" and t.reason not in ("", "None")]
+    states = ", ".join(f"{count} {state}" for state, count in counts.items())
+    return f"job {job['id']} {job['name']}: {states}" + (f" (waiting: {waiting[0]})" if waiting else "")

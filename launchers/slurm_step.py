@@ -1,0 +1,126 @@
+"""One step of an allocation: the rank group of a shape, started by srun with a Gloo rendezvous, srun with MPI, or mpirun."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from ..benchmarks.config import RunConfig
+from ..benchmarks.errors import EnvironmentUnusable
+from .site import Site
+from .slurm_layout import VARIABLE, Layout, asked
+
+LOG = "step.log"
+
+
+def rank_words(site: Site, worker: Sequence[str]) -> list[str]:
+    """The words that start one rank: the container's, then Python's."""
+    python = shlex.split(site.python) or [sys.executable]
+    return [*shlex.split(site.container), *python, "-P", "-m", "batchscale.launchers.slurm_rank", *worker]
+
+
+def launcher_of(config: RunConfig, site: Site) -> str:
+    """How this shape's ranks are started here. Raises EnvironmentUnusable when MPI is asked for and nothing starts it."""
+    if config.strategy != "horovod":
+        return "srun"
+    if config.transport == "gloo":
+        return "srun-gloo"
+    if site.launcher in ("srun-mpi", "mpirun"):
+        return site.launcher
+    if site.mpi in mpi_types():
+        return "srun-mpi"
+    if shutil.which("mpirun"):
+        return "mpirun"
+    raise EnvironmentUnusable(f"{config.shape} talks by MPI, which nothing here starts: srun has no --mpi={site.mpi} "
+                              f"(it has {', '.join(mpi_types())}) and mpirun is not on PATH; use horovod-gloo, or set "
+                              "mpi in the site profile.")
+
+
+def mpi_types() -> list[str]:
+    """What `srun --mpi=` takes on this cluster; srun lists it on either stream."""
+    done = subprocess.run(["srun", "--mpi=list"], capture_output=True, text=True)
+    return [word.strip(",") for word in (done.stdout + done.stderr).split() if word.strip(",").isidentifier()]
+
+
+def srun_words(config: RunConfig, layout: Layout, logs: Path, mpi: str) -> list[str]:
+    """srun does not take --cpus-per-task from the job, and waits for a dead rank's peers unless told otherwise."""
+    cores = config.cores_per_replica * (config.replicas if config.strategy == "mirrored" else 1)
+    return ["srun", f"--nodes={len(layout.nodes)}", f"--ntasks={layout.tasks}",
+            f"--ntasks-per-node={layout.tasks_per_node}", f"--cpus-per-task={cores}", "--distribution=block",
+            f"--mpi={mpi}", "--kill-on-bad-exit=1", "--export=ALL", f"--output={logs}/rank-%t.log"]
+
+
+def mpirun_words(layout: Layout, logs: Path) -> list[str]:
+    root = ["--allow-run-as-root"] if os.geteuid() == 0 else []
+    exported = [word for name in (VARIABLE, "BATCHSCALE_LAUNCHER", "PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
+                if name in os.environ or name in (VARIABLE, "BATCHSCALE_LAUNCHER") for word in ("-x", name)]
+    return ["mpirun", *root, "-np", str(layout.tasks), "--map-by", f"ppr:{layout.tasks_per_node}:node",
+            "--bind-to", "none", *exported, "--output-filename", f"{logs}/ranks"]
+
+
+def command(config: RunConfig, site: Site, layout: Layout, logs: Path, worker: Sequence[str]) -> list[str]:
+    """The whole command line of a step."""
+    launcher = launcher_of(config, site)
+    start = mpirun_words(layout, logs) if launcher == "mpirun" else srun_words(
+        config, layout, logs, site.mpi if launcher == "srun-mpi" else "none")
+    return [*start, *rank_words(site, worker)]
+
+
+@contextmanager
+def rendezvous(layout: Layout) -> Iterator[Layout]:
+    """A server on this host where Gloo's ranks find each other; the layout says how to reach it."""
+    if layout.transport != "gloo":
+        yield layout
+        return
+    from horovod.runner.common.util.hosts import SlotInfo
+    from horovod.runner.http.http_server import RendezvousServer
+    per_node, nodes = layout.tasks_per_node, len(layout.nodes)
+    server = RendezvousServer()
+    port = server.start()
+    server.init([SlotInfo(layout.nodes[rank // per_node], rank, rank % per_node, rank // per_node, layout.tasks,
+                          per_node, nodes) for rank in range(layout.tasks)])
+    try:
+        yield replace(layout, rendezvous_port=port)
+    finally:
+        server.stop()
+
+
+def run(config: RunConfig, site: Site, layout: Layout, logs: Path, worker: Sequence[str]) -> int:
+    """Start the ranks and wait for all of them. Returns the launcher's exit code."""
+    with rendezvous(replace(layout, interface=site.interface, logs=str(logs))) as known:
+        words = command(config, site, known, logs, worker)
+        device = "" if site.gpus == "none" else "gpu"
+        environment = {**os.environ, VARIABLE: known.to_text(), "BATCHSCALE_LAUNCHER": launcher_of(config, site),
+                       "BATCHSCALE_DEVICE": device, "PYTHONUNBUFFERED": "1",
+                       "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
+        with open(logs / LOG, "ab") as log:
+            log.write((shlex.join(words) + "\n").encode())
+            log.flush()
+            return subprocess.run(words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                                  env=environment).returncode
+
+
+def first_error(logs: Path) -> str:
+    """The line that says best why a step failed: a rank's own word, an exception, else the launcher's."""
+    lines = [line.strip() for path in sorted(logs.rglob("*")) if path.is_file()
+             for line in path.read_text(errors="replace").splitlines()]
+    for mark in ("batchscale-rank: ", "MPI_Init", "Invalid MPI type", "Error: ", "error: "):
+        for line in lines:
+            if mark in line:
+                return line.partition("batchscale-rank: ")[2] or line
+    return f"the ranks ended without a word; see {logs}"
+
+
+def advice(config: RunConfig, site: Site, error: str) -> str:
+    """The fix for the commonest cause: an MPI that srun cannot start."""
+    if config.transport != "mpi" or not any(word in error for word in ("MPI", "PMI", "size 1")):
+        return ""
+    return (f" Fix: set launcher = \"srun-gloo\" in the site profile (no MPI needed), or mpi to the type that this MPI "
+            f"was built for (now {site.mpi!r}; srun --mpi=list has {', '.join(mpi_types())}), or launcher = \"mpirun\".")

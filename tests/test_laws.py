@@ -1,0 +1,70 @@
+"""The laws of the tree: only rank code imports TensorFlow, imports go one way, and folders do not shadow a user's own."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import environment
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("benchmarks", "launchers", "analysis", "slurm")
+ALLOWED = {"benchmarks": {"benchmarks"}, "analysis": {"analysis", "benchmarks"},
+           "launchers": {"launchers", "benchmarks", "analysis", "slurm"}, "slurm": {"slurm", "launchers", "benchmarks"}}
+SOURCES = [path.relative_to(ROOT) for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+MICRO = Path("benchmarks/micro")  # measures and fits at once, so it may ask the analysis
+IMPORT_ALL = """
+import importlib, json, sys
+for name in json.load(sys.stdin):
+    importlib.import_module(name)
+print(json.dumps(sorted(m for m in sys.modules if m.split(".")[0] in ("tensorflow", "keras", "horovod"))))
+"""
+
+
+def module(path: Path) -> str:
+    return ".".join(("batchscale", *path.with_suffix("").parts)).removesuffix(".__init__")
+
+
+def test_every_module_but_the_ranks_is_imported_without_tensorflow() -> None:
+    names = [module(path) for path in SOURCES
+             if path.parts[:2] not in (("benchmarks", "rank"), ("benchmarks", "micro"))]
+    names.append("batchscale.benchmarks.rank.worker")  # says what is wrong before it pays for TensorFlow
+    child = subprocess.run([sys.executable, "-c", IMPORT_ALL], input=json.dumps(names), capture_output=True, text=True,
+                           timeout=60)
+    assert child.returncode == 0, child.stderr
+    assert len(names) > 40
+    assert json.loads(child.stdout) == []
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if MICRO not in p.parents], ids=str)
+def test_imports_go_one_way(path: Path) -> None:
+    tree = ast.parse((ROOT / path).read_text())
+    depth = len(path.parts) - 1
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = path.parts[:depth][:depth + 1 - node.level]
+            full = (*base, *(node.module or "").split("."))
+            targets = {full[0]} if full[0] else {alias.name for alias in node.names}
+            assert targets <= ALLOWED[path.parts[0]] | set(), f"line {node.lineno} imports {targets}"
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+            assert not any(name.split(".")[0] == "batchscale" for name in names), f"line {node.lineno}: use a relative one"
+
+
+def test_files_stay_short() -> None:
+    long = {str(path): count for path in SOURCES if (count := len((ROOT / path).read_text().splitlines())) > 300}
+    assert long == {}
+
+
+def test_the_command_runs_from_a_folder_with_decoys_of_our_names(tmp_path: Path) -> None:
+    for name in ("benchmarks", "analysis", "launchers"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('a decoy was imported')")
+    done = subprocess.run([sys.executable, "-m", "batchscale.launchers.cli", "plan", "quick", "--only", "seed=0"],
+                          cwd=tmp_path, capture_output=True, text=True, timeout=60, env=environment())
+    assert done.returncode == 0, done.stderr
+    assert "mlp_128" in done.stdout
