@@ -41,11 +41,12 @@ test-faults: setup
 bench: setup
 	$(ACTIVATED) pytest benchmarks/micro
 
-# The packages are mapped by setup.cfg; mypy sees the mapping as a link that git ignores.
+# The packages are mapped by setup.cfg; mypy sees the mapping through a link that git ignores, and
+# tests as pytest does, each file a top-level module.
 lint: setup
 	$(BIN)/flake8
-	mkdir -p build/types && ln -sfn ../.. build/types/batchscale
-	MYPYPATH=build/types $(BIN)/mypy $(PACKAGES:%=-p batchscale.%) -p tests
+	@mkdir -p build/types && ln -sfn ../.. build/types/batchscale
+	MYPYPATH=build/types:tests $(BIN)/mypy $(PACKAGES:%=build/types/batchscale/%) tests
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .benchmarks

@@ -7,21 +7,25 @@ survived are not a fair sample.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .estimate import Floats
+from .rows import METRICS
 from .table import PUBLISHED_RULE, Results, arm
 
 # Below half of the first loss a model has learned something; above it gaps are all near zero.
 LEARNED_SHARE = 0.5
+GAP = "generalization_gap"
+CURVE = ("step", "epoch", *METRICS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Arm:
     """`batches`: trained by every run, ascending. `apart`: batch -> what became of its runs."""
 
@@ -32,81 +36,105 @@ class Arm:
     reference_batch: int
     batches: tuple[int, ...]
     apart: Mapping[int, str]
+    kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @property
     def larger(self) -> tuple[int, ...]:
         """The batches above the reference."""
         return tuple(batch for batch in self.batches if batch > self.reference_batch)
 
+    @cached_property
+    def _first_run(self) -> dict[str, Any]:
+        return {str(name): value for name, value in self.runs.iloc[0].items()}
+
     def first(self, column: str) -> float:
-        return float(self.runs[column].iloc[0])
+        return float(self._first_run[column])
 
     def text(self, column: str) -> str:
-        return str(self.runs[column].iloc[0])
+        return str(self._first_run[column])
 
     @cached_property
-    def curves(self) -> dict[tuple[int, int], pd.DataFrame]:
-        """(seed, batch) -> evaluations in order of step."""
-        own = self.evaluations[self.evaluations["global_batch"].isin(self.batches)]
-        return {(int(seed), int(batch)): rows.sort_values("step")
-                for (seed, batch), rows in own.groupby(["seed", "global_batch"])}
+    def curves(self) -> dict[tuple[int, int], dict[str, Floats]]:
+        """(seed, batch) -> evaluations in order of step, one array per CURVE name; the batches
+        that stand apart are left out."""
+        rows = self.evaluations
+        rows = rows[rows["global_batch"].isin(self.batches)]
+        rows = rows.sort_values(["seed", "global_batch", "step"])
+        keys = rows[["seed", "global_batch"]].to_numpy(np.int64)
+        table = {name: rows[name].to_numpy(np.float64) for name in CURVE if name in rows}
+        table[GAP] = table["train_accuracy"] - table["test_accuracy"]
+        starts = np.flatnonzero(np.any(keys[1:] != keys[:-1], axis=1)) + 1
+        ends = [*starts.tolist(), len(rows)] if len(rows) else []
+        found = {}
+        for begin, end in zip([0, *starts.tolist()], ends):
+            found[int(keys[begin, 0]), int(keys[begin, 1])] = {
+                name: values[begin:end] for name, values in table.items()}
+        return found
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(sorted({seed for seed, _ in self.curves}))
 
     def at_end(self, metric: str) -> pd.DataFrame:
         """The metric after the last step: equal epochs."""
-        own = self.runs[self.runs["global_batch"].isin(self.batches)]
-        return own.pivot_table(index="seed", columns="global_batch", values=metric, dropna=False)
+        if metric not in self.kept:
+            self.kept[metric] = self._each(self.batches, lambda own: float(own[metric][-1]))
+        return self.kept[metric]
 
     def at_step(self, metric: str, batches: Sequence[int], most: float) -> pd.DataFrame:
         """The metric at the last step, at most `most`, at which all these batches evaluated."""
-        own = self.evaluations[self.evaluations["global_batch"].isin(batches)]
-        steps = [set(rows["step"]) for _, rows in own.groupby("global_batch")]
+        steps = [set(own["step"].tolist()) for (_, batch), own in self.curves.items()
+                 if batch in batches]
         common = [step for step in set.intersection(*steps) if step <= most] if steps else []
-        chosen = own[own["step"] == max(common, default=-1)]
-        return chosen.pivot_table(index="seed", columns="global_batch", values=metric,
-                                  dropna=False)
+        if not common:
+            return pd.DataFrame()
+        last = max(common)
+        return self._each(batches, lambda own: float(
+            own[metric][int(np.searchsorted(own["step"], last))]))
 
     def at_epoch(self, metric: str, batches: Sequence[int], epoch: float) -> pd.DataFrame:
         """The metric after `epoch` epochs, read between evaluations on a straight line; not
         before the first evaluation of all."""
-        start = max((float(rows["epoch"].iloc[0]) for (_, batch), rows in self.curves.items()
+        start = max((float(own["epoch"][0]) for (_, batch), own in self.curves.items()
                      if batch in batches), default=0.0)
-        return self._each(batches, lambda rows: float(np.interp(
-            max(epoch, start), rows["epoch"].to_numpy(), rows[metric].to_numpy(np.float64))))
+        return self._each(batches, lambda own: float(np.interp(
+            max(epoch, start), own["epoch"], own[metric])))
 
     def at_equal_loss(self, metric: str, batches: Sequence[int]) -> pd.DataFrame:
         """The metric where each run first reaches the train loss that all of the seed's runs
         reach, read between evaluations on a straight line. NaN where that loss is above half
         of the first one: such a model has not learned enough to compare."""
         values = {}
-        for seed in sorted({seed for seed, _ in self.curves}):
+        for seed in self.seeds:
             own = {batch: self.curves[seed, batch] for batch in batches
                    if (seed, batch) in self.curves}
             if len(own) == len(batches):
                 values[seed] = _equal_loss(own, metric)
         return pd.DataFrame(values, index=list(batches)).T
 
-    def _each(self, batches: Sequence[int], function: object) -> pd.DataFrame:
-        seeds = sorted({seed for seed, _ in self.curves})
-        values = {batch: {seed: function(self.curves[seed, batch])  # type: ignore[operator]
-                          for seed in seeds if (seed, batch) in self.curves}
-                  for batch in batches}
-        return pd.DataFrame(values, index=seeds, columns=list(batches), dtype=np.float64)
+    def _each(self, batches: Sequence[int],
+              function: Callable[[dict[str, Floats]], float]) -> pd.DataFrame:
+        values = [[function(self.curves[seed, batch]) if (seed, batch) in self.curves else np.nan
+                   for batch in batches] for seed in self.seeds]
+        return pd.DataFrame(values, index=list(self.seeds), columns=list(batches),
+                            dtype=np.float64)
 
     def late_slope(self, batches: Sequence[int], share: float) -> pd.DataFrame:
         """Slope of the train loss per epoch over the last `share` of the epochs; NaN with fewer
         than two evaluations there."""
-        def slope(rows: pd.DataFrame) -> float:
-            late = rows[rows["epoch"] >= rows["epoch"].iloc[-1] * (1 - share) - 1e-9]
-            if len(late) < 2 or late["train_loss"].isna().any():
+        def slope(own: dict[str, Floats]) -> float:
+            late = own["epoch"] >= own["epoch"][-1] * (1 - share) - 1e-9
+            if np.count_nonzero(late) < 2 or np.isnan(own["train_loss"][late]).any():
                 return float("nan")
-            return float(np.polyfit(late["epoch"], late["train_loss"], 1)[0])
+            return float(np.polyfit(own["epoch"][late], own["train_loss"][late], 1)[0])
 
         return self._each(batches, slope)
 
 
 def load_arm(results: Results, experiment: str, rule: str) -> Arm | None:
     """The arm, or None where it has no runs."""
-    runs = arm(results.runs, experiment, rule)
+    of_runs, of_evaluations = results.accuracy.get(experiment, (results.runs[:0],) * 2)
+    runs = arm(of_runs, experiment, rule)
     if runs.empty:
         return None
     apart = {int(batch): _apart(rows) for batch, rows in runs.groupby("global_batch")
@@ -114,7 +142,7 @@ def load_arm(results: Results, experiment: str, rule: str) -> Arm | None:
     trained = sorted(int(batch) for batch in set(runs["global_batch"]) - set(apart))
     stated = int(runs["reference_batch"].iloc[0])
     reference = stated if stated in trained or not trained else trained[0]
-    return Arm(experiment, rule, runs, arm(results.evaluations, experiment, rule), reference,
+    return Arm(experiment, rule, runs, arm(of_evaluations, experiment, rule), reference,
                tuple(trained), apart)
 
 
@@ -151,15 +179,15 @@ def _apart(rows: pd.DataFrame) -> str:
                      for status, count in counts.items())
 
 
-def _equal_loss(curves: Mapping[int, pd.DataFrame], metric: str) -> dict[int, float]:
-    losses = {batch: rows["train_loss"].to_numpy(np.float64) for batch, rows in curves.items()}
+def _equal_loss(curves: Mapping[int, Mapping[str, Floats]], metric: str) -> dict[int, float]:
+    losses = {batch: own["train_loss"] for batch, own in curves.items()}
     lowest = [float(np.nanmin(loss)) if np.isfinite(loss).any() else np.nan
               for loss in losses.values()]
     target = float(np.max(lowest))
     first = max(float(loss[0]) for loss in losses.values())
     if not target < LEARNED_SHARE * first:
         return {batch: float("nan") for batch in curves}
-    return {batch: _crossing(losses[batch], curves[batch][metric].to_numpy(np.float64), target)
+    return {batch: _crossing(losses[batch], curves[batch][metric], target)
             for batch in curves}
 
 

@@ -23,9 +23,12 @@ UNTUNED = " At untuned rates."
 RATE_MATTERS = (2, 3, 4, 5, 6, 7, 10)
 
 
-def decide(results: Results) -> list[Verdict]:
-    """Always ten verdicts, 1 to 10; without data "not decided", with what to measure."""
-    arms = load_arms(results)
+def decide(results: Results, arms: Sequence[Arm] | None = None) -> list[Verdict]:
+    """Always ten verdicts, 1 to 10; without data "not decided", with what to measure.
+
+    arms: from load_arms, to spare loading them twice.
+    """
+    arms = load_arms(results) if arms is None else arms
     margin = results.margin
     found = {1: noisier_gradients(results), 8: more_memory(results), 9: throughput_limit(results),
              2: [faster_at_first(arm, margin) for arm in arms],

@@ -12,7 +12,8 @@ from .critical_batch import ThroughputKnee, throughput_knee
 from .difference import difference
 from .estimate import Estimate, mean_estimate
 from .memory import DISTINCT_SIZES, MemoryLaw, fit_memory
-from .noise_scale import SLOPE_BATCHES, covariance_slope
+from .noise_by_seed import covariance_slopes
+from .noise_scale import SLOPE_BATCHES
 from .table import Results
 from .verdict import (CLAIMS, CONTRADICTED, NOT_DECIDED, SUPPORTED, Answer, Detail, Verdict,
                       undecided)
@@ -33,9 +34,8 @@ def noisier_gradients(results: Results) -> list[Verdict]:
     found = []
     for (experiment, rule), rows in results.gradient_norms.groupby(["experiment", "rule"],
                                                                    sort=False):
-        slopes = [covariance_slope(own).slope.value for _, own in rows.groupby("seed")]
-        known = [slope for slope in slopes if np.isfinite(slope)]
-        if known:
+        known = covariance_slopes(rows)
+        if known.size:
             found.append(_slope_verdict(str(experiment), str(rule), mean_estimate(known)))
         else:
             found.append(undecided(

@@ -11,22 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from .arms import Arm, pairs
+from .arms import GAP, Arm, pairs
 from .claims_accuracy import EQUAL_EPOCHS, apart_note, assemble, no_contrast
 from .estimate import Floats
 from .verdict import Contrast, Verdict, judge, undecided
 
 EQUAL_LOSS = "equal train loss"
 NEAR_ALL = 0.1
-GAP = "_gap"
-
-
-def with_gap(arm: Arm) -> Arm:
-    """The same arm with the generalization gap, train minus test accuracy, at every evaluation."""
-    rows = arm.evaluations
-    gap = rows["train_accuracy"] - rows["test_accuracy"]
-    return Arm(arm.experiment, arm.rule, arm.runs, rows.assign(**{GAP: gap}),
-               arm.reference_batch, arm.batches, arm.apart)
 
 
 def generalizes_better(arm: Arm, margin: float) -> list[Verdict]:
@@ -34,12 +25,11 @@ def generalizes_better(arm: Arm, margin: float) -> list[Verdict]:
     first at equal train loss, which decides, then at equal epochs."""
     if not arm.larger:
         return [no_contrast(6, arm, EQUAL_LOSS)]
-    gaps, reference = with_gap(arm), arm.reference_batch
-    ends = gaps.at_end("generalization_gap")
+    reference, ends = arm.reference_batch, arm.at_end(GAP)
     equal_loss, equal_epochs, idle = [], [], []
     for batch in arm.larger:
         name = f"generalization gap added, batch {batch:,} against {reference:,}"
-        values = pairs(gaps.at_equal_loss(GAP, (reference, batch)), batch, reference)
+        values = pairs(arm.at_equal_loss(GAP, (reference, batch)), batch, reference)
         equal_epochs.append(Contrast(name, batch, pairs(ends, batch, reference)))
         if values.size:
             equal_loss.append(Contrast(name, batch, values))
@@ -77,11 +67,10 @@ def strongest_near_all(arm: Arm, margin: float) -> list[Verdict]:
                           f"{apart_note(arm)} Measure "
                           + ("batches near the whole training set." if not above
                              else "smaller batches."), arm.experiment, arm.rule, EQUAL_LOSS)]
-    gaps = with_gap(arm)
-    ends = gaps.at_end("test_accuracy")
+    ends = arm.at_end("test_accuracy")
     lost = ends.rsub(ends[arm.reference_batch], axis=0)
-    matrices = {(EQUAL_LOSS, "generalization gap"): gaps.at_equal_loss(GAP, arm.batches),
-                (EQUAL_EPOCHS, "generalization gap"): gaps.at_end("generalization_gap"),
+    matrices = {(EQUAL_LOSS, "generalization gap"): arm.at_equal_loss(GAP, arm.batches),
+                (EQUAL_EPOCHS, "generalization gap"): arm.at_end(GAP),
                 (f"{EQUAL_EPOCHS}, test accuracy lost", "test accuracy lost"): lost}
     return [_bend_verdict(arm, budget, what, _bend(matrix, below, above), margin)
             for (budget, what), matrix in matrices.items()]

@@ -37,7 +37,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """One heading of the report. Where nothing was measured, `text` says so and there are no figures."""
+    """One heading of the report. Where nothing was measured, `text` says so and there are no figures.
+
+    `listing`: a file's text, such as a plan, set as it stands.
+    """
 
     anchor: str
     title: str
@@ -46,6 +49,8 @@ class Section:
     tables: tuple[Table, ...] = ()
     warnings: tuple[str, ...] = ()
     commands: tuple[str, ...] = ()
+    listing: str = ""
+    listing_title: str = ""
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "",

@@ -15,7 +15,7 @@ from .critical_batch import (StepsToTarget, ThroughputKnee, UsefulBatches, compa
                              fit_steps_to_target, useful_batches)
 from .estimate import Estimate, mean_estimate, unknown
 from .gaps import best_steps, steps_to_target, target_accuracy
-from .noise_scale import average_noise_scale
+from .noise_by_seed import noise_scales
 from .table import Results, rules
 
 STEPS, NOISE, KNEE = "steps to target", "gradient noise scale", "throughput knee"
@@ -43,9 +43,12 @@ class CriticalBatch:
                 "statements": list(self.statements)}
 
 
-def critical_batch(results: Results, experiment: str) -> CriticalBatch:
-    arms = [arm for rule in rules(results, experiment)
-            if (arm := load_arm(results, experiment, rule)) is not None]
+def critical_batch(results: Results, experiment: str,
+                   arms: Sequence[Arm] | None = None) -> CriticalBatch:
+    """arms: the experiment's own, to spare loading them again."""
+    if arms is None:
+        arms = [arm for rule in rules(results, experiment)
+                if (arm := load_arm(results, experiment, rule)) is not None]
     target = target_accuracy(arms[0], results.margin) if arms else math.nan
     steps, useful = _steps(arms, target)
     noise, noise_note = _noise(results, experiment)
@@ -84,10 +87,9 @@ def _noise(results: Results, experiment: str) -> tuple[Estimate, str]:
     if own.empty:
         return unknown(), "not measured; give noise_batches"
     examples = int(own["train_examples"].iloc[0])
-    scales = [average_noise_scale(seed, examples).noise_scale.value
-              for _, seed in own.groupby("seed")]
-    known = [scale for scale in scales if np.isfinite(scale)]
-    lost = len(scales) - len(known)
+    scales = noise_scales(own, examples)
+    known = scales[np.isfinite(scales)]
+    lost = own["seed"].nunique() - len(known)
     note = f"{lost} seeds without an estimate: the gradient is lost in its noise" if lost else ""
     return mean_estimate(known), note
 

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .arms import Arm
+import pandas as pd
+
+from ..benchmarks.store import RETRYABLE
 from .claims import decide, load_arms
 from .claims_cost import memory_laws
 from .critical import CriticalBatch, critical_batch
@@ -24,6 +26,7 @@ from .table import Results, experiments
 from .verdict import CONTRADICTED, NOT_DECIDED, SUPPORTED, Verdict
 
 WORTHWHILE = 0.5
+UNFINISHED = ("pending", "running", *RETRYABLE)
 GIB = 2**30
 
 
@@ -63,7 +66,8 @@ class Deadline:
 @dataclass(frozen=True)
 class Decision:
     """sentences: the first screen, in plain words. open_questions: what was not measured.
-    next_plan: TOML of a plan that measures it, "" when nothing is missing."""
+    next_plan: TOML of a plan that measures it; "" when nothing is missing, or while this plan is
+    unfinished."""
 
     sentences: tuple[str, ...]
     recommendations: tuple[Recommendation, ...]
@@ -99,28 +103,35 @@ def decide_study(results: Results, verdicts: Sequence[Verdict] | None = None,
     verdicts: from claims.decide, to spare deciding twice. deadline_seconds: for one training.
     worthwhile: the least share of its throughput that a further replica must bring.
     """
-    by_experiment = _by_experiment(results)
+    arms = load_arms(results)
+    by_experiment = {name: [arm for arm in arms if arm.experiment == name]
+                     for name in experiments(results)}
     listed = {name: options(arms, results) for name, arms in by_experiment.items()}
-    found = tuple(decide(results) if verdicts is None else verdicts)
+    found = tuple(decide(results, arms) if verdicts is None else verdicts)
     recommended = tuple(recommend(arms, listed[name], worthwhile, results.margin)
                         for name, arms in by_experiment.items())
-    critical = tuple(critical_batch(results, name) for name in by_experiment)
+    critical = tuple(critical_batch(results, name, arms) for name, arms in by_experiment.items())
     scaling, memory = scalings(results), _memory(results)
     deadlines = tuple(Deadline(name, deadline_seconds, *cheapest_in_time(own, deadline_seconds))
                       for name, own in listed.items()) if deadline_seconds is not None else ()
-    gaps = missing(results, by_experiment)
+    unfinished = _unfinished(results)
+    gaps = [] if unfinished else missing(results, by_experiment)
     sentences = (*_recommended(recommended), *_deadline(deadlines), *_scaling(scaling, worthwhile),
                  *_critical(critical), *_memory_words(memory), *_claims(found),
-                 *(f"Open: {gap.what}." for gap in gaps))
+                 *(f"Open: {gap.what}." for gap in gaps), *unfinished)
     return Decision(sentences, recommended, tuple(o for own in listed.values() for o in own),
-                    critical, scaling, memory, deadlines, found, tuple(g.what for g in gaps),
+                    critical, scaling, memory, deadlines, found,
+                    (*unfinished, *(gap.what for gap in gaps)),
                     tuple(timing_warnings(results)), plan_text(gaps), worthwhile)
 
 
-def _by_experiment(results: Results) -> dict[str, list[Arm]]:
-    arms = load_arms(results)
-    return {name: [arm for arm in arms if arm.experiment == name]
-            for name in experiments(results)}
+def _unfinished(results: Results) -> list[str]:
+    """While runs are to come, the next plan is this one."""
+    waiting = int(results.statuses["status"].isin(UNFINISHED).sum())
+    if not waiting:
+        return []
+    return [f"{waiting} of {len(results.statuses)} runs have no result yet: run the same plan "
+            "again to go on; until then this is a partial answer."]
 
 
 def _memory(results: Results) -> tuple[MemoryFinding, ...]:
@@ -131,10 +142,11 @@ def _memory(results: Results) -> tuple[MemoryFinding, ...]:
                             & (results.runs["experiment"] == keys[0])]
         # On a GPU the capacity is not recorded, and the machine's memory is not it.
         on_device = runs["device_peak_bytes"].notna().any()
-        host = results.environments["memory_bytes"].iloc[int(runs["environment"].iloc[0])]
-        known = not on_device and isinstance(host, (int, float)) and host > 0
-        # The law counts what training adds to the process.
-        capacity = float(host - runs["baseline_bytes"].max()) if known else math.nan
+        at = int(runs["environment"].iloc[0])
+        host = pd.to_numeric(results.environments["memory_bytes"], errors="coerce").iloc[at]
+        # The law counts what training adds to the process; NaN stays NaN.
+        capacity = math.nan if on_device else float(host - runs["baseline_bytes"].max())
+        known = capacity > 0
         largest = largest_replica_batch(law, capacity) if known else Estimate(
             math.nan, math.nan, math.nan, law.fixed_bytes.n)
         found.append(MemoryFinding(str(keys[0]), model, law, capacity, largest))
@@ -179,8 +191,9 @@ def _scaling(found: Sequence[Scaling], worthwhile: float) -> list[str]:
         most = one.largest_worthwhile(worthwhile)
         sentences.append(
             f"{strategy}, {kind} scaling: efficiency {point.efficiency} at {point.replicas} "
-            f"replicas and batch {one.fixed_batch:,} {what}, its best, against {one.baseline}; {most} is the "
-            f"most replicas of which each brings at least {worthwhile:.0%} of its share."
+            f"replicas and batch {one.fixed_batch:,} {what}, its best, against {one.baseline}; "
+            f"{most} is the most replicas of which each brings at least {worthwhile:.0%} of its "
+            "share."
             + (f" {point.warning[:1].upper()}{point.warning[1:]}." if point.warning else ""))
     single = sorted({one.note for one in found if one.note})
     return [*sentences, *(f"Scaling: {note}." for note in single)]

@@ -67,6 +67,13 @@ def gap_table(arm: Arm, margin: float, budget: str = EQUAL_EPOCHS,
     Equal steps: each pair up to the steps of its larger batch, at the last step at which both
     evaluated. Equal train loss: where both first reach the loss that both reach.
     """
+    key = ("gaps", margin, budget, metric)
+    if key not in arm.kept:
+        arm.kept[key] = _gap_table(arm, margin, budget, metric)
+    return tuple(arm.kept[key])
+
+
+def _gap_table(arm: Arm, margin: float, budget: str, metric: str) -> tuple[BatchGap, ...]:
     values = [pairs(_at(arm, budget, metric, batch), arm.reference_batch, batch)
               for batch in arm.larger]
     found = [paired_difference(v, [0.0] * len(v)) for v in values]
@@ -123,11 +130,11 @@ def steps_to_target(arms: Sequence[Arm], target: float) -> pd.DataFrame:
     that never gets there (censored), whatever became of it."""
     rows = []
     for arm in arms:
-        metric = chosen_metric(arm)
-        for (batch, seed), own in arm.evaluations.groupby(["global_batch", "seed"]):
-            passed = own.loc[own[metric] >= target, "step"]
-            rows.append((arm.rule, int(seed), int(batch),
-                         float(passed.min()) if len(passed) else math.nan))
+        own = arm.evaluations
+        step = own["step"].astype("float64").where(own[chosen_metric(arm)] >= target)
+        first = step.groupby([own["global_batch"], own["seed"]]).min()
+        rows += [(arm.rule, int(seed), int(batch), float(steps))
+                 for (batch, seed), steps in first.items()]
     return pd.DataFrame(rows, columns=["rule", "seed", "global_batch", "steps"])
 
 

@@ -22,6 +22,7 @@ RULE_ORDER = ("constant", "linear", "sqrt", "adam_sqrt", "legw", "noise_scale", 
 class Workload:
     """Accuracy runs that differ in batch, rule and seed alone; `marker` is theirs in every figure."""
 
+    experiment: str
     name: str
     detail: str
     marker: str
@@ -59,7 +60,7 @@ def workloads(results: Results) -> list[Workload]:
         first = rows.iloc[0]
         name = f"{experiment}, {placement}" if several[experiment] > 1 else str(experiment)
         detail = f"{first['optimizer']} on {first['model']}, {first['dataset']}, {placement}"
-        found.append(Workload(name, detail, MARKERS[index % len(MARKERS)], rows))
+        found.append(Workload(str(experiment), name, detail, MARKERS[index % len(MARKERS)], rows))
     return found
 
 
@@ -123,3 +124,9 @@ def evaluations_of(work: Workload, evaluations: pd.DataFrame, rule: str, batch: 
     """The evaluations of one arm, all its seeds."""
     runs = work.arm(rule, batch)["run_id"]
     return evaluations[evaluations["run_id"].isin(runs) & (evaluations["global_batch"] == batch)]
+
+
+def own_evaluations(work: Workload, results: Results) -> pd.DataFrame:
+    """All evaluations of the workload's runs."""
+    rows = results.evaluations
+    return rows[rows["run_id"].isin(work.runs["run_id"])]

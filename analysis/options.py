@@ -213,6 +213,6 @@ def cheapest_in_time(listed: Sequence[Option],
     if not good:
         return None, (f"none of {len(fit)} options meets {deadline_seconds:g} s; the fastest takes "
                       f"{min(late):.4g} s. Time more replicas")
-    best = min(good, key=lambda option: (option.device_hours.value, option.replicas,
-                                             -option.choosing_accuracy))
+    best = min(good, key=lambda one: (one.device_hours.value, one.replicas,
+                                      -one.choosing_accuracy))
     return best, f"{best.seconds} s by {best.timed}"

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 WIDTH, HEIGHT = 4.6, 3.25
 FONT_SIZE = 11.0
+CHARACTER = 0.6 * FONT_SIZE  # points, on the average
 INK, MUTED, GRID = "#15202b", "#5d6b7a", "#d9dee4"
 
 
@@ -57,7 +58,7 @@ STYLE = {
     "ytick.labelcolor": INK, "grid.color": GRID, "axes.grid": True, "axes.axisbelow": True,
     "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": FONT_SIZE,
     "lines.linewidth": 1.9, "lines.markersize": 5.5, "figure.facecolor": "none",
-    "axes.facecolor": "none", "axes.formatter.useoffset": False, "mathtext.default": "regular",
+    "axes.facecolor": "none", "axes.formatter.useoffset": False, "text.parse_math": False,
 }
 
 
@@ -80,8 +81,21 @@ def palette(dark: bool) -> str:
 
 def new_panel(width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Axes]:
     """An empty panel; call inside `with drawing():`."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height))
     return figure, figure.add_subplot()
+
+
+def fit(figure: Figure, axes: Axes, right: Iterable[str] = (), top: float = 1.6, left: Iterable[str] = ()) -> None:
+    """Margins for the tick labels, and for the longest of `left` and `right`; `top` in lines of text.
+
+    A layout engine would measure every text twice, which takes longer than all the drawing.
+    """
+    ticks = axes.yaxis.get_major_formatter().format_ticks(list(axes.yaxis.get_majorticklocs()))
+    width, height = (inches * 72 for inches in figure.get_size_inches())
+    beside = max(map(len, [*(left or ticks), ""])) * CHARACTER + 10
+    after = max(map(len, [*right, ""])) * CHARACTER
+    figure.subplots_adjust(left=beside / width, right=1 - ((after + 16) if after else 14) / width,
+                           bottom=3.0 * FONT_SIZE / height, top=1 - top * FONT_SIZE / height)
 
 
 def drawing() -> AbstractContextManager[None]:

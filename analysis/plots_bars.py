@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from matplotlib.ticker import FuncFormatter
 
 from .estimate import Estimate
-from .plots import INK, MUTED, Role, drawing, new_panel, svg
+from .plots import INK, MUTED, Role, drawing, fit, new_panel, svg
 from .plots_lines import short
 
 ROW_INCHES = 0.42
@@ -49,6 +49,7 @@ def draw_rows(name: str, title: str, x_label: str, rows: Sequence[Row], log: boo
         axes.grid(axis="y", visible=False)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: short(tick)))
         axes.set_xlabel(x_label)
+        fit(figure, axes, left=[row.label for row in rows], top=0.8)
         return svg(figure, name, title)
 
 
@@ -68,7 +69,8 @@ def draw_stack(name: str, title: str, x_label: str, labels: Sequence[str],
         axes.set_xlabel(x_label)
         handles, names = axes.get_legend_handles_labels()
         order = [place for first in range(COLUMNS) for place in range(first, len(names), COLUMNS)]
-        figure.legend([handles[i] for i in order], [names[i] for i in order], loc="outside upper left",
+        figure.legend([handles[i] for i in order], [names[i] for i in order], loc="upper left",
                       ncols=COLUMNS, frameon=False, fontsize="small", handlelength=1.0, handleheight=0.9,
                       columnspacing=1.2)
+        fit(figure, axes, left=labels, top=1.4 * -(-len(names) // COLUMNS) + 0.8)
         return svg(figure, name, title)

@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from matplotlib.transforms import ScaledTranslation
 
 from .estimate import Estimate
-from .plots import INK, MUTED, Role, drawing, new_panel, svg
+from .plots import INK, MUTED, Role, drawing, fit, new_panel, svg
 
 LABEL_GAP = 0.072
 MAXIMUM_TICKS = 9
@@ -35,12 +35,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis: its label, whether logarithmic, and which values are written out."""
+    """One axis: its label, the base of a logarithmic one, which values are written out, and what no value
+    can lie beyond (an interval may)."""
 
     label: str
     log: int = 0
     ticks: tuple[float, ...] = ()
     percent: bool = False
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def draw_lines(panel: Panel) -> str:
             axes.axhline(panel.level[0], color=MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
         _mark(axes, panel)
         _scale(axes, panel)
+        fit(figure, axes, [*(series.label for series in panel.series), panel.level[1] if panel.level else ""])
         _label_ends(axes, panel)
         return svg(figure, panel.name, panel.title)
 
@@ -98,7 +101,7 @@ def _draw(axes: Axes, series: Series, panel: Panel, dodge: float) -> None:
     style = series.role.dash if series.line else "none"
     marker = None if series.band else series.marker
     axes.plot(across, up, color=series.role.light, linestyle=style, marker=marker,
-              alpha=series.opacity, markeredgecolor="none", clip_on=False, zorder=3, transform=place)
+              alpha=series.opacity, markeredgewidth=0, clip_on=False, zorder=3, transform=place)
     axes.plot(across, up, linestyle="none")  # a line moved aside does not count for the limits
     known = [(x, *_ends(y, panel)) for x, y in points if y.has_interval]
     places, lows, highs = ([each[i] for each in known] for i in range(3))
@@ -124,6 +127,8 @@ def _scale(axes: Axes, panel: Panel) -> None:
         axes.set_xscale("log", base=panel.x.log)
     if panel.y.log:
         axes.set_yscale("log", base=panel.y.log)
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, panel.y.bounds[0]), min(high, panel.y.bounds[1]))
     _write_ticks(axes.xaxis, panel.x, axes.get_xlim())
     _write_ticks(axes.yaxis, panel.y, axes.get_ylim())
     axes.set_xlabel(panel.x.label)

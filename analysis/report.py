@@ -17,12 +17,12 @@ from ..benchmarks.schema import finite
 from ..benchmarks.store import Store
 from . import (sections_accuracy, sections_critical, sections_curves, sections_gradient, sections_memory,
                sections_published, sections_runs, sections_scaling)
-from .claims import decide
 from .content import Section, counted, listed
+from .decision import Decision, decide_study
 from .plots import palette, standalone
-from .sections_claims import claims, tally
+from .sections_claims import claims
+from .sections_decision import decision
 from .table import Results, read
-from .verdict import Verdict
 
 QUESTION = "How does the batch size affect accuracy, speed and memory?"
 # What has a meaning in Markdown; a run's name must stay text.
@@ -36,6 +36,7 @@ class FirstScreen:
     title: str
     question: str
     answer: tuple[str, ...]
+    more: tuple[str, ...]
     data: str
     missing: tuple[str, ...]
 
@@ -51,40 +52,40 @@ def write(store: Store, folder: Path) -> Path:
 
 def write_results(results: Results, folder: Path) -> Path:
     """The same, from tables at hand."""
-    verdicts = decide(results)
-    sentences, decision = _decision(results)
-    decision["claims"] = [verdict.to_json() for verdict in verdicts]
-    first = first_screen(results, verdicts, sentences)
-    chapters = sections(results, verdicts)
+    decided = decide_study(results)
+    first, chapters = first_screen(results, decided), sections(results, decided)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _write_results_csv(results, folder / "results.csv")
-        (folder / "decision.json").write_text(json.dumps(finite(decision), indent=1) + "\n", encoding="utf-8")
-        (folder / "report.md").write_text(markdown(results, first, chapters), encoding="utf-8")
+        (folder / "decision.json").write_text(json.dumps(finite(decided.to_json()), indent=1) + "\n", encoding="utf-8")
+        (folder / "report.md").write_text(markdown(first, chapters), encoding="utf-8")
         _write_figures(chapters, folder / "figures")
-        (folder / "index.html").write_text(html(results, first, chapters), encoding="utf-8")
+        (folder / "index.html").write_text(html(first, chapters), encoding="utf-8")
     except OSError as error:
         raise RecordError(f"cannot write the report to {folder}: {error.strerror}. Free space or choose another "
                           "folder with --output.") from None
     return folder
 
 
-def sections(results: Results, verdicts: Sequence[Verdict]) -> tuple[Section, ...]:
+def sections(results: Results, decided: Decision) -> tuple[Section, ...]:
     """Every section, in the order of the page."""
-    accuracy, runs, scaling = sections_accuracy, sections_runs, sections_scaling
-    return (claims(verdicts), accuracy.accuracy(results), sections_published.as_published(results),
-            sections_curves.curves(results),
-            scaling.throughput(results), scaling.scaling(results), sections_gradient.noise(results),
-            sections_critical.critical(results),
+    runs, scaling = sections_runs, sections_scaling
+    return (decision(decided), claims(decided.verdicts), sections_accuracy.accuracy(results),
+            sections_published.as_published(results), sections_curves.curves(results),
+            scaling.throughput(results), scaling.scaling(results, decided.scaling),
+            sections_gradient.noise(results), sections_critical.critical(results, decided.critical),
             sections_memory.memory(results), runs.time_spent(results), runs.failures(results), runs.drift(results),
             runs.agreement(results), runs.provenance(results), runs.repeat(results))
 
 
-def first_screen(results: Results, verdicts: Sequence[Verdict], answer: Sequence[str]) -> FirstScreen:
+def first_screen(results: Results, decided: Decision) -> FirstScreen:
     """The question, the answer in plain words, the data used, and what is missing."""
-    settings = results.settings
+    settings, leading = results.settings, max(len(decided.recommendations), 1)
+    opened = [f"Open: {question}." for question in decided.open_questions]
     return FirstScreen(str(results.plan.get("name") or "study"), str(settings.get("question") or QUESTION),
-                       (*answer, tally(verdicts)), _data(results), tuple(sections_runs.missing_text(results)))
+                       decided.sentences[:leading],
+                       tuple(s for s in decided.sentences[leading:] if s not in opened), _data(results),
+                       (*sections_runs.missing_text(results), *opened))
 
 
 def _data(results: Results) -> str:
@@ -101,12 +102,6 @@ def _data(results: Results) -> str:
     margin = f"{results.margin * 100:g} percentage points count as the same"
     return (f"{examples}{trained}; {counted(runs['run_id'].nunique(), 'run')} with a record of "
             f"{len(results.statuses):,} planned; accuracies within {margin}.")
-
-
-def _decision(results: Results) -> tuple[tuple[str, ...], dict[str, object]]:
-    from .decision import decide_study
-    found = decide_study(results)
-    return tuple(found.sentences), dict(found.to_json())
 
 
 def _write_results_csv(results: Results, path: Path) -> None:
@@ -135,21 +130,19 @@ def _templates(escape: bool) -> Environment:
                        lstrip_blocks=True, undefined=StrictUndefined)
 
 
-def html(results: Results, first: FirstScreen, chapters: Sequence[Section]) -> str:
+def html(first: FirstScreen, chapters: Sequence[Section]) -> str:
     """The page; all text is escaped, figures alone are markup, made by this package."""
     page = _templates(escape=True)
     page.filters["markup"] = Markup
     return page.get_template("report.html").render(
-        first=first, sections=chapters, plan_text=str(results.plan.get("text") or ""),
-        light=Markup(palette(dark=False)), dark=Markup(palette(dark=True)))
+        first=first, sections=chapters, light=Markup(palette(dark=False)), dark=Markup(palette(dark=True)))
 
 
-def markdown(results: Results, first: FirstScreen, chapters: Sequence[Section]) -> str:
+def markdown(first: FirstScreen, chapters: Sequence[Section]) -> str:
     """The same sections; figures are files beside it."""
     page = _templates(escape=False)
-    page.filters["plain"] = plain
-    return page.get_template("report.md").render(
-        first=first, sections=chapters, plan_text=str(results.plan.get("text") or "").replace("```", "` ` `"))
+    page.filters |= {"plain": plain, "unfenced": lambda text: str(text).replace("```", "` ` `")}
+    return page.get_template("report.md").render(first=first, sections=chapters)
 
 
 def plain(text: str) -> str:

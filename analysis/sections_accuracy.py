@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pandas as pd
 
 from .content import Figure, Section, listed, number, percentage, table
 from .difference import paired_difference
@@ -10,10 +13,23 @@ from .estimate import Estimate, unknown
 from .groups import MOST_PANELS, NO_ACCURACY, Workload, first_panels, mean_of, seeds_text, workloads
 from .plots import Role, role
 from .plots_lines import Axis, Panel, Series, draw_lines
-from .table import Results
+from .table import PUBLISHED_RULE, Results
 
-INTERVAL = "Bars: 95 % intervals of the mean over seeds"
-Measure = Callable[[Workload, str, int], Estimate]
+
+@dataclass(frozen=True)
+class Cell:
+    """One rule at one batch: its runs, one row per seed, and what they come to."""
+
+    rule: str
+    batch: int
+    arm: pd.DataFrame
+    accuracy: Estimate
+    gap: Estimate
+    batch_gap: Estimate
+
+    @property
+    def lost(self) -> pd.DataFrame:
+        return self.arm[self.arm["status"] != "completed"]
 
 
 def accuracy(results: Results) -> Section:
@@ -21,17 +37,20 @@ def accuracy(results: Results) -> Section:
     found = workloads(results)
     if not found:
         return Section("accuracy", "Accuracy against batch", (NO_ACCURACY,))
-    figures = []
-    for name, work in first_panels(found):
-        figures += list(_batch_panels(name, work, results.margin))
+    shown = [(name, work, cells(work)) for name, work in first_panels(found)]
+    figures = [figure for name, work, own in shown for figure in _batch_panels(name, work, own, results.margin)]
     text = ["Each point is the end of training at equal epochs. Generalization gap: accuracy on training data minus "
             "accuracy on test data, at the same weights. Batch gap: test accuracy at the reference batch minus test "
             "accuracy at this batch, paired by seed; above zero means that the larger batch ends worse."]
+    if not figures:
+        text = ["No figure: it takes runs with a finite accuracy at two batches or more."]
+    text += [f"{work.name} was trained at one batch only; it is in the table." for work in found
+             if len(work.batches) < 2]
     text += _left_out(found)
     return Section("accuracy", "Accuracy against batch", tuple(text), tuple(figures),
                    table(("experiment", "rule", "batch", "peak rate", "test accuracy", "generalization gap",
                           "batch gap", "without a result"),
-                         (row for work in found for row in _rows(work)), numbers=(2, 3),
+                         (row for _, work, own in shown for row in _rows(work, own)), numbers=(2, 3),
                          caption="At the end of training: mean, 95 % interval over seeds, n. Gaps in percentage "
                                  "points.", fold="Numbers"))
 
@@ -41,69 +60,61 @@ def _left_out(found: list[Workload]) -> list[str]:
     return [f"Without figures, to keep this page readable: {listed(rest)}; all are in results.csv."] if rest else []
 
 
-def test_accuracy(work: Workload, rule: str, batch: int) -> Estimate:
-    return mean_of(work.arm(rule, batch), "test_accuracy")
+def cells(work: Workload) -> list[Cell]:
+    """Every rule and batch that has runs; at the reference batch all rules have the constant one's."""
+    reference = work.arm("constant", work.reference_batch)
+    arms = [(rule, batch, work.arm(rule, batch)) for rule in work.rules for batch in work.batches]
+    return [Cell(rule, batch, arm, mean_of(arm, "test_accuracy"), mean_of(arm, "generalization_gap"),
+                 batch_gap(reference, arm)) for rule, batch, arm in arms if not arm.empty]
 
 
-def generalization_gap(work: Workload, rule: str, batch: int) -> Estimate:
-    return mean_of(work.arm(rule, batch), "generalization_gap")
-
-
-def batch_gap(work: Workload, rule: str, batch: int) -> Estimate:
+def batch_gap(reference: pd.DataFrame, arm: pd.DataFrame) -> Estimate:
     """Test accuracy at the reference batch (constant rule) minus this arm's, paired by seed."""
     columns = ["seed", "test_accuracy"]
-    pairs = work.arm("constant", work.reference_batch)[columns].merge(work.arm(rule, batch)[columns], on="seed")
-    pairs = pairs.dropna()
+    pairs = reference[columns].merge(arm[columns], on="seed").dropna()
     if pairs.empty:
         return unknown()
     return paired_difference(pairs["test_accuracy_x"].to_numpy(), pairs["test_accuracy_y"].to_numpy()).estimate
 
 
-def _batch_panels(name: str, work: Workload, margin: float) -> Iterator[Figure]:
-    reference = work.reference_batch
-    for key, title, label, measure, level in (
-            ("accuracy", "test accuracy against global batch", "test accuracy", test_accuracy, None),
-            ("gap", "generalization gap against global batch", "train minus test accuracy", generalization_gap,
-             (0.0, "")),
-            ("batchgap", f"accuracy lost against batch {reference}", "batch gap", batch_gap,
-             (margin, f"margin {margin * 100:g} %"))):
-        rules = work.rules if key == "accuracy" else [rule for rule in work.rules if rule != "as_published"]
-        series = tuple(_series(work, rule, measure) for rule in rules)
-        counts = [point.n for line in series for _, point in line.points]
-        if not any(counts):
+def _batch_panels(name: str, work: Workload, own: list[Cell], margin: float) -> Iterator[Figure]:
+    if len(work.batches) < 2:
+        return
+    clean = [cell for cell in own if cell.rule != PUBLISHED_RULE]
+    lost = tuple((float(cell.batch), role(cell.rule), f"{len(cell.lost)} of {len(cell.arm)}")
+                 for cell in own if len(cell.lost))
+    yield from _panel(f"{name}-accuracy", work, "test accuracy against global batch", own,
+                      Axis("test accuracy", percent=True, bounds=(-0.01, 1.01)), lambda cell: cell.accuracy, None, lost)
+    yield from _panel(f"{name}-gap", work, "generalization gap against global batch", clean,
+                      Axis("train minus test accuracy", percent=True, bounds=(-1, 1)), lambda cell: cell.gap, (0, ""))
+    yield from _panel(f"{name}-batchgap", work, f"accuracy lost against batch {work.reference_batch}", clean,
+                      Axis("batch gap", percent=True, bounds=(-1, 1)), lambda cell: cell.batch_gap,
+                      (margin, f"margin {margin * 100:g} %"))
+
+
+def _panel(name: str, work: Workload, title: str, own: list[Cell], y: Axis, measure: Callable[[Cell], Estimate],
+           level: tuple[float, str] | None, lost: tuple[tuple[float, Role, str], ...] = ()) -> Iterator[Figure]:
+    """One measure of all rules; nothing where no run has a finite value."""
+    series = tuple(Series(rule, role(rule), tuple((float(cell.batch), measure(cell)) for cell in own
+                                                  if cell.rule == rule), work.marker)
+                   for rule in dict.fromkeys(cell.rule for cell in own))
+    counts = [point.n for line in series for _, point in line.points]
+    if not any(counts):
+        return
+    title = f"{work.name}: {title}"
+    panel = Panel(name, title, Axis("global batch, examples", 2, tuple(work.batches)), y, series, level, lost=lost)
+    crosses = " Crosses at the foot: runs that diverged or ran out of memory." if lost else ""
+    yield Figure(name, title, draw_lines(panel),
+                 f"{work.detail}. Bars: 95 % intervals of the mean over seeds, {seeds_text(counts)}.{crosses}")
+
+
+def _rows(work: Workload, own: list[Cell]) -> Iterator[tuple[str, ...]]:
+    for cell in own:
+        at_reference = cell.batch == work.reference_batch
+        if at_reference and cell.rule not in ("constant", PUBLISHED_RULE):
             continue
-        lost = tuple(_lost(work, rules)) if key == "accuracy" else ()
-        panel = Panel(f"{name}-{key}", f"{work.name}: {title}", Axis("global batch, examples", 2, tuple(work.batches)),
-                      Axis(label, percent=True), series, level, lost=lost)
-        crosses = " Crosses at the foot: diverged runs." if lost else ""
-        yield Figure(panel.name, f"{work.name}: {title}", draw_lines(panel),
-                     f"{work.detail}. {INTERVAL}, {seeds_text(counts)}.{crosses}")
-
-
-def _series(work: Workload, rule: str, measure: Measure) -> Series:
-    points = [(float(batch), measure(work, rule, batch)) for batch in work.batches
-              if not work.arm(rule, batch).empty]
-    return Series(rule, role(rule), tuple(points), work.marker)
-
-
-def _lost(work: Workload, rules: list[str]) -> Iterator[tuple[float, Role, str]]:
-    for rule in rules:
-        for batch in work.batches:
-            arm = work.arm(rule, batch)
-            gone = int((arm["status"] != "completed").sum())
-            if gone:
-                yield float(batch), role(rule), f"{gone} of {len(arm)}"
-
-
-def _rows(work: Workload) -> Iterator[tuple[str, ...]]:
-    for rule in work.rules:
-        for batch in work.batches:
-            arm = work.arm(rule, batch)
-            if arm.empty or (batch == work.reference_batch and rule not in ("constant", "as_published")):
-                continue
-            lost = arm[arm["status"] != "completed"]["status"].value_counts()
-            yield (work.name, rule, f"{batch:,}", number(float(arm["peak_learning_rate"].iloc[0])),
-                   percentage(test_accuracy(work, rule, batch)),
-                   percentage(generalization_gap(work, rule, batch), signed=True),
-                   percentage(batch_gap(work, rule, batch), signed=True) if batch != work.reference_batch else "",
-                   listed(f"{count} {status}" for status, count in lost.items()))
+        lost = cell.lost["status"].value_counts()
+        yield (work.name, cell.rule, f"{cell.batch:,}", number(float(cell.arm["peak_learning_rate"].iloc[0])),
+               percentage(cell.accuracy), percentage(cell.gap, signed=True),
+               "" if at_reference else percentage(cell.batch_gap, signed=True),
+               listed(f"{count} {status.replace('_', ' ')}" for status, count in lost.items()))

@@ -9,7 +9,6 @@ from .content import Section, listed, number, table
 from .verdict import Verdict
 
 TITLE = "Ten claims about the batch size"
-SUPPORTING = ("supported", "contradicted", "not decided")
 
 
 def claims(verdicts: Sequence[Verdict]) -> Section:
@@ -53,10 +52,3 @@ def _in_points(quantity: str) -> bool:
 
 def _points(fraction: float) -> str:
     return f"{round(fraction * 100, 2) + 0.0:+.2f}"
-
-
-def tally(verdicts: Sequence[Verdict]) -> str:
-    """`Of the 10 claims, 6 are supported, 1 is contradicted and 3 are not decided.`"""
-    counts = [(sum(v.verdict == answer for v in verdicts), answer) for answer in SUPPORTING]
-    parts = [f"{count} {'is' if count == 1 else 'are'} {answer}" for count, answer in counts]
-    return f"Of the {len(verdicts)} claims, {listed(parts)}."

@@ -3,147 +3,99 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import pandas as pd
 
+from .arms import load_arm
 from .content import Figure, Section, estimated, number, table
-from .critical_batch import (StepsToTarget, ThroughputKnee, UsefulBatches, compare_sources, fit_steps_to_target,
-                             throughput_knee, useful_batches)
-from .estimate import Estimate, mean_estimate, without_interval
-from .groups import Workload, finite, first_panels, mean_of, workloads
-from .plots import OTHERS, STRATEGIES, role
+from .critical import CriticalBatch
+from .critical_batch import StepsToTarget
+from .estimate import mean_estimate, without_interval
+from .gaps import steps_to_target
+from .groups import RULE_ORDER, Workload, first_panels, workloads
+from .plots import OTHERS, STRATEGIES, Role, role
 from .plots_bars import Row, draw_rows
 from .plots_lines import Axis, Panel, Series, draw_lines
-from .sections_gradient import noise_probes, scales_by_seed
-from .sections_scaling import timing_runs
-from .table import Results
+from .table import Results, rules
 
-TARGET_SHARE = 0.9
 CURVE_POINTS = 40
-STEPS, NOISE, KNEE = "steps to target", "gradient noise scale", "throughput knee"
 TITLE = "Critical batch, three ways"
+ROLES = (role("constant"), OTHERS[1], STRATEGIES["horovod-mpi"])
 
 
-@dataclass(frozen=True)
-class Critical:
-    """Steps per run and batch (None: never passed), their law, and the other two sources in examples."""
-
-    target: float
-    batches: tuple[int, ...]
-    steps: tuple[float | None, ...]
-    law: StepsToTarget
-    useful: UsefulBatches
-    noise: Estimate
-    knee: ThroughputKnee
-    knee_of: str
-
-    @property
-    def sources(self) -> Mapping[str, Estimate]:
-        return {STEPS: self.law.critical_batch, NOISE: self.noise, KNEE: self.knee.knee_batch}
-
-
-def critical(results: Results) -> Section:
-    """Per workload under the constant rule."""
-    found = [(name, work, _critical(work, results)) for name, work in first_panels(workloads(results))]
-    known = [(name, work, item) for name, work, item in found
-             if item is not None and any(math.isfinite(source.value) for source in item.sources.values())]
+def critical(results: Results, found: Sequence[CriticalBatch]) -> Section:
+    """One row of panels per experiment with at least one source."""
+    named = {item.experiment: item for item in found}
+    pairs = [(name, work, named[work.experiment]) for name, work in first_panels(workloads(results))
+             if work.experiment in named]
+    known = [(name, work, item) for name, work, item in pairs
+             if any(math.isfinite(source.value) for source in item.sources.values())]
     if not known:
         return Section("critical", TITLE, ("None of the three sources has data: runs at several batches that pass a "
                                            "target, gradient norms, or timing at several batches.",))
-    text = [f"Below the critical batch, doubling the batch nearly halves the steps; above it, hardly. Steps to target: "
-            f"steps until validation accuracy first passes {TARGET_SHARE * 100:.0f} % of what the reference batch ends with, "
-            "fitted as S(B) = S_min (1 + B_crit / B); it is about training. The noise scale is about the gradient, "
-            "the throughput knee (half of peak throughput, one replica) about the hardware. They answer different "
-            "questions and are compared, never merged. All at the constant rate."]
-    text += [sentence for _, work, item in known for sentence in _words(work, item)]
-    figures = [figure for name, work, item in known for figure in _panels(name, work, item)]
-    rows = [row for _, work, item in known for row in _rows(work, item)]
+    text = ["Below the critical batch, doubling the batch nearly halves the steps; above it, hardly. Steps to a "
+            "target, fitted as S(B) = S_min (1 + B_crit / B), are about training; the noise scale is about the "
+            "gradient; the throughput knee, where half of peak throughput is reached, is about the hardware. They "
+            "answer different questions and are compared, never merged."]
+    text += [f"{item.experiment}. {' '.join(map(_sentence, item.statements[1:]))}" for _, _, item in known
+             if item.statements[1:]]
+    figures = [figure for name, work, item in known for figure in _panels(name, work, item, results)]
+    rows = [(item.experiment, source, estimated(value), number(item.target_accuracy), _batch(item, "useful"),
+             _batch(item, "perfect")) for _, _, item in known for source, value in item.sources.items()]
     return Section("critical", TITLE, tuple(text), tuple(figures), table(
-        ("experiment", "source", "critical batch, examples", "what limits it"), rows,
+        ("experiment", "source", "critical batch, examples", "target accuracy", "largest useful batch",
+         "perfect scaling ends"), rows,
         "Steps to target: least squares on log steps over runs, n runs. Noise scale: mean over seeds. Knee: least "
-        "squares over launches. 95 % intervals.", fold="Numbers"))
+        "squares over launches. 95 % intervals. The last two columns are the 20 % rules of steps and of examples.",
+        (3, 4, 5), "Numbers"))
 
 
-def _critical(work: Workload, results: Results) -> Critical | None:
-    reference = mean_of(work.arm("constant", work.reference_batch), "validation_accuracy").value
-    target = TARGET_SHARE * reference
-    batches, steps = _steps(work, results.evaluations, target)
-    probes = noise_probes(work, results.gradient_norms)
-    noise = mean_estimate(scales_by_seed(probes) if not probes.empty else [])
-    knee, knee_of = _knee(work, results)
-    return Critical(target, batches, steps, fit_steps_to_target(batches, steps), useful_batches(batches, steps),
-                    noise, knee, knee_of)
+def _sentence(statement: str) -> str:
+    return f"{statement[:1].upper()}{statement[1:].rstrip('.')}."
 
 
-def _steps(work: Workload, evaluations: pd.DataFrame,
-           target: float) -> tuple[tuple[int, ...], tuple[float | None, ...]]:
-    """First step at which each run passes the target; None for one that never does."""
-    runs = work.runs[(work.runs["rule"] == "constant") & (work.runs["status"] != "out_of_memory")]
-    if not math.isfinite(target):
-        return (), ()
-    passed = evaluations[evaluations["validation_accuracy"] >= target].groupby("run_id")["step"].min()
-    first = [passed.get(run_id) for run_id in runs["run_id"]]
-    return (tuple(int(batch) for batch in runs["global_batch"]),
-            tuple(None if step is None else float(step) for step in first))
+def _batch(item: CriticalBatch, which: str) -> str:
+    if item.useful is None:
+        return ""
+    batch = item.useful.largest_useful if which == "useful" else item.useful.perfect_scaling_end
+    return f"{batch:,}" if batch is not None else ""
 
 
-def _knee(work: Workload, results: Results) -> tuple[ThroughputKnee, str]:
-    """Of the same model on the fewest replicas; the strategy with the most batches."""
-    runs = timing_runs(results)
-    runs = runs[(runs["model"] == work.runs["model"].iloc[0]) & (runs["replicas"] == runs["replicas"].min())]
-    if runs.empty:
-        return throughput_knee([], []), "no timing of this model"
-    counts = runs.groupby("placement", sort=False)["replica_batch"].nunique()
-    own = runs[runs["placement"] == counts.idxmax()]
-    return (throughput_knee(own["replica_batch"].tolist(), finite(own, "step_seconds")),
-            f"{counts.idxmax()}, {own['optimizer'].iloc[0]}")
-
-
-def _words(work: Workload, item: Critical) -> Iterator[str]:
-    end, largest = item.useful.perfect_scaling_end, item.useful.largest_useful
-    if end is not None and largest is not None:
-        note = f" ({item.useful.note})" if item.useful.note else ""
-        yield (f"{work.name}: up to batch {end:,} the examples needed stay within 20 % of the fewest (perfect "
-               f"scaling); the steps are within 20 % of the fewest from batch {largest:,} on{note}.")
-    for sentence in compare_sources(item.sources):
-        yield f"{work.name}: {sentence}"
-
-
-def _rows(work: Workload, item: Critical) -> Iterator[tuple[str, ...]]:
-    notes = {STEPS: f"target {number(item.target)}; {item.law.note}".rstrip("; "), NOISE: "",
-             KNEE: "; ".join(part for part in (item.knee_of, item.knee.note) if part)}
-    for name, source in item.sources.items():
-        yield work.name, name, estimated(source), notes[name]
-
-
-def _panels(name: str, work: Workload, item: Critical) -> Iterator[Figure]:
-    if any(step is not None for step in item.steps):
-        yield _steps_panel(name, work, item)
+def _panels(name: str, work: Workload, item: CriticalBatch, results: Results) -> Iterator[Figure]:
+    if item.steps is not None:
+        yield _steps_panel(name, work, item, item.steps, results)
     title = f"{work.name}: critical batch from three sources"
-    roles = (role("constant"), OTHERS[1], STRATEGIES["horovod-mpi"])
-    rows = [Row(source, estimate, each) for (source, estimate), each in zip(item.sources.items(), roles)]
+    rows = [Row(source, value, each) for (source, value), each in zip(item.sources.items(), ROLES)]
     yield Figure(f"{name}-critical", title, draw_rows(f"{name}-critical", title, "examples", rows, log=True),
-                 f"{work.detail}. 95 % intervals; knee: {item.knee_of}.")
+                 f"{work.detail}. Value and 95 % interval; the knee counts one replica's batch.")
 
 
-def _steps_panel(name: str, work: Workload, item: Critical) -> Figure:
+def _steps_panel(name: str, work: Workload, item: CriticalBatch, law: StepsToTarget, results: Results) -> Figure:
     title = f"{work.name}: steps to target against global batch"
-    table_ = pd.DataFrame({"batch": item.batches, "steps": [math.nan if s is None else s for s in item.steps]})
-    points = tuple((float(batch), mean_estimate(rows["steps"].dropna().tolist()))
-                   for batch, rows in table_.groupby("batch"))
-    series = [Series("measured", role("constant"), points, work.marker, line=False)]
-    if math.isfinite(item.law.steps(float(max(item.batches)))) and item.law.steps(float(max(item.batches))) > 0:
-        places = np.geomspace(min(item.batches), max(item.batches), CURVE_POINTS)
-        series.append(Series("S_min (1 + B_crit/B)", STRATEGIES["single"], tuple(
-            (float(x), without_interval(item.law.steps(float(x)), 0)) for x in places), band=True))
-    lost = tuple((float(batch), role("constant"), f"{int(rows['steps'].isna().sum())} of {len(rows)}")
-                 for batch, rows in table_.groupby("batch") if rows["steps"].isna().any())
+    order = sorted(rules(results, work.experiment), key=lambda r: RULE_ORDER.index(r) if r in RULE_ORDER else 99)
+    arms = [arm for rule in order if (arm := load_arm(results, work.experiment, rule)) is not None]
+    steps = steps_to_target(arms, item.target_accuracy)
+    series, lost = [], []
+    for arm in arms:
+        own = steps[steps["rule"] == arm.rule]
+        points = [(float(batch), mean_estimate(rows["steps"].dropna().tolist()))
+                  for batch, rows in own.groupby("global_batch")]
+        series.append(Series(arm.rule, role(arm.rule), tuple(points), work.marker))
+        lost += [(float(batch), role(arm.rule), "") for batch, rows in own.groupby("global_batch")
+                 if rows["steps"].isna().any()]
+    series += _law(law, work)
+    never = f" Crosses: batches with runs that never pass, {int(steps['steps'].isna().sum())} in all." if lost else ""
     panel = Panel(f"{name}-steps", title, Axis("global batch, examples", 2, tuple(map(float, work.batches))),
-                  Axis("steps to target", 10), tuple(series), lost=lost)
-    crosses = " Crosses: runs that never passed, left out of the fit." if lost else ""
+                  Axis("steps to target", 10), tuple(series), lost=tuple(lost))
     return Figure(panel.name, title, draw_lines(panel),
-                  f"{work.detail}. Target: validation accuracy {number(item.target)}. Bars: 95 % intervals over "
-                  f"seeds; the law is fitted to {item.law.critical_batch.n} runs.{crosses}")
+                  f"{work.detail}. Target: {number(item.target_accuracy)}, two margins below the reference batch's "
+                  f"accuracy. Bars: 95 % intervals over seeds that pass. The law is fitted to the fewest steps over "
+                  f"the rules, n = {law.critical_batch.n} runs.{never}")
+
+
+def _law(law: StepsToTarget, work: Workload) -> list[Series]:
+    places = np.geomspace(min(work.batches), max(work.batches), CURVE_POINTS)
+    drawn = tuple((float(x), without_interval(law.steps(float(x)), 0)) for x in places if law.steps(float(x)) > 0)
+    grey: Role = STRATEGIES["single"]
+    return [Series("law", grey, drawn, band=True)] if drawn else []

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from .content import Figure, Section
-from .groups import (NO_ACCURACY, Workload, batch_shades, evaluations_of, first_panels, mean_curve, seeds_text,
-                     workloads)
+from .groups import (NO_ACCURACY, Workload, batch_shades, evaluations_of, first_panels, mean_curve,
+                     own_evaluations, seeds_text, workloads)
 from .plots import role
 from .plots_lines import Axis, Panel, Series, draw_lines
 from .table import PUBLISHED_RULE, Results
@@ -25,7 +25,9 @@ def curves(results: Results) -> Section:
         return Section("curves", title, (NO_ACCURACY,))
     figures = []
     for name, work in list(first_panels(found))[:MOST_WORKLOADS]:
-        figures += list(_curve_panels(name, work, results.evaluations))
+        figures += list(_curve_panels(name, work, own_evaluations(work, results)))
+    if not figures:
+        return Section("curves", title, ("No run has a finite train loss, so there is no curve to draw.",))
     text = ("The same runs against three measures of cost. At equal examples a small batch has taken more steps; at "
             "equal steps a large batch has seen more examples; seconds are those of training alone, and runs that "
             "were packed side by side shared the machine. Darker lines are larger batches; other rules are drawn at "
@@ -34,11 +36,12 @@ def curves(results: Results) -> Section:
 
 
 def _curve_panels(name: str, work: Workload, evaluations: pd.DataFrame) -> Iterator[Figure]:
-    lines = _curve_arms(work)
+    lines = [(rule, evaluations_of(work, evaluations, rule, batch), text, opacity)
+             for rule, batch, text, opacity in _curve_arms(work)]
     for x, label in (("step", "steps"), ("examples", "examples seen"), ("train_seconds", "seconds of training")):
         series = []
-        for rule, batch, text, opacity in lines:
-            points = mean_curve(evaluations_of(work, evaluations, rule, batch), x, "train_loss")
+        for rule, rows, text, opacity in lines:
+            points = mean_curve(rows, x, "train_loss")
             series.append(Series(text, role(rule), points, band=True, opacity=opacity))
         counts = [point.n for line in series for _, point in line.points]
         if not counts:

@@ -10,7 +10,7 @@ import pandas as pd
 from .content import Figure, Section, estimated, number, table
 from .estimate import Estimate, mean_estimate
 from .groups import Workload, batch_shades, first_panels, seeds_text, workloads
-from .noise_scale import CAVEATS, PUBLISHED, covariance_slope, estimate_probes, most_groups
+from .noise_scale import CAVEATS, PUBLISHED, covariance_slope, estimate_probes
 from .plots import role
 from .plots_lines import Axis, Panel, Series, draw_lines
 from .ratio import paired_ratio
@@ -20,10 +20,11 @@ from .table import Results
 def noise(results: Results) -> Section:
     """Trace of the gradient covariance against batch, and B_simple against steps."""
     title = "Gradient noise"
-    found = [(name, work, noise_probes(work, results.gradient_norms)) for name, work in first_panels(workloads(results))]
+    found = [(name, work, _probes(work, results.gradient_norms))
+             for name, work in first_panels(workloads(results))]
     found = [(name, work, probes) for name, work, probes in found if not probes.empty]
     if not found:
-        return Section("noise", title, ("No run measured gradient norms, so gradient noise is not known. Give an "
+        return Section("noise", title, ("No run has finite gradient norms, so gradient noise is not known. Give an "
                                         "accuracy experiment `noise_batches`.",))
     figures = [figure for name, work, probes in found for figure in _panels(name, work, probes)]
     published = "; ".join(f"{name} {run:,} over a run, {start:,} at its start"
@@ -34,7 +35,7 @@ def noise(results: Results) -> Section:
     rows = []
     for _, work, probes in found:
         slope = covariance_slope(probes)
-        scales = scales_by_seed(probes)
+        scales = _scales_by_seed(probes)
         rows.append((work.name, estimated(slope.slope) + (f"; {slope.note}" if slope.note else ""),
                      slope.batches, estimated(mean_estimate(scales), "examples"), probes["run_id"].nunique()))
     return Section("noise", title, text, tuple(figures), table(
@@ -43,7 +44,7 @@ def noise(results: Results) -> Section:
         "mean over seeds, 95 % interval.", (2, 4), "Numbers"))
 
 
-def noise_probes(work: Workload, norms: pd.DataFrame) -> pd.DataFrame:
+def _probes(work: Workload, norms: pd.DataFrame) -> pd.DataFrame:
     """Probes of the workload's constant-rate runs at the reference batch, with their estimates."""
     runs = work.arm("constant", work.reference_batch)
     own = norms[norms["run_id"].isin(runs[runs["status"] == "completed"]["run_id"])]
@@ -53,15 +54,17 @@ def noise_probes(work: Workload, norms: pd.DataFrame) -> pd.DataFrame:
     return estimate_probes(own, int(work.runs["train_examples"].iloc[0]))
 
 
-def scales_by_seed(probes: pd.DataFrame) -> list[float]:
+def _scales_by_seed(probes: pd.DataFrame) -> list[float]:
     """B_simple over each run; a run whose average |G|^2 is not positive gives none."""
-    chosen = most_groups_by_run(probes).groupby("run_id")[["noise_trace", "gradient_norm_squared"]].mean()
+    chosen = _most_groups(probes).groupby("run_id")[["noise_trace", "gradient_norm_squared"]].mean()
     chosen = chosen[chosen["gradient_norm_squared"] > 0]
     return [float(value) for value in chosen["noise_trace"] / chosen["gradient_norm_squared"]]
 
 
-def most_groups_by_run(probes: pd.DataFrame) -> pd.DataFrame:
-    return pd.concat([most_groups(rows) for _, rows in probes.groupby("run_id")], ignore_index=True)
+def _most_groups(probes: pd.DataFrame) -> pd.DataFrame:
+    """One probe per run and step, the one with most groups: its noise trace varies least."""
+    ordered = probes.sort_values(["run_id", "step", "count"], ascending=[True, True, False])
+    return ordered.drop_duplicates(["run_id", "step"])
 
 
 def _panels(name: str, work: Workload, probes: pd.DataFrame) -> Iterator[Figure]:
@@ -90,7 +93,7 @@ def _traces(rows: pd.DataFrame) -> Iterator[tuple[float, Estimate]]:
 
 
 def _scale_panel(name: str, work: Workload, probes: pd.DataFrame) -> Figure:
-    chosen = most_groups_by_run(probes)
+    chosen = _most_groups(probes)
     points = []
     for step, rows in chosen.groupby("step"):
         if rows["gradient_norm_squared"].mean() > 0:
@@ -104,4 +107,4 @@ def _scale_panel(name: str, work: Workload, probes: pd.DataFrame) -> Figure:
     return Figure(panel.name, title, draw_lines(panel),
                   f"{work.detail}. Trace and squared gradient averaged over seeds, then divided; 95 % intervals "
                   f"(Fieller), {seeds_text([p.n for _, p in points])}.{unknown} Mean over the run: "
-                  f"{number(float(np.mean(scales_by_seed(probes) or [np.nan])))} examples.")
+                  f"{number(float(np.mean(_scales_by_seed(probes) or [np.nan])))} examples.")

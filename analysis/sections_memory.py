@@ -22,9 +22,9 @@ CURVE_POINTS = 48
 def memory(results: Results) -> Section:
     """Peak bytes against the batch per replica, each run in a fresh process."""
     title = "Memory against batch"
-    runs = _peaks(results.runs[results.runs["kind"] == "memory"])
+    runs = _peaks(results.runs[(results.runs["kind"] == "memory") & (results.runs["status"] == "completed")])
     if runs.empty:
-        return Section("memory", title, ("No memory run has finished, so memory is not known.",))
+        return Section("memory", title, ("No finished memory run has a reading, so memory is not known.",))
     figures, rows, warnings = [], [], []
     groups = runs.groupby(["experiment", "model", "optimizer", "placement"], sort=False)
     for index, ((experiment, model, optimizer, placement), own) in enumerate(groups):

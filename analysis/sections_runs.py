@@ -12,7 +12,7 @@ import pandas as pd
 from .content import Figure, Section, Table, counted, duration, listed, number, table
 from .plots import OTHERS, RULES, STRATEGIES, Role
 from .plots_bars import draw_stack
-from .sections_scaling import DRIFT_GUARD
+from .claims_cost import DRIFT_GUARD
 from .table import Results
 
 DRIFT_LIMIT = 0.10
@@ -120,7 +120,8 @@ def agreement(results: Results) -> Section:
     title = "Agreement between replicas"
     runs = by_run(results)
     if any(name not in runs for name in CHECKS) or runs.empty:
-        return Section("agreement", title, ("These records hold no agreement checks.",))
+        return Section("agreement", title, ("The tables read from these records hold no agreement checks, so they "
+                                                "are not added up here; each record has its own.",))
     several = runs[runs["replicas"] > 1]
     proved = int(several["equal_at_evaluations"].sum())
     invalid = int((results.statuses["status"] == "invalid").sum())
@@ -185,7 +186,8 @@ def repeat(results: Results) -> Section:
     commands = (f"batchscale study {shlex.quote(source)}",
                 f"batchscale run {shlex.quote(source)} --retry",
                 "batchscale run RESULTS/PLAN/RUN/record.json", "batchscale report RESULTS/PLAN")
-    return Section("repeat", "How to repeat it", tuple(text), commands=commands)
+    return Section("repeat", "How to repeat it", tuple(text), commands=commands,
+                   listing=str(plan.get("text") or ""), listing_title="The plan")
 
 
 def missing_text(results: Results) -> list[str]:

@@ -2,47 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from .content import Figure, Section, Table, estimated, number, percentage, table
+from .content import Figure, Section, Table, estimated, percentage, table
+from .claims_cost import timing_runs
 from .estimate import Estimate, without_interval
-from .groups import MOST_PANELS, finite, launches_text, mean_of
+from .groups import MOST_PANELS, launches_text, mean_of
 from .plots import MARKERS, role
 from .plots_lines import Axis, Panel, Series, draw_lines
-from .scaling_laws import ScalingPoint, strong_scaling, weak_scaling
-from .scalability import DISTINCT_COUNTS, fit_amdahl, fit_usl
+from .scalability import DISTINCT_COUNTS
+from .scaling import Scaling
 from .table import Results
 
-DRIFT_GUARD = "drift_guard"
 NOTHING = "No timing run has finished, so throughput and scaling are not known."
 INTERVAL = "Bars: 95 % t intervals over launches"
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """One strategy of one experiment at one fixed batch, over replicas."""
-
-    strategy: str
-    batch: int
-    points: tuple[ScalingPoint, ...]
-    rates: pd.DataFrame
-
-
-def timing_runs(results: Results) -> pd.DataFrame:
-    """Completed timing runs, the drift guard left out; `strategy` names the transport as well."""
-    runs = results.runs
-    runs = runs[(runs["kind"] == "throughput") & (runs["experiment"] != DRIFT_GUARD)]
-    runs = runs[runs["examples_per_second"] > 0]
-    joined = runs["strategy"] + ("-" + runs["transport"]).where(runs["transport"] != "", "")
-    return runs.assign(strategy=joined)
-
-
 def throughput(results: Results) -> Section:
     """Examples per second against batch, per placement."""
-    runs = timing_runs(results)
+    runs = _named(timing_runs(results))
     if runs.empty:
         return Section("throughput", "Throughput against batch", (NOTHING,))
     figures = []
@@ -52,6 +33,11 @@ def throughput(results: Results) -> Section:
     text = ("Training steps alone: the median of each launch's steady windows, each window as slow as its slowest "
             "rank. Compilation, evaluation and checkpoints are left out and reported under \"Where time went\".",)
     return Section("throughput", "Throughput against batch", text, tuple(figures), _throughput_table(runs))
+
+
+def _named(runs: pd.DataFrame) -> pd.DataFrame:
+    """`strategy` names the transport as well."""
+    return runs.assign(strategy=runs["strategy"] + ("-" + runs["transport"]).where(runs["transport"] != "", ""))
 
 
 def _batch_column(rows: pd.DataFrame) -> tuple[str, str]:
@@ -93,54 +79,41 @@ def _throughput_table(runs: pd.DataFrame) -> tuple[Table, ...]:
                  "windows; above 10 % the machine was not quiet.", (2, 3, 4, 7), "Numbers")
 
 
-def scaling(results: Results) -> Section:
+def scaling(results: Results, found: Sequence[Scaling]) -> Section:
     """Weak and strong efficiency against a named baseline; above 100 % is flagged, never clamped."""
     title = "Scaling over replicas"
-    runs = timing_runs(results)
-    runs = runs[runs["scaling"].isin(["weak", "strong"])]
-    if runs.empty or runs["replicas"].nunique() < 2:
+    known = [item for item in found if len(item.points) > 1]
+    if not known:
         return Section("scaling", title, ("No scaling experiment with two or more replica counts has finished, so "
                                           "efficiency is not known.",))
     figures: list[Figure] = []
-    rows: list[tuple[str, ...]] = []
-    warnings: list[str] = []
-    for index, ((experiment, kind), own) in enumerate(runs.groupby(["experiment", "scaling"], sort=False)):
-        found = [item for item in _scalings(str(kind), own) if len(item.points) > 1]
-        if index < MOST_PANELS // 2 and found:
-            figures += list(_efficiency_panels(f"s{index}", str(experiment), str(kind), found))
-        rows += [row for item in found for row in _scaling_rows(str(experiment), item)]
-        warnings += [f"{experiment}, {item.strategy}, batch {item.batch:,}, {point.replicas} replicas: {point.warning}."
-                     for item in found for point in item.points if point.warning]
+    for index, (experiment, kind) in enumerate(dict.fromkeys((item.experiment, item.kind) for item in known)):
+        if index < MOST_PANELS // 2:
+            own = [item for item in known if (item.experiment, item.kind) == (experiment, kind)]
+            figures += list(_efficiency_panels(f"s{index}", experiment, kind, own))
+    warnings = tuple(f"{item.experiment}, {item.strategy}, batch {item.fixed_batch:,}, {point.replicas} replicas: "
+                     f"{point.warning}." for item in known for point in item.points if point.warning)
     text = ["Weak: the batch per replica is fixed, efficiency E = X(p) / (p X(1)). Strong: the global batch is fixed, "
-            "E = T(1) / (p T(p)). The baseline is the same strategy with the fewest replicas measured, on the same "
-            "code path. Values above 100 % are shown as they are and listed as suspect."]
-    text += _laws(runs)
+            "E = T(1) / (p T(p)). The baseline is the same strategy on the fewest replicas measured, by the same "
+            "code path. Values above 100 % are shown as they are and listed as suspect.", *_laws(known)]
     return Section("scaling", title, tuple(text), tuple(figures), table(
         ("experiment", "strategy", "fixed batch", "replicas", "baseline", "speed-up", "efficiency", "Karp-Flatt"),
-        rows, "Ratio of the means over launches with its 95 % interval (Fieller). Karp-Flatt: the serial share that "
-        "explains the speed-up; negative where it is more than linear.", (2, 3, 4), "Numbers"), tuple(warnings))
+        [row for item in known for row in _scaling_rows(item)],
+        "Ratio of the means over launches with its 95 % interval (Fieller). Karp-Flatt: the serial share that "
+        "explains the speed-up; negative where it is more than linear.", (2, 3), "Numbers"), warnings)
 
 
-def _scalings(kind: str, rows: pd.DataFrame) -> Iterator[Scaling]:
-    column = "replica_batch" if kind == "weak" else "global_batch"
-    for (strategy, batch), own in rows.groupby(["strategy", column]):
-        measure = "examples_per_second" if kind == "weak" else "step_seconds"
-        launches = {int(replicas): finite(group, measure) for replicas, group in own.groupby("replicas")}
-        points = weak_scaling(launches) if kind == "weak" else strong_scaling(launches)
-        yield Scaling(str(strategy), int(batch), points, own)
-
-
-def _efficiency_panels(name: str, experiment: str, kind: str, found: list[Scaling]) -> Iterator[Figure]:
+def _efficiency_panels(name: str, experiment: str, kind: str, found: Sequence[Scaling]) -> Iterator[Figure]:
     label = "batch per replica" if kind == "weak" else "global batch"
     largest = max(point.replicas for item in found for point in item.points)
     lines: dict[tuple[str, int], list[tuple[float, Estimate]]] = {}
     for item in found:
         for point in item.points[1:]:
-            lines.setdefault((item.strategy, point.replicas), []).append((float(item.batch), point.efficiency))
+            lines.setdefault((item.strategy, point.replicas), []).append((float(item.fixed_batch), point.efficiency))
     series = tuple(Series(f"{strategy}, {replicas}" if largest > 2 else strategy, role(strategy),
                           tuple(points), MARKERS[index % len(MARKERS)])
                    for index, ((strategy, replicas), points) in enumerate(lines.items()))
-    batches = tuple(float(item.batch) for item in found)
+    batches = tuple(float(item.fixed_batch) for item in found)
     base = found[0].points[0].baseline_replicas
     counts = [point.efficiency.n for item in found for point in item.points]
     launches = launches_text(counts)
@@ -153,16 +126,16 @@ def _efficiency_panels(name: str, experiment: str, kind: str, found: list[Scalin
     yield _replica_panel(name, experiment, kind, found, launches)
 
 
-def _replica_panel(name: str, experiment: str, kind: str, found: list[Scaling], launches: str) -> Figure:
+def _replica_panel(name: str, experiment: str, kind: str, found: Sequence[Scaling], launches: str) -> Figure:
     """Speed-up against replicas at the smallest and the largest batch of each strategy."""
     series = []
     for strategy in dict.fromkeys(item.strategy for item in found):
-        own = sorted((item for item in found if item.strategy == strategy), key=lambda item: item.batch)
-        for item in dict.fromkeys((own[0].batch, own[-1].batch)):
-            chosen = next(each for each in own if each.batch == item)
+        own = sorted((item for item in found if item.strategy == strategy), key=lambda item: item.fixed_batch)
+        for item in dict.fromkeys((own[0].fixed_batch, own[-1].fixed_batch)):
+            chosen = next(each for each in own if each.fixed_batch == item)
             series.append(Series(f"{strategy}, {item:,}", role(strategy), tuple(
                 (float(point.replicas), point.speedup) for point in chosen.points),
-                "o" if item == own[-1].batch else "v", opacity=1.0 if item == own[-1].batch else 0.6))
+                "o" if item == own[-1].fixed_batch else "v", opacity=1.0 if item == own[-1].fixed_batch else 0.6))
     counts = sorted({point.replicas for item in found for point in item.points})
     base = counts[0]
     ideal = Series("ideal", role("single"), tuple((float(p), without_interval(p / base, 0)) for p in counts), "")
@@ -177,29 +150,25 @@ def _fixed(kind: str) -> str:
     return "batch per replica" if kind == "weak" else "global batch"
 
 
-def _scaling_rows(experiment: str, item: Scaling) -> Iterator[tuple[str, ...]]:
+def _scaling_rows(item: Scaling) -> Iterator[tuple[str, ...]]:
     for point in item.points:
         if point.replicas != point.baseline_replicas:
-            yield (f"{experiment} ({point.kind})", item.strategy, f"{item.batch:,}", str(point.replicas),
-                   str(point.baseline_replicas), estimated(point.speedup),
-                   percentage(point.efficiency) + (" above 100 %" if point.warning else ""),
+            yield (f"{item.experiment} ({item.kind})", item.strategy, f"{item.fixed_batch:,}", str(point.replicas),
+                   item.baseline, estimated(point.speedup),
+                   percentage(point.efficiency) + (", above 100 %" if point.warning else ""),
                    estimated(point.karp_flatt))
 
 
-def _laws(runs: pd.DataFrame) -> list[str]:
+def _laws(known: Sequence[Scaling]) -> list[str]:
     """Amdahl and USL where enough replica counts were measured, else one sentence that says not."""
     sentences = []
-    for (experiment, _, strategy, batch), own in runs.assign(fixed=runs["replica_batch"].where(
-            runs["scaling"] == "weak", runs["global_batch"])).groupby(
-                ["experiment", "scaling", "strategy", "fixed"], sort=False):
-        if own["replicas"].nunique() < DISTINCT_COUNTS:
+    for item in known:
+        if item.usl is None or item.amdahl is None or math.isnan(item.usl.contention.value):
             continue
-        counts, rates = own["replicas"].to_numpy(float), own["examples_per_second"].to_numpy(float)
-        usl, amdahl = fit_usl(counts, rates), fit_amdahl(counts, rates)
-        sentences.append(f"{experiment}, {strategy}, batch {batch:,}: Universal Scalability Law contention "
-                         f"{estimated(usl.contention)}, coherency {estimated(usl.coherency)}, throughput peaks at "
-                         f"{number(usl.peak_replicas.value)} replicas; Amdahl's serial share "
-                         f"{estimated(amdahl.contention)}. {usl.note}".strip())
-    counts_seen = int(runs["replicas"].nunique())
-    return sentences[:12] or [f"Amdahl's law and the Universal Scalability Law are not fitted: not enough points "
-                              f"({counts_seen} distinct replica counts, the laws need {DISTINCT_COUNTS})."]
+        sentences.append(f"{item.experiment}, {item.strategy}, batch {item.fixed_batch:,}: Universal Scalability Law "
+                         f"contention {estimated(item.usl.contention)}, coherency {estimated(item.usl.coherency)}, "
+                         f"throughput peaks at {estimated(item.usl.peak_replicas)} replicas; Amdahl's serial share "
+                         f"{estimated(item.amdahl.contention)}. {item.usl.note}".strip())
+    return sentences[:MOST_PANELS] or [
+        "Amdahl's law and the Universal Scalability Law are not fitted: not enough points (they need "
+        f"{DISTINCT_COUNTS} distinct replica counts at a fixed global batch)."]

@@ -10,6 +10,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -28,7 +29,7 @@ SHARED_RULE = "constant"
 PUBLISHED_RULE = "as_published"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Results:
     """What a plan's runs left behind. Absent numbers are NaN.
 
@@ -56,6 +57,14 @@ class Results:
     def settings(self) -> Mapping[str, Any]:
         value = self.plan.get("settings")
         return value if isinstance(value, Mapping) else {}
+
+    @cached_property
+    def accuracy(self) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+        """experiment -> its accuracy runs and their evaluations."""
+        runs, curves = (dict(list(frame[frame["kind"] == "accuracy"].groupby("experiment")))
+                        for frame in (self.runs, self.evaluations))
+        return {str(name): (rows, curves.get(name, self.evaluations[:0]))
+                for name, rows in runs.items()}
 
     @property
     def margin(self) -> float:

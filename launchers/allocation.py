@@ -103,10 +103,13 @@ def go(work: Work) -> int:
             return finished(work.runs)
         error = slurm_step.first_error(logs)
         empty = empty + 1 if work.attempts() == before else 0
-        broken = code in (EXIT_ENVIRONMENT, EXIT_USAGE) or empty >= MOST_EMPTY_STARTS
-        if broken or starts > len(work.runs) + 2:
-            say(f"{error}{slurm_step.advice(work.config, work.site, error)}")
-            return code if code in (EXIT_ENVIRONMENT, EXIT_USAGE) else EXIT_ENVIRONMENT if empty else EXIT_RUNS_FAILED
+        fix = slurm_step.advice(work.config, work.site, error)
+        if fix or code in (EXIT_ENVIRONMENT, EXIT_USAGE) or empty >= MOST_EMPTY_STARTS:
+            say(error + fix)
+            return code if code == EXIT_USAGE else EXIT_ENVIRONMENT
+        if starts > len(work.runs) + 2:
+            say(error)
+            return EXIT_RUNS_FAILED
         say(f"the ranks ended with code {code}: {error}")
         if not work.left():
             return finished(work.runs)

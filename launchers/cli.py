@@ -81,7 +81,7 @@ def run(given: argparse.Namespace) -> int:
     from . import local, rerun
     options = local.Options(given.results, given.only, seconds(given.budget), given.retry, given.launcher)
     on_slurm = getattr(given, "on", "local") == "slurm"
-    if not on_slurm and (getattr(given, "site", "") or getattr(given, "dry_run", False)):
+    if not on_slurm and (getattr(given, "site", None) or getattr(given, "dry_run", None)):
         raise PlanError("--site and --dry-run belong to --on slurm; `batchscale plan` is the dry run of this machine.")
     if on_slurm:
         from . import slurm

@@ -14,6 +14,7 @@ from ..benchmarks.errors import PlanError, one_of
 LAUNCHERS = ("srun-gloo", "srun-mpi", "mpirun", "auto")
 GPU_REQUESTS = ("none", "gpus-per-node", "gpus-per-task", "gres")
 EXCLUSIVE = ("timing", "always", "never")
+WORDS = {str: "text in quotes", int: "a whole number"}
 TIME = re.compile(r"(\d+-)?\d+(:\d+){0,2}")
 
 
@@ -99,7 +100,7 @@ def _checked(value: Any, default: Any, where: str) -> Any:
             return tuple(value)
         raise PlanError(f'{where} = {value!r} must be a list of texts, for example ["--mem=8G"].')
     if isinstance(value, bool) or not isinstance(value, type(default)):
-        raise PlanError(f"{where} = {value!r} must be {'text in quotes' if default == '' else 'like'} {default!r}.")
+        raise PlanError(f"{where} = {value!r} must be {WORDS[type(default)]}.")
     return value
 
 

@@ -87,7 +87,7 @@ def with_transport(plan: Plan, site: Site) -> Plan:
 
 
 def unavailable(site: Site) -> dict[str, str]:
-    """Why strategies cannot be had. With a Python or container of its own, the cluster's software is not looked into."""
+    """Why strategies cannot be had. A cluster's own Python or container is not looked into."""
     if site.container or site.python:
         reasons = {}
     else:

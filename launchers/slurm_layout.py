@@ -1,4 +1,4 @@
-"""Where a job's ranks are: hosts in Slurm's own order, addresses, tasks per node. Passed from the batch script to each rank.
+"""Where a job's ranks are: hosts in Slurm's own order, addresses, tasks per node. The batch script tells each rank.
 
 Host names are never sorted here: as text g10 comes before g9, and ranks would get each other's address.
 """
@@ -11,6 +11,7 @@ import socket
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import psutil
 
@@ -47,8 +48,8 @@ class Layout:
 
 
 def from_text(text: str) -> Layout:
-    values = json.loads(text)
-    return Layout(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
+    return Layout(**values)
 
 
 def of_job(config: RunConfig, variables: Mapping[str, str]) -> Layout:
@@ -121,6 +122,6 @@ def interface_towards(host: str) -> str:
                                   "profile.") from None
     for name, entries in psutil.net_if_addrs().items():
         if any(entry.address == own for entry in entries):
-            return name
+            return str(name)
     raise EnvironmentUnusable(f"no interface of {socket.gethostname()} has address {own}, by which it reaches {host}; "
                               "set interface in the site profile.")

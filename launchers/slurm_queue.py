@@ -1,4 +1,4 @@
-"""What Slurm says of submitted jobs: one batched question, to sacct where there is accounting, else scontrol, else squeue.
+"""What Slurm says of submitted jobs: one batched question, to sacct where there is accounting, scontrol or squeue.
 
 Slurm forgets finished jobs after minutes where there is no accounting. A job of which nothing is known is `unknown`,
 never completed: the results folder alone says what is done.
@@ -42,8 +42,19 @@ class Task:
 
 def submissions(folder: Path) -> list[dict[str, Any]]:
     """jobs.json of every submission of a plan that can be read, the oldest first."""
-    found = [read_json(path) for path in sorted(folder.glob("slurm/submission-*/jobs.json"))]
-    return [value for value in found if isinstance(value, dict) and isinstance(value.get("jobs"), list)]
+    paths = sorted(folder.glob("slurm/submission-*/jobs.json"))
+    found = [(path.parent, read_json(path)) for path in paths]
+    return [{**value, "folder": where} for where, value in found
+            if isinstance(value, dict) and isinstance(value.get("jobs"), list)]
+
+
+def last_word(folder: Path, job: Mapping[str, Any], found: Sequence[Task]) -> str:
+    """What a job that ended badly said last; "" where none did or none spoke. `folder`: of the submission."""
+    if all(task.active or task.state == "COMPLETED" for task in found):
+        return ""
+    texts = [path.read_text(errors="replace") for path in sorted(folder.glob(f"logs/*-{job['id']}*.out"))]
+    lines = [line for text in texts for line in text.splitlines() if line.startswith("batchscale: ")]
+    return lines[-1].partition(": ")[2] if lines else ""
 
 
 def tasks(jobs: Sequence[Mapping[str, Any]]) -> dict[str, list[Task]]:

@@ -1,4 +1,4 @@
-"""One rank of a Slurm step: checks that it is where it was sent, tells Horovod its place, and works as `batchscale-rank`.
+"""One rank of a Slurm step: checks that it is where it was sent, tells Horovod its place, becomes `batchscale-rank`.
 
 `python -m batchscale.launchers.slurm_rank <arguments of batchscale-rank>`, started by srun or mpirun.
 """

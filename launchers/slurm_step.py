@@ -1,8 +1,9 @@
-"""One step of an allocation: the rank group of a shape, started by srun with a Gloo rendezvous, srun with MPI, or mpirun."""
+"""One step of an allocation: the ranks of a shape, started by srun with a Gloo rendezvous, srun with MPI, or mpirun."""
 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -15,9 +16,10 @@ from pathlib import Path
 from ..benchmarks.config import RunConfig
 from ..benchmarks.errors import EnvironmentUnusable
 from .site import Site
-from .slurm_layout import VARIABLE, Layout, asked
+from .slurm_layout import VARIABLE, Layout
 
 LOG = "step.log"
+SRUN_TASK = re.compile(r"srun: error: \S+: tasks? ")
 
 
 def rank_words(site: Site, worker: Sequence[str]) -> list[str]:
@@ -27,7 +29,7 @@ def rank_words(site: Site, worker: Sequence[str]) -> list[str]:
 
 
 def launcher_of(config: RunConfig, site: Site) -> str:
-    """How this shape's ranks are started here. Raises EnvironmentUnusable when MPI is asked for and nothing starts it."""
+    """How this shape's ranks are started here. Raises EnvironmentUnusable when nothing starts the MPI it needs."""
     if config.strategy != "horovod":
         return "srun"
     if config.transport == "gloo":
@@ -108,11 +110,13 @@ def run(config: RunConfig, site: Site, layout: Layout, logs: Path, worker: Seque
 
 
 def first_error(logs: Path) -> str:
-    """The line that says best why a step failed: a rank's own word, an exception, else the launcher's."""
+    """The line that says best why a step failed: a rank's own word, a killed rank, an exception, the launcher."""
     lines = [line.strip() for path in sorted(logs.rglob("*")) if path.is_file()
              for line in path.read_text(errors="replace").splitlines()]
-    for mark in ("batchscale-rank: ", "MPI_Init", "Invalid MPI type", "Error: ", "error: "):
-        for line in lines:
+    ended = next((line for line in lines if SRUN_TASK.match(line)), "")
+    first = [] if "Exited with exit code" in ended else [ended]
+    for mark in ("batchscale-rank: ", "MPI_Init", "Invalid MPI type", "task", "Error: ", "error: "):
+        for line in first if mark == "task" else lines:
             if mark in line:
                 return line.partition("batchscale-rank: ")[2] or line
     return f"the ranks ended without a word; see {logs}"
@@ -120,7 +124,8 @@ def first_error(logs: Path) -> str:
 
 def advice(config: RunConfig, site: Site, error: str) -> str:
     """The fix for the commonest cause: an MPI that srun cannot start."""
-    if config.transport != "mpi" or not any(word in error for word in ("MPI", "PMI", "size 1")):
+    if config.transport != "mpi" or not any(word in error for word in ("MPI_Init", "MPI type", "answered")):
         return ""
-    return (f" Fix: set launcher = \"srun-gloo\" in the site profile (no MPI needed), or mpi to the type that this MPI "
-            f"was built for (now {site.mpi!r}; srun --mpi=list has {', '.join(mpi_types())}), or launcher = \"mpirun\".")
+    return (f" Fix: in the site profile set launcher = \"srun-gloo\" (no MPI needed), or mpi to the type that this MPI "
+            f"was built for (now {site.mpi!r}; srun --mpi=list has {', '.join(mpi_types())}), or launcher = "
+            "\"mpirun\".")

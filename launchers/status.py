@@ -56,7 +56,10 @@ def jobs(store: Store) -> bool:
         active = any(task.active for job in facts["jobs"] for task in found[str(job["id"])])
         if active or number == len(submitted):
             for job in facts["jobs"]:
-                print(f"  {slurm_queue.summary(job, found[str(job['id'])])}")
+                tasks = found[str(job["id"])]
+                print(f"  {slurm_queue.summary(job, tasks)}")
+                if said := slurm_queue.last_word(facts["folder"], job, tasks):
+                    print(f"    said: {said}")
     return any(task.active for tasks in found.values() for task in tasks)
 
 

@@ -97,7 +97,7 @@ SchedulerParameters=batch_sched_delay=0,bf_interval=1,sched_interval=2
 GresTypes=gpu
 MpiDefault=none
 ReturnToService=2
-KillWait=5
+KillWait=30
 MinJobAge=600
 OverTimeLimit=0
 JobRequeue=1
@@ -193,7 +193,7 @@ def answers(folder: Path) -> list[str]:
 
 
 def processes(folder: Path) -> list[int]:
-    """This cluster's daemons, by the folder in their command lines, and what its nodes started, by their environment."""
+    """This cluster's daemons, by their command lines, and what its nodes started, by their environment."""
     marks = {f"SLURM_CONF={folder / name / 'slurm.conf'}".encode() for name in NODES}
     found = []
     for path in Path("/proc").glob("[0-9]*"):

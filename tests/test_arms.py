@@ -14,6 +14,8 @@ from batchscale.analysis.critical import NOISE, STEPS, critical_batch
 from batchscale.analysis.gaps import (EQUAL_EPOCHS, EQUAL_LOSS, EQUAL_STEPS, best_steps,
                                       chosen_metric, gap_table, not_worse_batches,
                                       steps_to_target, target_accuracy)
+from batchscale.analysis.noise_by_seed import covariance_slopes, noise_scales
+from batchscale.analysis.noise_scale import average_noise_scale, covariance_slope
 from batchscale.analysis.table import Results
 from synthetic_records import SGD, Curve, Study, change, results
 
@@ -56,8 +58,7 @@ def test_equal_steps_are_the_prefix_up_to_the_larger_batch() -> None:
 def test_equal_train_loss_compares_where_both_reach_it() -> None:
     study = change(EXACT, "sgd", loss_gap={4096: 0.4}, generalization={4096: 0.05})
     arm = constant(results(study))
-    table = arm.evaluations.assign(gap=lambda rows: rows["train_accuracy"] - rows["test_accuracy"])
-    own = replace(arm, evaluations=table).at_equal_loss("gap", (32, 4096))
+    own = arm.at_equal_loss("generalization_gap", (32, 4096))
     # Batch 4096 ends at loss 0.6, and the gap is (0.02 + extra) (1 - loss/2.3).
     added = (own[4096] - own[32]).to_numpy()
     losses = 0.6 - np.array([np.random.default_rng(10_000 + s).normal(0, 0.003) for s in range(6)])
@@ -126,3 +127,12 @@ def test_one_seed_gives_values_without_intervals(budget: str) -> None:
         assert gap.estimate.n == 1 and not gap.estimate.has_interval
         assert not gap.same and not gap.not_worse
     assert load_arm(results(STUDY), "sgd", "no such rule").batches == (32,)  # type: ignore
+
+
+def test_noise_by_seed_is_what_each_run_alone_gives() -> None:
+    rows = results(replace(STUDY, seeds=3)).gradient_norms
+    alone = [own for _, own in rows.groupby("seed")]
+    assert noise_scales(rows, 4096) == pytest.approx(
+        [average_noise_scale(own, 4096).noise_scale.value for own in alone])
+    assert covariance_slopes(rows) == pytest.approx(
+        [covariance_slope(own).slope.value for own in alone])

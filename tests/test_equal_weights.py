@@ -1,4 +1,4 @@
-"""The same mathematics everywhere: 50 steps in float64 from equal weights end in equal weights, whatever the strategy."""
+"""The same mathematics everywhere: 50 steps in float64 from equal weights end in equal weights on every strategy."""
 
 from __future__ import annotations
 

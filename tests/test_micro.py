@@ -83,6 +83,12 @@ def test_bus_bandwidth_of_an_all_reduce_on_two_ranks_is_its_algorithm_bandwidth(
     assert row["busbw_bytes_per_second"]["value"] == pytest.approx(2e9)  # 2 (p - 1) / p = 1
 
 
+def test_figures_taken_beside_other_programs_say_so() -> None:
+    assert child.disturbance({"others_busy_cores": 0.05}) == ""
+    assert "1.5 cores busy" in child.disturbance({"others_busy_cores": 1.5})
+    assert child.disturbance({"others_busy_cores": 1.05}, ranks=2) == ""
+
+
 def test_a_program_that_fails_is_told_with_its_last_lines() -> None:
     with pytest.raises(EnvironmentUnusable, match="no_such_program"):
         child.ask("no_such_program", {})

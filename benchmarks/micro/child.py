@@ -16,6 +16,7 @@ from ..errors import EnvironmentUnusable
 
 PROGRAMS = "batchscale.benchmarks.rank.measure"
 LIMIT_SECONDS = 900.0
+QUIET_CORES = 0.1  # a loop of one thread loses more to other programs than `fit`, which has several
 
 
 def cores() -> list[int]:
@@ -35,6 +36,15 @@ def ask_ranks(program: str, transport: str, ranks: int, request: Mapping[str, An
     python = [sys.executable, *(["-m", "mpi4py"] if transport == "mpi4py" else []), "-m", module]
     return _answer([*_launcher(transport, ranks), *python], f"{program} over {transport}",
                    {**request, "transport": transport, "ranks": ranks}, limit_seconds)
+
+
+def disturbance(answer: Mapping[str, Any], ranks: int = 1) -> str:
+    """What to tell when other programs ran meanwhile; empty on a quiet machine. Rank 0 counts its peers as others."""
+    others = float(answer["others_busy_cores"]) - (ranks - 1)
+    if others <= QUIET_CORES:
+        return ""
+    return (f"NOT TO BE RELIED ON: other programs kept {others:.1f} cores busy meanwhile (limit {QUIET_CORES}); close "
+            "them and measure again.")
 
 
 def absent(transport: str) -> str:

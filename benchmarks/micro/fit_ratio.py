@@ -23,7 +23,6 @@ from .comparison import Comparison, geometric_mean
 WAYS = ("suite", "fit")
 MOST_STEPS = 250
 WINDOW_SECONDS = 0.3
-QUIET_CORES = 0.1  # a loop of one thread loses more to other programs than `fit`, which has several
 
 
 def request(cores: Sequence[int], ways: Sequence[str], repeats: int, cases: Sequence[Any] = CASES) -> dict[str, Any]:
@@ -60,9 +59,8 @@ def main(words: Sequence[str] | None = None) -> int:
     given.output.parent.mkdir(parents=True, exist_ok=True)
     ratios = {row.name: row.ratio("fit").to_json() for row in comparisons}
     given.output.write_text(json.dumps({**answer, "ratios": ratios, "geometric_mean": mean.to_json()}, indent=1))
-    if answer["others_busy_cores"] > QUIET_CORES:
-        print(f"not to be relied on: other programs kept {answer['others_busy_cores']:.1f} cores busy meanwhile (limit "
-              f"{QUIET_CORES}); close them and measure again.")
+    if warning := child.disturbance(answer):
+        print(warning)
     print(f"{len(cores)} core(s), {given.repeats} repeats in turn; raw seconds in {given.output}")
     return EXIT_OK
 

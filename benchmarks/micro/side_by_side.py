@@ -21,7 +21,7 @@ from . import child
 from .comparison import Comparison, geometric_mean
 
 RANKS = 2
-REPLICA_BATCHES = (32, 128, 512)
+REPLICA_BATCHES = (32, 128)
 
 
 def request(cores: Sequence[int], repeats: int, replica_batches: Sequence[int] = REPLICA_BATCHES) -> dict[str, Any]:
@@ -48,6 +48,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--transport", choices=("gloo", "mpi"), default="mpi")
     parser.add_argument("--output", type=Path, default=Path("results/side_by_side.json"))
     parser.add_argument("--repeats", type=int, default=6)
+    parser.add_argument("--replica-batches", type=int, nargs="+", default=REPLICA_BATCHES)
     given = parser.parse_args(words)
     cores = child.cores()
     if len(cores) < RANKS or child.absent(given.transport):
@@ -55,7 +56,8 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"side_by_side: {lacking}; `batchscale doctor` tells what to do.", file=sys.stderr)
         return EXIT_ENVIRONMENT
     try:
-        answer = child.ask_ranks("two_ranks", given.transport, RANKS, request(cores, given.repeats))
+        asked = request(cores, given.repeats, given.replica_batches)
+        answer = child.ask_ranks("two_ranks", given.transport, RANKS, asked)
     except BatchscaleError as error:
         print(f"side_by_side: {error}", file=sys.stderr)
         return error.exit_code
@@ -65,6 +67,8 @@ def main(words: Sequence[str] | None = None) -> int:
     ratios = {one.name: {other: one.ratio(other).to_json() for other in one.seconds if other != "suite"}
               for one in comparisons}
     given.output.write_text(json.dumps({**answer, "ratios": ratios}, indent=1))
+    if warning := child.disturbance(answer, RANKS):
+        print(warning)
     print(f"{RANKS} ranks over {given.transport}, {given.repeats} repeats in turn; raw seconds in {given.output}")
     return EXIT_OK
 

@@ -136,6 +136,8 @@ def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any]) -> 
         return EXIT_OK if session.strategy.replicas == config.replicas else EXIT_ENVIRONMENT
     except Exception as error:
         status = "out_of_memory" if is_out_of_memory(error) else "failed"
+        if session.strategy.lost_a_peer(error):
+            status = "lost"  # a rank that raised has said so before it left; one that was killed has not
         run.fail(attempt, status, rank, error, traceback.format_exc())
         print(f"run {run.run_id}: {status}: {error}", file=sys.stderr, flush=True)
         return EXIT_OK if session.strategy.size == 1 else EXIT_RUNS_FAILED

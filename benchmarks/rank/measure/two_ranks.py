@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from ... import data
+from ...errors import RanksDisagree
 from .. import agreement
 from ..devices import local_rank
 from .answer import Request, prepare, serve
@@ -22,7 +23,10 @@ def measure(request: Request) -> dict[str, Any] | None:
     from ..strategies.horovod import Horovod
     from .horovod_ways import WAYS
     from .ways import Workload
-    strategy = Horovod(request["ranks"])
+    strategy = Horovod()
+    if strategy.size != request["ranks"]:
+        raise RanksDisagree(f"{request['ranks']} ranks were asked for and rank {strategy.rank} sees {strategy.size}; "
+                            "the launcher and Horovod's MPI do not belong together.")
     loaded = data.load(f"synthetic:28x28x1,classes=10,examples={request['examples']}")
     rows = []
     for case in request["cases"]:

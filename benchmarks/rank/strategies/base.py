@@ -65,6 +65,10 @@ class Strategy:
     def barrier(self) -> None:
         """Return when every rank has come here."""
 
+    def lost_a_peer(self, error: BaseException) -> bool:
+        """Whether the error only says that another rank is gone."""
+        return False
+
     def library(self) -> dict[str, Any]:
         """What carries the gradients, for the record."""
         return {}

@@ -17,6 +17,7 @@ import horovod.tensorflow as hvd
 from .base import Strategy
 
 LAUNCHED = ("HOROVOD_RANK", "HOROVOD_GLOO_RENDEZVOUS_ADDR", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
+PEER_GONE = ("Horovod has been shut down", "Connection closed by peer", "Connection reset by peer", "Read timeout")
 
 
 class Horovod(Strategy):
@@ -48,6 +49,9 @@ class Horovod(Strategy):
 
     def barrier(self) -> None:
         hvd.allreduce(tf.zeros([1]), op=hvd.Sum, name="barrier")
+
+    def lost_a_peer(self, error: BaseException) -> bool:
+        return any(sentence in str(error) for sentence in PEER_GONE)
 
     def library(self) -> dict[str, Any]:
         found = {"horovod": horovod.__version__, "controller": "mpi" if hvd.mpi_enabled() else "gloo",
