@@ -120,8 +120,8 @@ def agreement(results: Results) -> Section:
     title = "Agreement between replicas"
     runs = by_run(results)
     if any(name not in runs for name in CHECKS) or runs.empty:
-        return Section("agreement", title, ("The tables read from these records hold no agreement checks, so they "
-                                                "are not added up here; each record has its own.",))
+        return Section("agreement", title, ("The tables read from these records hold no agreement checks, so they are "
+                                            "not added up here; each record has its own.",))
     several = runs[runs["replicas"] > 1]
     proved = int(several["equal_at_evaluations"].sum())
     invalid = int((results.statuses["status"] == "invalid").sum())

@@ -118,7 +118,7 @@ def go(work: Work) -> int:
 def end_attempts(work: Work, code: int) -> None:
     """What became of attempts that the ranks could not end themselves."""
     if work.stop.asked:
-        state = job_state(work.job)
+        state = job_state()
         settle(work.runs, work.job, "timed_out" if state == "TIMEOUT" else "preempted",
                f"Slurm ended the job ({state or 'state unknown'}) while this attempt ran")
     else:
@@ -130,11 +130,11 @@ def interrupted(work: Work) -> int:
     if not work.left():
         return finished(work.runs)
     restarts = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
-    if job_state(work.job) == "CANCELLED" or restarts > 3 * len(work.runs):
+    if job_state() == "CANCELLED" or restarts > 3 * len(work.runs):
         say(f"stopped with {len(work.left())} runs left to do; run the plan again to go on.")
         return EXIT_INCOMPLETE
     say(f"stopped with {len(work.left())} runs left to do; the job is requeued.")
-    subprocess.run(["scontrol", "requeue", work.job])
+    subprocess.run(["scontrol", "requeue", slurm_name(os.environ)])
     return EXIT_INCOMPLETE
 
 
@@ -145,9 +145,20 @@ def finished(runs: Sequence[Run]) -> int:
     return EXIT_RUNS_FAILED if bad else EXIT_OK
 
 
-def job_state(job: str) -> str:
-    """As Slurm has it at this moment; "" when it does not answer."""
-    done = subprocess.run(["squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={job}"],
+def slurm_name(variables: Mapping[str, str]) -> str:
+    """What Slurm's commands call this job: a task of an array as JOB_TASK, for its own number may mean the whole array.
+
+    >>> slurm_name({"SLURM_JOB_ID": "9", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0"})
+    '7_0'
+    """
+    if variables.get("SLURM_ARRAY_JOB_ID"):
+        return f"{variables['SLURM_ARRAY_JOB_ID']}_{variables['SLURM_ARRAY_TASK_ID']}"
+    return variables["SLURM_JOB_ID"]
+
+
+def job_state() -> str:
+    """This job's, as Slurm has it at this moment; "" when it does not answer."""
+    done = subprocess.run(["squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={slurm_name(os.environ)}"],
                           capture_output=True, text=True)
     return (done.stdout.split() or [""])[0]
 

@@ -38,6 +38,7 @@ strategies = ["horovod-gloo", "horovod-mpi", "mirrored"]
 replicas = [2]
 nodes = [1, 2]
 """
+TWO_SHAPES = 'strategies = ["single", "mirrored"]'  # with one replica they need the same: one array of two tasks
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
 SITE = 'partition = "debug"\ntime = "00:20:00"\nsignal_seconds = 60\nconcurrency = 1\nlauncher = "auto"\n'
 
@@ -201,26 +202,32 @@ def rank_process(run: Run, rank: int) -> psutil.Process:
 
 
 def test_a_preempted_job_keeps_what_is_done_requeues_and_goes_on(cluster: Path) -> None:
-    study = Study(cluster / "preempted", plan("epochs = 300\nseeds = 2"))
-    first, second = study.store.runs()
+    study = Study(cluster / "preempted", plan(f"epochs = 600\nseeds = 2\n{TWO_SHAPES}"))
+    task = f"{study.jobs[0]}_0"
+    first, second = [run for run in study.store.runs() if run.config.shape.startswith(first_shape(study))]
     study.until(lambda: list(second.folder.glob("attempt-01/steps.jsonl")))
-    slurm("scancel", "--signal=USR2", study.jobs[0])
-    study.until(lambda: first_failure(second) if (second.folder / "attempt-01" / "failure.json").exists() else None)
+    slurm("scancel", "--signal=USR2", task)
+    study.until((second.folder / "attempt-01" / "failure.json").exists)
     assert "preempted" in study.status() and "go on by themselves" in study.status()
-    study.until(lambda: "Restarts=1" in slurm("scontrol", "--oneliner", "show", "job", study.jobs[0]))
-    slurm("scontrol", "update", f"JobId={study.jobs[0]}", "StartTime=now")
+    study.until(lambda: "Restarts=1" in slurm("scontrol", "--oneliner", "show", "job", task))
+    slurm("scontrol", "update", f"JobId={task}", "StartTime=now")
     study.until_ended()
-    assert study.statuses() == ["completed", "completed"], study.said()
+    assert set(study.statuses()) == {"completed"}, study.said()
     assert first_failure(second)["status"] == "preempted"
     assert [len(run.attempts()) for run in (first, second)] == [1, 2]
+    assert sum(len(run.attempts()) for run in study.store.runs()) == 5  # the array's other task was left alone
+
+
+def first_shape(study: Study) -> str:
+    """What task 0 of the study's first array works on."""
+    return str(next(study.store.folder.glob("slurm/submission-01/01-*.shapes")).read_text().split()[0])
 
 
 def test_a_cancelled_array_task_leaves_the_others_and_a_repeat_does_what_is_missing(cluster: Path) -> None:
-    study = Study(cluster / "cancelled", plan('epochs = 600\nstrategies = ["mirrored", "single"]\nreplicas = [1]'))
-    study.until(lambda: any(r.attempts() for r in study.store.runs()))
-    run = next(r for r in study.store.runs() if r.attempts())
-    task = read_json(run.folder / "attempt-01" / "claim.json")["slurm_job"]
-    slurm("scancel", task)
+    study = Study(cluster / "cancelled", plan(f"epochs = 600\n{TWO_SHAPES}"))
+    run = next(r for r in study.store.runs() if r.config.shape == first_shape(study))
+    study.until(run.attempts)
+    slurm("scancel", f"{study.jobs[0]}_0")
     study.until_ended()
     statuses = {r.run_id: r.status() for r in study.store.runs()}
     assert statuses.pop(run.run_id) in ("preempted", "lost") and set(statuses.values()) == {"completed"}, study.said()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import keras
 
+from ...data import import_function
 from ...errors import PlanError, one_of
 from . import dense, convolutional
 
@@ -20,10 +21,35 @@ MODELS: dict[str, Builder] = {
 
 
 def build(name: str, input_shape: Shape, classes: int, seed: int, precision: str = "float32") -> keras.Model:
-    """The model with weights drawn from `seed`; the last layer gives logits, (examples, classes)."""
-    if name not in MODELS:
-        raise PlanError(one_of("model", name, MODELS))
+    """The model with weights drawn from `seed`; the last layer gives logits, (examples, classes).
+
+    `name`: a built-in name, or "package.module:function" of a function (input_shape, classes) -> keras.Model.
+    Raises PlanError.
+    """
+    builder = _builder(name)
     keras.backend.set_floatx(precision)
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
-    return MODELS[name](input_shape, classes)
+    if name in MODELS:
+        return builder(input_shape, classes)
+    return _from_function(name, builder, input_shape, classes)
+
+
+def _builder(name: str) -> Builder:
+    if name in MODELS:
+        return MODELS[name]
+    if ":" not in name:
+        raise PlanError(one_of("model", name, MODELS) + " Or give package.module:function.")
+    return import_function(name, "model", error=PlanError)
+
+
+def _from_function(name: str, builder: Builder, input_shape: Shape, classes: int) -> keras.Model:
+    try:
+        model = builder(input_shape, classes)
+    except Exception as error:
+        raise PlanError(f"model {name!r} raised {type(error).__name__}: {error}; it is called with "
+                        f"input_shape={input_shape} and classes={classes}.") from error
+    if not isinstance(model, keras.Model):
+        raise PlanError(f"model {name!r} returned {type(model).__name__}; it must return a keras.Model that ends in "
+                        f"{classes} logits.")
+    return model
