@@ -55,6 +55,8 @@ class Estimate:
         return both and self.low <= other.high and other.low <= self.high
 
     def __str__(self) -> str:
+        if math.isnan(self.value):
+            return "not known"
         interval = f"[{self.low:.4g}, {self.high:.4g}]" if self.has_interval else "[no interval]"
         return f"{self.value:.4g} {interval} (n={self.n})"
 

@@ -32,7 +32,9 @@ NUMBERS = ("base_learning_rate", "peak_learning_rate", "momentum", "parameters",
            "flops_per_example", "last_step", *METRICS, "generalization_gap", "loss_gap",
            "best_validation_step", "test_accuracy_at_best_validation", "gap_at_best_validation",
            "step_seconds", "examples_per_second", "window_spread", *TIMING, *MEMORY)
-RUN = (*KEYS, *NUMBERS, "flags", "finished", "environment")
+CHECKS = ("size_expected", "size", "equal_after_broadcast", "shards_disjoint_and_complete",
+          "equal_at_evaluations")
+RUN = (*KEYS, *NUMBERS, *CHECKS, "affinity", "flags", "finished", "environment")
 # What a frame of rows of its own repeats from `runs`.
 REPEATED = ("run_id", "status", "experiment", "kind", "dataset", "model", "optimizer", "strategy",
             "transport", "placement", "rule", "scaling", "replicas", "replica_batch",
@@ -127,7 +129,11 @@ def _measured(record: Mapping[str, Any], config: Mapping[str, Any],
     if config.get("kind") == "throughput":
         numbers |= step_timing(_list(record, "windows"), int(batch or 0))
     flags = "; ".join(str(item) for item in _list(record, "warnings"))
-    return {**numbers, "flags": flags, "finished": str(record.get("finished") or "")}
+    agreement, environment = _table(record, "agreement"), _table(record, "environment")
+    checks = {name: number(agreement.get(name)) for name in CHECKS}
+    cores = ",".join(str(core) for core in _list(environment, "affinity"))
+    return {**numbers, **checks, "affinity": cores, "flags": flags,
+            "finished": str(record.get("finished") or "")}
 
 
 def _final(evaluations: list[Mapping[str, Any]]) -> dict[str, float]:

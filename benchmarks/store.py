@@ -24,9 +24,9 @@ from typing import Any
 from . import claims
 from .config import RunConfig, from_json, to_json, derived
 from .errors import BatchscaleError, RecordError
-from .schema import RESULT_STATUSES, finite, problems
+from .schema import RESULT_STATUSES, SCHEMA_VERSION, finite, problems
 
-FINAL = (*RESULT_STATUSES, "invalid", "failed")
+FINAL = (*RESULT_STATUSES, "invalid", "failed", "unreadable")
 RETRYABLE = ("lost", "preempted", "timed_out")
 MAX_ATTEMPTS = 3
 
@@ -53,6 +53,12 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def other_version(record: Any) -> bool:
+    """Whether this is a record by another version of the schema, which is none of ours to set aside."""
+    version = record.get("schema_version") if isinstance(record, dict) else None
+    return isinstance(version, int) and version != SCHEMA_VERSION
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,8 @@ class Run:
         if not path.exists():
             return None
         record = read_json(path)
+        if other_version(record):
+            return None
         wrong = problems(record) if record is not None else ["it is not whole JSON"]
         if not wrong and record["run_id"] != self.run_id:
             wrong = [f"it belongs to run {str(record['run_id'])[:80]!r}"]
@@ -115,6 +123,8 @@ class Run:
         """pending, running, a final status, or one of lost, preempted, timed_out (tried again)."""
         if (record := self.record()) is not None:
             return str(record["status"])
+        if (self.folder / "record.json").exists():
+            return "unreadable"  # whole, but of another version of the schema: kept as it is
         attempts = self.attempts()
         if not attempts:
             return "pending"

@@ -185,7 +185,7 @@ def exit_code(runs: Sequence[Run]) -> int:
     statuses = [run.status() for run in runs]
     if any(status not in FINAL for status in statuses):
         return EXIT_INCOMPLETE
-    return EXIT_RUNS_FAILED if any(status in ("invalid", "failed") for status in statuses) else EXIT_OK
+    return EXIT_RUNS_FAILED if any(status in ("invalid", "failed", "unreadable") for status in statuses) else EXIT_OK
 
 
 class Terminated(KeyboardInterrupt):

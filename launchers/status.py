@@ -15,7 +15,7 @@ from ..benchmarks.store import FINAL, Run, Store, open_store
 from . import slurm_queue
 
 ORDER = ("completed", "diverged", "out_of_memory", "running", "pending", "invalid", "failed", "lost", "preempted",
-         "timed_out")
+         "timed_out", "unreadable")
 BAD = ("invalid", "failed", "lost", "preempted", "timed_out")
 POLL_SECONDS = 30.0
 

@@ -58,7 +58,7 @@ def test_nothing_is_null_and_json_has_no_nan() -> None:
     assert json.dumps(mean_estimate([]).to_json(), allow_nan=False) == (
         '{"value": null, "low": null, "high": null, "n": 0}')
     assert Estimate(1.0, 0.5, math.inf, 3).to_json()["high"] is None
-    assert str(unknown(2)) == "nan [no interval] (n=2)"
+    assert str(unknown()) == "not known"
     assert str(Estimate(1.0, 0.5, 2.0, 3)) == "1 [0.5, 2] (n=3)"
 
 

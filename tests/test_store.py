@@ -142,12 +142,21 @@ def test_a_record_that_breaks_the_schema_is_not_believed(store: Store) -> None:
     run = store.runs()[0]
     finish(run)
     record = json.loads((run.folder / "record.json").read_text())
-    changes = [{"schema_version": 99}, {"status": "great"}, {"evaluations": [{"step": "one"}]}, {"run_id": "other"}]
+    changes = [{"schema_version": None}, {"status": "great"}, {"evaluations": [{"step": "one"}]}, {"run_id": "other"}]
     for change in changes:
         (run.folder / "record.json").write_text(json.dumps({**record, **change}))
         assert run.record() is None
     reason = run.corrupt()[-1].with_suffix(".txt").read_text()
     assert "belongs to run 'other'" in reason
+
+
+def test_a_record_of_another_schema_version_is_left_alone(store: Store) -> None:
+    run = store.runs()[0]
+    finish(run)
+    record = json.loads((run.folder / "record.json").read_text())
+    (run.folder / "record.json").write_text(json.dumps({**record, "schema_version": 99}))
+    assert run.status() == "unreadable" and run.record() is None and run.claim() is None
+    assert run.corrupt() == [] and (run.folder / "record.json").exists()
 
 
 def test_a_claim_is_alive_while_its_process_is_and_by_heartbeat_on_another_machine(store: Store) -> None:

@@ -2,8 +2,10 @@
 
     python -m batchscale.benchmarks.micro.fit_ratio [--output results/fit_ratio.json] [--cores 0]
 
-The eleven models and batches of the plan `keras_batching`, both ways in one process, in turn, on the same cores. Two to
-three minutes on 2 cores. To expect: a geometric mean above 3.
+The eleven models and batches of the plan `keras_batching`, both ways in turn on the same cores. Two minutes on 2 cores.
+--share machine (the default) compares what each makes of the whole machine: a process of this suite on every core, as a
+study runs, and one `fit` that has all cores and TensorFlow's default threads. --share process compares both in one
+process, with the same threads.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EXIT_OK, BatchscaleError
-from . import child
+from . import child, slots
 from .cases import CASES, EXAMPLES
 from .comparison import Comparison, geometric_mean
 
@@ -46,10 +48,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("results/fit_ratio.json"))
     parser.add_argument("--cores", default="", help="cores of the process, e.g. 0 (default: all)")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--share", choices=("machine", "process"), default="machine")
     given = parser.parse_args(words)
     cores = [int(core) for core in given.cores.split(",")] if given.cores else child.cores()
     try:
-        answer = child.ask("training_step", request(cores, WAYS, given.repeats))
+        asked = request(cores, WAYS, given.repeats)
+        answer = slots.measure(asked) if given.share == "machine" else child.ask("training_step", asked)
     except BatchscaleError as error:
         print(f"fit_ratio: {error}", file=sys.stderr)
         return error.exit_code
@@ -61,7 +65,7 @@ def main(words: Sequence[str] | None = None) -> int:
     given.output.write_text(json.dumps({**answer, "ratios": ratios, "geometric_mean": mean.to_json()}, indent=1))
     if warning := child.disturbance(answer):
         print(warning)
-    print(f"{len(cores)} core(s), {given.repeats} repeats in turn; raw seconds in {given.output}")
+    print(f"one {given.share}, {len(cores)} core(s), {given.repeats} repeats in turn; raw seconds in {given.output}")
     return EXIT_OK
 
 

@@ -77,7 +77,7 @@ class Session:
                 "intra_op_threads": threading.get_intra_op_parallelism_threads(),
                 "inter_op_threads": threading.get_inter_op_parallelism_threads(),
                 "library": self.strategy.library(), "tensorflow": tf.__version__, "keras": keras.__version__,
-                "launcher": os.environ.get("BATCHSCALE_LAUNCHER", "by hand"), "slot": len(self.cores)}
+                "launcher": os.environ.get("BATCHSCALE_LAUNCHER", "by hand")}
 
 
 def _typed(part: tuple[Any, Any], precision: str) -> tuple[Any, Any]:

@@ -13,10 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from ... import environment
 from ...errors import EXIT_OK
+from ...micro.other_load import OtherLoad
 
 Request = Mapping[str, Any]
 
@@ -29,22 +28,6 @@ def serve(measure: Callable[[Request], dict[str, Any] | None]) -> int:
         answer = {**found, "environment": environment.collect(), "others_busy_cores": others.cores()}
         Path(sys.argv[2]).write_text(json.dumps(answer))
     return EXIT_OK
-
-
-class OtherLoad:
-    """How many cores of this host were busy, on average since it was made, with anything but this process."""
-
-    def __init__(self) -> None:
-        self._began = self._read()
-
-    @staticmethod
-    def _read() -> tuple[float, float, float]:
-        times = psutil.cpu_times()
-        return time.perf_counter(), sum(times) - times.idle - getattr(times, "iowait", 0.0), time.process_time()
-
-    def cores(self) -> float:
-        elapsed, busy, own = (now - then for now, then in zip(self._read(), self._began))
-        return max(0.0, busy - own) / elapsed
 
 
 def prepare(cores: Sequence[int], inter_op: int) -> None:
