@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from ..benchmarks.store import RETRYABLE
+from .answer import accuracy_answers, in_percent, spoken
 from .claims import decide, load_arms
 from .claims_cost import memory_laws
 from .critical import CriticalBatch, critical_batch
@@ -65,10 +66,12 @@ class Deadline:
 
 @dataclass(frozen=True)
 class Decision:
-    """sentences: the first screen, in plain words. open_questions: what was not measured.
+    """answers: what growing the batch did to accuracy, then the recommendations, in plain words;
+    sentences: those and all the rest of the first screen. open_questions: what was not measured.
     next_plan: TOML of a plan that measures it; "" when nothing is missing, or while this plan is
     unfinished."""
 
+    answers: tuple[str, ...]
     sentences: tuple[str, ...]
     recommendations: tuple[Recommendation, ...]
     options: tuple[Option, ...]
@@ -89,7 +92,7 @@ class Decision:
                              "deadlines")}
         for item, one in zip(many["scaling"], self.scaling):
             item["largest_worthwhile_replicas"] = one.largest_worthwhile(self.worthwhile)
-        return {"sentences": list(self.sentences), **many,
+        return {"answers": list(self.answers), "sentences": list(self.sentences), **many,
                 "claims": [verdict.to_json() for verdict in self.verdicts],
                 "open_questions": list(self.open_questions), "warnings": list(self.warnings),
                 "worthwhile": self.worthwhile, "next_plan": self.next_plan}
@@ -116,10 +119,11 @@ def decide_study(results: Results, verdicts: Sequence[Verdict] | None = None,
                       for name, own in listed.items()) if deadline_seconds is not None else ()
     unfinished = _unfinished(results)
     gaps = [] if unfinished else missing(results, by_experiment)
-    sentences = (*_recommended(recommended), *_deadline(deadlines), *_scaling(scaling, worthwhile),
+    answers = (*accuracy_answers(results, arms), *_recommended(recommended))
+    sentences = (*answers, *_deadline(deadlines), *_scaling(scaling, worthwhile),
                  *_critical(critical), *_memory_words(memory), *_claims(found),
                  *(f"Open: {gap.what}." for gap in gaps), *unfinished)
-    return Decision(sentences, recommended, tuple(o for own in listed.values() for o in own),
+    return Decision(answers, sentences, recommended, tuple(o for own in listed.values() for o in own),
                     critical, scaling, memory, deadlines, found,
                     (*unfinished, *(gap.what for gap in gaps)),
                     tuple(timing_warnings(results)), plan_text(gaps), worthwhile)
@@ -163,11 +167,11 @@ def _recommended(found: Sequence[Recommendation]) -> list[str]:
             sentences.append(f"{who}: {one.reason}")
             continue
         o = one.option
-        money = f", {o.money} in money" if math.isfinite(o.money.value) else ""
+        money = f", {o.money.value:.3g} in money" if math.isfinite(o.money.value) else ""
         sentences.append(
-            f"{who}: train with global batch {o.global_batch:,}, {o.rule} rule, learning rate "
-            f"{o.learning_rate:.4g}, on {o.placement}: test accuracy {o.test_accuracy}, "
-            f"{o.seconds} s of training{money}. {one.reason}")
+            f"Recommended for {who}: global batch {o.global_batch:,} with {spoken(o.rule)}, learning rate "
+            f"{o.learning_rate:.4g}, on {o.placement}: test accuracy {in_percent(o.test_accuracy)}, "
+            f"{o.seconds.value:.3g} s of training{money}. {one.reason}")
     return sentences
 
 

@@ -156,8 +156,8 @@ def recommend(arms: Sequence[Arm], listed: Sequence[Option], threshold: float,
     reference = arm.reference_batch
     shown = any(o.global_batch != reference for o in home)
     why = f"Batch {batch:,} is {why} among those not worse than batch {reference:,} by more than " \
-        f"{margin:g}, judged by validation." if shown else \
-        f"No batch above {reference:,} is shown to cost at most {margin:g} of accuracy."
+        f"{100 * margin:g} points, judged by validation." if shown else \
+        f"No batch above {reference:,} is shown to cost at most {100 * margin:g} points of accuracy."
     return Recommendation(*about, option, f"{why} {place_why}", valid)
 
 
@@ -166,7 +166,7 @@ def _fastest(home: Sequence[Option]) -> tuple[int, str]:
     timed = {option.timed for option in home}
     if len(timed) == 1 and all(math.isfinite(option.seconds.value) for option in home):
         best = min(home, key=lambda option: (option.seconds.value, -option.global_batch))
-        return best.global_batch, f"the fastest by {best.timed}"
+        return best.global_batch, f"the fastest to train ({best.timed})"
     return (max(option.global_batch for option in home),
             "the largest; step times at these batches were not all taken in one way")
 

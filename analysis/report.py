@@ -80,7 +80,7 @@ def sections(results: Results, decided: Decision) -> tuple[Section, ...]:
 
 def first_screen(results: Results, decided: Decision) -> FirstScreen:
     """The question, the answer in plain words, the data used, and what is missing."""
-    settings, leading = results.settings, max(len(decided.recommendations), 1)
+    settings, leading = results.settings, max(len(decided.answers), 1)
     opened = [f"Open: {question}." for question in decided.open_questions]
     return FirstScreen(str(results.plan.get("name") or "study"), str(settings.get("question") or QUESTION),
                        decided.sentences[:leading],

@@ -118,22 +118,23 @@ def go(work: Work) -> int:
 def end_attempts(work: Work, code: int) -> None:
     """What became of attempts that the ranks could not end themselves."""
     if work.stop.asked:
-        state = job_state()
-        settle(work.runs, work.job, "timed_out" if state == "TIMEOUT" else "preempted",
-               f"Slurm ended the job ({state or 'state unknown'}) while this attempt ran")
+        cause = why_stopped()
+        settle(work.runs, work.job, "timed_out" if cause == "time limit" else "preempted",
+               f"Slurm ended the job ({cause or 'cancelled'}) while this attempt ran")
     else:
         settle(work.runs, work.job, "lost", f"a rank died (the launcher ended with code {code})")
 
 
 def interrupted(work: Work) -> int:
-    """Requeue the job if runs are left, unless somebody cancelled it."""
+    """Requeue the job if runs are left, unless somebody cancelled it, which must not bring it back."""
     if not work.left():
         return finished(work.runs)
     restarts = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
-    if job_state() == "CANCELLED" or restarts > 3 * len(work.runs):
-        say(f"stopped with {len(work.left())} runs left to do; run the plan again to go on.")
+    cause = why_stopped()
+    if not cause or restarts > 3 * len(work.runs):
+        say(f"cancelled, or requeued too often, with {len(work.left())} runs left to do; run the plan again to go on.")
         return EXIT_INCOMPLETE
-    say(f"stopped with {len(work.left())} runs left to do; the job is requeued.")
+    say(f"stopped ({cause}) with {len(work.left())} runs left to do; the job is requeued.")
     subprocess.run(["scontrol", "requeue", slurm_name(os.environ)])
     return EXIT_INCOMPLETE
 
@@ -156,11 +157,19 @@ def slurm_name(variables: Mapping[str, str]) -> str:
     return variables["SLURM_JOB_ID"]
 
 
-def job_state() -> str:
-    """This job's, as Slurm has it at this moment; "" when it does not answer."""
-    done = subprocess.run(["squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={slurm_name(os.environ)}"],
-                          capture_output=True, text=True)
-    return (done.stdout.split() or [""])[0]
+def why_stopped() -> str:
+    """signal, time limit or preemption; "" when somebody cancelled the job, or Slurm does not answer.
+
+    While a job is being ended Slurm calls it COMPLETING, whatever the cause; only the reason tells causes apart.
+    """
+    done = subprocess.run(["squeue", "--noheader", "--states=all", "--format=%T|%r",
+                           f"--jobs={slurm_name(os.environ)}"], capture_output=True, text=True)
+    state, _, reason = done.stdout.strip().partition("|")
+    if state == "RUNNING":
+        return "signal"
+    if "TIMEOUT" in (state, reason.upper()) or reason == "TimeLimit":
+        return "time limit"
+    return "preemption" if "PREEMPT" in f"{state} {reason}".upper() else ""
 
 
 def say(text: str) -> None:

@@ -52,7 +52,8 @@ def parser() -> argparse.ArgumentParser:
 def _where(command: argparse.ArgumentParser, dry: bool) -> None:
     command.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
     command.add_argument("--only", default="", help="only the runs that fit, e.g. experiment=adam,seed<3")
-    command.add_argument("--launcher", default="horovodrun", help="how Horovod's ranks start: horovodrun or mpirun")
+    command.add_argument("--launcher", default="auto",
+                         help="how Horovod's ranks start: horovodrun or mpirun (default: mpirun for MPI)")
     if not dry:
         command.add_argument("--budget", default="", help="start no run after this time, e.g. 10m")
         command.add_argument("--retry", action="store_true", help="also do invalid and failed runs again")

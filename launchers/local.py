@@ -38,7 +38,7 @@ class Options:
     only: str = ""
     budget_seconds: float = float("inf")
     retry: bool = False
-    launcher: str = "horovodrun"
+    launcher: str = "auto"
 
 
 def expansion_here(plan: Plan) -> Expansion:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..benchmarks.config import RunConfig
 from ..benchmarks.errors import PlanError, one_of
 
-LAUNCHERS = ("horovodrun", "mpirun")
+LAUNCHERS = ("auto", "horovodrun", "mpirun")
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,16 @@ def rank_program() -> list[str]:
     return [str(beside)] if beside.exists() else [sys.executable, "-m", "batchscale.benchmarks.rank.worker"]
 
 
-def start(config: RunConfig, worker: Sequence[str], logs: Path, launcher: str = "horovodrun") -> Start:
-    """The command for a worker of this run's shape. `worker`: arguments of `batchscale-rank`."""
+def start(config: RunConfig, worker: Sequence[str], logs: Path, launcher: str = "auto") -> Start:
+    """The command for a worker of this run's shape. `worker`: arguments of `batchscale-rank`.
+
+    auto: mpirun where ranks talk by MPI, since horovodrun imports TensorFlow before it starts the same mpirun.
+    """
     if launcher not in LAUNCHERS:
         raise PlanError(one_of("--launcher", launcher, LAUNCHERS))
     words = [*rank_program(), *worker]
+    if launcher == "auto":
+        launcher = "mpirun" if config.transport == "mpi" else "horovodrun"
     if config.strategy != "horovod":
         return Start(tuple(words), _environment("plain process"))
     if launcher == "mpirun" and config.transport == "mpi":

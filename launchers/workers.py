@@ -28,7 +28,7 @@ class Limits:
     only: str = ""
     until: float = float("inf")
     retry_before: float = 0.0
-    launcher: str = "horovodrun"
+    launcher: str = "auto"
 
 
 @dataclass

@@ -279,6 +279,19 @@ def test_attempts_of_a_job_that_is_gone_are_ended_and_others_left(tmp_path: Path
     assert (store.runs()[0].failure() or {})["message"] == "the node was taken away"
 
 
+@pytest.mark.parametrize(("answer", "cause"), [
+    ("RUNNING|None", "signal"), ("COMPLETING|TimeLimit", "time limit"), ("COMPLETING|None", ""), ("", ""),
+    ("CANCELLED|None", ""), ("PREEMPTED|None", "preemption")])
+def test_a_cancelled_job_is_told_from_one_that_may_come_back(cluster: Path, monkeypatch: pytest.MonkeyPatch,
+                                                             answer: str, cause: str) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "9")
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
+    (cluster / "squeue").write_text(answer + "\n")
+    assert allocation.why_stopped() == cause
+    assert "--jobs=7_0" in calls(cluster, "squeue")[0]  # 9 is refused, and 7 would be the whole array
+
+
 @pytest.mark.parametrize(("logs", "error"), [
     ({"rank-0.log": "x\nbatchscale-rank: no cores\n", "step.log": "srun: error: g9: task 0: Exited with exit code 3\n"},
      "no cores"),

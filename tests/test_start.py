@@ -36,6 +36,7 @@ def test_each_launcher_has_its_command_line(config: Make) -> None:
     assert words(gloo) == f"horovodrun -np 2 --gloo --output-filename logs {worker}"
     assert words(mpi) == f"horovodrun -np 2 --mpi --output-filename logs --mpi-args=--oversubscribe {worker}"
     assert words(mpi, "mpirun") == f"mpirun --oversubscribe --bind-to none -np 2 {worker}"
+    assert words(gloo, "auto") == words(gloo) and words(mpi, "auto") == words(mpi, "mpirun")
 
 
 def test_the_root_user_is_let_in(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,10 +70,10 @@ def _answer(words: Sequence[str], what: str, request: Mapping[str, Any], limit_s
         done = subprocess.run([*words, json.dumps(request), str(answer)], env=variables, text=True, check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=limit_seconds)
         if done.returncode or not answer.exists():
-            raise EnvironmentUnusable(f"{what} ended with exit code {done.returncode}:\n{_last_lines(done.stdout)}")
+            raise EnvironmentUnusable(f"{what} ended with exit code {done.returncode}:\n{last_lines(done.stdout)}")
         found: dict[str, Any] = json.loads(answer.read_text())
         return found
 
 
-def _last_lines(output: str, count: int = 15) -> str:
+def last_lines(output: str, count: int = 15) -> str:
     return "\n".join(output.strip().splitlines()[-count:])

@@ -12,7 +12,8 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from .. import environment
 from ..errors import EnvironmentUnusable
@@ -23,8 +24,8 @@ from .other_load import OtherLoad
 class Slot:
     """One training process."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process, self.number = process, process.pid
+    def __init__(self, process: subprocess.Popen[str], messages: IO[str]) -> None:
+        self._process, self._messages, self.number = process, messages, process.pid
 
     def tell(self, words: str) -> None:
         assert self._process.stdin
@@ -36,8 +37,9 @@ class Slot:
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
-            raise EnvironmentUnusable(f"a training process ended with exit code {self._process.wait()}; its messages "
-                                      "are above.")
+            self._messages.seek(0)
+            raise EnvironmentUnusable(f"a training process ended with exit code {self._process.wait()}:\n"
+                                      + child.last_lines(self._messages.read()))
         found: dict[str, Any] = json.loads(line)
         return found
 
@@ -45,10 +47,11 @@ class Slot:
 @contextmanager
 def opened(request: Mapping[str, Any]) -> Iterator[Slot]:
     words = [sys.executable, "-m", f"{child.PROGRAMS}.slot", json.dumps(request)]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                          env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}) as process:
+    with TemporaryFile("w+") as messages, \
+            subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=messages, text=True,
+                             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}) as process:
         try:
-            yield Slot(process)
+            yield Slot(process, messages)
         finally:
             assert process.stdin
             process.stdin.close()
