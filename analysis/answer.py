@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from .arms import Arm, published_artefact
 from .estimate import Estimate, mean_estimate
 from .gaps import gap_table
-from .table import Results
+from .table import Results, experiments
 
 SPOKEN = {"sgd": "SGD", "momentum": "SGD with momentum", "adam": "Adam", "constant": "the constant rate",
           "linear": "the linear rule", "sqrt": "the square-root rule"}
@@ -34,8 +34,7 @@ def in_points(value: Estimate) -> str:
 
 def accuracy_answers(results: Results, arms: Sequence[Arm]) -> list[str]:
     """One sentence or a few per experiment, in the plan's order of experiments."""
-    experiments = dict.fromkeys(results.runs.loc[results.runs["kind"] == "accuracy", "experiment"])
-    return [text for name in experiments
+    return [text for name in experiments(results)
             if (text := _experiment(results, [arm for arm in arms if arm.experiment == name]))]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,15 @@ class Evaluation:
     """Train subset, validation and test data on the device, and the compiled sum over them."""
 
     def __init__(self, parts: Arrays, strategy: Strategy) -> None:
-        self._counts = {name: len(y) for name, (_, y) in parts.items()}
-        self._placed = {name: (strategy.place(x), strategy.place(y)) for name, (x, y) in parts.items() if len(y)}
+        self._parts = {name: part for name, part in parts.items() if len(part[1])}
         self._strategy = strategy
         self._compiled: dict[Program, Callable[..., Any]] = {}
+
+    @cached_property
+    def _placed(self) -> dict[str, tuple[Any, Any]]:
+        """On the device from the first evaluation on; timing and memory runs never evaluate."""
+        place = self._strategy.place
+        return {name: (place(x), place(y)) for name, (x, y) in self._parts.items()}
 
     def metrics(self, program: Program) -> dict[str, float]:
         """train_loss, train_accuracy, validation_loss, ... at the program's weights. Every rank gets the same."""
@@ -32,8 +38,8 @@ class Evaluation:
         result = {}
         for name, (x, y) in self._placed.items():
             loss, right = self._compiled[program](x, y)
-            result[f"{name}_loss"] = float(loss) / self._counts[name]
-            result[f"{name}_accuracy"] = float(right) / self._counts[name]
+            count = len(self._parts[name][1])
+            result[f"{name}_loss"], result[f"{name}_accuracy"] = float(loss) / count, float(right) / count
         return result
 
     def _compile(self, program: Program) -> Callable[..., Any]:
