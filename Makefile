@@ -17,7 +17,7 @@ PYTHON ?= $(shell for python in $(BIN)/python python3 python3.13 python3.12 pyth
 ACTIVATED := PATH="$(abspath $(BIN)):$$PATH"
 PACKAGES := benchmarks launchers analysis slurm
 
-.PHONY: study setup test test-slurm test-faults bench lint clean
+.PHONY: study setup test test-slurm test-faults bench bench-fit lint clean
 
 study: setup
 	$(ACTIVATED) batchscale study quick
@@ -39,7 +39,10 @@ test-faults: setup
 	$(ACTIVATED) pytest -m faults
 
 bench: setup
-	$(ACTIVATED) pytest benchmarks/micro
+	$(ACTIVATED) pytest benchmarks/micro --benchmark-autosave --benchmark-columns=min,median,max,rounds
+
+bench-fit: setup
+	$(ACTIVATED) python -m batchscale.benchmarks.micro.fit_ratio
 
 # The packages are mapped by setup.cfg; mypy sees the mapping through a link that git ignores, and
 # tests as pytest does, each file a top-level module.

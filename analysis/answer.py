@@ -1,4 +1,4 @@
-"""The answer about accuracy in plain words: what growing the batch did, at each rule, and what the published way shows."""
+"""The answer about accuracy in plain words: what growing the batch did at each rule, and in the published way."""
 
 from __future__ import annotations
 
@@ -78,5 +78,6 @@ def _published(results: Results, arm: Arm) -> list[str]:
     carried, clean = float(last["kept_end"]), float(last["clean_end"])
     if not (math.isfinite(carried) and math.isfinite(clean)):
         return []
-    return [f"Compared the published way, one model trained on from batch to batch, batch {int(last['global_batch']):,} "
-            f"would seem to reach {100 * carried:.1f} %; started afresh it reaches {100 * clean:.1f} %."]
+    batch = int(last["global_batch"])
+    return [f"Compared the published way, one model trained on from batch to batch, batch {batch:,} would seem to "
+            f"reach {100 * carried:.1f} %; started afresh it reaches {100 * clean:.1f} %."]

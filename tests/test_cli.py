@@ -27,9 +27,9 @@ epochs = 1
 """
 
 
-def refused(folder: Path, *words: str, **more: str) -> str:
+def refused(folder: Path, *words: str) -> str:
     """The message of a command that must be refused."""
-    done = batchscale(*words, cwd=folder, **more)
+    done = batchscale(*words, cwd=folder, KERAS_HOME=str(folder))
     assert done.returncode == EXIT_USAGE, (done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
     assert not (folder / "results").exists()
@@ -55,7 +55,7 @@ def write(folder: Path, *changes: tuple[str, str]) -> str:
     (("digits", "npz:nowhere.npz"), "nowhere.npz"),
 ])
 def test_a_bad_plan_is_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:
-    assert message in refused(tmp_path, "run", write(tmp_path, change), KERAS_HOME=str(tmp_path))
+    assert message in refused(tmp_path, "run", write(tmp_path, change))
 
 
 @pytest.mark.parametrize(("words", "message"), [

@@ -40,8 +40,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 def weights(folder: Path, case: str) -> Weights:
-    values = np.load(folder / f"{folder.name.rstrip('0')}-{case}.npz")
-    return np.concatenate([values[name].ravel() for name in sorted(values.files)])
+    return np.asarray(np.load(folder / f"{folder.name.rstrip('0')}-{case}.npy"))
 
 
 def distance(w: Weights, other: Weights) -> float:

@@ -142,7 +142,8 @@ def test_a_record_that_breaks_the_schema_is_not_believed(store: Store) -> None:
     run = store.runs()[0]
     finish(run)
     record = json.loads((run.folder / "record.json").read_text())
-    changes = [{"schema_version": None}, {"status": "great"}, {"evaluations": [{"step": "one"}]}, {"run_id": "other"}]
+    changes: list[dict[str, Any]] = [{"schema_version": None}, {"status": "great"},
+                                     {"evaluations": [{"step": "one"}]}, {"run_id": "other"}]
     for change in changes:
         (run.folder / "record.json").write_text(json.dumps({**record, **change}))
         assert run.record() is None

@@ -60,8 +60,8 @@ def main() -> None:
             advance(loop, examples.feed.parts(start, stop, config.global_batch), step_rates)
         agreement.check_weights(strategy, program.variables, "at the end")
         if strategy.rank == 0:
-            values = {f"w{i}": strategy.copies(v)[0] for i, v in enumerate(program.variables)}
-            np.savez(folder / f"{strategy_name}-{'-'.join(case)}.npz", **values)
+            weights = np.concatenate([strategy.copies(v)[0].ravel() for v in program.variables])
+            np.save(folder / f"{strategy_name}-{'-'.join(case)}.npy", weights)
 
 
 main()

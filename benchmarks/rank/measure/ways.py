@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -98,7 +100,8 @@ class Fit:
 
     def seconds(self, epochs: int) -> float:
         clock = EpochSeconds()
-        self.model.fit(self._x, self._y, batch_size=self._batch, epochs=epochs, verbose=0, callbacks=[clock])
+        with open(os.devnull, "w") as screen, contextlib.redirect_stdout(screen):  # fit's default draws a progress bar
+            self.model.fit(self._x, self._y, batch_size=self._batch, epochs=epochs, callbacks=[clock])
         return clock.total
 
 
