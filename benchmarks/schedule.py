@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .config import RunConfig
 
@@ -23,6 +23,12 @@ class Phase:
 
 def phases(config: RunConfig) -> list[Phase]:
     return [Phase(i, batch, config.train_examples // batch, config.epochs) for i, batch in enumerate(config.batches)]
+
+
+def first_phase(config: RunConfig) -> RunConfig:
+    """The run that begins as this one does and ends with its first phase, without what changes no weight."""
+    rule = "constant" if config.earlier_batches else config.rule
+    return replace(config, global_batch=config.batches[0], earlier_batches=(), rule=rule, noise_batches=())
 
 
 def evaluation_steps(steps_per_epoch: int, epochs: int) -> list[int]:

@@ -106,6 +106,8 @@ RECORD = {
     "gradient_norms": Field(list, "see Gradient norm"),
     "memory": Field(dict, "see Memory"),
     "timing": Field(dict, "see Timing"),
+    "continues": Field(str, "the run with whose end the second phase begins, and whose evaluations the first has",
+                       False),
     "warnings": Field(list, "sentences"),
 }
 SECTIONS = {"workload": WORKLOAD, "agreement": AGREEMENT, "memory": MEMORY, "timing": TIMING}

@@ -90,6 +90,22 @@ def test_training_learns_and_every_phase_of_the_published_arm_is_recorded(study:
     assert first_of_second["train_loss"] < 1.5 * last_of_first["train_loss"], "weights are carried over"
 
 
+def test_batches_one_after_another_go_on_from_the_first_ones_run_bit_for_bit(study: Store, tmp_path: Path) -> None:
+    continued = records(study, rule="as_published")[0]
+    first = records(study, experiment="accuracy", global_batch=32, rule="constant")[0]
+    assert continued["continues"] == first["run_id"]
+    (tmp_path / "every.toml").write_text(PLAN)
+    done = batchscale("run", "every.toml", "--only", "rule=as_published", cwd=tmp_path)
+    assert done.returncode == EXIT_OK, done.stdout + done.stderr
+    from_the_start = records(open_store(tmp_path / "results"), rule="as_published")[0]
+    assert not from_the_start["continues"]
+    assert trained(continued) == trained(from_the_start)
+
+
+def trained(record: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{**row, "train_seconds": None} for row in record["evaluations"]]
+
+
 def test_replicas_proved_that_they_train_together(study: Store) -> None:
     found = records(study, experiment="replicas")
     available = [name for name, reason in doctor.strategies_available().items() if not reason]

@@ -9,6 +9,7 @@ import pytest
 
 from batchscale.benchmarks import plan, plan_keys
 from batchscale.benchmarks.errors import PlanError
+from batchscale.benchmarks.schedule import first_phase
 
 TEXT = """
 [plan]
@@ -57,6 +58,13 @@ def test_timing_launches_are_interleaved_and_the_drift_guard_is_first_and_last()
     first, second = ([t[1:] for t in timing if t[0] == launch] for launch in (0, 1))
     assert second == first[::-1]
     assert {c.global_batch for c in runs if c.experiment == "speed" and c.replicas == 2} == {128}
+
+
+def test_batches_one_after_another_follow_the_run_whose_end_they_begin_with() -> None:
+    runs = [c for c in expand().runs if c.kind == "accuracy"]
+    for published in (c for c in runs if c.rule == "as_published"):
+        begins_as = [c for c in runs if not c.earlier_batches and first_phase(c) == first_phase(published)]
+        assert len(begins_as) == 1 and runs.index(begins_as[0]) < runs.index(published)
 
 
 def test_what_the_machine_lacks_is_left_out_by_name_and_horovod_prefers_mpi() -> None:

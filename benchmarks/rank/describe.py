@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from ..errors import EXIT_OK, BatchscaleError, PlanError
+from . import imports
 
 
 def forward_flops(model: Any, input_shape: tuple[int, ...]) -> int | None:
@@ -32,6 +33,7 @@ def forward_flops(model: Any, input_shape: tuple[int, ...]) -> int | None:
 
 def workload(dataset: str, model: str, validation_fraction: float) -> dict[str, Any]:
     from .. import data
+    imports.tensorflow_and_keras()
     from . import models
     split = data.split(data.load(dataset), validation_fraction, 1)
     built = models.build(model, split.input_shape, split.classes, seed=0)

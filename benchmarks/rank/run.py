@@ -18,6 +18,7 @@ from ..data.order import epoch_order
 from ..rules import rates
 from ..schema import SCHEMA_VERSION, finite
 from . import agreement, evaluation
+from .continuation import Ended
 from .meters import MemoryMeter, Stopwatch
 from .session import Examples, Session
 from .train import Program, advance
@@ -53,6 +54,8 @@ class Execution:
     config: RunConfig
     session: Session
     write_step: Callable[[dict[str, Any]], None]
+    earlier: Ended | None = None
+    variables: list[Any] = field(default_factory=list)
     watch: Stopwatch = field(default_factory=Stopwatch)
     measured: Measured = field(default_factory=Measured)
 
@@ -65,6 +68,7 @@ class Execution:
         with watch.activity("build"):
             program = self.session.program(config, examples)
             program.reset(config.seed)
+            self.variables = program.variables
         with watch.activity("evaluate"):
             agreement.check_weights(strategy, program.variables, "after the broadcast")
             agreement.check_shards(strategy, config)
@@ -80,7 +84,8 @@ class Execution:
                           "equal_at_evaluations": self.measured.equal_evaluations},
             "evaluations": self.measured.evaluations, "windows": self._everyones_windows(),
             "gradient_norms": self.measured.gradient_norms, "memory": self.measured.memory,
-            "timing": watch.timing(), "warnings": list(derived(config)["flags"]),
+            "timing": watch.timing(), "continues": self.earlier.run_id if self.earlier else "",
+            "warnings": list(derived(config)["flags"]),
         })
 
     def _measure(self, program: Program, examples: Examples) -> None:
@@ -98,6 +103,9 @@ class Execution:
 
     def _train_and_evaluate(self, program: Program, examples: Examples) -> None:
         for phase in schedule.phases(self.config):
+            if self.earlier and phase.index == 0:
+                self._continue(program, self.earlier)
+                continue
             program.optimizer.reset()  # a later phase compiles again, which makes a new optimizer
             step_rates, seconds = self._rates(phase.steps), 0.0
             self._trace(program, examples, phase.global_batch, step_rates)
@@ -110,6 +118,12 @@ class Execution:
                 if self.measured.status != "completed":
                     return
                 self._stop_if_asked()
+
+    def _continue(self, program: Program, earlier: Ended) -> None:
+        earlier.restore(program.variables, self.session.strategy)
+        self.measured.evaluations += earlier.evaluations
+        for row in earlier.evaluations:
+            self.write_step(row)
 
     def _evaluate(self, program: Program, examples: Examples, phase: schedule.Phase, step: int,
                   seconds: float) -> None:

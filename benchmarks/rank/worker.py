@@ -22,7 +22,7 @@ from .. import claims, selection
 from ..errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, BatchscaleError, PlanError,
                       RanksDisagree)
 from ..store import Run, Store, read_json
-from . import devices
+from . import devices, imports
 
 if TYPE_CHECKING:
     from .session import Session
@@ -88,6 +88,7 @@ def open_session(runs: Sequence[Run], cores: str, interruption: Interruption) ->
     config = runs[0].config
     given = [int(c) for c in cores.split(",")] if cores else sorted(os.sched_getaffinity(0))
     own = devices.pin(config, given, os.environ)
+    imports.tensorflow_and_keras()
     local = devices.prepare(config)
     from . import strategies
     from .session import Session
@@ -109,21 +110,25 @@ def work(store: Store, runs: list[Run], session: Session, until: float, retry_be
         if told is None:
             return EXIT_INCOMPLETE if session.interrupted() else EXIT_OK
         run = store.run(told[0])
-        code = do(run, run.folder / told[1], session, workloads)
+        code = do(run, run.folder / told[1], session, workloads, runs)
         if code != EXIT_OK:
             return code
 
 
-def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any]) -> int:
+def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], runs: Sequence[Run]) -> int:
     """One run. EXIT_OK when the worker can go on with the next one."""
+    from . import continuation
     from .run import Execution, Interrupted, is_out_of_memory, step_writer
     rank, config = session.strategy.rank, run.config
     key = f"{config.dataset}|{config.model}|{config.validation_fraction}"
     try:
         with claims.Heartbeat(attempt) if rank == 0 else nullcontext():
-            execution = Execution(config, session, step_writer(attempt, rank))
+            earlier = continuation.agreed(session.strategy, run, runs)
+            execution = Execution(config, session, step_writer(attempt, rank), earlier)
             record = execution.record(run.run_id, int(attempt.name[-2:]), workloads.get(key, {}))
             if rank == 0:
+                if continuation.is_continued(run, runs):
+                    continuation.save(attempt, execution.variables)
                 run.finish(attempt, record)
         return EXIT_OK
     except Interrupted as stop:

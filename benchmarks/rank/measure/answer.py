@@ -16,6 +16,7 @@ from typing import Any
 from ... import environment
 from ...errors import EXIT_OK
 from ...micro.other_load import OtherLoad
+from .. import imports
 
 Request = Mapping[str, Any]
 
@@ -33,6 +34,7 @@ def serve(measure: Callable[[Request], dict[str, Any] | None]) -> int:
 def prepare(cores: Sequence[int], inter_op: int) -> None:
     """Bind this process to `cores` and give TensorFlow a thread for each; before TensorFlow computes anything."""
     os.sched_setaffinity(0, cores)
+    imports.tensorflow_and_keras()
     import tensorflow as tf
     tf.config.threading.set_intra_op_parallelism_threads(len(cores))
     tf.config.threading.set_inter_op_parallelism_threads(inter_op)
