@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -91,15 +92,21 @@ def test_training_learns_and_every_phase_of_the_published_arm_is_recorded(study:
 
 
 def test_batches_one_after_another_go_on_from_the_first_ones_run_bit_for_bit(study: Store, tmp_path: Path) -> None:
-    continued = records(study, rule="as_published")[0]
-    first = records(study, experiment="accuracy", global_batch=32, rule="constant")[0]
-    assert continued["continues"] == first["run_id"]
-    (tmp_path / "every.toml").write_text(PLAN)
-    done = batchscale("run", "every.toml", "--only", "rule=as_published", cwd=tmp_path)
-    assert done.returncode == EXIT_OK, done.stdout + done.stderr
-    from_the_start = records(open_store(tmp_path / "results"), rule="as_published")[0]
-    assert not from_the_start["continues"]
+    """Once without that run, once with it."""
+    from_the_start = published_arm(tmp_path / "without")
+    first = records(study, experiment="accuracy", global_batch=32, rule="constant")[0]["run_id"]
+    shutil.copytree(study.folder / first, tmp_path / "with" / "results" / "every" / first)
+    continued = published_arm(tmp_path / "with")
+    assert (from_the_start["continues"], continued["continues"]) == ("", first)
     assert trained(continued) == trained(from_the_start)
+
+
+def published_arm(folder: Path) -> dict[str, Any]:
+    folder.mkdir(exist_ok=True)
+    (folder / "every.toml").write_text(PLAN)
+    done = batchscale("run", "every.toml", "--only", "rule=as_published", cwd=folder)
+    assert done.returncode == EXIT_OK, done.stdout + done.stderr
+    return records(open_store(folder / "results"), rule="as_published")[0]
 
 
 def trained(record: dict[str, Any]) -> list[dict[str, Any]]:

@@ -101,7 +101,7 @@ def work(store: Store, runs: list[Run], session: Session, until: float, retry_be
     strategy = session.strategy
     if strategy.size != session.size_expected and devices.launched_rank(os.environ) != 0:
         return EXIT_ENVIRONMENT  # of ranks that did not find each other, the first one says so on a run
-    workloads = read_json(store.folder / "workloads.json") or {}
+    workloads, all_runs = read_json(store.folder / "workloads.json") or {}, store.runs()
     while True:
         claimed = None
         if strategy.rank == 0 and time.time() < until and not session.interrupted():
@@ -110,7 +110,7 @@ def work(store: Store, runs: list[Run], session: Session, until: float, retry_be
         if told is None:
             return EXIT_INCOMPLETE if session.interrupted() else EXIT_OK
         run = store.run(told[0])
-        code = do(run, run.folder / told[1], session, workloads, runs)
+        code = do(run, run.folder / told[1], session, workloads, all_runs)
         if code != EXIT_OK:
             return code
 
