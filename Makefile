@@ -17,7 +17,7 @@ PYTHON ?= $(shell for python in $(BIN)/python python3 python3.13 python3.12 pyth
 ACTIVATED := PATH="$(abspath $(BIN)):$$PATH"
 PACKAGES := benchmarks launchers analysis slurm
 
-.PHONY: study setup test test-slurm test-faults bench bench-fit lint clean
+.PHONY: study setup test test-slurm test-faults fuzz reliability bench bench-fit lint clean
 
 study: setup
 	$(ACTIVATED) batchscale study quick
@@ -38,6 +38,13 @@ test-slurm: setup
 test-faults: setup
 	$(ACTIVATED) pytest -m faults
 
+# Hostile plans, records and imports for a bounded time; and many kills of one sweep (an hour).
+fuzz: setup
+	$(ACTIVATED) python tests/fuzz.py --seconds 60 --count 10000
+
+reliability: setup
+	$(ACTIVATED) python tests/reliability.py --faults 200 --runs 50 --summary tests/RELIABILITY.md
+
 bench: setup
 	$(ACTIVATED) pytest benchmarks/micro --benchmark-autosave --benchmark-columns=min,median,max,rounds
 
@@ -52,5 +59,5 @@ lint: setup
 	MYPYPATH=build/types:tests $(BIN)/mypy $(PACKAGES:%=build/types/batchscale/%) tests
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .benchmarks
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .benchmarks .hypothesis
 	find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +

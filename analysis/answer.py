@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ..benchmarks.tuning import TUNED_RULE
 from .arms import Arm, published_artefact
 from .estimate import Estimate, mean_estimate
 from .gaps import gap_table
 from .table import Results, experiments
 
 SPOKEN = {"sgd": "SGD", "momentum": "SGD with momentum", "adam": "Adam", "constant": "the constant rate",
-          "linear": "the linear rule", "sqrt": "the square-root rule"}
+          "linear": "the linear rule", "sqrt": "the square-root rule",
+          "tuned": "the tuned rate"}
 
 
 def spoken(name: str) -> str:
@@ -62,7 +64,17 @@ def _arm(arm: Arm, margin: float) -> str:
     upto = f"no more than {100 * margin:g} points are lost up to batch {max(safe):,}" if safe \
         else "no larger batch is shown to keep the accuracy"
     apart = f"; apart from it: {', '.join(f'batch {b:,} {what}' for b, what in arm.apart.items())}" if arm.apart else ""
-    return (f"At {spoken(arm.rule)}, batch {largest.global_batch:,} {change} at equal epochs; {upto}{apart}.")
+    return (f"At {spoken(arm.rule)}{_own_reference(arm)}, batch {largest.global_batch:,} {change} at "
+            f"equal epochs; {upto}{apart}.")
+
+
+def _own_reference(arm: Arm) -> str:
+    """The tuned arm is tuned at the reference batch too, and is held against what it reaches there."""
+    ends = arm.at_end("test_accuracy")
+    if arm.rule != TUNED_RULE or arm.reference_batch not in ends:
+        return ""
+    return (f" of each batch, at which batch {arm.reference_batch:,} reaches "
+            f"{in_percent(mean_estimate(ends[arm.reference_batch].dropna()))}")
 
 
 def _opposite(value: Estimate) -> Estimate:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from ..benchmarks.tuning import TUNED_RULE
 from .arms import Arm, load_arm
 from .claims_accuracy import ADAPTIVE, drops_then_stagnates, ends_worse, faster_at_first
 from .claims_contrast import (adam_less_sensitive, deeper_shows_more, depth_pairs,
@@ -18,8 +19,8 @@ from .claims_generalization import generalizes_better, strongest_near_all
 from .table import SHARED_RULE, Results, experiments, rules
 from .verdict import Verdict, undecided, with_others
 
-TUNED_RULE = "tuned"
 UNTUNED = " At untuned rates."
+TUNED = " At tuned rates: at each batch the best by validation of those tried."
 RATE_MATTERS = (2, 3, 4, 5, 6, 7, 10)
 
 
@@ -64,14 +65,15 @@ def _flat(claim: Callable[[Arm, float], list[Verdict]], arms: Sequence[Arm],
 def _headline(number: int, candidates: Sequence[Verdict]) -> Verdict:
     if not candidates:
         return undecided(number, MISSING[number])
-    chosen = with_others([_untuned(verdict) for verdict in candidates])
+    chosen = with_others([_rates(verdict) for verdict in candidates])
     return replace(chosen, reason=chosen.reason.strip())
 
 
-def _untuned(verdict: Verdict) -> Verdict:
-    if verdict.number not in RATE_MATTERS or verdict.rule == TUNED_RULE:
+def _rates(verdict: Verdict) -> Verdict:
+    """Says whether the rates were tuned, where that matters."""
+    if verdict.number not in RATE_MATTERS:
         return verdict
-    return replace(verdict, reason=verdict.reason + UNTUNED)
+    return replace(verdict, reason=verdict.reason + (TUNED if verdict.rule == TUNED_RULE else UNTUNED))
 
 
 _TWO = "No accuracy runs. Train the reference batch and a larger one, at least 6 seeds each."

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..benchmarks.tuning import TUNED_RULE
 from .arms import Arm, load_arm
 from .claims_cost import knee, throughput_groups
 from .critical_batch import (StepsToTarget, ThroughputKnee, UsefulBatches, compare_sources,
@@ -114,8 +115,10 @@ def _sides(sources: dict[str, Estimate], arms: Sequence[Arm]) -> list[str]:
     known = [f"{name} {estimate}" for name, estimate in sources.items()
              if math.isfinite(estimate.value)]
     tried = ", ".join(arm.rule for arm in arms)
+    tuned = "the tuned one by final accuracy, not by steps" if any(arm.rule == TUNED_RULE for arm in arms) \
+        else "none tuned"
     if not known:
         return ["The critical batch is not known: no source was measured."]
     return [f"Critical batch in examples: {'; '.join(known)}.",
-            f"Steps are the fewest over the rules tried ({tried}), none tuned; the knee is about "
+            f"Steps are the fewest over the rules tried ({tried}), {tuned}; the knee is about "
             "the hardware and counts one replica's batch."]

@@ -8,16 +8,19 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from ..benchmarks.store import RETRYABLE
+from ..benchmarks.tuning import TUNED_RULE
 from .answer import accuracy_answers, in_percent, spoken
 from .claims import decide, load_arms
 from .claims_cost import memory_laws
+from .content import Table
 from .critical import CriticalBatch, critical_batch
+from .headline import headlines, overview, scaling_headlines
 from .memory import MemoryLaw, largest_replica_batch
 from .next_plan import missing, plan_text
 from .options import Option, Recommendation, cheapest_in_time, options, recommend
@@ -41,6 +44,7 @@ class MemoryFinding:
     law: MemoryLaw
     capacity_bytes: float
     largest: Estimate
+    train_examples: int
 
     def to_json(self) -> dict[str, Any]:
         known = math.isfinite(self.capacity_bytes)
@@ -67,7 +71,8 @@ class Deadline:
 @dataclass(frozen=True)
 class Decision:
     """answers: what growing the batch did to accuracy, then the recommendations, in plain words;
-    sentences: those and all the rest of the first screen. open_questions: what was not measured.
+    sentences: those and all the rest that can be said. headlines, overview: the same for a hurried
+    reader. open_questions: what was not measured.
     next_plan: TOML of a plan that measures it; "" when nothing is missing, or while this plan is
     unfinished."""
 
@@ -84,6 +89,8 @@ class Decision:
     warnings: tuple[str, ...]
     next_plan: str
     worthwhile: float
+    headlines: tuple[str, ...] = ()
+    overview: tuple[Table, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """For decision.json: no NaN, every number with its interval and n."""
@@ -92,7 +99,8 @@ class Decision:
                              "deadlines")}
         for item, one in zip(many["scaling"], self.scaling):
             item["largest_worthwhile_replicas"] = one.largest_worthwhile(self.worthwhile)
-        return {"answers": list(self.answers), "sentences": list(self.sentences), **many,
+        told = {name: list(getattr(self, name)) for name in ("headlines", "answers", "sentences")}
+        return {**told, **many,
                 "claims": [verdict.to_json() for verdict in self.verdicts],
                 "open_questions": list(self.open_questions), "warnings": list(self.warnings),
                 "worthwhile": self.worthwhile, "next_plan": self.next_plan}
@@ -111,7 +119,7 @@ def decide_study(results: Results, verdicts: Sequence[Verdict] | None = None,
                      for name in experiments(results)}
     listed = {name: options(arms, results) for name, arms in by_experiment.items()}
     found = tuple(decide(results, arms) if verdicts is None else verdicts)
-    recommended = tuple(recommend(arms, listed[name], worthwhile, results.margin)
+    recommended = tuple(_cautioned(recommend(arms, listed[name], worthwhile, results.margin), results)
                         for name, arms in by_experiment.items())
     critical = tuple(critical_batch(results, name, arms) for name, arms in by_experiment.items())
     scaling, memory = scalings(results), _memory(results)
@@ -120,13 +128,24 @@ def decide_study(results: Results, verdicts: Sequence[Verdict] | None = None,
     unfinished = _unfinished(results)
     gaps = [] if unfinished else missing(results, by_experiment)
     answers = (*accuracy_answers(results, arms), *_recommended(recommended))
-    sentences = (*answers, *_deadline(deadlines), *_scaling(scaling, worthwhile),
-                 *_critical(critical), *_memory_words(memory), *_claims(found),
+    sentences = (*answers, *_deadline(deadlines), *_claims(found), *_scaling(scaling, worthwhile),
+                 *_critical(critical), *_memory_words(memory),
                  *(f"Open: {gap.what}." for gap in gaps), *unfinished)
     return Decision(answers, sentences, recommended, tuple(o for own in listed.values() for o in own),
                     critical, scaling, memory, deadlines, found,
                     (*unfinished, *(gap.what for gap in gaps)),
-                    tuple(timing_warnings(results)), plan_text(gaps), worthwhile)
+                    (*timing_warnings(results), *(text for one in results.tuned for text in one.warnings)),
+                    plan_text(gaps), worthwhile,
+                    headlines(recommended, by_experiment, listed, results.margin),
+                    overview(recommended, by_experiment, results.margin))
+
+
+def _cautioned(one: Recommendation, results: Results) -> Recommendation:
+    """With the warnings about the tuned rate that it recommends."""
+    found = [text for tuned in results.tuned if one.option and one.option.rule == TUNED_RULE
+             and (tuned.experiment, tuned.global_batch) == (one.experiment, one.option.global_batch)
+             for text in tuned.warnings]
+    return replace(one, caution=f"Caution: {' '.join(found)}" if found else "")
 
 
 def _unfinished(results: Results) -> list[str]:
@@ -153,7 +172,8 @@ def _memory(results: Results) -> tuple[MemoryFinding, ...]:
         known = capacity > 0
         largest = largest_replica_batch(law, capacity) if known else Estimate(
             math.nan, math.nan, math.nan, law.fixed_bytes.n)
-        found.append(MemoryFinding(str(keys[0]), model, law, capacity, largest))
+        found.append(MemoryFinding(str(keys[0]), model, law, capacity, largest,
+                                   int(runs["train_examples"].iloc[0])))
     return tuple(found)
 
 
@@ -171,7 +191,7 @@ def _recommended(found: Sequence[Recommendation]) -> list[str]:
         sentences.append(
             f"Recommended for {who}: global batch {o.global_batch:,} with {spoken(o.rule)}, learning rate "
             f"{o.learning_rate:.4g}, on {o.placement}: test accuracy {in_percent(o.test_accuracy)}, "
-            f"{o.seconds.value:.3g} s of training{money}. {one.reason}")
+            f"{o.seconds.value:.3g} s of training{money}. {one.reason} {one.caution}".rstrip())
     return sentences
 
 
@@ -183,28 +203,12 @@ def _deadline(found: Sequence[Deadline]) -> list[str]:
 
 
 def _scaling(found: Sequence[Scaling], worthwhile: float) -> list[str]:
-    """Per strategy and kind, the fixed batch with the best efficiency at the most replicas."""
-    best: dict[tuple[str, str], Scaling] = {}
-    for one in found:
-        key = (one.strategy, one.kind)
-        if one.points and (key not in best or _last(one) > _last(best[key])):
-            best[key] = one
-    sentences = []
-    for (strategy, kind), one in best.items():
-        point, what = one.points[-1], "per replica" if kind == "weak" else "in all"
-        most = one.largest_worthwhile(worthwhile)
-        sentences.append(
-            f"{strategy}, {kind} scaling: efficiency {point.efficiency} at {point.replicas} "
-            f"replicas and batch {one.fixed_batch:,} {what}, its best, against {one.baseline}; "
-            f"{most} is the most replicas of which each brings at least {worthwhile:.0%} of its "
-            "share."
-            + (f" {point.warning[:1].upper()}{point.warning[1:]}." if point.warning else ""))
-    single = sorted({one.note for one in found if one.note})
-    return [*sentences, *(f"Scaling: {note}." for note in single)]
-
-
-def _last(one: Scaling) -> float:
-    return one.points[-1].efficiency.value
+    """Its efficiency, and how many replicas are worth having at every batch measured."""
+    most = [count for one in found if (count := one.largest_worthwhile(worthwhile)) is not None]
+    worth = [f"Each replica brings at least {worthwhile:.0%} of its share up to {min(most)} replicas at every batch "
+             f"and strategy measured, up to {max(most)} at the best."] if most else []
+    notes = sorted({one.note for one in found} - {""})
+    return [*scaling_headlines(found), *worth, *(f"Scaling: {note}." for note in notes)]
 
 
 def _critical(found: Sequence[CriticalBatch]) -> list[str]:
@@ -218,8 +222,9 @@ def _memory_words(found: Sequence[MemoryFinding]) -> list[str]:
         if not math.isfinite(law.bytes_per_example.value):
             sentences.append(f"Memory of {one.model}: {law.note}.")
             continue
-        fits = (f"; by the law {one.largest.value:,.0f} examples would fit in "
-                f"{one.capacity_bytes / GIB:.1f} GiB, to be verified by a run"
+        most = (f"all {one.train_examples:,} training examples at once"
+                if one.largest.value >= one.train_examples else f"{one.largest.value:,.0f} examples")
+        fits = (f"; by the law {most} would fit in {one.capacity_bytes / GIB:.1f} GiB, to be verified by a run"
                 if math.isfinite(one.largest.value) else "")
         sentences.append(f"Memory of {one.model}: {law.fixed_bytes.scaled(1e-6)} MB and "
                          f"{law.bytes_per_example.scaled(1e-3)} kB per example of a replica's "

@@ -111,6 +111,22 @@ def not_worse_batches(gaps: Sequence[BatchGap]) -> tuple[int, ...]:
     return tuple(found)
 
 
+def not_worse_than(arm: Arm, standard: Arm, margin: float, metric: str) -> tuple[int, ...]:
+    """The same against another arm's reference batch; this arm's own reference batch is tested by itself."""
+    if standard.reference_batch not in standard.at_end(metric):
+        return ()
+    against, own = standard.at_end(metric)[standard.reference_batch], arm.at_end(metric)
+    found: list[int] = []
+    for batch in (arm.reference_batch, *arm.larger):
+        values = (against - own[batch]).dropna().to_numpy(np.float64)
+        lost = paired_difference(values, [0.0] * len(values))
+        if len(values) >= FEWEST_SEEDS and _not_worse(lost, margin) < 1 - LEVEL:
+            found.append(batch)
+        elif batch != arm.reference_batch:
+            break
+    return tuple(found)
+
+
 def chosen_metric(arm: Arm) -> str:
     """Validation accuracy, by which choices are made; test accuracy where none was split off."""
     known = arm.runs["validation_accuracy"].notna().any()

@@ -16,6 +16,7 @@ MOST_PANELS = 8
 NO_ACCURACY = "No accuracy run has finished, so there is nothing to show here."
 RULE_ORDER = ("constant", "linear", "sqrt", "adam_sqrt", "legw", "noise_scale", "surge", "adascale", "tuned",
               "as_published")
+OWN_REFERENCE = ("tuned", "as_published")  # rules whose runs at the reference batch are not the constant one's
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Workload:
         return sorted(found, key=lambda rule: (RULE_ORDER.index(rule) if rule in RULE_ORDER else 99, rule))
 
     def arm(self, rule: str, batch: int) -> pd.DataFrame:
-        """One row per seed. At the reference batch all rules are the constant one's runs."""
-        at_reference = batch == self.reference_batch and rule != "as_published"
+        """One row per seed. At the reference batch all rules but the tuned one are the constant one's runs."""
+        at_reference = batch == self.reference_batch and rule not in OWN_REFERENCE
         wanted = [rule, "constant"] if at_reference else [rule]
         chosen = self.runs[(self.runs["global_batch"] == batch) & self.runs["rule"].isin(wanted)]
         return chosen.drop_duplicates("seed")

@@ -17,6 +17,8 @@ from scipy.stats import mstats
 from ..benchmarks.errors import RecordError
 from .estimate import LEVEL, Estimate, Floats, finite_values, without_interval
 
+FEWEST_RUNS = 3
+
 
 @dataclass(frozen=True)
 class ConvergenceLimit:
@@ -32,8 +34,8 @@ class ConvergenceLimit:
 def trimmed(values: Sequence[float] | Floats) -> Floats:
     """The values in order without the best and the worst one, float[n-2]."""
     array = np.sort(finite_values(values))
-    if array.size < 3:
-        raise RecordError(f"{array.size} runs cannot lose their best and worst; run at least 3.")
+    if array.size < FEWEST_RUNS:
+        raise RecordError(f"{array.size} runs cannot lose their best and worst; run at least {FEWEST_RUNS}.")
     return array[1:-1]
 
 
@@ -56,7 +58,7 @@ def convergence_limit(reference: Sequence[float] | Floats, submission_runs: int,
 
     The std is the ddof-0 one of the trimmed reference runs, as the rules' text has it.
     """
-    if submission_runs < 3:
+    if submission_runs < FEWEST_RUNS:
         raise RecordError(f"submission_runs={submission_runs} cannot be trimmed; use at least 3.")
     runs = trimmed(reference)
     kept = submission_runs - 2

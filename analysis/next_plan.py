@@ -7,18 +7,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..benchmarks import plan_keys
+from ..benchmarks.errors import PlanError
+from ..benchmarks.tuning import TUNED_RULE
 from .arms import Arm
 from .claims_cost import timing_runs
 from .difference import MORE_SEEDS_LIMIT
 from .gaps import chosen_metric, gap_table, not_worse_batches
 from .memory import DISTINCT_SIZES
-from .table import Results
+from .table import Results, planned
+from .tuning import HIGHEST, LOWEST
 from .verdict import FEWEST_SEEDS
 
 COMMENT_WIDTH = 110
 SEEDS = 6
 MOST_SEEDS = 20
 GLYPHS = 48_000
+WIDER = 10.0  # times the end of the search that the best rate touches
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,8 @@ class Gap:
 
 def missing(results: Results, by_experiment: Mapping[str, Sequence[Arm]]) -> list[Gap]:
     """In order of what a decision needs most."""
-    found = [gap for arms in by_experiment.values() for gap in _accuracy(arms, results.margin)]
+    found = [gap for name, arms in by_experiment.items()
+             for gap in (*_accuracy(arms, results), *_search(arms, results))]
     basis = _basis(by_experiment)
     if not by_experiment:
         found.append(Gap("no accuracy runs: nothing is known about the batch and accuracy",
@@ -52,9 +58,9 @@ def plan_text(gaps: Sequence[Gap]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _accuracy(arms: Sequence[Arm], margin: float) -> list[Gap]:
-    arm, found = arms[0], []
-    basis = _of(arm)
+def _accuracy(arms: Sequence[Arm], results: Results) -> list[Gap]:
+    arm, found, margin = arms[0], [], results.margin
+    basis = {**_of(arm, results), **_tuning(arms, results)}
     rules = [one.rule for one in arms]
     seeds = int(arm.runs.loc[arm.runs["status"] == "completed", "seed"].nunique())
     batches = sorted({*arm.batches, *arm.apart})
@@ -105,17 +111,51 @@ def _larger(arm: Arm, factor: int) -> list[int]:
     return [largest * factor] if largest * factor <= size else [] if largest >= size else [size]
 
 
-def _of(arm: Arm) -> dict[str, Any]:
+def _of(arm: Arm, results: Results) -> dict[str, Any]:
+    """What the runs share. A trial's rate is its own: the experiment's is in the plan, or else Keras'."""
+    rate = _given(arm, results, "learning_rate") if arm.rule == TUNED_RULE else \
+        {"learning_rate": arm.first("base_learning_rate")}
     return {"dataset": arm.text("dataset"), "model": arm.text("model"),
-            "optimizer": arm.text("optimizer"), "epochs": int(arm.first("epochs")),
-            "learning_rate": arm.first("base_learning_rate"),
+            "optimizer": arm.text("optimizer"), "epochs": int(arm.first("epochs")), **rate,
             "reference_batch": int(arm.first("reference_batch"))}
+
+
+def _tuning(arms: Sequence[Arm], results: Results) -> dict[str, Any]:
+    """How the plan tunes, where it does."""
+    tuned = TUNED_RULE in [arm.rule for arm in arms]
+    return _given(arms[0], results, "trials", "search") if tuned else {}
+
+
+def _given(arm: Arm, results: Results, *names: str) -> dict[str, Any]:
+    """Keys of the experiment as the plan's text gives them, checked as a plan's; without those left to defaults."""
+    found = planned(results.plan, arm.experiment)
+    try:
+        return plan_keys.check({name: found[name] for name in names if name in found}, plan_keys.EXPERIMENT,
+                               "plan", partial=True)
+    except PlanError:
+        return {}
+
+
+def _search(arms: Sequence[Arm], results: Results) -> list[Gap]:
+    """A wider search where the best rate is the lowest or the highest tried."""
+    edges = [one for one in results.tuned if one.experiment == arms[0].experiment and one.edge and not one.partial]
+    if not edges:
+        return []
+    tuning = _tuning(arms, results)
+    given = tuning.get("search", ())
+    low, high = given if len(given) == 2 and 0 < given[0] < given[1] else plan_keys.EXPERIMENT["search"].default
+    wider = [low / WIDER if any(one.edge == LOWEST for one in edges) else low,
+             high * WIDER if any(one.edge == HIGHEST for one in edges) else high]
+    batches = sorted({one.global_batch for one in edges})
+    keys = {"name": f"{arms[0].experiment[:50]}_search", **_of(arms[0], results), **tuning, "search": wider,
+            "global_batches": batches, "rules": [TUNED_RULE], "seeds": int(arms[0].runs["seed"].nunique())}
+    return [Gap(f"{arms[0].experiment}: the best rate lies at the edge of those tried at batch "
+                f"{', '.join(map(str, batches))}", keys)]
 
 
 def _basis(by_experiment: Mapping[str, Sequence[Arm]]) -> dict[str, Any]:
     for arms in by_experiment.values():
-        keys = _of(arms[0])
-        return {name: keys[name] for name in ("dataset", "model", "optimizer")}
+        return {name: arms[0].text(name) for name in ("dataset", "model", "optimizer")}
     return {"dataset": "glyphs", "model": "mlp_128", "optimizer": "sgd"}
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..benchmarks.tuning import TUNED_RULE
 from .arms import Arm
 from .claims_cost import timing_runs
 from .cost import cost
 from .estimate import Estimate, Floats, mean_estimate
-from .gaps import chosen_metric, gap_table, not_worse_batches
+from .gaps import chosen_metric, gap_table, not_worse_batches, not_worse_than
 from .table import Results
 from .verdict import FEWEST_SEEDS
 
@@ -56,16 +57,35 @@ def options(arms: Sequence[Arm], results: Results) -> tuple[Option, ...]:
     price = float(price) if isinstance(price, (int, float)) else None
     found: dict[tuple[int, str, str], Option] = {}
     for arm in arms:
-        fit = {arm.reference_batch} | set(not_worse_batches(
-            gap_table(arm, results.margin, metric=chosen_metric(arm))))
+        fit = _fit(arm, standard(arms), results.margin)
         for batch in arm.batches:
-            rule = arm.rule if batch != arm.reference_batch else arms[0].rule
+            shared = batch == arm.reference_batch and arm.rule != TUNED_RULE
+            rule = arms[0].rule if shared else arm.rule
             own = arm.runs[arm.runs["global_batch"] == batch]
             for option in _placed(arm, results, own, rule, batch in fit, price):
                 found.setdefault((batch, rule, option.placement), option)
     listed = list(found.values())
     return tuple(replace(one, pareto=not any(_dominates(two, one) for two in listed))
                  for one in listed)
+
+
+def standard(arms: Sequence[Arm]) -> Arm:
+    """The arm whose reference batch every option is held against: the tuned one where it is the better there, by
+    validation, or else what the rules share. A batch that merely equals a badly tuned reference is no gain."""
+    def merit(arm: Arm) -> float:
+        ends = arm.at_end(chosen_metric(arm))
+        value = float(ends[arm.reference_batch].mean()) if arm.reference_batch in ends else math.nan
+        return -math.inf if math.isnan(value) else value
+
+    return max([arms[0], *(arm for arm in arms[1:] if arm.rule == TUNED_RULE)], key=merit)
+
+
+def _fit(arm: Arm, against: Arm, margin: float) -> set[int]:
+    """The batches shown to be not worse than the reference batch of `against`."""
+    metric = chosen_metric(arm)
+    if arm is not against and TUNED_RULE in (arm.rule, against.rule):
+        return set(not_worse_than(arm, against, margin, metric))
+    return {arm.reference_batch} | set(not_worse_batches(gap_table(arm, margin, metric=metric)))
 
 
 def _placed(arm: Arm, results: Results, own: pd.DataFrame, rule: str, not_worse: bool,
@@ -116,7 +136,8 @@ def _merits(of: Option) -> tuple[float, float, float]:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """option is None where nothing can be recommended; `reason` says why, either way."""
+    """option is None where nothing can be recommended; `reason` says why, either way. `caution`: what speaks
+    against trusting the option's rate."""
 
     experiment: str
     optimizer: str
@@ -124,6 +145,7 @@ class Recommendation:
     option: Option | None
     reason: str
     valid_for: str
+    caution: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {**vars(self), "option": self.option.to_json() if self.option else None}
@@ -155,7 +177,8 @@ def recommend(arms: Sequence[Arm], listed: Sequence[Option], threshold: float,
     option, place_why = _worthwhile(placed, threshold)
     reference = arm.reference_batch
     shown = any(o.global_batch != reference for o in home)
-    why = f"Batch {batch:,} is {why} among those not worse than batch {reference:,} by more than " \
+    tuned = " at its tuned rate" if standard(arms).rule == TUNED_RULE else ""
+    why = f"Batch {batch:,} is {why} among those not worse than batch {reference:,}{tuned} by more than " \
         f"{100 * margin:g} points, judged by validation." if shown else \
         f"No batch above {reference:,} is shown to cost at most {100 * margin:g} points of accuracy."
     return Recommendation(*about, option, f"{why} {place_why}", valid)

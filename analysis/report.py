@@ -1,4 +1,4 @@
-"""The report: one HTML page that needs nothing else, the same as Markdown, results.csv and decision.json."""
+"""The report: one HTML page that needs nothing else, the same as Markdown, results.csv, decision.json, next.toml."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,13 +16,17 @@ from markupsafe import Markup
 from ..benchmarks.errors import RecordError
 from ..benchmarks.schema import finite
 from ..benchmarks.store import Store
-from . import (sections_accuracy, sections_critical, sections_curves, sections_gradient, sections_memory,
-               sections_published, sections_runs, sections_scaling)
-from .content import Section, counted, listed
+from . import (imported, sections_accuracy, sections_convergence, sections_critical, sections_curves, sections_gradient,
+               sections_memory, sections_published, sections_ranks, sections_runs, sections_scaling, sections_step,
+               sections_tuned)
+from .content import Section, Table, counted, listed
+from .convergence import convergences
 from .decision import Decision, decide_study
+from .decision_imported import decide_imported
 from .plots import palette, standalone
 from .sections_claims import claims
 from .sections_decision import decision
+from .step_fits import goodputs, step_fits
 from .table import Results, read
 
 QUESTION = "How does the batch size affect accuracy, speed and memory?"
@@ -39,27 +44,36 @@ class FirstScreen:
     more: tuple[str, ...]
     data: str
     missing: tuple[str, ...]
+    tables: tuple[Table, ...] = ()
 
 
-def write(store: Store, folder: Path) -> Path:
-    """Write index.html, report.md with figures/*.svg, results.csv and decision.json into `folder`.
+def write(store: Store, folder: Path, deadline_seconds: float | None = None) -> Path:
+    """Write index.html, report.md with figures/*.svg, results.csv, decision.json and, where something is left open
+    that a run would tell, the plan next.toml into `folder`.
 
-    Returns the folder. Raises RecordError when it cannot be written or the store holds no plan.
+    deadline_seconds: for one training, to name the cheapest option that meets it. Returns the folder. Raises
+    RecordError when it cannot be written or the store holds no plan.
     """
     results = read(store)
-    return write_results(results, folder)
+    return write_results(results, folder, deadline_seconds)
 
 
-def write_results(results: Results, folder: Path) -> Path:
+def write_results(results: Results, folder: Path, deadline_seconds: float | None = None) -> Path:
     """The same, from tables at hand."""
-    decided = decide_study(results)
-    first, chapters = first_screen(results, decided), sections(results, decided)
+    brought = convergences(results)
+    decided = decide_imported(brought, deadline_seconds) if brought else \
+        decide_study(results, deadline_seconds=deadline_seconds)
+    first = first_screen(results, decided)
+    chapters, facts = (sections_convergence.sections(results, brought), {"convergence": brought}) if brought else \
+        sections(results, decided)
+    found = {**decided.to_json(), **{name: [one.to_json() for one in those] for name, those in facts.items()}}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _write_results_csv(results, folder / "results.csv")
-        (folder / "decision.json").write_text(json.dumps(finite(decided.to_json()), indent=1) + "\n", encoding="utf-8")
+        (folder / "decision.json").write_text(json.dumps(finite(found), indent=1) + "\n", encoding="utf-8")
         (folder / "report.md").write_text(markdown(first, chapters), encoding="utf-8")
         _write_figures(chapters, folder / "figures")
+        _write_next_plan(decided.next_plan, folder / "next.toml")
         (folder / "index.html").write_text(html(first, chapters), encoding="utf-8")
     except OSError as error:
         raise RecordError(f"cannot write the report to {folder}: {error.strerror}. Free space or choose another "
@@ -67,15 +81,21 @@ def write_results(results: Results, folder: Path) -> Path:
     return folder
 
 
-def sections(results: Results, decided: Decision) -> tuple[Section, ...]:
-    """Every section, in the order of the page."""
+def sections(results: Results, decided: Decision) -> tuple[tuple[Section, ...], dict[str, Sequence[Any]]]:
+    """Every section in the order of the page, and what decision.json holds besides the decision."""
     runs, scaling = sections_runs, sections_scaling
-    return (decision(decided), claims(decided.verdicts), sections_accuracy.accuracy(results),
-            sections_published.as_published(results), sections_curves.curves(results),
-            scaling.throughput(results), scaling.scaling(results, decided.scaling),
-            sections_gradient.noise(results), sections_critical.critical(results, decided.critical),
-            sections_memory.memory(results), runs.time_spent(results), runs.failures(results), runs.drift(results),
-            runs.agreement(results), runs.provenance(results), runs.repeat(results))
+    steps, good = step_fits(results), goodputs(results, decided.critical)
+    chapters = (decision(decided), claims(decided.verdicts), sections_accuracy.accuracy(results),
+                sections_tuned.tuned(results),
+                sections_published.as_published(results), sections_curves.curves(results),
+                scaling.throughput(results), scaling.scaling(results, decided.scaling),
+                sections_ranks.slow_ranks(results),
+                sections_step.step(steps, good),
+                sections_gradient.noise(results), sections_critical.critical(results, decided.critical),
+                sections_memory.memory(results, decided.memory),
+                runs.time_spent(results), runs.failures(results), runs.drift(results),
+                runs.agreement(results), runs.provenance(results), runs.repeat(results))
+    return chapters, {"steps": steps, "goodput": good, "tuned": results.tuned}
 
 
 def first_screen(results: Results, decided: Decision) -> FirstScreen:
@@ -83,36 +103,40 @@ def first_screen(results: Results, decided: Decision) -> FirstScreen:
     settings, leading = results.settings, max(len(decided.answers), 1)
     opened = [f"Open: {question}." for question in decided.open_questions]
     return FirstScreen(str(results.plan.get("name") or "study"), str(settings.get("question") or QUESTION),
-                       decided.sentences[:leading],
+                       decided.headlines or decided.sentences[:leading],
                        tuple(s for s in decided.sentences[leading:] if s not in opened), _data(results),
-                       (*sections_runs.missing_text(results), *opened))
+                       (*sections_runs.missing_text(results), *opened), decided.overview)
 
 
 def _data(results: Results) -> str:
     """The data used, and how many runs and seeds, in one sentence."""
-    runs = results.runs
+    runs, given = results.runs, imported.of(results.plan)
+    if given is not None:
+        points = counted(runs["reference_point"].nunique(), "reference point")
+        return (f"{counted(len(runs), 'run')} to a target at {points} of {listed(runs['experiment'])}, imported from "
+                f"{given.get('file')} ({given.get('format')}); nothing was run here.")
     if runs.empty:
         return f"No run of {counted(len(results.statuses), 'planned run')} has left a record yet."
     accuracy = runs[runs["kind"] == "accuracy"]
-    examples = listed(f"{name} ({int(rows['train_examples'].iloc[0]):,} training examples)"
+    examples = listed(f"{name} ({rows['source'].iloc[0]}; {int(rows['train_examples'].iloc[0]):,} are trained on)"
                       for name, rows in runs.groupby("dataset", sort=False))
     models = listed(f"{model} with {optimizer}" for model, optimizer in
                     dict.fromkeys(zip(accuracy["model"], accuracy["optimizer"])))
     trained = f"; {models}, {counted(accuracy['seed'].nunique(), 'seed')}" if models else ""
     margin = f"{results.margin * 100:g} percentage points count as the same"
-    return (f"{examples}{trained}; {counted(runs['run_id'].nunique(), 'run')} with a record of "
+    return (f"{examples}{trained}; {counted(results.all_runs['run_id'].nunique(), 'run')} with a record of "
             f"{len(results.statuses):,} planned; accuracies within {margin}.")
 
 
 def _write_results_csv(results: Results, path: Path) -> None:
     """One row per run and phase; runs without a record have their status alone."""
-    bare = results.statuses[~results.statuses["run_id"].isin(results.runs["run_id"])]
+    bare = results.statuses[~results.statuses["run_id"].isin(results.all_runs["run_id"])]
     columns = [name for name in bare.columns if name in results.runs]
-    rows = results.runs.reset_index(drop=True)
+    rows = results.all_runs.reset_index(drop=True)
     if not bare.empty:
         rows = rows.reindex(np.arange(len(rows) + len(bare)))
         rows = rows.astype({name: object for name in columns})
-        rows.loc[len(results.runs):, columns] = bare[columns].to_numpy()
+        rows.loc[len(results.all_runs):, columns] = bare[columns].to_numpy()
     rows.to_csv(path, index=False)
 
 
@@ -123,6 +147,14 @@ def _write_figures(chapters: Sequence[Section], folder: Path) -> None:
     for chapter in chapters:
         for figure in chapter.figures:
             (folder / f"{figure.name}.svg").write_text(standalone(figure.svg), encoding="utf-8")
+
+
+def _write_next_plan(text: str, path: Path) -> None:
+    """None, and none of an earlier report, where nothing is left open."""
+    if text:
+        path.write_text(text, encoding="utf-8")
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _templates(escape: bool) -> Environment:

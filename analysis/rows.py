@@ -17,24 +17,27 @@ WINDOW = ("rank", "phase", "start_step", "steps", "seconds", "steady")
 GRADIENT_NORM = ("phase", "step", "batch", "count", "mean_norm_squared", "norm_squared_of_mean")
 MEMORY = ("baseline_bytes", "peak_bytes", "device_baseline_bytes", "device_peak_bytes")
 TIMING = ("data_seconds", "build_seconds", "trace_seconds", "train_seconds", "evaluate_seconds",
-          "probe_seconds", "total_seconds")
+          "probe_seconds", "total_seconds", "launch_seconds", "import_seconds")
 WHOLE = ("phase", "step", "examples", "rank", "start_step", "steps", "batch", "count",
          "global_batch")
 
 # Columns of every frame: which run a row belongs to and what was varied.
 TEXT_KEYS = ("experiment", "kind", "dataset", "model", "optimizer", "strategy", "transport",
              "placement", "rule", "scaling", "precision")
-WHOLE_KEYS = ("phase", "replicas", "nodes", "cores_per_replica", "global_batch", "replica_batch",
-              "reference_batch", "train_examples", "seed", "launch", "epochs", "steps_per_epoch",
-              "steps")
+WHOLE_KEYS = ("phase", "replicas", "nodes", "cores_per_replica", "accumulation", "global_batch",
+              "replica_batch", "reference_batch", "train_examples", "seed", "launch", "epochs", "steps_per_epoch",
+              "steps", "trial")
 KEYS = ("run_id", "status", *TEXT_KEYS, *WHOLE_KEYS)
 NUMBERS = ("base_learning_rate", "peak_learning_rate", "momentum", "parameters",
            "flops_per_example", "last_step", *METRICS, "generalization_gap", "loss_gap",
            "best_validation_step", "test_accuracy_at_best_validation", "gap_at_best_validation",
-           "step_seconds", "examples_per_second", "window_spread", *TIMING, *MEMORY)
+           "step_seconds", "examples_per_second", "window_spread", "epochs_to_target",
+           "examples_to_target", "steps_to_target", *TIMING, *MEMORY)
 CHECKS = ("size_expected", "size", "equal_after_broadcast", "shards_disjoint_and_complete",
           "equal_at_evaluations")
-RUN = (*KEYS, *NUMBERS, *CHECKS, "affinity", "flags", "finished", "environment")
+# `source`: what the data is. `reference_point`: the part of another tool's file that an imported run comes from.
+RUN = (*KEYS, *NUMBERS, *CHECKS, "affinity", "flags", "finished", "source", "reference_point",
+       "continues", "environment")
 # What a frame of rows of its own repeats from `runs`.
 REPEATED = ("run_id", "status", "experiment", "kind", "dataset", "model", "optimizer", "strategy",
             "transport", "placement", "rule", "scaling", "replicas", "replica_batch",
@@ -97,16 +100,18 @@ def run_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _keys(record: Mapping[str, Any], config: Mapping[str, Any], phase: int, batch: Any,
           status: str) -> dict[str, Any]:
     """Names are "" and counts are 0 where a record lacks them."""
-    replicas = int(config.get("replicas") or 1)
+    replicas, accumulation = (int(config.get(name) or 1) for name in ("replicas", "accumulation"))
     batch, examples = int(batch or 0), int(config.get("train_examples") or 0)
     per_epoch = examples // batch if batch else 0
     values = {name: str(config.get(name) or "") for name in TEXT_KEYS}
     values |= {name: int(config.get(name) or 0) for name in WHOLE_KEYS}  # type: ignore[misc]
     transport = f"-{values['transport']}" if values["transport"] else ""
+    parts = f"-{accumulation}x" if accumulation > 1 else ""
     return {**values, "run_id": str(record.get("run_id")), "status": status, "phase": phase,
-            "global_batch": batch, "replicas": replicas, "replica_batch": batch // replicas,
+            "global_batch": batch, "replicas": replicas, "accumulation": accumulation,
+            "replica_batch": batch // (replicas * accumulation), "trial": int(config.get("trial", -1)),
             "steps_per_epoch": per_epoch, "steps": per_epoch * int(config.get("epochs") or 0),
-            "placement": f"{values['strategy']}{transport}-{replicas}r"}
+            "placement": f"{values['strategy']}{transport}-{replicas}r{parts}"}
 
 
 def _measured(record: Mapping[str, Any], config: Mapping[str, Any],
@@ -133,7 +138,9 @@ def _measured(record: Mapping[str, Any], config: Mapping[str, Any],
     checks = {name: number(agreement.get(name)) for name in CHECKS}
     cores = ",".join(str(core) for core in _list(environment, "affinity"))
     return {**numbers, **checks, "affinity": cores, "flags": flags,
-            "finished": str(record.get("finished") or "")}
+            "finished": str(record.get("finished") or ""),
+            "source": str(_table(record, "workload").get("source") or ""), "reference_point": "",
+            "continues": str(record.get("continues") or "")}
 
 
 def _final(evaluations: list[Mapping[str, Any]]) -> dict[str, float]:

@@ -13,20 +13,22 @@ import pandas as pd
 
 from .claims_cost import DRIFT_GUARD, timing_runs
 from .estimate import Estimate, Floats, mean_estimate, unstable
+from .extrapolation import HeldOutError, held_out_error
 from .scalability import ScalabilityLaw, fit_amdahl, fit_usl
 from .scaling_laws import Kind, ScalingPoint, strong_scaling, weak_scaling
 from .table import Results
 
 DRIFT_LIMIT = 0.10
 SAME = ["experiment", "dataset", "model", "optimizer", "strategy", "transport",
-        "cores_per_replica", "precision"]
+        "cores_per_replica", "accumulation", "precision"]
 
 
 @dataclass(frozen=True)
 class Scaling:
     """One strategy at one fixed batch (per replica where weak, global where strong). `marginal`:
     replicas -> share of a baseline replica's throughput that each replica added since the
-    previous count brought; `note` says what is not known."""
+    previous count brought; `held_out`: law -> the most replicas, predicted from fewer; `note`
+    says what is not known."""
 
     kind: Kind
     experiment: str
@@ -39,6 +41,7 @@ class Scaling:
     marginal: Mapping[int, Estimate]
     usl: ScalabilityLaw | None
     amdahl: ScalabilityLaw | None
+    held_out: Mapping[str, HeldOutError]
     note: str
 
     def largest_worthwhile(self, threshold: float) -> int | None:
@@ -106,12 +109,15 @@ def _marginal(rows: pd.DataFrame) -> dict[int, Estimate]:
             for small, large in zip(counts, counts[1:])}
 
 
-def _laws(kind: Kind, rows: pd.DataFrame) -> tuple[ScalabilityLaw | None, ScalabilityLaw | None]:
+def _laws(kind: Kind, rows: pd.DataFrame) -> tuple[ScalabilityLaw | None, ScalabilityLaw | None,
+                                                   dict[str, HeldOutError]]:
     """The laws are about a fixed amount of work, so strong scaling alone gives them."""
     if kind == "weak":
-        return None, None
+        return None, None, {}
     given = (rows["replicas"].tolist(), rows["examples_per_second"].tolist())
-    return fit_usl(*given), fit_amdahl(*given)
+    errors = {name: held_out_error(law, *given) for name, law in
+              (("Universal Scalability Law", fit_usl), ("Amdahl's law", fit_amdahl))}
+    return fit_usl(*given), fit_amdahl(*given), errors
 
 
 def timing_warnings(results: Results) -> list[str]:

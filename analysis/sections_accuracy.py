@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ..benchmarks.tuning import TUNED_RULE
 from .content import Figure, Section, listed, number, percentage, table
 from .difference import paired_difference
 from .estimate import Estimate, unknown
-from .groups import MOST_PANELS, NO_ACCURACY, Workload, first_panels, mean_of, seeds_text, workloads
+from .groups import MOST_PANELS, NO_ACCURACY, OWN_REFERENCE, Workload, first_panels, mean_of, seeds_text, workloads
 from .plots import Role, role
 from .plots_lines import Axis, Panel, Series, draw_lines
 from .table import PUBLISHED_RULE, Results
@@ -42,6 +43,9 @@ def accuracy(results: Results) -> Section:
     text = ["Each point is the end of training at equal epochs. Generalization gap: accuracy on training data minus "
             "accuracy on test data, at the same weights. Batch gap: test accuracy at the reference batch minus test "
             "accuracy at this batch, paired by seed; above zero means that the larger batch ends worse."]
+    if any(TUNED_RULE in work.rules for work in found):
+        text.append("The tuned arm has the best rate by validation at every batch, the reference batch included, and "
+                    "its gaps are against that.")
     if not figures:
         text = ["No figure: it takes runs with a finite accuracy at two batches or more."]
     text += [f"{work.name} was trained at one batch only; it is in the table." for work in found
@@ -61,15 +65,16 @@ def _left_out(found: list[Workload]) -> list[str]:
 
 
 def cells(work: Workload) -> list[Cell]:
-    """Every rule and batch that has runs; at the reference batch all rules have the constant one's."""
-    reference = work.arm("constant", work.reference_batch)
+    """Every rule and batch that has runs; at the reference batch all rules but the tuned one have the constant
+    one's, and each is held against what it has there."""
+    shared, tuned = (work.arm(rule, work.reference_batch) for rule in ("constant", TUNED_RULE))
     arms = [(rule, batch, work.arm(rule, batch)) for rule in work.rules for batch in work.batches]
     return [Cell(rule, batch, arm, mean_of(arm, "test_accuracy"), mean_of(arm, "generalization_gap"),
-                 batch_gap(reference, arm)) for rule, batch, arm in arms if not arm.empty]
+                 batch_gap(tuned if rule == TUNED_RULE else shared, arm)) for rule, batch, arm in arms if not arm.empty]
 
 
 def batch_gap(reference: pd.DataFrame, arm: pd.DataFrame) -> Estimate:
-    """Test accuracy at the reference batch (constant rule) minus this arm's, paired by seed."""
+    """Test accuracy at the reference batch minus this arm's, paired by seed."""
     columns = ["seed", "test_accuracy"]
     pairs = reference[columns].merge(arm[columns], on="seed").dropna()
     if pairs.empty:
@@ -111,7 +116,7 @@ def _panel(name: str, work: Workload, title: str, own: list[Cell], y: Axis, meas
 def _rows(work: Workload, own: list[Cell]) -> Iterator[tuple[str, ...]]:
     for cell in own:
         at_reference = cell.batch == work.reference_batch
-        if at_reference and cell.rule not in ("constant", PUBLISHED_RULE):
+        if at_reference and cell.rule not in ("constant", *OWN_REFERENCE):
             continue
         lost = cell.lost["status"].value_counts()
         yield (work.name, cell.rule, f"{cell.batch:,}", number(float(cell.arm["peak_learning_rate"].iloc[0])),

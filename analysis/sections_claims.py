@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from .content import Section, listed, number, table
-from .verdict import Verdict
+from .content import Section, number, table
+from .verdict import Verdict, under
 
 TITLE = "Ten claims about the batch size"
 
@@ -16,8 +16,8 @@ def claims(verdicts: Sequence[Verdict]) -> Section:
     text = ["A claim is supported when its interval clears the margin, contradicted when it clears the opposite side "
             "or is shown to be the same within the margin, and else not decided. Paired by seed, adjusted over the "
             "batches (Holm). Each verdict holds for the experiment, rule and budget beside it, no further."]
-    text += [f"The rate turns claim {v.number} round: under the {listed(v.turned_round)} rule the answer is the "
-             "opposite one." for v in verdicts if v.turned_round]
+    text += [f"The rate turns claim {v.number} round: {under(v.turned_round)} the answer is the opposite "
+             "one." for v in verdicts if v.turned_round]
     rows = [(str(v.number), v.claim, v.verdict, *value(v), v.quantity, v.experiment, v.rule, v.budget)
             for v in verdicts]
     tables = table(("no.", "claim", "verdict", "value", "95 % interval", "n", "of what", "experiment", "rule",

@@ -21,7 +21,7 @@ def decision(found: Decision) -> Section:
                     "the reference batch by more than the margin. Pareto: nothing of the same experiment is better in "
                     "one of time, device-hours and accuracy and as good in the others.", (1, 3), "All options")
     refused = len(found.recommendations) - len(chosen)
-    text = ["The numbers behind the answer; its reasons, and what is open, stand at the top of the page."]
+    text = [*found.answers] if found.headlines else []
     if refused or not chosen:
         text.append(f"For {counted(refused, 'experiment')} nothing is recommended." if chosen else
                     "Nothing is recommended on these data.")

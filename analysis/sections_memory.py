@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from .content import Figure, Section, byte_count, counted, estimated, table
+from .decision import MemoryFinding
 from .estimate import Estimate, mean_estimate, without_interval
+from .extrapolation import extrapolation_warning
 from .groups import MOST_PANELS
 from .memory import MemoryLaw, fit_memory
 from .plots import MARKERS, role
@@ -19,8 +22,8 @@ MEBIBYTE = 2.0 ** 20
 CURVE_POINTS = 48
 
 
-def memory(results: Results) -> Section:
-    """Peak bytes against the batch per replica, each run in a fresh process."""
+def memory(results: Results, findings: Sequence[MemoryFinding] = ()) -> Section:
+    """Peak bytes against the batch per replica, each run in a fresh process; `findings` say what the machine holds."""
     title = "Memory against batch"
     runs = _peaks(results.runs[(results.runs["kind"] == "memory") & (results.runs["status"] == "completed")])
     if runs.empty:
@@ -33,7 +36,9 @@ def memory(results: Results) -> Section:
         detail = f"{optimizer} on {model}, {placement}"
         if index < MOST_PANELS and not usable.empty:
             figures.append(_panel(f"m{index}", str(experiment), detail, usable, law))
+        fits = [one for one in findings if (one.experiment, one.model) == (experiment, model)]
         rows.append((experiment, detail, byte_count(law.fixed_bytes.value), _bytes_per_example(law.bytes_per_example),
+                     _residual(law), _largest(fits[0], usable) if fits else "not known",
                      f"{usable['replica_batch'].nunique()}", law.note))
         if len(usable) < len(own):
             warnings.append(f"{experiment}: {counted(len(own) - len(usable), 'run')} without a reading above its "
@@ -44,8 +49,28 @@ def memory(results: Results) -> Section:
             "out")
     return Section("memory", title, (f"Peak memory of one replica in a process of its own: {what}. The law is "
                                      "peak(n) = a + b n, n the batch per replica.",), tuple(figures), table(
-        ("experiment", "what", "a, fixed", "b, per example", "sizes", "note"), rows,
-        "Least squares over runs; 95 % interval.", (4,), "Numbers"), tuple(warnings))
+        ("experiment", "what", "a, fixed", "b, per example", "largest residual", "largest batch per replica", "sizes",
+         "note"), rows,
+        "Least squares over runs; 95 % interval. Largest batch: by the law in 95 % of the memory this machine has "
+        "beside the process itself, rounded down; not verified until a run at that batch has finished. Not known on a "
+        "GPU, whose memory the records do not hold.", (6,), "Numbers"), tuple(warnings))
+
+
+def _residual(law: MemoryLaw) -> str:
+    return byte_count(max(map(abs, law.residual_bytes))) if law.residual_bytes else ""
+
+
+def _largest(finding: MemoryFinding, measured: pd.DataFrame) -> str:
+    """With a warning where the law is stretched far beyond what it was fitted to; no batch exceeds the data."""
+    if not math.isfinite(finding.largest.value):
+        return "not known"
+    examples = int(measured["train_examples"].iloc[0])
+    if finding.largest.value >= examples > 0:
+        return f"all {examples:,} training examples at once; by the law {estimated(finding.largest)}"
+    doubt = extrapolation_warning(finding.largest.value, measured["replica_batch"].to_numpy())
+    beyond = finding.largest.value / float(measured["replica_batch"].max())
+    return (f"{estimated(finding.largest)} in {byte_count(finding.capacity_bytes)}"
+            + (f"; {beyond:,.0f} times the largest measured, a guess" if doubt else ""))
 
 
 def _peaks(runs: pd.DataFrame) -> pd.DataFrame:

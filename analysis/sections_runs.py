@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from ..benchmarks.tuning import TUNED_RULE
 from .content import Figure, Section, Table, counted, duration, listed, number, table
 from .plots import OTHERS, RULES, STRATEGIES, Role
 from .plots_bars import draw_stack
@@ -17,7 +18,8 @@ from .table import Results
 
 DRIFT_LIMIT = 0.10
 PARTS: tuple[tuple[str, str, Role], ...] = (
-    ("data", "data_seconds", OTHERS[1]), ("build", "build_seconds", STRATEGIES["single"]),
+    ("start", "start_seconds", Role("#8d99a6", "#6f7c89")), ("data", "data_seconds", OTHERS[1]),
+    ("build", "build_seconds", STRATEGIES["single"]),
     ("trace", "trace_seconds", RULES["tuned"]), ("train", "train_seconds", OTHERS[0]),
     ("evaluate", "evaluate_seconds", OTHERS[2]), ("probe", "probe_seconds", OTHERS[3]))
 FINISHED = ("completed", "diverged", "out_of_memory")
@@ -26,10 +28,14 @@ MOST_BARS = 16
 
 
 def by_run(results: Results) -> pd.DataFrame:
-    """One row per run: training seconds summed over phases, everything else as it stands."""
-    runs = results.runs
-    trained = runs.groupby("run_id")["train_seconds"].transform("sum")
-    return runs.assign(train_seconds=trained).drop_duplicates("run_id")
+    """One row per run: training seconds summed over the phases that it trained, and `spent_seconds`, all of its time
+    with the start of its process."""
+    runs = results.all_runs
+    elsewhere = (runs["continues"] != "") & (runs["phase"] == 0)
+    trained = runs["train_seconds"].mask(elsewhere, 0.0).groupby(runs["run_id"]).transform("sum")
+    start = runs[["launch_seconds", "import_seconds"]].fillna(0).sum(axis=1)
+    return runs.assign(train_seconds=trained, start_seconds=start,
+                       spent_seconds=runs["total_seconds"] + start).drop_duplicates("run_id")
 
 
 def time_spent(results: Results) -> Section:
@@ -40,34 +46,41 @@ def time_spent(results: Results) -> Section:
     if runs.empty:
         return Section("time", title, ("No run has finished, so nothing is known about time.",))
     columns = [column for _, column, _ in PARTS]
-    sums = runs.groupby("experiment", sort=False)[[*columns, "total_seconds"]].sum()
+    sums = runs.groupby("experiment", sort=False)[[*columns, "spent_seconds"]].sum()
     sums["runs"] = runs.groupby("experiment", sort=False).size()
-    other = (sums["total_seconds"] - sums[columns].sum(axis=1)).clip(lower=0)
+    other = (sums["spent_seconds"] - sums[columns].sum(axis=1)).clip(lower=0)
     shown = sums.head(MOST_BARS)
     parts = [(name, role, shown[column].fillna(0).tolist()) for name, column, role in PARTS]
-    parts.append(("other", Role("#8d99a6", "#6f7c89"), other.head(MOST_BARS).tolist()))
+    parts.append(("other", Role("#c3cad2", "#48525c"), other.head(MOST_BARS).tolist()))
     figure = Figure("time-spent", "Seconds of all runs by what they went into", draw_stack(
         "time-spent", "Seconds of all runs by what they went into", "seconds, summed over runs",
         [str(name) for name in shown.index], parts),
-        f"Sums over {counted(len(runs), 'run')}; each run's own clock from claim to record, so start-up of its "
-        "process is not in it.")
+        f"Sums over {counted(len(runs), 'run')}: each run's own clock from claim to record, and start, the launching "
+        "and importing of its process, which only the first run of a process pays.")
     rows = [(name, int(row["runs"]), *(duration(row[column]) for column in columns), duration(other[name]),
-             duration(row["total_seconds"])) for name, row in sums.iterrows()]
+             duration(row["spent_seconds"])) for name, row in sums.iterrows()]
     return Section("time", title, tuple(_wall(runs)), (figure,), table(
         ("experiment", "runs", *(name for name, _, _ in PARTS), "other", "total"), rows,
-        "Per run, these are columns of results.csv.", range(1, 10), "Numbers"))
+        "Per run, these are columns of results.csv.", range(1, 11), "Numbers"))
 
 
 def _wall(runs: pd.DataFrame) -> Iterator[str]:
     ended = pd.to_datetime(runs["finished"], errors="coerce", utc=True)
-    began = ended - pd.to_timedelta(runs["total_seconds"], unit="s")
+    began = ended - pd.to_timedelta(runs["spent_seconds"], unit="s")
     wall = (ended.max() - began.min()).total_seconds() if ended.notna().any() else math.nan
-    total = float(runs["total_seconds"].sum())
+    total, start = float(runs["spent_seconds"].sum()), float(runs["start_seconds"].sum())
     if not wall > 0:
         return
-    yield (f"{counted(len(runs), 'run')} took {duration(total)} of their own time within {duration(wall)} from the "
-           f"start of the first to the end of the last: {number(total / wall, 2)} at a time on average. What lies "
-           "between runs (start of processes, waiting, pauses of the plan) is not recorded apart.")
+    yield (f"{counted(len(runs), 'run')} took {duration(total)} of their processes' time, {duration(start)} of it to "
+           f"start them, within {duration(wall)} from the first start to the last end: {number(total / wall, 2)} at a "
+           f"time on average. For {duration(_idle(began, ended))} of it nothing ran.")
+
+
+def _idle(began: pd.Series, ended: pd.Series) -> float:
+    """Seconds between the first start and the last end in which no run was in progress."""
+    spans = pd.DataFrame({"began": began, "ended": ended}).dropna().sort_values("began")
+    until = spans["ended"].cummax().shift()
+    return float((spans["began"] - until).dt.total_seconds().clip(lower=0).sum())
 
 
 def failures(results: Results) -> Section:
@@ -198,9 +211,11 @@ def missing_text(results: Results) -> list[str]:
     if waiting:
         sentences.append(f"This report is partial: {waiting:,} of {len(results.statuses):,} runs have no result yet.")
     for status in ("failed", "invalid", "unreadable", "diverged", "out_of_memory"):
-        names = results.statuses[results.statuses["status"] == status]["run_id"]
+        own = results.statuses[results.statuses["status"] == status]
+        names, tried = own["run_id"], int((own["rule"] == TUNED_RULE).sum())
+        tuning = f", {tried:,} of them at rates that a tuned arm tried" if tried else ""
         if len(names):
-            sentences.append(f"{counted(len(names), 'run')} {_words(status)}: {listed(names, 3)}.")
+            sentences.append(f"{counted(len(names), 'run')} {_words(status)}{tuning}: {listed(names, 3)}.")
     skipped = plan_list(results, "skipped")
     sentences += [f"Skipped: {item.get('experiment', '')}, {item.get('what', '')}: {item.get('reason', '')}."
                   for item in skipped if isinstance(item, dict)]

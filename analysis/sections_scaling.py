@@ -159,6 +159,15 @@ def _scaling_rows(item: Scaling) -> Iterator[tuple[str, ...]]:
                    estimated(point.karp_flatt))
 
 
+def _peak(replicas: Estimate) -> str:
+    return f"throughput peaks at {estimated(replicas)} replicas" if math.isfinite(replicas.value) else \
+        "no peak of throughput is seen"
+
+
+def _sentence(note: str) -> str:
+    return f"{note[:1].upper()}{note[1:].rstrip('.')}." if note else ""
+
+
 def _laws(known: Sequence[Scaling]) -> list[str]:
     """Amdahl and USL where enough replica counts were measured, else one sentence that says not."""
     sentences = []
@@ -167,8 +176,14 @@ def _laws(known: Sequence[Scaling]) -> list[str]:
             continue
         sentences.append(f"{item.experiment}, {item.strategy}, batch {item.fixed_batch:,}: Universal Scalability Law "
                          f"contention {estimated(item.usl.contention)}, coherency {estimated(item.usl.coherency)}, "
-                         f"throughput peaks at {estimated(item.usl.peak_replicas)} replicas; Amdahl's serial share "
-                         f"{estimated(item.amdahl.contention)}. {item.usl.note}".strip())
+                         f"{_peak(item.usl.peak_replicas)}; Amdahl's serial share "
+                         f"{estimated(item.amdahl.contention)}. {_sentence(item.usl.note)}".strip())
+        sentences[-1] += "".join(f" {name} fitted to fewer replicas predicts {error.size:g} with an error of "
+                                 f"{percentage(error.relative_error)}." for name, error in item.held_out.items()
+                                 if math.isfinite(error.relative_error.value))
+    if sentences and not any("predicts" in sentence for sentence in sentences):
+        sentences = [*sentences[:MOST_PANELS - 1], "Neither law was tested on replica counts left out of its fit: that "
+                     f"takes {DISTINCT_COUNTS + 1} counts."]
     return sentences[:MOST_PANELS] or [
         "Amdahl's law and the Universal Scalability Law are not fitted: not enough points (they need "
         f"{DISTINCT_COUNTS} distinct replica counts at a fixed global batch)."]

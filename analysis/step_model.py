@@ -89,6 +89,12 @@ class StepModelFit:
     parts: tuple[int, ...] = field(repr=False)
     fit: CurveFit = field(repr=False)
 
+    @property
+    def estimates(self) -> dict[str, Estimate]:
+        """The parameters these points show, by NAMES: seconds, and the overlap's exponent."""
+        return {NAMES[part]: self.fit.parameter(index).scaled(float(self.unit_seconds[part]))
+                for index, part in enumerate(self.parts)}
+
     def predict_seconds(self, point: StepPoint) -> Estimate:
         """Step time of one further launch, with its prediction interval."""
         def log_seconds(theta: Floats) -> float:
@@ -146,9 +152,12 @@ def fit_step_model(points: Sequence[StepPoint], seconds: Sequence[float],
                           f"measure at least {len(parts) + 1} launches.")
     unit = _unit_seconds(points, measured)
 
+    places = {point: index for index, point in enumerate(dict.fromkeys(points))}
+    at = np.asarray([places[point] for point in points])
+
     def residuals(theta: Floats) -> Floats:
         model = _model(theta, unit, parts)
-        return np.log([model.seconds(point) for point in points]) - np.log(measured)
+        return np.log([model.seconds(point) for point in places])[at] - np.log(measured)
 
     starts = [[overlap if part == OVERLAP else 1.0 if part in GRADIENT else 0.3 for part in parts]
               for overlap in (1.5, 4.0)]

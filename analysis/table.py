@@ -17,10 +17,14 @@ import pandas as pd
 
 from ..benchmarks.rules import RULES
 from ..benchmarks.schema import SCHEMA_VERSION, problems
-from ..benchmarks.store import Run, Store, read_json
+from ..benchmarks.store import Run, Store, altered, read_json
+from ..benchmarks.tuning import TUNED_RULE
+from . import imported
 from .rows import EVALUATION, GRADIENT_NORM, MEMORY, RUN, WINDOW, Numbers, run_rows
+from .slow_ranks import COLUMNS, rank_rows
+from .tuning import TunedBatch, not_chosen, tuned_batches
 
-STATUS = ("run_id", "experiment", "kind", "rule", "global_batch", "seed", "status", "message")
+STATUS = ("run_id", "experiment", "kind", "rule", "trial", "global_batch", "seed", "status", "message")
 ENVIRONMENT = ("host", "system", "processor", "cores", "memory_bytes", "python", "tensorflow",
                "keras", "packages", "commit", "dirty", "devices", "gpus", "intra_op_threads",
                "inter_op_threads", "launcher", "input", "library")
@@ -36,11 +40,15 @@ class Results:
     plan: the manifest (runs, settings, skipped, text, ...).
     runs: one row per run and phase, columns rows.RUN: keys, metrics at the end (NaN where the
     phase diverged), step_seconds and examples_per_second of timing runs, timing and memory;
-    `environment` is a row of `environments`.
+    `environment` is a row of `environments`. Of a tuned arm's trials only those chosen are here
+    and in the frames below: one row per batch and seed, as of any other rule.
     evaluations, windows, gradient_norms, memory: long, with the keys rows.REPEATED.
     statuses: one row per run of the plan, columns STATUS, runs without a record included.
     environments: one row per distinct machine and software, with `runs`, the runs it did.
     notes: what a reader must know about these records, in sentences.
+    ranks: one row per rank of the timing runs of several ranks, columns slow_ranks.COLUMNS.
+    tuned: the tuned arms' batches with all their trials; not_chosen: rows like those of `runs` of
+    the trials that were not chosen.
     """
 
     plan: Mapping[str, Any]
@@ -52,6 +60,14 @@ class Results:
     statuses: pd.DataFrame
     environments: pd.DataFrame
     notes: tuple[str, ...] = ()
+    ranks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COLUMNS)))
+    tuned: tuple[TunedBatch, ...] = ()
+    not_chosen: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(RUN)))
+
+    @cached_property
+    def all_runs(self) -> pd.DataFrame:
+        """`runs`, and those of the trials that were not chosen."""
+        return pd.concat([self.runs, self.not_chosen]) if len(self.not_chosen) else self.runs
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -93,7 +109,8 @@ def rules(results: Results, experiment: str) -> tuple[str, ...]:
 def arm(frame: pd.DataFrame, experiment: str, rule: str, placement: str = "") -> pd.DataFrame:
     """The rows of `runs` or `evaluations` that belong to one arm.
 
-    At the reference batch one run stands for every rule, so it is part of each rule's arm.
+    At the reference batch one run stands for every rule, so it is part of each rule's arm; but
+    not of the tuned one, which is tuned there like everywhere.
     placement: strategy and replicas, by default those with the most batches: a batch made of
     more replicas is another treatment and never joins silently.
     """
@@ -102,18 +119,30 @@ def arm(frame: pd.DataFrame, experiment: str, rule: str, placement: str = "") ->
         batches = own.groupby("placement", sort=False)["global_batch"].nunique()
         placement = str(batches.idxmax())
     shared = ((own["rule"] == SHARED_RULE) & (own["global_batch"] == own["reference_batch"])
-              & (rule != PUBLISHED_RULE))
+              & (rule not in (PUBLISHED_RULE, TUNED_RULE)))
     chosen = (own["placement"] == placement) & ((own["rule"] == rule) | shared)
     return own[chosen].assign(rule=rule)
 
 
+def planned(plan: Mapping[str, Any], experiment: str) -> dict[str, Any]:
+    """The keys that the plan's own text gives an experiment, its defaults among them; none
+    without that text."""
+    defaults = _tables(plan).get("defaults")
+    own = next((item for item in _planned(plan) if item.get("name") == experiment), {})
+    return {**(defaults if own and isinstance(defaults, dict) else {}), **own}
+
+
 def _planned(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The experiments of the plan's own text; none where that text is not to be had."""
-    try:
-        found = tomllib.loads(str(plan.get("text") or "")).get("experiment", [])
-    except tomllib.TOMLDecodeError:
-        return []
+    found = _tables(plan).get("experiment", [])
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def _tables(plan: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(str(plan.get("text") or ""))
+    except tomllib.TOMLDecodeError:
+        return {}
 
 
 @dataclass
@@ -125,6 +154,7 @@ class _Gathering:
     windows: Numbers = field(default_factory=lambda: Numbers(WINDOW))
     gradient_norms: Numbers = field(default_factory=lambda: Numbers(GRADIENT_NORM))
     memory: Numbers = field(default_factory=lambda: Numbers(MEMORY))
+    ranks: list[dict[str, Any]] = field(default_factory=list)
     statuses: list[dict[str, Any]] = field(default_factory=list)
     environments: dict[str, int] = field(default_factory=dict)
     versions: Counter[str] = field(default_factory=Counter)
@@ -137,10 +167,15 @@ class _Gathering:
         self.evaluations.add(first, record["evaluations"])
         self.windows.add(first, record["windows"])
         self.gradient_norms.add(first, record["gradient_norms"])
+        self.ranks += rank_rows(record)
         if any(value is not None for value in record["memory"].values()):
             self.memory.add(first, [record["memory"]], by_phase=False)
         self.versions[str(record.get("schema_version"))] += 1
         self.state(own[-1]["run_id"], str(record["status"]), "", own[-1])
+
+    def add_imported(self, row: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+        self.rows.append({**row, "environment": self._environment(environment)})
+        self.state(str(row["run_id"]), str(row["status"]), "", row)
 
     def state(self, run_id: str, status: str, message: str, keys: Mapping[str, Any]) -> None:
         values = {name: keys.get(name) for name in STATUS}
@@ -156,10 +191,15 @@ class _Gathering:
                                     columns=list(ENVIRONMENT))
         counts = runs.drop_duplicates("run_id")["environment"].value_counts()
         environments["runs"] = [int(counts.get(i, 0)) for i in range(len(environments))]
-        return Results(plan, runs, self.evaluations.frame(runs), self.windows.frame(runs),
-                       self.gradient_norms.frame(runs), self.memory.frame(runs),
-                       pd.DataFrame(self.statuses, columns=list(STATUS)), environments,
-                       tuple(self._notes(environments)))
+        statuses = pd.DataFrame(self.statuses, columns=list(STATUS))
+        tuned = tuned_batches(runs, statuses)
+        out = not_chosen(runs, tuned)
+        gone = set(runs.loc[out, "run_id"])
+        evaluations, norms = (frame[~frame["run_id"].isin(gone)].reset_index(drop=True) if gone else frame
+                              for frame in (self.evaluations.frame(runs), self.gradient_norms.frame(runs)))
+        return Results(plan, runs[~out].reset_index(drop=True), evaluations, self.windows.frame(runs), norms,
+                       self.memory.frame(runs), statuses, environments, tuple(self._notes(environments)),
+                       pd.DataFrame(self.ranks, columns=list(COLUMNS)), tuned, runs[out].reset_index(drop=True))
 
     def _notes(self, environments: pd.DataFrame) -> list[str]:
         notes = [f"{count} records have schema version {version}; this version reads "
@@ -177,8 +217,11 @@ class _Gathering:
 
 
 def read(store: Store) -> Results:
-    """The plan's own runs. Nothing in the folder is changed. Raises RecordError without a plan."""
+    """The plan's own runs, or the imported ones. Nothing in the folder is changed. Raises RecordError without a
+    plan."""
     manifest, found = store.manifest, _Gathering()
+    for row, environment in imported.rows(manifest):
+        found.add_imported(row, environment)
     for run_id in manifest["runs"]:
         run = store.run(str(run_id))
         path = run.folder / "record.json"
@@ -205,7 +248,7 @@ def from_records(records: Iterable[Mapping[str, Any]], manifest: Mapping[str, An
 def _take(found: _Gathering, record: object, run_id: str) -> None:
     """A record of another version counts where all that this version reads is there."""
     same = {**record, "schema_version": SCHEMA_VERSION} if isinstance(record, Mapping) else record
-    wrong = problems(same)
+    wrong = problems(same) or (altered(dict(record)) if isinstance(record, Mapping) else [])
     if not wrong and isinstance(record, Mapping):
         found.add(record)
     else:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from scipy import stats
 
+from ..benchmarks.tuning import TUNED_RULE
 from .difference import Difference, equivalence, holm, more_seeds, paired_difference
 from .estimate import LEVEL, Estimate, Floats, unknown
 
@@ -156,6 +157,13 @@ def opposite(first: Answer, second: Answer) -> bool:
     return {first, second} == {SUPPORTED, CONTRADICTED}
 
 
+def under(rules: Sequence[str]) -> str:
+    """`under the linear and sqrt rule`; the tuned arm has no rule, and is `at tuned rates`."""
+    scaled = [rule for rule in rules if rule != TUNED_RULE]
+    parts = [f"under the {' and '.join(scaled)} rule"] if scaled else []
+    return " and ".join([*parts, "at tuned rates"] if TUNED_RULE in rules else parts)
+
+
 def with_others(candidates: Sequence[Verdict]) -> Verdict:
     """The first candidate that has a number, or else the first, with the rest beside it."""
     known = [verdict for verdict in candidates if not math.isnan(verdict.estimate.value)]
@@ -168,6 +176,5 @@ def with_others(candidates: Sequence[Verdict]) -> Verdict:
     if turned:
         scaled = next(v for v in rest if v.rule == turned[0]
                       and (v.experiment, v.budget) == (chosen.experiment, chosen.budget))
-        reason += (f" The rate turns the answer round: under the {' and '.join(turned)} rule "
-                   f"it is {scaled.verdict}.")
+        reason += f" The rate turns the answer round: {under(turned)} it is {scaled.verdict}."
     return replace(chosen, others=rest, turned_round=turned, reason=reason)

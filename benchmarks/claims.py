@@ -7,7 +7,6 @@ another machine while its heartbeat is fresh by the file system's own clock.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
@@ -18,12 +17,16 @@ from pathlib import Path
 
 import psutil
 
+from .errors import RecordError
+from .json_files import cannot_write, load_json, write_json
+
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 120.0
 
 
 def host() -> str:
-    return socket.gethostname()
+    """The name by which this machine is asked for: the node's where Slurm started this process."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 def boot_id() -> str:
@@ -35,13 +38,19 @@ def boot_id() -> str:
 
 
 def take(attempt: Path, retry: bool = False) -> Path | None:
-    """Claim `attempt` for this process; None when another has it."""
+    """Claim `attempt` for this process; None when another has it. Raises RecordError if the folder refuses."""
     temporary = attempt.parent / f".claim-{uuid.uuid4().hex}"
     process = psutil.Process()
     claim = {"host": host(), "boot_id": boot_id(), "pid": process.pid, "process_began": process.create_time(),
              "began": time.time(), "retry": retry, "slurm_job": os.environ.get("SLURM_JOB_ID")}
-    temporary.mkdir()
-    (temporary / "claim.json").write_text(json.dumps(claim))
+    try:
+        temporary.mkdir()
+        write_json(temporary / "claim.json", claim)
+    except OSError as error:
+        raise cannot_write(attempt, error) from None
+    except RecordError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     try:
         os.rename(temporary, attempt)
     except OSError:
@@ -53,23 +62,25 @@ def take(attempt: Path, retry: bool = False) -> Path | None:
 def alive(claim_path: Path) -> bool:
     """Whether the process that made the claim still runs."""
     try:
-        claim = json.loads(claim_path.read_text())
+        claim = load_json(claim_path)
         if claim["boot_id"] == boot_id():
             return bool(abs(psutil.Process(claim["pid"]).create_time() - claim["process_began"]) < 1.0
                         and psutil.Process(claim["pid"]).status() != psutil.STATUS_ZOMBIE)
         return _age_seconds(claim_path) < STALE_SECONDS
-    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecordError, psutil.Error):
         return False
 
 
 def _age_seconds(path: Path) -> float:
-    """Seconds since `path` was touched, by the clock of the file system that holds it."""
+    """Seconds since `path` was touched, by the clock of the file system that holds it; by ours if it is read-only."""
     probe = path.parent / f".now-{uuid.uuid4().hex}"
-    probe.touch()
     try:
-        return probe.stat().st_mtime - path.stat().st_mtime
-    finally:
+        probe.touch()
+        now = probe.stat().st_mtime
         probe.unlink(missing_ok=True)
+    except OSError:
+        now = time.time()
+    return now - path.stat().st_mtime
 
 
 class Heartbeat:

@@ -15,10 +15,19 @@ EXIT_ENVIRONMENT = 3
 EXIT_INCOMPLETE = 75
 
 
+LONGEST_MESSAGE = 2000
+
+
 class BatchscaleError(Exception):
-    """Root of all errors that a user can mend; printed without a traceback."""
+    """Root of all errors that a user can mend; printed without a traceback, and readable whatever value it names."""
 
     exit_code = EXIT_USAGE
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) <= LONGEST_MESSAGE:
+            return text
+        return f"{text[:LONGEST_MESSAGE * 3 // 4]} ... {text[-LONGEST_MESSAGE // 5:]}"
 
 
 class PlanError(BatchscaleError):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from .config import RunConfig
 from .schedule import first_phase
 
-# Trainable parameters on 28 x 28 inputs; for a model not listed, something in between.
-PARAMETERS = {"mlp_128": 101_770, "mlp_512_256_128": 567_434, "cnn_small": 60_000}
-UNKNOWN_PARAMETERS = 300_000
+# Multiply-adds of a forward pass on one 28 x 28 example; for a model not listed, something in between.
+MULTIPLY_ADDS = {"mlp_128": 101_770, "mlp_512_256_128": 567_434, "cnn_small": 79_600, "resnet_20": 31_000_000,
+                 "keskar_c1": 22_800_000, "keskar_c2": 268_000_000}
+UNKNOWN_MULTIPLY_ADDS = 300_000
 FLOPS_PER_SECOND_AND_CORE = 90e9
 SECONDS_PER_STEP = 60e-6
 SECONDS_PER_RUN = 0.5
@@ -22,7 +23,7 @@ def priority(config: RunConfig) -> tuple[float, bool]:
 
 def expected_seconds(config: RunConfig) -> float:
     """Seconds on its replicas' cores; the start of a worker, WORKER_START_SECONDS, comes once per stage."""
-    flops = 6 * PARAMETERS.get(config.model, UNKNOWN_PARAMETERS)  # 2 forward, 4 backward, per weight and example
+    flops = 6 * MULTIPLY_ADDS.get(config.model, UNKNOWN_MULTIPLY_ADDS)  # 2 forward, 4 backward
     rate = FLOPS_PER_SECOND_AND_CORE * config.cores_per_replica
     if config.kind == "throughput":
         return SECONDS_PER_RUN + config.windows * config.window_seconds * 1.2

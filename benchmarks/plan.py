@@ -6,16 +6,24 @@ rule at the reference batch, say) are listed once.
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import plan_keys
+from . import plan_keys, tuning
 from .config import NAME, RunConfig
 from .errors import PlanError, one_of
+from .json_files import nested_deeper
 from .expected_cost import priority
+
+LONGEST_TEXT = 2**20
+MOST_LEVELS = 8
+DOTTED = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){20}""")
+MOST_RUNS = 20_000
 
 TrainExamples = Callable[[str, float], int]
 """(data set, validation fraction) -> training examples after the split."""
@@ -64,7 +72,7 @@ def bundled() -> dict[str, Path]:
 def find(plan: str) -> Path:
     """A plan file by path, or a bundled plan by name. Raises PlanError."""
     path = Path(plan)
-    if path.is_file():
+    if _is_file(path):
         return path
     for name in (plan, path.stem if path.parent.name == "plans" else plan):
         if name in bundled():
@@ -74,22 +82,37 @@ def find(plan: str) -> Path:
     raise PlanError(one_of("plan", plan, bundled()) + " Or give a path to a .toml file.")
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or holds NUL
+        return False
+
+
 def read(plan: str) -> Plan:
     """Parse and check a plan. Raises PlanError naming the file, the key, the value, the choices and the fix."""
     path = find(plan)
     try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
+        with open(path, encoding="utf-8") as file:
+            text = file.read(LONGEST_TEXT + 1)
     except OSError as error:
         raise PlanError(f"cannot read {path}: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise PlanError(f"{path} is not UTF-8 text.") from None
+    return parse(text, str(path))
 
 
 def parse(text: str, source: str = "plan") -> Plan:
+    if len(text) > LONGEST_TEXT:
+        raise PlanError(f"{source} has more than {LONGEST_TEXT:,} characters, which is no plan.")
+    if DOTTED.search(text):  # before parsing, whose memory grows with the square of their number
+        raise PlanError(f"{source} has a key of very many parts between dots, which no key of a plan has.")
     try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise PlanError(f"{source} is not valid TOML: {error}.") from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError alone
+        raise PlanError(f"{source} is not valid TOML: {str(error)[:200]}.") from None
+    if nested_deeper(values, MOST_LEVELS):
+        raise PlanError(f"{source} is nested more than {MOST_LEVELS} levels deep, which no key of a plan is.")
     for key in values:
         if key not in ("plan", "defaults", "experiment"):
             raise PlanError(f"{source}: " + one_of("section", key, ("plan", "defaults", "experiment")))
@@ -103,10 +126,10 @@ def parse(text: str, source: str = "plan") -> Plan:
         where = f"{source} experiment {experiment.get('name', index + 1)!r}" if isinstance(experiment, dict) else source
         merged = {**defaults, **experiment} if isinstance(experiment, dict) else experiment
         checked.append(plan_keys.check(merged, plan_keys.EXPERIMENT, where))
-    names = [e["name"] for e in checked]
-    for name in names:
-        if names.count(name) > 1:
-            raise PlanError(f"{source}: experiment name {name!r} is used {names.count(name)} times; names must differ.")
+        tuning.check(checked[-1], where)
+    for name, count in Counter(e["name"] for e in checked).items():
+        if count > 1:
+            raise PlanError(f"{source}: experiment name {name!r} is used {count} times; names must differ.")
     if not NAME.fullmatch(settings["name"]):
         raise PlanError(f"{source} [plan] name={settings['name']!r} must be 1 to 60 letters, digits, '_' or '.', and "
                         "start with a letter or digit; it names the results folder.")
@@ -119,6 +142,9 @@ def expand(plan: Plan, train_examples: TrainExamples, unavailable: Mapping[str, 
     Order: the reference run of the drift guard, timing launches interleaved over shapes, accuracy runs longest first,
     memory runs, the drift guard again.
     """
+    if (most := sum(map(_most_runs, plan.experiments))) > MOST_RUNS:
+        raise PlanError(f"plan {plan.name!r} lists up to {most:,} runs; the most is {MOST_RUNS:,}. Lower seeds or "
+                        "launches, or make several plans of it.")
     expansion = Expansion()
     found: dict[str, RunConfig] = {}
     for experiment in plan.experiments:
@@ -129,9 +155,19 @@ def expand(plan: Plan, train_examples: TrainExamples, unavailable: Mapping[str, 
     accuracy = sorted((c for c in runs if c.kind == "accuracy"), key=priority, reverse=True)
     memory = [c for c in runs if c.kind == "memory"]
     guarded = accuracy and plan.settings["drift_guard"]
-    guard = [_drift_guard(accuracy[-1], launch) for launch in (0, 1)] if guarded else []
+    like = [*accuracy[-1:], *(c for c in accuracy if c.rule != tuning.TUNED_RULE)]  # a rate that is tried may diverge
+    guard = [_drift_guard(like[-1], launch) for launch in (0, 1)] if guarded else []
     expansion.runs = [*guard[:1], *_interleaved(runs), *accuracy, *memory, *guard[1:]]
     return expansion
+
+
+def _most_runs(experiment: Mapping[str, Any]) -> int:
+    """Runs before equal ones are counted once and impossible ones left out."""
+    batches = len(experiment.get("global_batches", ())) + len(experiment.get("replica_batches", ()))
+    each = experiment["launches"] if experiment["kind"] == "throughput" else 1
+    if experiment["kind"] == "accuracy":
+        each = experiment["seeds"] * (tuning.runs_per_seed(experiment) + 1)
+    return int(len(experiment["strategies"]) * len(experiment["replicas"]) * len(experiment["nodes"]) * batches * each)
 
 
 def _interleaved(runs: list[RunConfig]) -> Iterator[RunConfig]:
@@ -156,8 +192,13 @@ def _runs(experiment: Mapping[str, Any], first_seed: int, train_examples: TrainE
           unavailable: Mapping[str, str], skipped: list[Skip]) -> Iterator[RunConfig]:
     examples = train_examples(experiment["dataset"], experiment["validation_fraction"])
     common = {name: experiment[name] for name in plan_keys.PASSED_THROUGH if name in experiment}
-    common.update(experiment=experiment["name"], train_examples=examples, base_learning_rate=experiment.get(
-        "learning_rate", plan_keys.KERAS_RATES[experiment["optimizer"]]))
+    optimizer = experiment["optimizer"]
+    if "learning_rate" not in experiment and optimizer not in plan_keys.KERAS_RATES:
+        raise PlanError(f"experiment {experiment['name']!r} gives no learning_rate; Keras has no {optimizer} to take a "
+                        "default from, so give one.")
+    common.update(experiment=experiment["name"], train_examples=examples,
+                  base_learning_rate=experiment.get("learning_rate", plan_keys.KERAS_RATES.get(optimizer, 0.0)),
+                  weight_decay=experiment.get("weight_decay", plan_keys.KERAS_DECAYS.get(optimizer, 0.0)))
     for strategy in experiment["strategies"]:
         for replicas in experiment["replicas"]:
             for nodes in experiment["nodes"]:
@@ -187,7 +228,8 @@ def _placement(experiment: Mapping[str, Any], strategy: str, replicas: int, node
 def _batches_and_rules(experiment: Mapping[str, Any], common: dict[str, Any], examples: int,
                        first_seed: int) -> Iterator[RunConfig]:
     batches = [examples if b == "all" else b for b in experiment.get("global_batches", [])]
-    batches += [n * common["replicas"] for n in experiment.get("replica_batches", [])]
+    at_once = common["replicas"] * common["accumulation"]
+    batches += [n * at_once for n in experiment.get("replica_batches", [])]
     if not batches:
         raise PlanError(f"experiment {experiment['name']!r} has neither global_batches nor replica_batches; give one.")
     if experiment["kind"] != "accuracy":
@@ -204,6 +246,9 @@ def _accuracy_runs(experiment: Mapping[str, Any], common: dict[str, Any], batche
     reference = experiment["reference_batch"]
     for batch in batches:
         for rule in experiment["rules"]:
+            if rule == tuning.TUNED_RULE:
+                yield from _trials(experiment, common, batch, seed)
+                continue
             # At the reference batch every rule is the same run: it is done once and shared.
             same = batch == reference and rule != "as_published"
             yield RunConfig(**{**common, "rule": "constant" if same else rule}, kind="accuracy", global_batch=batch,
@@ -211,3 +256,12 @@ def _accuracy_runs(experiment: Mapping[str, Any], common: dict[str, Any], batche
     if experiment["as_published"]:
         yield RunConfig(**{**common, "rule": "as_published"}, kind="accuracy", global_batch=batches[-1], seed=seed,
                         earlier_batches=tuple(batches[:-1]))
+
+
+def _trials(experiment: Mapping[str, Any], common: dict[str, Any], batch: int, seed: int) -> Iterator[RunConfig]:
+    """The tuned arm at one batch, also at the reference batch, which is tuned like every other."""
+    alone = experiment["rules"] == (tuning.TUNED_RULE,) and batch == experiment["reference_batch"]
+    probes = tuple(experiment["noise_batches"]) if alone else ()
+    for trial, rate in enumerate(tuning.batch_rates(experiment, common["base_learning_rate"], batch)):
+        yield RunConfig(**{**common, "base_learning_rate": rate}, rule=tuning.TUNED_RULE, trial=trial, kind="accuracy",
+                        global_batch=batch, seed=seed, noise_batches=probes)

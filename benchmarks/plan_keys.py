@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .config import INPUTS, KINDS, OPTIMIZERS, PRECISIONS
+from .config import INPUTS, KINDS, LARGEST, OPTIMIZERS, PRECISIONS
+from .decays import DECAYS
 from .errors import PlanError, one_of
 from .rules import RULES
 
+LONGEST_LIST = 256
+LONGEST_TEXT = 2000
 REQUIRED = object()
 ABSENT = object()
 STRATEGY_NAMES = ("single", "mirrored", "horovod", "horovod-gloo", "horovod-mpi")
@@ -42,13 +44,28 @@ EXPERIMENT: dict[str, Key] = {
     "dataset": Key("text", REQUIRED, "built-in name, npz:PATH, synthetic:SHAPE,... or module:function"),
     "model": Key("text", REQUIRED, "built-in name or module:function"),
     "optimizer": Key("text", "sgd", "update rule", OPTIMIZERS),
-    "momentum": Key("number", 0.9, "of optimizer = \"momentum\""),
-    "learning_rate": Key("number", ABSENT, "eta0, at the reference batch; default: Keras' (adam 0.001, else 0.01)"),
+    "momentum": Key("number", 0.9, "of the optimizers momentum, nesterov and lars"),
+    "weight_decay": Key("number", ABSENT, "of adamw (default: Keras', 0.004), lars and lamb (default: 0); not on "
+                        "biases and normalization parameters"),
+    "learning_rate": Key("number", ABSENT, "eta0, at the reference batch; default: Keras' (adam, adamw and lamb 0.001, "
+                         "sgd, momentum and nesterov 0.01); lars has none"),
     "reference_batch": Key("whole", 32, "B0, at which every rule gives eta0"),
-    "warmup_epochs": Key("number", 5.0, "length of the linear rule's gradual warm-up"),
+    "warmup_epochs": Key("number", 5.0, "length of the linear rule's gradual warm-up; cosine and polynomial decay "
+                         "begin here under every rule"),
+    "decay": Key("text", "", "how the rate falls after warm-up, by epochs, the same at every batch", tuple(DECAYS)),
+    "decay_epochs": Key("numbers", (), "epochs after which piecewise decay multiplies the rate by decay_factor"),
+    "decay_factor": Key("number", 0.1, "of piecewise decay"),
+    "decay_power": Key("number", 2.0, "of polynomial decay, (1 - p) ^ power"),
+    "clip_norm": Key("number", 0.0, "largest global norm of the gradient, clipped after the average over replicas; 0: "
+                     "no clipping"),
+    "accumulation": Key("whole", 1, "micro-batches a replica takes one after another in a step, to reach a global "
+                        "batch that does not fit"),
     "global_batches": Key("batches", ABSENT, "global batches; \"all\" is the whole training set"),
-    "replica_batches": Key("wholes", ABSENT, "batches per replica, multiplied by the replicas (weak scaling)"),
+    "replica_batches": Key("wholes", ABSENT, "batches per replica, multiplied by replicas and accumulation (weak "
+                           "scaling)"),
     "rules": Key("texts", ("constant",), "learning-rate rules", RULE_NAMES),
+    "trials": Key("whole", 8, "learning rates that the rule tuned tries at each batch, with every seed"),
+    "search": Key("numbers", (0.1, 10.0), "lowest and highest rate tried, as factors of the square-root rule's rate"),
     "as_published": Key("flag", False, "also train the batches one after another on the same weights"),
     "seeds": Key("whole", 6, "runs per point, paired over batches"),
     "epochs": Key("whole", 10, "length of an accuracy run"),
@@ -69,9 +86,11 @@ EXPERIMENT: dict[str, Key] = {
     "input": Key("text", "auto", "resident on the device, or streamed", INPUTS),
 }
 PASSED_THROUGH = ("dataset", "model", "optimizer", "momentum", "reference_batch",
-                  "warmup_epochs", "epochs", "validation_fraction", "train_subset", "cores_per_replica", "scaling",
+                  "warmup_epochs", "decay", "decay_epochs", "decay_factor", "decay_power", "clip_norm", "accumulation",
+                  "epochs", "validation_fraction", "train_subset", "cores_per_replica", "scaling",
                   "warmup_steps", "windows", "window_seconds", "precision", "jit", "input")
-KERAS_RATES = {"adam": 0.001, "sgd": 0.01, "momentum": 0.01}
+KERAS_RATES = {"sgd": 0.01, "momentum": 0.01, "nesterov": 0.01, "adam": 0.001, "adamw": 0.001, "lamb": 0.001}
+KERAS_DECAYS = {"adamw": 0.004}
 
 
 def check(values: Any, keys: Mapping[str, Key], where: str, partial: bool = False) -> dict[str, Any]:
@@ -104,23 +123,25 @@ def _convert(value: Any, key: Key, where: str) -> Any:
 
 
 def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST else None
 
 
 def _number(value: Any) -> float | None:
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= LARGEST
     return float(value) if good else None
 
 
 def _list(item: Any) -> Any:
     def convert(value: Any) -> tuple[Any, ...] | None:
+        if isinstance(value, (list, tuple)) and len(value) > LONGEST_LIST:
+            return None
         items = tuple(item(v) for v in (value if isinstance(value, (list, tuple)) else [value]))
         return None if any(v is None for v in items) else items
     return convert
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+    return value if isinstance(value, str) and len(value) <= LONGEST_TEXT else None
 
 
 def _batch(value: Any) -> int | str | None:
@@ -128,10 +149,13 @@ def _batch(value: Any) -> int | str | None:
 
 
 _CONVERT = {"text": _text, "whole": _whole, "number": _number, "texts": _list(_text), "wholes": _list(_whole),
-            "batches": _list(_batch), "flag": lambda value: value if isinstance(value, bool) else None}
-_WORDS = {"text": "text in quotes", "whole": "a whole number, not negative", "number": "a number, not negative",
-          "texts": "a list of texts", "wholes": "a list of whole numbers", "flag": "true or false",
-          "batches": 'a list of whole numbers or "all"'}
+            "numbers": _list(_number), "batches": _list(_batch),
+            "flag": lambda value: value if isinstance(value, bool) else None}
+_MOST = f"a list of at most {LONGEST_LIST}"
+_WORDS = {"text": f"text in quotes, at most {LONGEST_TEXT:,} characters", "flag": "true or false",
+          "whole": "a whole number, not negative, at most 2^53", "number": "a number, not negative, at most 2^53",
+          "texts": f"{_MOST} texts", "wholes": f"{_MOST} whole numbers", "numbers": f"{_MOST} numbers, not negative",
+          "batches": f'{_MOST} whole numbers or "all"'}
 
 
 def reference() -> str:

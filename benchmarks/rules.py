@@ -13,10 +13,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from .decays import factors
+
 if TYPE_CHECKING:
     from .config import RunConfig
 
 Rates = NDArray[np.float32]
+LARGEST_STEP = 1 - 1e-9  # of kappa (1 - beta); from here on the scaled beta is 0
+
+
+@dataclass(frozen=True)
+class AdamConstants:
+    """Adam's coefficients; the defaults are Keras'."""
+
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,11 @@ RULES: dict[str, Rule] = {
                    lambda kappa: kappa, warmup=True),
     "sqrt": Rule("sqrt(kappa) eta0", "Krizhevsky 2014, arXiv:1404.5997; Hoffer et al. 2017, arXiv:1705.08741",
                  math.sqrt),
+    "adam_sqrt": Rule("sqrt(kappa) eta0; 1 - beta_i times kappa, epsilon over sqrt(kappa)",
+                      "Malladi et al. 2022, arXiv:2205.10287", math.sqrt),
+    # Each trial is a run of its own, and its eta0 is the rate tried.
+    "tuned": Rule("eta0, the best of those tried at this batch", "Shallue et al. 2019, arXiv:1811.03600",
+                  lambda kappa: 1.0),
     # Not a scaling rule: the published comparison that keeps one model's weights from batch to batch.
     "as_published": Rule("eta0, weights carried from batch to batch", "baseline", lambda kappa: 1.0),
 }
@@ -60,12 +77,30 @@ def warmup_step_count(config: RunConfig) -> int:
 def rates(config: RunConfig, steps: int | None = None) -> Rates:
     """The learning rate of each step of the last phase, float32[steps].
 
-    Warm-up is per iteration: eta_t = eta0 + (peak - eta0) min(1, (t + 1) / T_w), t = 0, 1, ... (Goyal et al. 2017).
+    Warm-up is per iteration: eta_t = eta0 + (peak - eta0) min(1, (t + 1) / T_w), t = 0, 1, ... (Goyal et al. 2017);
+    the decay's factor multiplies it.
     """
     peak, warmup = peak_rate(config), warmup_step_count(config)
     t = np.arange(config.steps if steps is None else steps, dtype=np.float64)
     ramp = np.minimum(1.0, (t + 1) / warmup) if warmup else np.ones_like(t)
-    return (config.base_learning_rate + (peak - config.base_learning_rate) * ramp).astype(np.float32)
+    rising = config.base_learning_rate + (peak - config.base_learning_rate) * ramp
+    return (rising * factors(config, len(t))).astype(np.float32)
+
+
+def adam_constants(config: RunConfig) -> AdamConstants:
+    """Adam's betas and epsilon in this run; under adam_sqrt they follow kappa.
+
+    >>> from types import SimpleNamespace as run
+    >>> scaled = adam_constants(run(rule="adam_sqrt", kappa=4.0))
+    >>> [round(value, 12) for value in (scaled.beta_1, scaled.beta_2, scaled.epsilon)]
+    [0.6, 0.996, 5e-08]
+    """
+    if config.rule != "adam_sqrt":
+        return AdamConstants()
+    kappa, given = config.kappa, AdamConstants()
+    steps = [kappa * (1 - beta) for beta in (given.beta_1, given.beta_2)]
+    beta_1, beta_2 = (0.0 if step >= LARGEST_STEP else 1 - step for step in steps)
+    return AdamConstants(beta_1, beta_2, given.epsilon / math.sqrt(kappa))
 
 
 def flags(config: RunConfig) -> list[str]:
@@ -76,4 +111,12 @@ def flags(config: RunConfig) -> list[str]:
         found.append(f"warm-up lasts {warmup} steps, fewer than 30: the rate all but starts at its peak")
     if warmup > config.steps > 0 and config.kind == "accuracy":
         found.append(f"warm-up of {warmup} steps is longer than the run of {config.steps}: the peak is never reached")
+    constants = adam_constants(config)
+    for name, beta in (("beta_1", constants.beta_1), ("beta_2", constants.beta_2)):
+        if beta == 0:
+            found.append(f"adam_sqrt leaves its domain at kappa = {config.kappa:g}: {name} would fall to 0 or below, "
+                         "and is held at 0")
+    late = [epoch for epoch in config.decay_epochs if epoch >= config.epochs]
+    if late and config.kind == "accuracy":
+        found.append(f"decay at epoch {late[0]:g} never comes: the run ends after {config.epochs}")
     return found

@@ -6,16 +6,21 @@ Markdown. Numbers that were not measured, or are not finite, are null: absent is
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from .config import RunConfig
 
 SCHEMA_VERSION = 1
 RESULT_STATUSES = ("completed", "diverged", "out_of_memory")
 
 Number = (int, float)
 Optional = (int, float, type(None))
+LARGEST_WHOLE = 2**63 - 1
+CONFIG_TYPES: dict[str, type | tuple[type, ...]] = {"int": int, "float": Number, "str": str, "bool": bool}
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,13 @@ WINDOW = {
     "seconds": Field(Number, "wall seconds between the device synchronisations at its ends"),
     "steady": Field(bool, "false for warm-up windows"),
 }
+OWN_WINDOW = {
+    "rank": Field(int, "rank that took the time"),
+    "host": Field(str, "its node"),
+    "phase": Field(int, "index of the phase"),
+    "steps": Field(int, "training steps in the window, without the exchange of gradients"),
+    "seconds": Field(Number, "wall seconds, from a barrier on; no rank waits for another in between"),
+}
 GRADIENT_NORM = {
     "phase": Field(int, "index of the phase"),
     "step": Field(int, "training steps done at these weights"),
@@ -69,8 +81,11 @@ TIMING = {
     "trace_seconds": Field(Number, "tracing and compiling"),
     "train_seconds": Field(Number, "training steps"),
     "evaluate_seconds": Field(Number, "evaluation and agreement checks"),
-    "probe_seconds": Field(Number, "gradient norms"),
+    "probe_seconds": Field(Number, "gradient norms, and timing each rank on its own"),
     "total_seconds": Field(Number, "the run, from claim to record"),
+    "launch_seconds": Field(Number, "from the launcher's start to the process'; 0 but for a worker's first run", False),
+    "import_seconds": Field(Number, "from the process' start until runs can be done; 0 but for a worker's first run",
+                            False),
 }
 AGREEMENT = {
     "size_expected": Field(int, "ranks the launcher asked for"),
@@ -103,17 +118,19 @@ RECORD = {
     "agreement": Field(dict, "see Agreement"),
     "evaluations": Field(list, "see Evaluation; ascending phase and step"),
     "windows": Field(list, "see Window; every rank's"),
+    "own_windows": Field(list, "see Own window; every rank's, of timing runs of several ranks", False),
     "gradient_norms": Field(list, "see Gradient norm"),
     "memory": Field(dict, "see Memory"),
     "timing": Field(dict, "see Timing"),
     "continues": Field(str, "the run with whose end the second phase begins, and whose evaluations the first has",
                        False),
     "warnings": Field(list, "sentences"),
+    "content_hash": Field(str, "SHA-256 over all the rest as JSON with sorted keys and no spaces", False),
 }
 SECTIONS = {"workload": WORKLOAD, "agreement": AGREEMENT, "memory": MEMORY, "timing": TIMING}
-ROWS = {"evaluations": EVALUATION, "windows": WINDOW, "gradient_norms": GRADIENT_NORM}
+ROWS = {"evaluations": EVALUATION, "windows": WINDOW, "own_windows": OWN_WINDOW, "gradient_norms": GRADIENT_NORM}
 TITLES = {"Record": RECORD, "Workload": WORKLOAD, "Agreement": AGREEMENT, "Evaluation": EVALUATION, "Window": WINDOW,
-          "Gradient norm": GRADIENT_NORM, "Memory": MEMORY, "Timing": TIMING}
+          "Own window": OWN_WINDOW, "Gradient norm": GRADIENT_NORM, "Memory": MEMORY, "Timing": TIMING}
 
 
 def problems(record: object) -> list[str]:
@@ -127,9 +144,11 @@ def problems(record: object) -> list[str]:
         for name, fields in SECTIONS.items():
             if record["status"] != "out_of_memory" or record[name]:
                 found += _check(record[name], fields, name)
+        found += _config(record["config"])
         for name, fields in ROWS.items():
-            for index, row in enumerate(record[name]):
+            for index, row in enumerate(record.get(name, ())):
                 found += _check(row, fields, f"{name}[{index}]")
+        found += [] if found else _phases(record)
         if record["status"] not in RESULT_STATUSES:
             found.append(f"status={record['status']!r} is none of {', '.join(RESULT_STATUSES)}")
     return found
@@ -147,9 +166,41 @@ def _check(values: object, fields: Mapping[str, Field], where: str) -> Iterator[
             yield f"{where}.{name}={str(values[name])[:40]!r} has the wrong type"
 
 
+def _config(config: Mapping[str, Any]) -> Iterator[str]:
+    """Keys that a configuration has here must have their types; others are a later version's."""
+    for field in dataclasses.fields(RunConfig):
+        if field.name in config:
+            if not _fits(config[field.name], str(field.type)):
+                yield f"config.{field.name}={str(config[field.name])[:40]!r} has the wrong type"
+        elif field.default is dataclasses.MISSING:
+            yield f"config.{field.name} is missing"
+    for name in ("global_batch", "replicas"):
+        if _is(config.get(name), int) and config[name] < 1:
+            yield f"config.{name}={config[name]} must be greater than 0"
+
+
+def _fits(value: object, kind: str) -> bool:
+    """Whether a value in JSON can be of this type of a RunConfig."""
+    if kind.startswith("tuple["):
+        return isinstance(value, list) and all(_fits(item, kind[6:].partition(",")[0]) for item in value)
+    types = CONFIG_TYPES.get(kind)
+    return types is None or _is(value, types)
+
+
+def _phases(record: Mapping[str, Any]) -> Iterator[str]:
+    """A row's phase is one of the configuration's batches."""
+    count = len(record["config"].get("earlier_batches", ())) + 1
+    for name in ROWS:
+        for index, row in enumerate(record.get(name, ())):
+            if not 0 <= row["phase"] < count:
+                yield f"{name}[{index}].phase={row['phase']} is not among the {count} of its configuration"
+
+
 def _is(value: object, types: type | tuple[type, ...]) -> bool:
     if isinstance(value, bool):
         return types is bool
+    if isinstance(value, int) and abs(value) > LARGEST_WHOLE:
+        return False
     return isinstance(value, types) and not (isinstance(value, float) and not math.isfinite(value))
 
 

@@ -5,6 +5,7 @@
     RESULTS/<plan>/<run_id>/attempt-NN/claim.json   who runs it; the folder appears whole, by rename
                                       /steps.jsonl  evaluations as they happen
                                       /failure.json the first failing rank's, created exclusively
+                                      /launcher.json which rank's end the launcher saw
     RESULTS/<plan>/<run_id>/record.json             last; never replaced
 
 One writer per file and exclusive creation instead of locks, which shared file systems break.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,41 +26,38 @@ from typing import Any
 from . import claims
 from .config import RunConfig, from_json, to_json, derived
 from .errors import BatchscaleError, RecordError
+from .json_files import MOST_BYTES, Unreadable, cannot_write, content_hash, load_json
+from .json_files import read_json as read_json
+from .json_files import write_json as write_json
 from .schema import RESULT_STATUSES, SCHEMA_VERSION, finite, problems
 
 FINAL = (*RESULT_STATUSES, "invalid", "failed", "unreadable")
 RETRYABLE = ("lost", "preempted", "timed_out")
+FAILURES = (*RETRYABLE, "invalid", "failed", "out_of_memory")
 MAX_ATTEMPTS = 3
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write by rename, so that a reader sees the whole file or none. Raises RecordError if the folder refuses."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:6]}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "w") as file:
-            json.dump(finite(value), file, indent=1, allow_nan=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
-        raise RecordError(f"cannot write {path}: {error.strerror}. Free space or choose another folder with "
-                          "--results.") from None
-
-
-def read_json(path: Path) -> Any:
-    """The JSON in `path`; None when it is absent, truncated or not JSON."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError):
-        return None
+FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 
 
 def other_version(record: Any) -> bool:
     """Whether this is a record by another version of the schema, which is none of ours to set aside."""
     version = record.get("schema_version") if isinstance(record, dict) else None
     return isinstance(version, int) and version != SCHEMA_VERSION
+
+
+def sealed(record: dict[str, Any]) -> dict[str, Any]:
+    """The record as JSON gives it back, with the hash of all the rest in `content_hash`."""
+    plain = json.loads(json.dumps(finite({k: v for k, v in record.items() if k != "content_hash"}), allow_nan=False))
+    return {**plain, "content_hash": content_hash(plain)}
+
+
+def altered(record: dict[str, Any]) -> list[str]:
+    """Why the record is not what was written, by its hash; empty when it is, or when it has no hash."""
+    if "content_hash" not in record:
+        return []
+    found = content_hash({k: v for k, v in record.items() if k != "content_hash"})
+    given = str(record["content_hash"])[:12]
+    return [] if record["content_hash"] == found else [
+        f"its content was changed after it was written: SHA-256 {found[:12]}..., not {given}..."]
 
 
 @dataclass(frozen=True)
@@ -79,24 +78,39 @@ class Run:
                               "write it.")
         return from_json(values["config"])
 
+    @property
+    def record_path(self) -> Path:
+        return self.folder / "record.json"
+
     def attempts(self) -> list[Path]:
         return sorted(p for p in self.folder.glob("attempt-[0-9][0-9]") if p.is_dir())
 
     def record(self) -> dict[str, Any] | None:
         """The record, or None. One that cannot be believed is set aside under another name and left for people."""
-        path = self.folder / "record.json"
-        if not path.exists():
+        if not self.record_path.exists():
             return None
-        record = read_json(path)
+        record, wrong, seen = self._examine()
         if other_version(record):
             return None
-        wrong = problems(record) if record is not None else ["it is not whole JSON"]
+        if wrong and seen:
+            self._set_aside(self.record_path, wrong)
+        return None if wrong else record
+
+    def examine(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """What stands in record.json, and why it cannot be believed, one sentence each. Changes nothing."""
+        return self._examine()[:2]
+
+    def _examine(self) -> tuple[dict[str, Any] | None, list[str], bool]:
+        """The same, and whether the content was seen: a file that cannot be opened today may be good tomorrow."""
+        try:
+            record = load_json(self.record_path)
+        except RecordError as error:
+            return None, [str(error)], not isinstance(error, Unreadable)
+        wrong = problems(record)
         if not wrong and record["run_id"] != self.run_id:
             wrong = [f"it belongs to run {str(record['run_id'])[:80]!r}"]
-        if not wrong:
-            return dict(record)
-        self._set_aside(path, wrong)
-        return None
+        wrong = wrong or altered(record)
+        return record if isinstance(record, dict) else None, wrong, True
 
     def _set_aside(self, path: Path, wrong: list[str]) -> None:
         for number in range(1, 100):
@@ -124,13 +138,13 @@ class Run:
         if (record := self.record()) is not None:
             return str(record["status"])
         if (self.folder / "record.json").exists():
-            return "unreadable"  # whole, but of another version of the schema: kept as it is
+            return "unreadable"  # of another version of the schema, or not to be opened now: kept as it is
         attempts = self.attempts()
         if not attempts:
             return "pending"
         failure = read_json(attempts[-1] / "failure.json")
         if isinstance(failure, dict):
-            status = str(failure.get("status", "failed"))
+            status = str(failure["status"]) if failure.get("status") in FAILURES else "failed"
         else:
             status = "running" if claims.alive(attempts[-1] / "claim.json") else "lost"
         return "failed" if status in RETRYABLE and self._spent() else status
@@ -155,25 +169,32 @@ class Run:
         retry = status in ("invalid", "failed") and self.last_began() < retry_before
         if status != "pending" and status not in RETRYABLE and not retry:
             return None
-        number = len(self.attempts()) + 1
+        number = max((int(attempt.name[-2:]) for attempt in self.attempts()), default=0) + 1
         return claims.take(self.folder / f"attempt-{number:02d}", retry=retry)
 
     def last_began(self) -> float:
         attempts = self.attempts()
         claim = read_json(attempts[-1] / "claim.json") if attempts else None
-        return float(claim.get("began", 0.0)) if isinstance(claim, dict) else 0.0
+        began = claim.get("began") if isinstance(claim, dict) else None
+        return float(began) if isinstance(began, (int, float)) and abs(began) < 2**53 else 0.0
 
     def finish(self, attempt: Path, record: dict[str, Any]) -> None:
-        """Write the record, once. Raises RecordError when one is there or a later attempt has begun."""
-        if self.attempts()[-1] != attempt:
-            raise RecordError(f"{attempt} was taken over by {self.attempts()[-1].name}; its result is not used.")
+        """Write the record with its hash, once. Raises RecordError when one is there or a later attempt has begun."""
+        if (last := self.attempts()[-1:]) != [attempt]:
+            by = f"taken over by {last[0].name}" if last else "removed"
+            raise RecordError(f"{attempt} was {by}; its result is not used.")
         if wrong := problems(finite(record)):
             raise RecordError(f"this record breaks the schema: {'; '.join(wrong[:3])}.")
-        write_json(attempt / "record.json", record)
+        write_json(attempt / "record.json", sealed(record))
+        if (size := (attempt / "record.json").stat().st_size) > MOST_BYTES:
+            raise RecordError(f"{attempt / 'record.json'} has {size:,} bytes, more than the {MOST_BYTES:,} that are "
+                              "ever read; take fewer windows or evaluations.")
         try:
-            os.link(attempt / "record.json", self.folder / "record.json")
+            os.link(attempt / "record.json", self.record_path)
         except FileExistsError:
-            raise RecordError(f"{self.folder / 'record.json'} exists and is never replaced.") from None
+            raise RecordError(f"{self.record_path} exists and is never replaced.") from None
+        except OSError as error:
+            raise cannot_write(self.record_path, error) from None
         (attempt / "record.json").unlink()
 
     def fail(self, attempt: Path, status: str, rank: int, error: BaseException | str, trace: str = "") -> None:
@@ -201,17 +222,22 @@ class Store:
     @property
     def manifest(self) -> dict[str, Any]:
         value = read_json(self.folder / "plan.json")
-        if not isinstance(value, dict) or not isinstance(value.get("runs"), list):
+        runs = value.get("runs") if isinstance(value, dict) else None
+        if not isinstance(runs, list) or not all(isinstance(run_id, str) for run_id in runs):
             raise RecordError(f"{self.folder / 'plan.json'} is absent or cannot be read; give the folder that "
                               "`batchscale run` wrote, RESULTS/<plan>.")
-        return value
+        return dict(value)
 
     def run(self, run_id: str) -> Run:
-        return Run(self.folder / Path(run_id).name)
+        """The run's folder, directly inside the plan's. Raises RecordError for what cannot name one."""
+        if not FOLDER.fullmatch(run_id):
+            raise RecordError(f"{self.folder / 'plan.json'} lists a run {run_id[:80]!r}, which cannot name a folder; "
+                              "run the plan again to write it.")
+        return Run(self.folder / run_id)
 
     def runs(self) -> list[Run]:
         """The plan's own runs, in the plan's order."""
-        return [self.run(str(run_id)) for run_id in self.manifest["runs"]]
+        return [self.run(run_id) for run_id in self.manifest["runs"]]
 
     def others(self) -> list[Run]:
         """Runs in the folder that the plan, as it stands now, does not list."""
@@ -244,12 +270,21 @@ class Store:
 
 def open_store(results: Path) -> Store:
     """The store in RESULTS/<plan>, or in RESULTS when it holds one plan only."""
-    if (results / "plan.json").exists():
-        return Store(results)
-    found = sorted(p.parent for p in results.glob("*/plan.json"))
+    found = open_stores(results)
     if len(found) == 1:
-        return Store(found[0])
+        return found[0]
+    names = ", ".join(str(store.folder) for store in found)
+    raise BatchscaleError(f"{results} holds {len(found)} plans; name one: {names}.")
+
+
+def open_stores(results: Path) -> list[Store]:
+    """The store in RESULTS/<plan>, or all those in RESULTS. Raises RecordError when there is none."""
+    try:
+        if (results / "plan.json").exists():
+            return [Store(results)]
+        found = [Store(path.parent) for path in sorted(results.glob("*/plan.json"))]
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{str(results)[:200]!r} cannot be opened: {error}.") from None
     if not found:
         raise RecordError(f"{results} holds no results (no plan.json); give the folder that `batchscale run` wrote.")
-    names = ", ".join(str(p) for p in found)
-    raise BatchscaleError(f"{results} holds {len(found)} plans; name one: {names}.")
+    return found

@@ -20,12 +20,14 @@ from ..benchmarks.errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXI
                                  BatchscaleError, PlanError)
 from ..benchmarks.rank.worker import arguments, pending_runs
 from ..benchmarks.store import FINAL, Run, Store, read_json
-from . import slurm_layout, slurm_step
+from . import slurm_layout, slurm_queue, slurm_step
+from .ending import note
 from .site import Site, read
 from .slurm_rank import INTERRUPTED
 from .workers import fresh_folder
 
 MOST_EMPTY_STARTS = 2
+TIME_LIMIT, REQUEUED = "time limit", "preempted or requeued"
 
 
 class Stop:
@@ -76,15 +78,18 @@ def shape_of(given: str, variables: Mapping[str, str]) -> str:
     return shapes[int(variables.get("SLURM_ARRAY_TASK_ID") or 0) % len(shapes)]
 
 
+def own_attempts(runs: Sequence[Run], job: str) -> list[Path]:
+    """The last attempts that this job made and that left no record."""
+    found = [run.attempts()[-1] for run in runs if run.attempts() and not (run.folder / "record.json").exists()]
+    claims = {attempt: read_json(attempt / "claim.json") for attempt in found}
+    return [attempt for attempt, claim in claims.items() if isinstance(claim, dict) and claim.get("slurm_job") == job]
+
+
 def settle(runs: Sequence[Run], job: str, status: str, reason: str) -> None:
     """End this job's own attempts whose ranks are gone, so that nobody waits for their heartbeat to grow stale."""
-    for run in runs:
-        attempts = run.attempts()
-        if not attempts or (run.folder / "record.json").exists() or (attempts[-1] / "failure.json").exists():
-            continue
-        claim = read_json(attempts[-1] / "claim.json")
-        if isinstance(claim, dict) and claim.get("slurm_job") == job:
-            run.fail(attempts[-1], status, -1, reason)
+    for attempt in own_attempts(runs, job):
+        if not (attempt / "failure.json").exists():
+            Run(attempt.parent).fail(attempt, status, -1, reason)
 
 
 def go(work: Work) -> int:
@@ -96,9 +101,9 @@ def go(work: Work) -> int:
         logs = fresh_folder(work.store.folder / "logs", work.config.shape)
         print(f"step {starts}: {work.config.shape}, logs in {logs}", flush=True)
         code = slurm_step.run(work.config, work.site, work.layout, logs, work.worker)
-        end_attempts(work, code)
         if work.stop.asked or (logs / INTERRUPTED).exists():
             return interrupted(work)
+        end_attempts(work, code, logs)
         if code == EXIT_OK:
             return finished(work.runs)
         error = slurm_step.first_error(logs)
@@ -115,27 +120,32 @@ def go(work: Work) -> int:
             return finished(work.runs)
 
 
-def end_attempts(work: Work, code: int) -> None:
-    """What became of attempts that the ranks could not end themselves."""
-    if work.stop.asked:
-        cause = why_stopped()
-        settle(work.runs, work.job, "timed_out" if cause == "time limit" else "preempted",
-               f"Slurm ended the job ({cause or 'cancelled'}) while this attempt ran")
-    else:
-        settle(work.runs, work.job, "lost", f"a rank died (the launcher ended with code {code})")
+def end_attempts(work: Work, code: int, logs: Path) -> None:
+    """What became of attempts that the ranks could not end themselves; which rank died, as far as srun says."""
+    dead = slurm_step.dead_rank(logs)
+    if dead:
+        for attempt in own_attempts(work.runs, work.job):
+            note(attempt, *dead, logs)
+    settle(work.runs, work.job, "lost", f"a rank died (the launcher ended with code {code})")
 
 
 def interrupted(work: Work) -> int:
     """Requeue the job if runs are left, unless somebody cancelled it, which must not bring it back."""
+    cause = why_stopped(os.environ)
+    settle(work.runs, work.job, "timed_out" if cause == TIME_LIMIT else "preempted",
+           f"Slurm ended the job ({cause or 'cancelled'}) while this attempt ran")
     if not work.left():
         return finished(work.runs)
-    restarts = int(os.environ.get("SLURM_RESTART_COUNT") or 0)
-    cause = why_stopped()
-    if not cause or restarts > 3 * len(work.runs):
-        say(f"cancelled, or requeued too often, with {len(work.left())} runs left to do; run the plan again to go on.")
-        return EXIT_INCOMPLETE
-    say(f"stopped ({cause}) with {len(work.left())} runs left to do; the job is requeued.")
-    subprocess.run(["scontrol", "requeue", slurm_name(os.environ)])
+    left = f"with {len(work.left())} runs left to do"
+    if cause == REQUEUED:
+        say(f"stopped ({cause}) {left}; Slurm starts the job again.")
+    elif not cause:
+        say(f"cancelled {left}; run the plan again to go on.")
+    elif restarts(os.environ) > 3 * len(work.runs):
+        say(f"stopped ({cause}) {left}, after {restarts(os.environ)} restarts; run the plan again to go on.")
+    else:
+        say(f"stopped ({cause}) {left}; the job is requeued.")
+        subprocess.run(["scontrol", "requeue", slurm_name(os.environ)])
     return EXIT_INCOMPLETE
 
 
@@ -157,19 +167,27 @@ def slurm_name(variables: Mapping[str, str]) -> str:
     return variables["SLURM_JOB_ID"]
 
 
-def why_stopped() -> str:
-    """signal, time limit or preemption; "" when somebody cancelled the job, or Slurm does not answer.
+def restarts(variables: Mapping[str, str]) -> int:
+    """How many times Slurm has started this job again."""
+    return int(variables.get("SLURM_RESTART_COUNT") or 0)
 
-    While a job is being ended Slurm calls it COMPLETING, whatever the cause; only the reason tells causes apart.
+
+def why_stopped(variables: Mapping[str, str]) -> str:
+    """Why this job was told to stop; "" when somebody cancelled it, or Slurm does not answer.
+
+    While a job is being ended Slurm calls it COMPLETING, whatever the cause; the reason tells a time limit, and a
+    count of restarts ahead of this job's own tells that Slurm has requeued it, after a preemption most often.
     """
-    done = subprocess.run(["squeue", "--noheader", "--states=all", "--format=%T|%r",
-                           f"--jobs={slurm_name(os.environ)}"], capture_output=True, text=True)
-    state, _, reason = done.stdout.strip().partition("|")
+    name = slurm_name(variables)
+    found = slurm_queue.assignments(" ".join(slurm_queue.answer("scontrol", "--oneliner", "show", "job", name) or []))
+    state = found.get("JobState", "")
     if state == "RUNNING":
         return "signal"
-    if "TIMEOUT" in (state, reason.upper()) or reason == "TimeLimit":
-        return "time limit"
-    return "preemption" if "PREEMPT" in f"{state} {reason}".upper() else ""
+    if "TIMEOUT" in state or found.get("Reason") == "TimeLimit":
+        return TIME_LIMIT
+    if int(found.get("Restarts") or 0) > restarts(variables):
+        return REQUEUED
+    return "preemption" if "PREEMPT" in state or found.get("PreemptTime", "None") not in ("None", "N/A") else ""
 
 
 def say(text: str) -> None:

@@ -1,4 +1,4 @@
-"""`batchscale`: plan, study, run, status, report, doctor. Each command imports what it needs when it is called."""
+"""`batchscale`: one function per command; each imports what it needs when it is called."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def parser() -> argparse.ArgumentParser:
         if name == "study":
             command.add_argument("--output", type=Path, help="where the report goes (default: RESULTS/<plan>/report)")
     for name, function, text in (("status", status, "what is done, running, failed, lost; how to go on"),
-                                 ("report", report, "write the report of what has been measured so far")):
+                                 ("report", report, "write the report of what has been measured so far"),
+                                 ("verify", verify, "check every record; name what is corrupt, and why"),
+                                 ("clean", clean, "list what nothing needs any more; remove it with --yes")):
         command = commands.add_parser(name, help=text, description=text)
         command.add_argument("results", type=Path, help="RESULTS, or RESULTS/<plan>")
         command.set_defaults(function=function)
@@ -42,6 +44,37 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--watch", action="store_true", help="again and again until all is done")
         if name == "report":
             command.add_argument("--output", type=Path, help="where the report goes (default: RESULTS/<plan>/report)")
+            command.add_argument("--deadline", default="", help="for one training, e.g. 2h: name the cheapest option "
+                                 "that meets it")
+        if name == "clean":
+            command.add_argument("--yes", action="store_true", help="remove what is listed")
+    text = "read another tool's results into the same table and report"
+    command = commands.add_parser("import", help=text, description=text)
+    command.add_argument("format", choices=("mlperf-rcp",), help="mlperf-rcp: MLPerf's reference convergence points")
+    command.add_argument("path", type=Path, help="the file, such as rcps_resnet.json")
+    command.add_argument("--to", type=Path, default=Path("results"), help="results folder (default: results)")
+    command.add_argument("--train-examples", type=int, metavar="N", help="examples of one epoch, which the format does "
+                         "not say: gives steps (default: the benchmark's own where it is known)")
+    command.set_defaults(function=bring)
+    text = "throughput, time and cost at replica counts not measured, with intervals"
+    command = commands.add_parser("predict", help=text, description=text)
+    command.add_argument("results", type=Path, help="RESULTS, or RESULTS/<plan>")
+    command.add_argument("--gpus", required=True, metavar="N,N,...", help="replica counts, such as 8,16,32")
+    command.add_argument("--network", default="", metavar="ALPHA,BETA", help="seconds per message and per byte of the "
+                         "link between replicas, such as 5e-6,8e-11: adds the cost of three all-reduce algorithms")
+    command.add_argument("--price", type=float, help="per device-hour (default: the plan's)")
+    command.add_argument("--output", type=Path, help="also write the predictions here, as JSON")
+    command.set_defaults(function=predict)
+    text = "regression gate between two result sets: a table for a pull request, exit code 1 on a regression"
+    command = commands.add_parser("compare", help=text, description=text)
+    command.add_argument("base", type=Path, help="RESULTS/<plan>, or a JSON file of pytest-benchmark")
+    command.add_argument("new", type=Path, help="the same, measured later")
+    command.add_argument("--tolerance", type=float, default=0.05, help="change in speed or memory that counts as none "
+                         "(default: 0.05); accuracies have the plan's margin")
+    command.add_argument("--allow", action="append", default=[], metavar="KEY", help="let this key differ, such as "
+                         "processor or launch; may be repeated")
+    command.add_argument("--output", type=Path, help="also write the table here, as Markdown")
+    command.set_defaults(function=compare)
     command = commands.add_parser("doctor", help="what this machine can run, what is missing, and how to mend it",
                                   add_help=False)
     command.add_argument("rest", nargs=argparse.REMAINDER)
@@ -59,7 +92,7 @@ def _where(command: argparse.ArgumentParser, dry: bool) -> None:
         command.add_argument("--retry", action="store_true", help="also do invalid and failed runs again")
 
 
-def seconds(text: str) -> float:
+def seconds(text: str, option: str = "--budget") -> float:
     """A length of time: 90s, 10m, 1.5h or plain seconds; "" is no limit. Raises PlanError.
 
     >>> seconds("10m")
@@ -73,7 +106,7 @@ def seconds(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise PlanError(f"--budget {text!r} is no length of time; write for example 90s, 10m or 1.5h.")
+        raise PlanError(f"{option} {text!r} is no length of time; write for example 90s, 10m or 1.5h.")
     return value
 
 
@@ -115,10 +148,38 @@ def status(given: argparse.Namespace) -> int:
 def report(given: argparse.Namespace) -> int:
     from ..analysis import report as command
     from ..benchmarks.store import open_store
-    store = open_store(given.results)
-    folder = command.write(store, given.output or store.folder / "report")
+    store, deadline = open_store(given.results), seconds(getattr(given, "deadline", ""), "--deadline")
+    folder = command.write(store, given.output or store.folder / "report",
+                           deadline if deadline < float("inf") else None)
     print(f"report: {folder / 'index.html'}")
     return EXIT_OK
+
+
+def verify(given: argparse.Namespace) -> int:
+    from . import verify as command
+    return command.show(given.results)
+
+
+def clean(given: argparse.Namespace) -> int:
+    from . import clean as command
+    return command.show(given.results, given.yes)
+
+
+def bring(given: argparse.Namespace) -> int:
+    from ..analysis import imported
+    store = imported.write(given.path, given.to, given.format, given.train_examples)
+    print(f"imported into {store.folder}\nto read it: batchscale report {store.folder}")
+    return EXIT_OK
+
+
+def predict(given: argparse.Namespace) -> int:
+    from ..analysis import predict as command
+    return command.run(given.results, given.gpus, given.network, given.price, given.output)
+
+
+def compare(given: argparse.Namespace) -> int:
+    from ..analysis import compare as command
+    return command.run(given.base, given.new, given.tolerance, given.allow, given.output)
 
 
 def doctor(given: argparse.Namespace) -> int:

@@ -54,6 +54,8 @@ def _table(runs: Sequence[RunConfig]) -> list[str]:
                                     "global batches", "runs")]
     for key, group in groups.items():
         batches = sorted({c.global_batch for c in group})
+        if trials := len({c.trial for c in group if c.trial >= 0}):
+            key = (*key[:-1], f"{key[-1]}, {trials} rates")
         rows.append((*key, " ".join(map(str, batches)), str(len(group))))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]

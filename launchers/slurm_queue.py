@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,51 +58,65 @@ def last_word(folder: Path, job: Mapping[str, Any], found: Sequence[Task]) -> st
 
 
 def tasks(jobs: Sequence[Mapping[str, Any]]) -> dict[str, list[Task]]:
-    """The tasks of each job by its id; an empty list where Slurm knows nothing."""
-    ids = [str(job["id"]) for job in jobs]
-    found: dict[str, list[Task]] = {job_id: [] for job_id in ids}
-    for source in (from_sacct, from_scontrol, from_squeue):
-        missing = [job_id for job_id in ids if not found[job_id]]
-        if missing:
-            for task in source(missing):
-                if task.job in missing:
-                    found[task.job].append(task)
+    """The tasks of each job by its id; an empty list where Slurm knows nothing.
+
+    What accounting does not know yet, or any more, the controller is asked for: once, since it tells of all jobs.
+    """
+    found: dict[str, list[Task]] = {str(job["id"]): [] for job in jobs}
+    for task in from_sacct(list(found)):
+        if task.job in found:
+            found[task.job].append(task)
+    missing = [job_id for job_id, known in found.items() if not known]
+    if missing:
+        answered = from_scontrol()
+        for task in from_squeue(missing) if answered is None else answered:
+            if task.job in missing:
+                found[task.job].append(task)
     return found
 
 
 def from_sacct(ids: Sequence[str]) -> list[Task]:
     lines = answer("sacct", "--allocations", "--noheader", "--parsable2", f"--jobs={','.join(ids)}",
                    "--format=JobID,State,Reason,NodeList")
-    return list(parsed(lines, lambda f: Task(*_job_and_task(f[0]), _state(f[1]), f[2], f[3]), 4))
+    return parsed(lines or [])
 
 
-def from_scontrol(ids: Sequence[str]) -> list[Task]:
-    found = []
-    for line in answer("scontrol", "--oneliner", "show", "job"):
-        values = dict(part.partition("=")[::2] for part in line.split() if "=" in part)
-        if "JobState" in values:
-            job = values.get("ArrayJobId") or values.get("JobId", "")
-            found.append(Task(job, values.get("ArrayTaskId", ""), values["JobState"], values.get("Reason", ""),
-                              values.get("NodeList", "")))
-    return found
+def from_scontrol() -> list[Task] | None:
+    """Every job that the controller remembers; None where it does not answer."""
+    lines = answer("scontrol", "--oneliner", "show", "job")
+    return None if lines is None else [task for line in lines if (task := task_of(assignments(line)))]
+
+
+def task_of(values: Mapping[str, str]) -> Task | None:
+    if "JobState" not in values:
+        return None
+    return Task(values.get("ArrayJobId") or values.get("JobId", ""), values.get("ArrayTaskId", ""), values["JobState"],
+                values.get("Reason", ""), values.get("NodeList", ""))
+
+
+def assignments(line: str) -> dict[str, str]:
+    """NAME=VALUE words, as scontrol prints them."""
+    return dict(part.partition("=")[::2] for part in line.split() if "=" in part)
 
 
 def from_squeue(ids: Sequence[str]) -> list[Task]:
-    lines = answer("squeue", "--noheader", "--states=all", f"--jobs={','.join(ids)}", "--format=%i|%T|%r|%N")
-    return list(parsed(lines, lambda f: Task(*_job_and_task(f[0]), _state(f[1]), f[2], f[3]), 4))
+    return parsed(answer("squeue", "--noheader", "--states=all", f"--jobs={','.join(ids)}", "--format=%i|%T|%r|%N")
+                  or [])
 
 
-def parsed(lines: Iterable[str], task: Callable[[list[str]], Task], columns: int) -> Iterable[Task]:
-    return (task(line.split("|")) for line in lines if line.count("|") == columns - 1)
+def parsed(lines: Iterable[str]) -> list[Task]:
+    """Tasks from lines of job, state, reason and nodes."""
+    fields = [line.split("|") for line in lines if line.count("|") == 3]
+    return [Task(*_job_and_task(job), _state(state), reason, nodes) for job, state, reason, nodes in fields]
 
 
-def answer(*words: str) -> list[str]:
-    """The lines of a Slurm command, none where it is absent, fails or does not answer in time."""
+def answer(*words: str) -> list[str] | None:
+    """The lines of a Slurm command; None where it is absent, fails or does not answer in time."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [line.strip() for line in done.stdout.splitlines()] if done.returncode == 0 else []
+        return None
+    return [line.strip() for line in done.stdout.splitlines()] if done.returncode == 0 else None
 
 
 def _job_and_task(name: str) -> tuple[str, str]:

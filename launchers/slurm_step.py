@@ -19,7 +19,7 @@ from .site import Site
 from .slurm_layout import VARIABLE, Layout
 
 LOG = "step.log"
-SRUN_TASK = re.compile(r"srun: error: \S+: tasks? ")
+SRUN_TASK = re.compile(r"srun: error: (\S+): tasks? (\d+)")
 
 
 def rank_words(site: Site, worker: Sequence[str]) -> list[str]:
@@ -120,6 +120,19 @@ def first_error(logs: Path) -> str:
             if mark in line:
                 return line.partition("batchscale-rank: ")[2] or line
     return f"the ranks ended without a word; see {logs}"
+
+
+def dead_rank(logs: Path) -> tuple[int, str, str] | None:
+    """Rank, node and srun's line of the first task that was killed; None where none was, or srun did not say.
+
+    >>> SRUN_TASK.match("srun: error: g10: task 1: Killed").groups()
+    ('g10', '1')
+    """
+    text = (logs / LOG).read_text(errors="replace") if (logs / LOG).exists() else ""
+    for line in text.splitlines():
+        if (found := SRUN_TASK.match(line)) and "Exited with exit code" not in line:
+            return int(found[2]), found[1], line
+    return None
 
 
 def advice(config: RunConfig, site: Site, error: str) -> str:

@@ -7,20 +7,37 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED
 from ..benchmarks.store import FINAL, Run, Store, open_store
 from . import slurm_queue
+from .ending import ending
 
 ORDER = ("completed", "diverged", "out_of_memory", "running", "pending", "invalid", "failed", "lost", "preempted",
          "timed_out", "unreadable")
 BAD = ("invalid", "failed", "lost", "preempted", "timed_out")
 POLL_SECONDS = 30.0
+MOST_REPEATED = 5
 
 
 def show(results: Path) -> int:
+    return _poll(results)[0]
+
+
+def watch(results: Path, wait: Callable[[float], None] = time.sleep) -> int:
+    """Show the status every 30 s, until nothing is left that could change by itself."""
+    while True:
+        print(time.strftime("%H:%M:%S"))
+        code, may_change = _poll(results)
+        if code != EXIT_INCOMPLETE or not may_change:
+            return code
+        wait(POLL_SECONDS)
+
+
+def _poll(results: Path) -> tuple[int, bool]:
+    """Print all that is known now. The exit code, and whether anything may still change by itself."""
     store = open_store(results)
     runs = store.runs()
     statuses = {run.run_id: run.status() for run in runs}
@@ -31,21 +48,11 @@ def show(results: Path) -> int:
     bad = sorted((run for run in runs if statuses[run.run_id] in BAD), key=lambda run: run.last_began())
     for run in bad[:1]:
         print("\n".join(_first_error(run, statuses[run.run_id])))
+    _print_repeated([run for run in runs if statuses[run.run_id] not in BAD])
     for run in runs:
         for path in run.corrupt():
             print(f"set aside, not believed: {path}")
-    return _advice(store, counts, active)
-
-
-def watch(results: Path, wait: Callable[[float], None] = time.sleep) -> int:
-    """Show the status every 30 s, until nothing is left that could change by itself."""
-    while True:
-        print(time.strftime("%H:%M:%S"))
-        code = show(results)
-        store = open_store(results)
-        if code != EXIT_INCOMPLETE or not (_live(store) or any(r.status() == "running" for r in store.runs())):
-            return code
-        wait(POLL_SECONDS)
+    return _advice(store, counts, active), active or counts["running"] > 0
 
 
 def jobs(store: Store) -> bool:
@@ -63,17 +70,20 @@ def jobs(store: Store) -> bool:
     return any(task.active for tasks in found.values() for task in tasks)
 
 
-def _live(store: Store) -> bool:
-    known = [job for facts in slurm_queue.submissions(store.folder) for job in facts["jobs"]]
-    return bool(known) and any(task.active for tasks in slurm_queue.tasks(known).values() for task in tasks)
-
-
 def _first_error(run: Run, status: str) -> list[str]:
-    failure = run.failure() or {"rank": "?", "host": "?", "message": "nothing was written", "error": ""}
-    rank = "the launcher" if failure.get("rank") == -1 else f"rank {failure.get('rank')}"
-    return [f"first: {run.run_id}: {status}, {rank} on {failure.get('host')}",
-            f"  {failure.get('error')}: {failure.get('message')}".replace("  : ", "  "),
-            f"  logs: {run.folder.parent / 'logs'}"]
+    found = ending(run.attempts()[-1])
+    return [f"first: {run.run_id}: {status}, {found.where}", f"  {found.message}",
+            f"  logs: {found.logs or run.folder.parent / 'logs'}"]
+
+
+def _print_repeated(runs: Sequence[Run]) -> None:
+    """Attempts that ended without a result and were made again: a flaky node shows here, though all is done."""
+    ended = [(run, attempt) for run in runs for attempt in run.attempts()[:-1]]
+    for run, attempt in ended[:MOST_REPEATED]:
+        found = ending(attempt)
+        print(f"begun again: {run.run_id} after {attempt.name}: {found.status}, {found.where}: {found.message}")
+    if len(ended) > MOST_REPEATED:
+        print(f"  and {len(ended) - MOST_REPEATED} more attempts")
 
 
 def _advice(store: Store, counts: Counter[str], active: bool) -> int:

@@ -65,7 +65,8 @@ class Worker:
             log.flush()
             self.process = subprocess.Popen(command.words, stdout=log, stderr=subprocess.STDOUT,
                                             stdin=subprocess.DEVNULL, start_new_session=True,
-                                            env={**os.environ, **command.environment})
+                                            env={**os.environ, **command.environment,
+                                                 "BATCHSCALE_LAUNCHED": f"{time.time():.3f}"})
 
     def signal(self, number: int) -> None:
         if self.process is not None:

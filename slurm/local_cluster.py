@@ -25,7 +25,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-NODES = ("g9", "g10")
+NODES = {"g9": "127.0.0.9", "g10": "127.0.0.10"}  # each its own address, so that a mixed-up one is noticed
 CPUS_PER_NODE, GPUS_PER_NODE, MEMORY_MIB = 4, 2, 4000
 DAEMONS = ("munged", "slurmctld", "slurmd")
 COMMANDS = ("sbatch", "srun", "sinfo", "scancel")
@@ -70,8 +70,9 @@ def free_ports(count: int) -> list[int]:
 def slurm_conf(folder: Path, host: str, ports: Sequence[int]) -> str:
     """Configuration of the controller and both nodes; %n is a node's name."""
     nodes = "\n".join(
-        f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={CPUS_PER_NODE} "
-        f"RealMemory={MEMORY_MIB} Gres=gpu:{GPUS_PER_NODE} State=UNKNOWN" for name, port in zip(NODES, ports[1:]))
+        f"NodeName={name} NodeHostname={host} NodeAddr={address} Port={port} CPUs={CPUS_PER_NODE} "
+        f"RealMemory={MEMORY_MIB} Gres=gpu:{GPUS_PER_NODE} State=UNKNOWN"
+        for (name, address), port in zip(NODES.items(), ports[1:]))
     return f"""\
 ClusterName=batchscale
 SlurmctldHost={host}(127.0.0.1)
@@ -106,7 +107,10 @@ AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 PropagateResourceLimits=NONE
 {nodes}
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 PartitionName=debug Nodes={','.join(NODES)} Default=YES MaxTime=60:00 State=UP OverSubscribe=NO
+PartitionName=urgent Nodes={','.join(NODES)} PriorityTier=10 MaxTime=60:00 State=UP OverSubscribe=NO
 """
 
 
@@ -187,8 +191,8 @@ def answers(folder: Path) -> list[str]:
     """The nodes' states, [] when there is no cluster."""
     if not (folder / "slurm.conf").exists():
         return []
-    done = subprocess.run(["sinfo", "--noheader", "--Node", "--format=%T"], capture_output=True, text=True,
-                          env={**os.environ, "SLURM_CONF": str(folder / "slurm.conf")})
+    done = subprocess.run(["sinfo", "--noheader", "--Node", "--format=%T", "--partition=debug"], capture_output=True,
+                          text=True, env={**os.environ, "SLURM_CONF": str(folder / "slurm.conf")})
     return done.stdout.split()
 
 

@@ -1,11 +1,5 @@
 """Records of a study that never ran, made from a known truth: what the analysis must find again.
 
-Curves, e in epochs of E, B the global batch:
-    train loss      final + (2.3 - final) exp(-speed e) + tail (1 - e/E)
-    test accuracy   0.1 + (final - 0.1) (1 - exp(-speed e))
-    train - test    (0.02 + extra) (1 - train loss / 2.3)
-    step seconds    (a + b n) + s (R > 1), n the replica batch
-    memory          a + b n
 Each seed adds its own offset at all batches, and each run a noise of its own.
 """
 
@@ -13,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,104 +17,18 @@ from batchscale.benchmarks.config import RunConfig, derived, from_json, to_json
 from batchscale.benchmarks.schedule import Phase, evaluation_steps, phases
 from batchscale.benchmarks.schema import SCHEMA_VERSION, finite
 from batchscale.benchmarks.store import Store
+from batchscale.benchmarks.tuning import TUNED_RULE
+from synthetic_truth import (ADAM, DEEP, FIRST_LOSS, GUESSING, SGD, Curve, Experiment, Memory, Study, Timing, Tuning,
+                             change, configs)
 
-FIRST_LOSS = 2.3
-GUESSING = 0.1
-By = Mapping[int, float]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """What one arm is made from: deviations by batch from the numbers at the reference batch."""
-
-    accuracy_gap: By = field(default_factory=dict)
-    loss_gap: By = field(default_factory=dict)
-    generalization: By = field(default_factory=dict)
-    speed: By = field(default_factory=dict)
-    tail: By = field(default_factory=dict)
-    diverged: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Experiment:
-    name: str
-    optimizer: str
-    model: str
-    batches: tuple[int, ...]
-    curves: Mapping[str, Curve] = field(default_factory=lambda: {"constant": Curve()})
-    parameters: int = 101_770
-    as_published: bool = False
-    noise_batches: tuple[int, ...] = (1, 8, 32, 128)
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Truth of the step: a + b n seconds, and what synchronisation adds from 2 replicas on."""
-
-    fixed_seconds: float = 1e-3
-    seconds_per_example: float = 1e-5
-    synchronization_seconds: float = 2e-4
-    replica_batches: tuple[int, ...] = (32, 128, 512, 2048)
-    global_batches: tuple[int, ...] = (512, 2048)
-    replicas: tuple[int, ...] = (1, 2)
-    strategies: tuple[str, ...] = ("mirrored", "horovod")
-    launches: int = 3
-    noise: float = 0.01
-    slow_rank: float = 1.0
-    drift: float = 1.0
-
-
-@dataclass(frozen=True)
-class Memory:
-    fixed_bytes: float = 5e7
-    bytes_per_example: float = 20_000.0
-    batches: tuple[int, ...] = (256, 512, 1024, 2048, 4096)
-    noise: float = 1e5
-
-
-RULES = ("constant", "linear", "sqrt")
-SGD = Experiment("sgd", "sgd", "mlp_128", (32, 128, 512, 4096), {rule: Curve() for rule in RULES})
-ADAM = Experiment("adam", "adam", "mlp_128", (32, 128, 512, 2048),
-                  {rule: Curve() for rule in RULES})
-DEEP = Experiment("deep_adam", "adam", "mlp_512_256_128", (32, 256, 1024),
-                  {rule: Curve() for rule in RULES}, 567_434)
-
-
-@dataclass(frozen=True)
-class Study:
-    """The whole truth; `seed` makes the noise, nothing else does."""
-
-    experiments: tuple[Experiment, ...] = (SGD, ADAM, DEEP)
-    timing: Timing | None = field(default_factory=Timing)
-    memory: Memory | None = field(default_factory=Memory)
-    seeds: int = 6
-    epochs: int = 10
-    train_examples: int = 4096
-    final_loss: float = 0.2
-    final_accuracy: float = 0.9
-    speed: float = 1.0
-    noise: float = 0.001
-    noise_scale: float = 200.0
-    covariance_slope: float = -1.0
-    norm_noise: float = 0.1
-    margin: float = 0.005
-    seed: int = 1
-
-
-def change(study: Study, experiment: str, rule: str = "", **curve: Any) -> Study:
-    """The study with other numbers in one arm, or in all arms of an experiment."""
-    def changed(given: Experiment) -> Experiment:
-        if given.name != experiment:
-            return given
-        return replace(given, curves={name: replace(old, **curve) if rule in ("", name) else old
-                                      for name, old in given.curves.items()})
-    return replace(study, experiments=tuple(map(changed, study.experiments)))
+__all__ = ["ADAM", "DEEP", "SGD", "Curve", "Experiment", "Memory", "Study", "Timing", "Tuning", "change", "manifest",
+           "record_for", "records", "results", "write_store"]
 
 
 def records(study: Study) -> list[dict[str, Any]]:
     """All records; valid by the schema."""
     noise = np.random.default_rng(study.seed)
-    made = [_record(study, config, noise) for config in _configs(study)]
+    made = [_record(study, config, noise) for config in configs(study)]
     return list({record["run_id"]: record for record in made}.values())
 
 
@@ -145,60 +52,14 @@ def results(study: Study) -> Results:
 def write_store(folder: Path, made: Sequence[dict[str, Any]], **facts: Any) -> Store:
     """A results folder as ranks leave it behind."""
     store = Store(folder)
-    configs = [from_json(record["config"]) for record in made]
-    store.prepare(configs, {"name": "synthetic", "settings": {}, "skipped": [], "text": "",
-                            **facts})
+    store.prepare([from_json(record["config"]) for record in made],
+                  {"name": "synthetic", "settings": {}, "skipped": [], "text": "", **facts})
     for record in made:
         run = store.run(record["run_id"])
         attempt = run.claim()
         assert attempt is not None
         run.finish(attempt, record)
     return store
-
-
-def _configs(study: Study) -> Iterator[RunConfig]:
-    common: dict[str, Any] = {"dataset": "glyphs", "train_examples": study.train_examples,
-                              "epochs": study.epochs}
-    for experiment in study.experiments:
-        yield from _accuracy_configs(study, experiment, common)
-    basis: dict[str, Any] = {**common, "model": "mlp_128", "optimizer": "sgd", "seed": 0}
-    if study.timing:
-        yield from _timing_configs(study.timing, {**basis, "kind": "throughput"})
-    for batch in study.memory.batches if study.memory else ():
-        yield RunConfig(**basis, experiment="memory", kind="memory", global_batch=batch)
-
-
-def _accuracy_configs(study: Study, of: Experiment, common: dict[str, Any]) -> Iterator[RunConfig]:
-    basis: dict[str, Any] = {
-        **common, "experiment": of.name, "kind": "accuracy", "model": of.model,
-        "optimizer": of.optimizer,
-        "base_learning_rate": 0.001 if of.optimizer == "adam" else 0.01}
-    for seed in range(study.seeds):
-        for batch in of.batches:
-            for rule in of.curves if batch != 32 else ("constant",):
-                probes = of.noise_batches if batch == 32 else ()
-                yield RunConfig(**basis, seed=seed, global_batch=batch, rule=rule,
-                                noise_batches=probes)
-        if of.as_published:
-            yield RunConfig(**basis, seed=seed, global_batch=of.batches[-1], rule="as_published",
-                            earlier_batches=of.batches[:-1])
-
-
-def _timing_configs(of: Timing, basis: dict[str, Any]) -> Iterator[RunConfig]:
-    for launch in range(of.launches):
-        for strategy in of.strategies:
-            place: dict[str, Any] = {
-                "strategy": strategy, "launch": launch,
-                "transport": "mpi" if strategy == "horovod" else ""}
-            for count in of.replicas:
-                for batch in of.replica_batches:
-                    yield RunConfig(**basis, **place, replicas=count, experiment="weak_scaling",
-                                    scaling="weak", global_batch=batch * count)
-                for batch in of.global_batches:
-                    yield RunConfig(**basis, **place, replicas=count, scaling="strong",
-                                    experiment="strong_scaling", global_batch=batch)
-    for launch in (0, 1):
-        yield RunConfig(**basis, experiment="drift_guard", global_batch=256, launch=launch)
 
 
 def _record(study: Study, config: RunConfig, noise: np.random.Generator) -> dict[str, Any]:
@@ -239,6 +100,9 @@ def _blank(config: RunConfig, experiment: Experiment) -> dict[str, Any]:
 def _train(record: dict[str, Any], study: Study, config: RunConfig, experiment: Experiment,
            noise: np.random.Generator) -> None:
     curve = experiment.curves.get(config.rule, experiment.curves["constant"])
+    if experiment.tuning and config.rule == TUNED_RULE:
+        factor = config.base_learning_rate / experiment.square_root_rate(config.global_batch)
+        curve = experiment.tuning.curve(config.global_batch, factor)
     # The seed's own offset does not depend on the batch: that is what pairing takes away.
     shared = float(np.random.default_rng(10_000 + config.seed).normal(0, 0.003))
     head_start = 0.0

@@ -15,7 +15,7 @@ Make = Callable[..., RunConfig]
 
 
 def test_it_survives_json(config: Make) -> None:
-    made = config(noise_batches=(1, 8), earlier_batches=(32,))
+    made = config(noise_batches=(1, 8), earlier_batches=(32,), decay="piecewise", decay_epochs=(1.0, 1.5))
     assert from_json(json.loads(json.dumps(to_json(made)))) == made
 
 
@@ -52,6 +52,18 @@ def test_derived_numbers_follow_from_batch_and_examples(config: Make) -> None:
     ({"noise_batches": (600,)}, "half the training examples (573)"),
     ({"rule": "lineer"}, "'linear'"),
     ({"seed": -1}, "must not be negative"),
+    ({"accumulation": 5}, "not divisible by 1 replicas of 5 micro-batches; nearest valid: 125 and 130."),
+    ({"accumulation": 0}, "greater than 0"),
+    ({"clip_norm": -1.0}, "must not be negative"),
+    ({"weight_decay": 0.1}, "choose one of adamw, lars, lamb"),
+    ({"rule": "adam_sqrt"}, "use rule='sqrt', or choose one of adam, adamw"),
+    ({"decay": "cosin"}, "Did you mean 'cosine'?"),
+    ({"decay": "cosine"}, "set warmup_epochs (0 is allowed) or raise epochs"),
+    ({"decay": "piecewise"}, "needs at least one"),
+    ({"decay_epochs": (3.0,)}, "belong to decay='piecewise'"),
+    ({"decay": "piecewise", "decay_epochs": (3.0, 2.0)}, "ascending"),
+    ({"decay": "piecewise", "decay_epochs": (0.0,)}, "above 0"),
+    ({"decay": "piecewise", "decay_epochs": (3.0,), "rule": "linear"}, "before the end of the warm-up of 5 epochs"),
 ])
 def test_a_broken_rule_is_named_with_the_value_and_the_choices(config: Make, change: dict[str, Any],
                                                                message: str) -> None:
@@ -65,6 +77,12 @@ def test_unknown_and_missing_keys_are_named(config: Make) -> None:
         from_json({**to_json(config()), "epoch": 3})
     with pytest.raises(PlanError, match="incomplete"):
         from_json({"experiment": "sgd"})
+
+
+def test_accumulation_divides_the_replica_batch(config: Make) -> None:
+    made = config(global_batch=128, strategy="mirrored", replicas=2, accumulation=4)
+    assert (made.replica_batch, derived(made)["replica_batch"]) == (16, 16)
+    assert made.steps_per_epoch == config(global_batch=128).steps_per_epoch
 
 
 def test_timing_launches_and_memory_runs_get_processes_of_their_own(config: Make) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,8 +17,11 @@ from conftest import PROGRAMS, environment, rank_words, require_strategy
 
 pytestmark = pytest.mark.launched
 STRATEGIES = ("single", "mirrored", "horovod-gloo", "horovod-mpi")
-CASES = ["-".join(case) for case in itertools.product(("mlp_128", "cnn_small"), ("sgd", "momentum", "adam"),
-                                                      ("resident",))]
+CASES = [*("-".join(case) for case in itertools.product(("mlp_128", "cnn_small"), ("sgd", "momentum", "adam"),
+                                                        ("resident",))),
+         *(f"cnn_small-{optimizer}-resident" for optimizer in ("nesterov", "adamw", "lars", "lamb")),
+         "mlp_128-momentum-resident-clipped", "cnn_small-adamw-resident-clipped",
+         "mlp_128-momentum-resident-accumulated", "cnn_small-lars-resident-accumulated"]
 TOLERANCE = 1e-9
 Weights = npt.NDArray[np.float64]
 
@@ -29,7 +33,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def launch(strategy: str) -> tuple[Path, subprocess.CompletedProcess[str]]:
         folder = tmp_path_factory.mktemp(strategy)
         words = rank_words(strategy, 2, [sys.executable, str(PROGRAMS / "equal_weights.py"), strategy, str(folder)])
-        return folder, subprocess.run(words, capture_output=True, text=True, timeout=240, env=environment())
+        return folder, subprocess.run(words, capture_output=True, text=True, timeout=480, env=environment())
 
     def weights_folder(strategy: str) -> Path:
         require_strategy(strategy)
@@ -65,7 +69,48 @@ def test_streamed_examples_train_to_the_same_weights_as_resident_ones(launched: 
     assert distance(resident, streamed) <= TOLERANCE
 
 
-def test_the_distance_sees_a_difference(launched: Callable[[str], Path]) -> None:
-    sgd = weights(launched("single"), "mlp_128-sgd-resident")
-    momentum = weights(launched("single"), "mlp_128-momentum-resident")
-    assert distance(sgd, momentum) > 1e-3
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("case", ["mlp_128-momentum-resident", "mlp_128-momentum-stream", "cnn_small-lars-resident"])
+def test_micro_batches_train_to_the_same_weights_as_the_global_batch(launched: Callable[[str], Path], case: str,
+                                                                     strategy: str) -> None:
+    real, emulated = weights(launched("single"), case), weights(launched(strategy), f"{case}-accumulated")
+    assert distance(real, emulated) <= TOLERANCE
+
+
+@pytest.mark.parametrize(("case", "other"), [
+    ("mlp_128-momentum-resident", "mlp_128-sgd-resident"),
+    ("mlp_128-momentum-resident", "mlp_128-momentum-resident-clipped"),
+    ("cnn_small-momentum-resident", "cnn_small-nesterov-resident"),
+    ("cnn_small-momentum-resident", "cnn_small-lars-resident"),
+    ("cnn_small-adam-resident", "cnn_small-adamw-resident"),
+])
+def test_the_distance_sees_a_difference(launched: Callable[[str], Path], case: str, other: str) -> None:
+    assert distance(weights(launched("single"), case), weights(launched("single"), other)) > 1e-3
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES[1:])
+def test_moving_statistics_are_averaged_and_every_rank_evaluates_alike(launched: Callable[[str], Path],
+                                                                       strategy: str) -> None:
+    found = json.loads((launched(strategy) / "normalized.json").read_text())
+    apart, together = np.array(found["apart"]), np.array(found["together"])
+    assert len(apart) == len(together) == 2 and found["weights_kept"]
+    assert not np.array_equal(apart[0], apart[1]), "each replica normalizes its own batches"
+    assert np.array_equal(together[0], together[1])
+    assert together[0] == pytest.approx(apart.mean(axis=0), rel=1e-12, abs=1e-12)
+    assert len(found["metrics"]) == (2 if strategy.startswith("horovod") else 1)
+    assert all(metrics == found["metrics"][0] for metrics in found["metrics"])
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_probe_leaves_the_moving_statistics_as_they_were(launched: Callable[[str], Path], strategy: str) -> None:
+    found = json.loads((launched(strategy) / "normalized.json").read_text())
+    assert found["probed"] != found["together"], "gradients in training mode move them"
+    assert found["kept"] == found["together"]
+
+
+@pytest.mark.parametrize(("strategy", "ghost"), [("single", 64), ("mirrored", 32)])
+def test_the_batch_that_is_normalized_over_is_known(launched: Callable[[str], Path], strategy: str, ghost: int) -> None:
+    found = json.loads((launched(strategy) / "normalized.json").read_text())
+    assert found["ghost_batch"] == ghost
+    plain, accumulated = found["notes"]
+    assert plain == [] and f"over {ghost // 4} examples" in accumulated[0]

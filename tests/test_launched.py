@@ -126,6 +126,15 @@ def test_replicas_proved_that_they_train_together(study: Store) -> None:
     assert max(accuracies) - min(accuracies) < 0.02
 
 
+def test_the_first_run_of_a_process_tells_what_its_start_took(study: Store) -> None:
+    by_process: dict[int, list[float]] = {}
+    for record in study.records():
+        starts = by_process.setdefault(record["environment"]["ranks"][0]["pid"], [])
+        starts.append(record["timing"]["import_seconds"])
+    assert all(sum(seconds > 0 for seconds in starts) == 1 for starts in by_process.values())
+    assert any(len(starts) > 1 for starts in by_process.values())
+
+
 def test_horovod_records_name_their_library_hosts_and_cores(study: Store) -> None:
     require_strategy("horovod-mpi")
     record = records(study, experiment="replicas", transport="mpi")[0]

@@ -20,15 +20,23 @@ def differences() -> dict[str, float]:
     return dict(json.loads(child.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("name", ["sgd", "momentum", "momentum correction", "textbook adam"])
+@pytest.mark.parametrize("name", [
+    "sgd", "momentum", "nesterov", "momentum correction", "nesterov correction", "published lars", "lars correction",
+    "textbook adam", "textbook adam_sqrt", "textbook adamw", "textbook lamb"])
 def test_updates_equal_keras_and_the_formulas(differences: dict[str, float], name: str) -> None:
     assert differences[name] < 1e-9
 
 
-def test_adam_equals_keras_but_for_the_betas_that_keras_rounds(differences: dict[str, float]) -> None:
+@pytest.mark.parametrize("name", ["adam", "adamw", "lamb"])
+def test_adam_equals_keras_but_for_the_betas_that_keras_rounds(differences: dict[str, float], name: str) -> None:
     # Keras raises float32(beta) to the step even for float64 weights: 1 - 0.999^t is off by up to 5e-6 at t = 1.
-    assert differences["adam"] < 5e-6
+    assert differences[name] < 5e-6
 
 
-def test_another_rate_is_seen(differences: dict[str, float]) -> None:
-    assert differences["a different rate"] > 1e-2
+@pytest.mark.parametrize("name", ["a different rate", "lars against momentum", "decay against none"])
+def test_another_update_is_seen(differences: dict[str, float], name: str) -> None:
+    assert differences[name] > 1e-2
+
+
+def test_a_kernel_of_zeros_is_updated_at_the_plain_rate(differences: dict[str, float]) -> None:
+    assert differences["from zero"] > 1e-3

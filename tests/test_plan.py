@@ -77,6 +77,23 @@ def test_what_the_machine_lacks_is_left_out_by_name_and_horovod_prefers_mpi() ->
                                                           ("mirrored with 2 replicas", "1 core")}
 
 
+def test_optimizers_get_keras_decay_or_are_asked_for_a_rate() -> None:
+    adamw = expand(TEXT.replace('name = "sgd"', 'name = "adamw"\noptimizer = "adamw"')).runs
+    assert {(c.base_learning_rate, c.weight_decay) for c in adamw if c.experiment == "adamw"} == {(0.001, 0.004)}
+    lars = TEXT.replace('name = "sgd"', 'name = "lars"\noptimizer = "lars"')
+    with pytest.raises(PlanError, match="gives no learning_rate"):
+        expand(lars)
+    given = expand(lars.replace('"lars"\n', '"lars"\nlearning_rate = 2.0\nweight_decay = 1e-4\n', 1)).runs
+    assert {(c.base_learning_rate, c.weight_decay) for c in given if c.experiment == "lars"} == {(2.0, 1e-4)}
+
+
+def test_replica_batches_are_multiplied_by_replicas_and_accumulation() -> None:
+    runs = expand(TEXT.replace("replica_batches = [64]", "replica_batches = [64]\naccumulation = 4")).runs
+    speed = [c for c in runs if c.experiment == "speed"]
+    assert {(c.replicas, c.global_batch) for c in speed} == {(1, 256), (2, 512)}
+    assert {c.replica_batch for c in speed} == {64}
+
+
 def test_other_seeds_are_other_runs() -> None:
     other = expand(TEXT.replace('name = "small"', 'name = "small"\nfirst_seed = 100'))
     assert {c.seed for c in other.runs if c.kind == "accuracy"} == {100, 101}

@@ -79,10 +79,11 @@ def html_of(study_or_results: Any, folder: Path) -> str:
 
 
 def test_four_files_and_every_section(folder: Path) -> None:
-    assert {"index.html", "report.md", "results.csv", "decision.json", "figures"} == {p.name for p in folder.iterdir()}
+    assert {"index.html", "report.md", "results.csv", "decision.json", "next.toml", "figures"} == {
+        p.name for p in folder.iterdir()}
     page = Page((folder / "index.html").read_text(encoding="utf-8"))
     for anchor in ("decision", "claims", "accuracy", "as-published", "curves", "throughput", "scaling", "noise",
-                   "critical", "memory", "time", "failures", "drift", "agreement", "provenance", "repeat"):
+                   "step", "critical", "memory", "time", "failures", "drift", "agreement", "provenance", "repeat"):
         assert anchor in page.ids
 
 
@@ -102,8 +103,8 @@ def test_the_first_screen_comes_before_everything_else(folder: Path) -> None:
     first = text[:text.index("<section")]
     decision = json.loads((folder / "decision.json").read_text(encoding="utf-8"))
     assert report.QUESTION in first
-    assert "5 seeds" in first and "4,096 training examples" in first
-    assert decision["sentences"][0][:20] in first
+    assert "5 seeds" in first and "4,096 are trained on" in first
+    assert decision["headlines"][0][:20] in first
 
 
 def test_ten_claims_stand_in_the_page_and_in_the_decision(folder: Path) -> None:

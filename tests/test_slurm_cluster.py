@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 
-from batchscale.benchmarks.store import Run, Store, read_json
 from batchscale.slurm import local_cluster
-from conftest import batchscale, require_strategy
+from conftest import require_strategy
+from slurm_study import HEADER, SITE, Study, begun, first_failure, plan, rank_process, restart_now, slurm
 
 pytestmark = pytest.mark.slurm
-HEADER = """
-[plan]
-name = "cluster"
-drift_guard = false
-[defaults]
-dataset = "digits"
-model = "mlp_128"
-seeds = 1
-global_batches = [64]
-"""
 SHAPES = HEADER + """
 [[experiment]]
 name = "shapes"
@@ -37,14 +23,17 @@ epochs = 1
 strategies = ["horovod-gloo", "horovod-mpi", "mirrored"]
 replicas = [2]
 nodes = [1, 2]
+[[experiment]]
+name = "pace"
+kind = "throughput"
+strategies = ["horovod-gloo"]
+replicas = [2]
+nodes = [2]
+windows = 2
+launches = 1
 """
+TWO_NODES = 'strategies = ["horovod-gloo"]\nreplicas = [2]\nnodes = [2]'
 TWO_SHAPES = 'strategies = ["single", "mirrored"]'  # with one replica they need the same: one array of two tasks
-ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
-SITE = 'partition = "debug"\ntime = "00:20:00"\nsignal_seconds = 60\nconcurrency = 1\nlauncher = "auto"\n'
-
-
-def plan(experiment: str) -> str:
-    return f'{HEADER}[[experiment]]\nname = "runs"\n{experiment}\n'
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -62,83 +51,28 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.environ.pop("SLURM_CONF") if before is None else os.environ.update(SLURM_CONF=before)
 
 
-class Study:
-    """A plan that was submitted from `folder`."""
-
-    def __init__(self, folder: Path, text: str, site: str = SITE, report: bool = False) -> None:
-        self.folder = folder
-        self.store.folder.mkdir(parents=True, exist_ok=True)
-        for described in folder.parent.glob("*/results/cluster/workloads.json"):  # once is enough for all
-            shutil.copy(described, self.store.folder) if described.parent != self.store.folder else None
-        (folder / "plan.toml").write_text(text)
-        (folder / "site.toml").write_text(site)
-        self.submitted = self.run()
-        if not report and list(self.store.folder.glob("slurm/*/jobs.json")):
-            slurm("scancel", self.jobs[-1])
-
-    def run(self) -> subprocess.CompletedProcess[str]:
-        return batchscale("run", "plan.toml", "--on", "slurm", "--site", "site.toml", cwd=self.folder)
-
-    @property
-    def store(self) -> Store:
-        return Store(self.folder / "results" / "cluster")
-
-    @property
-    def jobs(self) -> list[str]:
-        """Job ids of the last submission; the report's is the last."""
-        last = sorted(self.store.folder.glob("slurm/submission-*/jobs.json"))[-1]
-        return [job["id"] for job in read_json(last)["jobs"]]
-
-    def statuses(self) -> list[str]:
-        return [run.status() for run in self.store.runs()]
-
-    def until(self, what: Callable[[], object], seconds: float = 240.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not what():
-            assert time.monotonic() < deadline, f"{self.statuses()}\n{self.said()}\n{slurm('squeue', '--states=all')}"
-            time.sleep(0.4)
-
-    def until_ended(self, seconds: float = 240.0) -> None:
-        """All jobs, the report too, have come to an end."""
-        def ended() -> bool:
-            states = slurm("squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={','.join(self.jobs)}")
-            return bool(states) and set(states.split()) <= set(ENDED)
-        self.until(ended, seconds)
-
-    def said(self) -> str:
-        return "".join(path.read_text() for path in sorted(self.store.folder.glob("slurm/*/logs/*.out")))
-
-    def status(self) -> str:
-        return batchscale("status", "results/cluster", cwd=self.folder).stdout
-
-
-def slurm(*words: str) -> str:
-    return subprocess.run(words, capture_output=True, text=True, timeout=60).stdout.strip()
-
-
-def first_failure(run: Run) -> dict[str, Any]:
-    return dict(read_json(run.folder / "attempt-01" / "failure.json"))
-
-
 @pytest.fixture(scope="module")
 def cut_off(cluster: Path) -> Study:
-    """A run far longer than its job's one minute, submitted first because Slurm takes its time to notice.
+    """Two runs in a job of one minute, submitted first because Slurm looks for such jobs only now and then.
 
-    The warning signal is replaced by one that does nothing, so that the limit itself ends the job; the other tests'
-    ranks come first on this machine's cores.
+    The second run's process is halted, so that the limit comes in its midst; any warning would wake it up. A partition
+    of its own that is taken down keeps the requeued job from starting before a test has looked.
     """
-    site = SITE.replace("00:20:00", "1").replace("60\n", "10\n") + """
-setup = ["renice 19 $$ > /dev/null"]
-sbatch_options = ["--signal=CONT@10"]
-"""
-    return Study(cluster / "limit", plan("epochs = 200000"), site)
+    site = (SITE.replace("debug", "urgent").replace("00:20:00", "1").replace("60\n", "10\n")
+            + 'sbatch_options = ["--signal=URG@0"]\n')
+    study = Study(cluster / "limit", plan("epochs = 600\nseeds = 2"), site)
+    second = study.store.runs()[1]
+    study.until(lambda: begun(second))
+    rank_process(second).send_signal(signal.SIGSTOP)
+    slurm("scontrol", "update", "PartitionName=urgent", "State=DOWN")
+    return study
 
 
 def test_a_plan_runs_to_a_report_through_arrays_by_gloo_and_by_pmix(cluster: Path, cut_off: Study) -> None:
-    study = Study(cluster / "shapes", SHAPES, report=True)
+    study = Study(cluster / "shapes", SHAPES, SITE + 'exclusive = "never"\n', report=True)
     assert study.submitted.returncode == 0, study.submitted.stderr
     study.until_ended()
-    assert study.statuses() == ["completed"] * 5, study.said()
+    assert study.statuses() == ["completed"] * 6, study.said()
     records = list(study.store.records())
     started = {(r["config"]["strategy"], r["config"]["nodes"], r["environment"]["launcher"],
                 r["environment"]["library"].get("controller")) for r in records}
@@ -147,7 +81,8 @@ def test_a_plan_runs_to_a_report_through_arrays_by_gloo_and_by_pmix(cluster: Pat
                        ("mirrored", 1, "srun", None)}
     lists = {r["environment"]["slurm"]["SLURM_JOB_NODELIST"] for r in records if r["config"]["nodes"] == 2}
     assert lists == {"g[9-10]"}
-    assert (study.store.folder / "report" / "index.html").exists(), study.said()
+    assert {(w["rank"], w["host"]) for r in records for w in r["own_windows"]} == {(0, "g9"), (1, "g10")}
+    assert "Slow nodes and ranks" in (study.store.folder / "report" / "index.html").read_text(), study.said()
     again = study.run()
     assert again.returncode == 0 and "all runs are done" in again.stdout
 
@@ -163,13 +98,14 @@ config = RunConfig(experiment="x", kind="accuracy", dataset="digits", model="mlp
 layout = slurm_layout.of_job(config, os.environ)
 found = slurm_rank.prepare(layout, os.environ)
 print(*(found["HOROVOD_" + name] for name in ("RANK", "HOSTNAME", "LOCAL_RANK", "CROSS_RANK", "GLOO_IFACE")),
-      found["HOROVOD_GLOO_RENDEZVOUS_ADDR"], os.environ["SLURMD_NODENAME"], os.environ["CUDA_VISIBLE_DEVICES"])
+      found["HOROVOD_GLOO_RENDEZVOUS_ADDR"], os.environ["SLURMD_NODENAME"], os.environ["CUDA_VISIBLE_DEVICES"],
+      layout.addresses[int(found["HOROVOD_CROSS_RANK"])])
 """)
     done = subprocess.run(["srun", "--nodes=2", "--ntasks-per-node=2", "--gpus-per-node=2", sys.executable,
                            str(program)], capture_output=True, text=True, timeout=60)
     assert sorted(done.stdout.splitlines()) == [
-        "0 g9 0 0 lo 127.0.0.1 g9 0,1", "1 g9 1 0 lo 127.0.0.1 g9 0,1",
-        "2 g10 0 1 lo 127.0.0.1 g10 0,1", "3 g10 1 1 lo 127.0.0.1 g10 0,1"], done.stderr
+        "0 g9 0 0 lo 127.0.0.9 g9 0,1 127.0.0.9", "1 g9 1 0 lo 127.0.0.9 g9 0,1 127.0.0.9",
+        "2 g10 0 1 lo 127.0.0.9 g10 0,1 127.0.0.10", "3 g10 1 1 lo 127.0.0.9 g10 0,1 127.0.0.10"], done.stderr
 
 
 def test_a_partition_that_does_not_exist_fails_before_anything_is_queued(cluster: Path) -> None:
@@ -180,68 +116,83 @@ def test_a_partition_that_does_not_exist_fails_before_anything_is_queued(cluster
     assert not list(study.store.folder.glob("slurm/*/jobs.json"))
 
 
-def test_a_killed_rank_ends_the_step_and_the_run_is_done_again(cluster: Path) -> None:
-    study = Study(cluster / "kill", plan('epochs = 60\nstrategies = ["horovod-gloo"]\nreplicas = [2]\nnodes = [2]'))
-    run = study.store.runs()[0]
-    study.until(lambda: list(run.folder.glob("attempt-01/steps.jsonl")))
-    rank_process(run, rank=1).send_signal(signal.SIGKILL)
+def test_a_killed_rank_ends_the_step_and_only_its_run_is_done_again(cluster: Path) -> None:
+    study = Study(cluster / "kill", plan("epochs = 60\nseeds = 2\n" + TWO_NODES))
+    first, second = study.store.runs()
+    study.until(lambda: begun(second))
+    rank_process(second, rank=1).send_signal(signal.SIGKILL)
     study.until_ended()
-    assert first_failure(run)["status"] == "lost"
-    assert study.statuses() == ["completed"] and len(run.attempts()) == 2, study.said()
-    assert "srun: error: g10: task 1: Killed" in study.said()
-
-
-def rank_process(run: Run, rank: int) -> psutil.Process:
-    """The process of one rank of the step that does this run."""
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if "batchscale.launchers.slurm_rank" in words and str(run.folder.parent) in words:
-            if "srun" not in words[0] and process.environ().get("SLURM_PROCID") == str(rank):
-                return process
-    raise AssertionError(f"no rank {rank}")
-
-
-def test_a_preempted_job_keeps_what_is_done_requeues_and_goes_on(cluster: Path) -> None:
-    study = Study(cluster / "preempted", plan(f"epochs = 600\nseeds = 2\n{TWO_SHAPES}"))
-    task = f"{study.jobs[0]}_0"
-    first, second = [run for run in study.store.runs() if run.config.shape.startswith(first_shape(study))]
-    study.until(lambda: list(second.folder.glob("attempt-01/steps.jsonl")))
-    slurm("scancel", "--signal=USR2", task)
-    study.until((second.folder / "attempt-01" / "failure.json").exists)
-    assert "preempted" in study.status() and "go on by themselves" in study.status()
-    study.until(lambda: "Restarts=1" in slurm("scontrol", "--oneliner", "show", "job", task))
-    slurm("scontrol", "update", f"JobId={task}", "StartTime=now")
-    study.until_ended()
-    assert set(study.statuses()) == {"completed"}, study.said()
-    assert first_failure(second)["status"] == "preempted"
+    assert first_failure(second)["status"] == "lost"
+    assert study.statuses() == ["completed"] * 2, study.said()
     assert [len(run.attempts()) for run in (first, second)] == [1, 2]
-    assert sum(len(run.attempts()) for run in study.store.runs()) == 5  # the array's other task was left alone
+    error = "srun: error: g10: task 1: Killed"
+    assert error in study.said()
+    assert f"begun again: {second.run_id} after attempt-01: lost, rank 1 on g10: {error}" in study.status()
+    assert "all runs are done" in study.run().stdout
 
 
-def first_shape(study: Study) -> str:
-    """What task 0 of the study's first array works on."""
-    return str(next(study.store.folder.glob("slurm/submission-01/01-*.shapes")).read_text().split()[0])
+def test_a_time_limit_cuts_off_one_run_that_the_requeued_job_does_again(cut_off: Study) -> None:
+    first, second = cut_off.store.runs()
+    task = f"{cut_off.jobs[0]}_0"
+    cut_off.until(lambda: first_failure(second))
+    status = first_failure(second)["status"]  # preempted, where the ranks had the time to stop by themselves
+    assert status in ("timed_out", "preempted"), cut_off.said()
+    said = cut_off.status()
+    assert f"2 runs: 1 completed, 1 {status}" in said and "go on by themselves" in said
+    slurm("scontrol", "update", "PartitionName=urgent", "State=UP")
+    restart_now(task)
+    assert "stopped (time limit) with 1 runs left to do; the job is requeued" in cut_off.said()
+    cut_off.until_ended()
+    assert cut_off.statuses() == ["completed"] * 2, cut_off.said()
+    assert [len(run.attempts()) for run in (first, second)] == [1, 2]
+
+
+def test_preempted_and_warned_jobs_keep_what_is_done_requeue_and_go_on(cluster: Path) -> None:
+    study = Study(cluster / "preempted", plan(f"epochs = 600\nseeds = 2\n{TWO_SHAPES}"))
+    tasks = [f"{study.jobs[0]}_{task}" for task in range(2)]
+    shapes = [[r for r in study.store.runs() if r.config.shape == shape] for shape in task_shapes(study)]
+    study.until(lambda: begun(shapes[0][1]))
+    slurm("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap=true")
+    study.until(lambda: first_failure(shapes[0][1]))
+    said = study.status()
+    assert "1 completed" in said and "1 preempted" in said and "go on by themselves" in said
+    study.until(lambda: begun(shapes[1][1]))
+    slurm("scancel", "--signal=USR2", tasks[1])  # what --signal=USR2@N sends before the time limit
+    for task in tasks:
+        restart_now(task)
+    study.until_ended()
+    assert study.statuses() == ["completed"] * 4, study.said()
+    assert [first_failure(runs[1])["status"] for runs in shapes] == ["preempted"] * 2
+    assert [len(run.attempts()) for runs in shapes for run in runs] == [1, 2, 1, 2]
+    assert "stopped (preempted or requeued) with 1 runs left to do; Slurm starts the job again" in study.said()
+    assert "stopped (signal) with 1 runs left to do; the job is requeued" in study.said()
+
+
+def task_shapes(study: Study) -> list[str]:
+    """What each task of the study's first array works on."""
+    return next(study.store.folder.glob("slurm/submission-01/01-*.shapes")).read_text().split()
 
 
 def test_a_cancelled_array_task_leaves_the_others_and_a_repeat_does_what_is_missing(cluster: Path) -> None:
     study = Study(cluster / "cancelled", plan(f"epochs = 600\n{TWO_SHAPES}"))
-    run = next(r for r in study.store.runs() if r.config.shape == first_shape(study))
+    run, other = (r for shape in task_shapes(study) for r in study.store.runs() if r.config.shape == shape)
     study.until(run.attempts)
     slurm("scancel", f"{study.jobs[0]}_0")
     study.until_ended()
-    statuses = {r.run_id: r.status() for r in study.store.runs()}
-    assert statuses.pop(run.run_id) in ("preempted", "lost") and set(statuses.values()) == {"completed"}, study.said()
-    assert "to go on: batchscale run plan.toml --on slurm --results results --site site.toml" in study.status()
+    assert run.status() in ("preempted", "lost") and other.status() == "completed", study.said()
+    said = study.status()
+    assert f"1 completed, 1 {run.status()}" in said and "1 cancelled, 1 completed" in said
+    assert "said: cancelled with 1 runs left to do" in said
+    assert "to go on: batchscale run plan.toml --on slurm --results results --site site.toml" in said
     assert study.run().returncode == 0
     study.until_ended()
-    assert set(study.statuses()) == {"completed"}
-    assert [len(r.attempts()) for r in study.store.runs() if r != run] == [1] * len(statuses)
+    assert study.statuses() == ["completed"] * 2 and len(other.attempts()) == 1
 
 
 def test_an_mpi_that_srun_does_not_start_ends_in_one_error_with_the_fix(cluster: Path) -> None:
     site = SITE.replace('"auto"', '"srun-mpi"') + 'mpi = "none"\n'
     study = Study(cluster / "singletons", plan('epochs = 1\nstrategies = ["horovod"]\nreplicas = [2]'), site)
-    study.until_ended()
+    study.until_ended(seconds=60)
     said = study.said()
     assert said.count('Fix: in the site profile set launcher = "srun-gloo"') == 1, said
     assert study.statuses() in (["pending"], ["invalid"])
@@ -252,13 +203,3 @@ def test_gpus_that_tensorflow_does_not_see_are_an_error_not_a_run_on_the_cpu(clu
     study.until_ended()
     assert "GPUs were asked for and TensorFlow sees none here (CUDA_VISIBLE_DEVICES='0')" in study.said()
     assert study.statuses() == ["pending"]
-
-
-def test_a_job_at_its_time_limit_says_so_and_is_requeued(cut_off: Study) -> None:
-    run = cut_off.store.runs()[0]
-    cut_off.until(lambda: (run.folder / "attempt-01" / "failure.json").exists())
-    status = first_failure(run)["status"]  # preempted, where the ranks had the time to stop by themselves
-    assert status in ("timed_out", "preempted"), cut_off.said()
-    cut_off.until(lambda: "Restarts=1" in slurm("scontrol", "--oneliner", "show", "job", cut_off.jobs[0]))
-    assert "the job is requeued" in cut_off.said() and f"1 {status}" in cut_off.status()
-    slurm("scancel", *cut_off.jobs)

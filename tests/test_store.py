@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -18,7 +21,7 @@ from synthetic_records import record_for
 from batchscale.benchmarks import claims
 from batchscale.benchmarks.config import RunConfig
 from batchscale.benchmarks.errors import BatchscaleError, RecordError
-from batchscale.benchmarks.store import Run, Store, open_store, write_json
+from batchscale.benchmarks.store import Run, Store, open_store, sealed, write_json
 
 Make = Callable[..., RunConfig]
 
@@ -188,8 +191,76 @@ def test_results_are_opened_by_plan_or_by_the_folder_above(store: Store) -> None
         open_store(store.folder / "nothing")
 
 
-def test_a_path_in_a_plan_cannot_leave_the_folder(store: Store) -> None:
-    assert store.run("../../elsewhere").folder.parent == store.folder
+@pytest.mark.parametrize("name", ["../../elsewhere", "..", ".", "", "/etc", "a/b", "a\0b", "a" * 300, "-x\n"])
+def test_a_path_in_a_plan_cannot_leave_the_folder(store: Store, name: str) -> None:
+    with pytest.raises(RecordError, match="cannot name a folder"):
+        store.run(name)
+
+
+def test_a_record_that_was_changed_by_one_digit_is_not_believed(store: Store) -> None:
+    run = store.runs()[0]
+    finish(run)
+    text = run.record_path.read_text()
+    assert '"content_hash"' in text and run.record() == json.loads(text)
+    run.record_path.write_text(text.replace('"examples": 128', '"examples": 129', 1))
+    assert run.record() is None
+    assert "changed after it was written" in run.corrupt()[0].with_suffix(".txt").read_text()
+
+
+def test_the_hash_is_over_sorted_compact_json_without_itself(store: Store) -> None:
+    record = sealed({"b": [1, 2.5, None], "a": {"x": float("nan")}, "content_hash": "old"})
+    assert record["content_hash"] == hashlib.sha256(b'{"a":{"x":null},"b":[1,2.5,null]}').hexdigest()
+
+
+def test_a_record_without_a_hash_is_still_read(store: Store) -> None:
+    run = store.runs()[0]
+    finish(run)
+    record = json.loads(run.record_path.read_text())
+    del record["content_hash"]
+    run.record_path.write_text(json.dumps(record))
+    assert run.record() == record
+
+
+def test_a_failure_cannot_claim_to_be_a_result(store: Store) -> None:
+    run = store.runs()[0]
+    attempt = run.claim()
+    assert attempt is not None
+    write_json(attempt / "failure.json", {"status": "completed"})
+    assert run.status() == "failed"
+
+
+def test_a_removed_attempt_does_not_stop_the_next_one(store: Store) -> None:
+    run = store.runs()[0]
+    for _ in range(2):
+        lose(run)
+    shutil.rmtree(run.attempts()[0])
+    attempt = run.claim()
+    assert attempt is not None and attempt.name == "attempt-03"
+
+
+def test_a_file_that_is_huge_or_deeply_nested_is_refused_in_bounded_memory(store: Store) -> None:
+    run = store.runs()[0]
+    for text, reason in (("[" * 100_000, "nested"), ("[" * 40 + "]" * 40, "nested more than 32 levels"),
+                         ('{"a": "\\ud800"}', "surrogate"), ("9" * 5000, "not whole JSON")):
+        run.record_path.write_text(text)
+        assert reason in run.examine()[1][0]
+    with open(run.record_path, "wb") as file:
+        file.truncate(2**31)  # sparse
+    assert run.examine()[1] == ["it is larger than 64 MiB"]
+    assert run.status() == "unreadable" and not run.corrupt()
+
+
+def test_a_record_that_cannot_be_opened_now_is_kept_and_not_done_again(
+        store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = store.runs()[0]
+    finish(run)
+
+    def refuse(*given: object, **more: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+    with monkeypatch.context() as patch:
+        patch.setattr("batchscale.benchmarks.json_files.open", refuse, raising=False)
+        assert run.record() is None and run.status() == "unreadable" and run.claim() is None
+    assert run.status() == "completed" and not run.corrupt()
 
 
 def test_a_full_or_unwritable_folder_is_one_clear_error(tmp_path: Path) -> None:

@@ -79,8 +79,8 @@ def as_inputs(values: Any, what: str) -> Inputs:
     if array.ndim < 2 or 0 in array.shape:
         raise DataError(f"{what} has shape {array.shape}; it must be (examples, features...) or "
                         "(examples, height, width, channels), with at least one example.")
-    # What is too large for float32 becomes infinite here and is refused below.
-    with np.errstate(over="ignore"):
+    # What is too large for float32 becomes infinite here, what is no number NaN; both are refused below.
+    with np.errstate(over="ignore", invalid="ignore"):
         array = np.ascontiguousarray(array, np.float32)
     bad = np.flatnonzero(~np.isfinite(array).all(axis=tuple(range(1, array.ndim))))
     if len(bad):

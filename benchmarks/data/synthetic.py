@@ -13,6 +13,8 @@ from .dataset import Dataset, DataSize
 EXAMPLE = "synthetic:28x28x1,classes=10,examples=4096"
 TEST_SHARE = 4  # one test example to every four for training
 MIDDLE, SPREAD = 0.5, 0.1  # of the Gaussian prototypes
+MOST_DIGITS = 15  # of a whole number: more examples fit in no memory
+MOST_SIDES = 8
 NOISE = 0.35  # uniform, +-
 CHUNK_NUMBERS = 2**17  # at a time: half a megabyte, which stays in the processor's cache
 
@@ -24,12 +26,12 @@ _DEFAULTS = {"classes": 10, "examples": 4096}
 def synthetic_size(name: str) -> DataSize:
     """Read `synthetic:28x28x1,classes=10,examples=4096`; `examples` are for training."""
     shape, *options = name.partition(":")[2].replace(" ", "").split(",")
-    if not _SHAPE.fullmatch(shape):
+    if not _SHAPE.fullmatch(shape) or max(map(len, shape.split("x"))) > MOST_DIGITS or shape.count("x") > MOST_SIDES:
         raise DataError(f"dataset={name!r}: {shape!r} is not a shape; write it as in {EXAMPLE!r}.")
     values = dict(_DEFAULTS)
     for option in options:
         key, _, value = option.partition("=")
-        if key not in values or not value.isdecimal():
+        if key not in values or not value.isdecimal() or len(value) > MOST_DIGITS:
             raise DataError(f"dataset={name!r}: {option!r} is not known; use classes=K and "
                             f"examples=N, as in {EXAMPLE!r}.")
         values[key] = int(value)

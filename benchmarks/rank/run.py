@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -12,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from .. import schedule
+from .. import claims, schedule
 from ..config import RunConfig, derived, to_json
 from ..data.order import epoch_order
 from ..rules import rates
@@ -25,6 +26,7 @@ from .train import Program, advance
 
 MEMORY_STEPS = 3
 MOST_WINDOW_STEPS = 100_000
+OWN_WINDOWS = 5
 
 
 class Interrupted(Exception):
@@ -41,6 +43,7 @@ class Measured:
 
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     windows: list[dict[str, Any]] = field(default_factory=list)
+    own_windows: list[dict[str, Any]] = field(default_factory=list)
     gradient_norms: list[dict[str, Any]] = field(default_factory=list)
     memory: dict[str, Any] = field(default_factory=dict)
     equal_evaluations: int = 0
@@ -76,16 +79,18 @@ class Execution:
         return finite({
             "schema_version": SCHEMA_VERSION, "run_id": run_id, "status": self.measured.status, "attempt": attempt,
             "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"), "config": to_json(config),
-            "derived": derived(config), "workload": workload,
+            "derived": {**derived(config), "ghost_batch": program.ghost_batch(config)}, "workload": workload,
             "environment": {**self.session.environment(), "input": examples.feed.kind},
             "agreement": {"size_expected": self.session.size_expected, "size": strategy.size,
                           "replicas": strategy.replicas, "equal_after_broadcast": True,
                           "shards_disjoint_and_complete": True,
                           "equal_at_evaluations": self.measured.equal_evaluations},
-            "evaluations": self.measured.evaluations, "windows": self._everyones_windows(),
+            "evaluations": self.measured.evaluations, "windows": self._everyones(self.measured.windows),
+            "own_windows": self._everyones(self.measured.own_windows),
             "gradient_norms": self.measured.gradient_norms, "memory": self.measured.memory,
-            "timing": watch.timing(), "continues": self.earlier.run_id if self.earlier else "",
-            "warnings": list(derived(config)["flags"]),
+            "timing": {**watch.timing(), **self.session.start_seconds()},
+            "continues": self.earlier.run_id if self.earlier else "",
+            "warnings": [*derived(config)["flags"], *program.notes(config)],
         })
 
     def _measure(self, program: Program, examples: Examples) -> None:
@@ -128,6 +133,7 @@ class Execution:
     def _evaluate(self, program: Program, examples: Examples, phase: schedule.Phase, step: int,
                   seconds: float) -> None:
         with self.watch.activity("evaluate"):
+            program.settle()
             agreement.check_weights(self.session.strategy, program.variables, f"after step {step}")
             metrics = examples.evaluation.metrics(program)
         self.measured.equal_evaluations += 1
@@ -139,7 +145,7 @@ class Execution:
         if evaluation.diverged(metrics):
             self.measured.status = "diverged"
         elif self.config.noise_batches:
-            with self.watch.activity("probe"):
+            with self.watch.activity("probe"), program.keeping_statistics():
                 norms = examples.probe.rows(program, self.config.noise_batches, self.config.seed, step)
             self.measured.gradient_norms += [{"phase": phase.index, "step": step, **row} for row in norms]
 
@@ -158,8 +164,26 @@ class Execution:
             self._advance(program, examples, batch, step_rates, 0, start, start + steps)
             self._stop_if_asked()
         with self.watch.activity("evaluate"):
+            program.settle()
             agreement.check_weights(self.session.strategy, program.variables, "after the timed windows")
         self.measured.equal_evaluations += 1
+        if self.session.strategy.size > 1:
+            self._time_own(program, examples, batch, step_rates, math.ceil(steps / 4))
+
+    def _time_own(self, program: Program, examples: Examples, batch: int, step_rates: Any, steps: int) -> None:
+        """Each rank's steps without the exchange of gradients: what differs is the rank's own doing.
+
+        In ordinary steps all ranks are as slow as the slowest. Last of all, because the ranks' weights part here.
+        """
+        loop = program.loop(batch, examples.feed.layout(batch), exchange=False)
+        own = {"rank": self.session.strategy.rank, "host": claims.host(), "phase": 0, "steps": steps}
+        with self.watch.activity("probe"):
+            for window in range(OWN_WINDOWS + 1):
+                self.session.strategy.barrier()
+                began = time.perf_counter()
+                advance(loop, examples.feed.parts(window * steps, (window + 1) * steps, batch), step_rates)
+                if window:  # the first one compiles
+                    self.measured.own_windows.append({**own, "seconds": time.perf_counter() - began})
 
     def _rates(self, steps: int) -> Any:
         return tf.constant(rates(self.config, steps))
@@ -189,8 +213,8 @@ class Execution:
                                       "steps": stop - start, "seconds": seconds, "steady": steady})
         return seconds
 
-    def _everyones_windows(self) -> list[dict[str, Any]]:
-        return [row for rows in self.session.strategy.gather(self.measured.windows) for row in rows]
+    def _everyones(self, own: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [row for rows in self.session.strategy.gather(own) for row in rows]
 
     def _stop_if_asked(self) -> None:
         asked = [reason for reason in self.session.strategy.gather(self.session.interrupted()) if reason]

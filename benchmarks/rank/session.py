@@ -18,7 +18,7 @@ from . import feed
 from .evaluation import Evaluation
 from .gradient_norms import Probe
 from .strategies.base import Strategy
-from .train import Program
+from .train import Program, program_key
 
 
 @dataclass
@@ -38,6 +38,7 @@ class Session:
     cores: Sequence[int]
     size_expected: int
     interrupted: Any
+    start: dict[str, float] = field(default_factory=dict)
     _examples: dict[tuple[Any, ...], Examples] = field(default_factory=dict)
     _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
 
@@ -59,11 +60,16 @@ class Session:
         return found
 
     def program(self, config: RunConfig, examples: Examples) -> Program:
-        key = (config.dataset, config.model, config.optimizer, config.momentum, config.precision, config.jit)
+        key = program_key(config)
         if key not in self._programs:
             shape = examples.split.input_shape
             self._programs[key] = Program(config, self.strategy, shape, examples.split.classes)
         return self._programs[key]
+
+    def start_seconds(self) -> dict[str, float]:
+        """What starting this process took, to be told by its first run; 0 for all later ones."""
+        told, self.start = self.start, {}
+        return {name: told.get(name, 0.0) for name in ("launch_seconds", "import_seconds")}
 
     def environment(self) -> dict[str, Any]:
         """Where this run takes place, on every rank; for rank 0's record."""

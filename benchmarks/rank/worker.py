@@ -18,6 +18,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from .. import claims, selection
 from ..errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, BatchscaleError, PlanError,
                       RanksDisagree)
@@ -93,7 +95,15 @@ def open_session(runs: Sequence[Run], cores: str, interruption: Interruption) ->
     from . import strategies
     from .session import Session
     size = config.replicas if config.strategy == "horovod" else 1
-    return Session(strategies.create(config, local), local, own, size, interruption)
+    strategy = strategies.create(config, local)
+    return Session(strategy, local, own, size, interruption, _start_seconds(os.environ.get("BATCHSCALE_LAUNCHED")))
+
+
+def _start_seconds(launched: str | None) -> dict[str, float]:
+    """From the launcher's start to this process', and from there until runs can be done."""
+    began = psutil.Process().create_time()
+    return {"launch_seconds": max(0.0, began - float(launched)) if launched else 0.0,
+            "import_seconds": time.time() - began}
 
 
 def work(store: Store, runs: list[Run], session: Session, until: float, retry_before: float) -> int:

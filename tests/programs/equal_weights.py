@@ -1,14 +1,18 @@
 """Trains 50 steps in float64 with the suite's own loop, for each model and optimizer, and saves the weights.
 
-Usage: equal_weights.py STRATEGY FOLDER, as a plain process or as one of two Horovod ranks.
+Then a few steps of a network with batch norm: the moving statistics before and after they are averaged, and what every
+rank's evaluation gives. Usage: equal_weights.py STRATEGY FOLDER, as a plain process or as one of two Horovod ranks.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,20 +20,79 @@ from batchscale.benchmarks.config import RunConfig
 from batchscale.benchmarks.data import describe_size
 from batchscale.benchmarks.rank import devices
 
-STEPS, GLOBAL_BATCH = 50, 64
+if TYPE_CHECKING:
+    from batchscale.benchmarks.rank.session import Session
+    from batchscale.benchmarks.rank.train import Program
+
+STEPS, GLOBAL_BATCH, NORMALIZED_STEPS = 50, 64, 3
+CHANGES: dict[str, dict[str, Any]] = {"clipped": {"clip_norm": 0.5}, "accumulated": {"accumulation": 4}}
+RATES = {"adam": 0.001, "adamw": 0.001, "lamb": 0.001, "lars": 1.0}
+DECAYS = {"adamw": 0.1, "lamb": 0.1, "lars": 0.01}
 CASES = [*itertools.product(("mlp_128", "cnn_small"), ("sgd", "momentum", "adam"), ("resident",)),
-         ("mlp_128", "momentum", "stream")]
+         *itertools.product(("cnn_small",), ("nesterov", "adamw", "lars", "lamb"), ("resident",)),
+         ("mlp_128", "momentum", "stream"),
+         ("mlp_128", "momentum", "resident", "clipped"), ("cnn_small", "adamw", "resident", "clipped"),
+         ("mlp_128", "momentum", "resident", "accumulated"), ("mlp_128", "momentum", "stream", "accumulated"),
+         ("cnn_small", "lars", "resident", "accumulated")]
 
 
-def configuration(strategy: str, model: str, optimizer: str, feed: str) -> RunConfig:
+def configuration(strategy: str, model: str, optimizer: str, feed: str, change: str = "") -> RunConfig:
     name, _, transport = strategy.partition("-")
-    return RunConfig(experiment="equal", kind="accuracy", dataset="digits", model=model, optimizer=optimizer,
+    return RunConfig(**CHANGES.get(change, {}), weight_decay=DECAYS.get(optimizer, 0.0),
+                     experiment="equal", kind="accuracy", dataset="digits", model=model, optimizer=optimizer,
                      global_batch=GLOBAL_BATCH, train_examples=describe_size("digits").train_examples,
-                     validation_fraction=0.0, seed=3, epochs=3,
+                     validation_fraction=0.0, train_subset=32, seed=3, epochs=3,
                      rule="linear", reference_batch=16, warmup_epochs=1.0,
-                     base_learning_rate=0.001 if optimizer == "adam" else 0.01,
+                     base_learning_rate=RATES.get(optimizer, 0.01),
                      strategy=name, transport=transport, replicas=1 if name == "single" else 2,
                      precision="float64", input=feed)
+
+
+def train(session: Session, config: RunConfig, steps: int) -> Program:
+    import tensorflow as tf
+
+    from batchscale.benchmarks.data import epoch_order
+    from batchscale.benchmarks.rank import agreement
+    from batchscale.benchmarks.rank.train import Program, advance
+    from batchscale.benchmarks.rules import rates
+    agreement.check_size(session.strategy, config)
+    examples = session.examples(config)
+    program = Program(config, session.strategy, examples.split.input_shape, examples.split.classes)
+    program.reset(config.seed)
+    loop = program.loop(config.global_batch, examples.feed.layout(config.global_batch))
+    step_rates = tf.constant(rates(config))
+    bounds = [0, *range(config.steps_per_epoch, steps, config.steps_per_epoch), steps]
+    for epoch, (start, stop) in enumerate(zip(bounds, bounds[1:])):
+        examples.feed.set_order(epoch_order(config.seed, epoch, config.train_examples), start)
+        advance(loop, examples.feed.parts(start, stop, config.global_batch), step_rates)
+    return program
+
+
+def statistics(program: Program) -> list[list[float]]:
+    """The moving statistics of every replica of every rank."""
+    strategy = program.strategy
+    copies = [strategy.copies(v) for v in program.statistics]
+    local = [np.concatenate([c[i].ravel() for c in copies]).tolist() for i in range(strategy.local_replicas)]
+    return [values for rank in strategy.gather(local) for values in rank]
+
+
+def normalized(session: Session, config: RunConfig) -> dict[str, Any]:
+    """What batch norm leaves behind: statistics before and after averaging, digests and every rank's evaluation."""
+    from batchscale.benchmarks.rank import agreement
+    strategy, program = session.strategy, train(session, config, NORMALIZED_STEPS)
+    apart, weights = statistics(program), agreement.weight_digests(strategy, program.weights)
+    program.settle()
+    agreement.check_weights(strategy, program.variables, "after averaging")
+    together, examples = statistics(program), session.examples(config)
+    metrics = strategy.gather(examples.evaluation.metrics(program))
+    with program.keeping_statistics():
+        examples.probe.rows(program, (8,), config.seed, 0)
+        probed = statistics(program)
+    return {"apart": apart, "together": together, "probed": probed, "kept": statistics(program),
+            "ghost_batch": program.ghost_batch(config),
+            "notes": [program.notes(c) for c in (config, dataclasses.replace(config, accumulation=4))],
+            "weights_kept": weights == agreement.weight_digests(strategy, program.weights),
+            "metrics": metrics}
 
 
 def main() -> None:
@@ -37,31 +100,19 @@ def main() -> None:
     first = configuration(strategy_name, *CASES[0])
     devices.pin(first, sorted(os.sched_getaffinity(0)), os.environ)
     local = devices.prepare(first)
-    import tensorflow as tf
-
-    from batchscale.benchmarks.data import epoch_order
     from batchscale.benchmarks.rank import agreement, strategies
     from batchscale.benchmarks.rank.session import Session
-    from batchscale.benchmarks.rank.train import advance
-    from batchscale.benchmarks.rules import rates
     strategy = strategies.create(first, local)
     session = Session(strategy, local, [], strategy.size, lambda: "")
     for case in CASES:
-        config = configuration(strategy_name, *case)
-        agreement.check_size(strategy, config)
-        examples = session.examples(config)
-        program = session.program(config, examples)
-        program.reset(config.seed)
-        loop = program.loop(config.global_batch, examples.feed.layout(config.global_batch))
-        step_rates = tf.constant(rates(config))
-        bounds = [0, *range(config.steps_per_epoch, STEPS, config.steps_per_epoch), STEPS]
-        for epoch, (start, stop) in enumerate(zip(bounds, bounds[1:])):
-            examples.feed.set_order(epoch_order(config.seed, epoch, config.train_examples), start)
-            advance(loop, examples.feed.parts(start, stop, config.global_batch), step_rates)
+        program = train(session, configuration(strategy_name, *case), STEPS)
         agreement.check_weights(strategy, program.variables, "at the end")
         if strategy.rank == 0:
             weights = np.concatenate([strategy.copies(v)[0].ravel() for v in program.variables])
             np.save(folder / f"{strategy_name}-{'-'.join(case)}.npy", weights)
+    found = normalized(session, configuration(strategy_name, "resnet_20", "momentum", "resident"))
+    if strategy.rank == 0:
+        (folder / "normalized.json").write_text(json.dumps(found))
 
 
 main()

@@ -8,7 +8,7 @@ import keras
 
 from ...data import import_function
 from ...errors import PlanError, one_of
-from . import dense, convolutional
+from . import convolutional, dense, keskar, residual
 
 Shape = tuple[int, ...]
 Builder = Callable[[Shape, int], keras.Model]
@@ -17,6 +17,9 @@ MODELS: dict[str, Builder] = {
     "mlp_128": dense.mlp_128,
     "mlp_512_256_128": dense.mlp_512_256_128,
     "cnn_small": convolutional.cnn_small,
+    "resnet_20": residual.resnet_20,
+    "keskar_c1": keskar.keskar_c1,
+    "keskar_c2": keskar.keskar_c2,
 }
 
 

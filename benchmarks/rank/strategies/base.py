@@ -51,6 +51,9 @@ class Strategy:
         """The variable's value on each local replica."""
         return [variable.numpy()]
 
+    def average(self, variables: Sequence[Any]) -> None:
+        """Every replica's copy of each variable becomes the mean of all; copies that are equal stay as they are."""
+
     def broadcast_weights(self, variables: Sequence[Any]) -> None:
         """Rank 0's values on every rank."""
 

@@ -38,6 +38,15 @@ class Horovod(Strategy):
     def mean(self, gradients: Sequence[Any]) -> Sequence[Any]:
         return hvd.grouped_allreduce(list(gradients), op=hvd.Average)
 
+    def average(self, variables: Sequence[Any]) -> None:
+        if not variables:
+            return
+        own = [tf.identity(v) for v in variables]
+        self.broadcast_weights(variables)
+        shifts = hvd.grouped_allreduce([o - v for o, v in zip(own, variables)], op=hvd.Average, name="statistics")
+        for variable, shift in zip(variables, shifts):
+            variable.assign_add(shift)
+
     def broadcast_weights(self, variables: Sequence[Any]) -> None:
         hvd.broadcast_variables(list(variables), root_rank=0)
 

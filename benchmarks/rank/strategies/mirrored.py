@@ -39,5 +39,10 @@ class Mirrored(Strategy):
     def copies(self, variable: Any) -> list[npt.NDArray[Any]]:
         return [copy.numpy() for copy in self._strategy.experimental_local_results(variable)]
 
+    def average(self, variables: Sequence[Any]) -> None:
+        for variable in variables:
+            first, *others = self.copies(variable)
+            variable.assign(first + sum(other - first for other in others) / self.replicas)
+
     def library(self) -> dict[str, Any]:
         return {"cross_device_ops": type(self._strategy.extended._cross_device_ops).__name__}

@@ -1,0 +1,129 @@
+"""Epochs and steps to a target at each batch, from imported runs, and the critical batch they give.
+
+The law is fitted to one olympic mean per reference point, as MLPerf compares them, not to single runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from .critical_batch import StepsToTarget, UsefulBatches, fit_steps_to_target, useful_batches
+from .estimate import Estimate, unknown
+from .imported import KIND
+from .mlperf import FEWEST_RUNS, olympic_mean
+from .table import Results
+
+# Training for so many epochs is not heard of; some benchmarks count samples or tokens under the same name.
+MOST_EPOCHS = 100_000.0
+WIDEST_SPREAD = 10.0
+
+
+@dataclass(frozen=True)
+class TargetPoint:
+    """One reference point: olympic mean of the epochs, or else of the samples, to the target; NaN below 3 runs.
+    steps: of the mean, NaN where the size of an epoch is not known."""
+
+    source: str
+    global_batch: int
+    amount: Estimate
+    steps: Estimate
+    fewest: float
+    most: float
+    optimizer: str
+    learning_rate: float
+    platform: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"source": self.source, "global_batch": self.global_batch, "amount": self.amount.to_json(),
+                "steps": self.steps.to_json()}
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """One benchmark's points in order of batch and the law through their means, n of which is the number of points.
+
+    unit: what is counted, of which `examples_each` are one (NaN where that is not known, and then so are steps).
+    minimum_amount and minimum_steps are the law's, at small and at large batches.
+    """
+
+    experiment: str
+    unit: str
+    examples_each: float
+    points: tuple[TargetPoint, ...]
+    law: StepsToTarget
+    useful: UsefulBatches
+    minimum_amount: Estimate
+    minimum_steps: Estimate
+    warnings: tuple[str, ...]
+
+    @property
+    def critical_batch(self) -> Estimate:
+        return self.law.critical_batch
+
+    def law_amount(self, batch: float) -> float:
+        """Epochs or samples to the target by the law."""
+        return self.law.steps(batch) * batch
+
+    def to_json(self) -> dict[str, Any]:
+        known = math.isfinite(self.examples_each)
+        return {"experiment": self.experiment, "unit": self.unit,
+                "examples_each": int(self.examples_each) if known else None,
+                "critical_batch": self.critical_batch.to_json(), "minimum_amount": self.minimum_amount.to_json(),
+                "minimum_steps": self.minimum_steps.to_json(), "note": self.law.note,
+                "perfect_scaling_end": self.useful.perfect_scaling_end, "largest_useful": self.useful.largest_useful,
+                "points": [point.to_json() for point in self.points], "warnings": list(self.warnings)}
+
+
+def convergences(results: Results) -> tuple[Convergence, ...]:
+    """One per benchmark among the imported runs, in order of first mention; none without such runs."""
+    runs = results.runs[results.runs["kind"] == KIND]
+    return tuple(_convergence(str(name), rows, results) for name, rows in runs.groupby("experiment", sort=False))
+
+
+def _convergence(experiment: str, runs: pd.DataFrame, results: Results) -> Convergence:
+    column = "epochs_to_target" if runs["epochs_to_target"].notna().all() else "examples_to_target"
+    size = 1.0 if column == "examples_to_target" else float(runs["train_examples"].iloc[0])
+    groups = runs.groupby("reference_point", sort=False)
+    found = sorted((_point(str(source), rows, column, size, results) for source, rows in groups),
+                   key=lambda point: point.global_batch)
+    usable = [point for point in found if math.isfinite(point.amount.value)]
+    batches = [point.global_batch for point in usable]
+    # Steps in units of `size` examples: the critical batch does not depend on it, so it need not be known.
+    steps = [point.amount.value / point.global_batch for point in usable]
+    law = fit_steps_to_target(batches, steps)
+    return Convergence(experiment, _unit(column, float(runs[column].max())), size, tuple(found), law,
+                       useful_batches(batches, steps), law.minimum_examples, _scaled(law.minimum_steps, size),
+                       tuple(_warnings(found)))
+
+
+def _unit(column: str, largest: float) -> str:
+    if column == "examples_to_target":
+        return "samples"
+    return "epochs" if largest <= MOST_EPOCHS else "samples or tokens"
+
+
+def _scaled(estimate: Estimate, factor: float) -> Estimate:
+    return estimate.scaled(factor) if math.isfinite(factor) else unknown(estimate.n)
+
+
+def _point(source: str, runs: pd.DataFrame, column: str, size: float, results: Results) -> TargetPoint:
+    amounts, first = runs[column].to_numpy(dtype=float), runs.iloc[0]
+    mean = olympic_mean(amounts) if amounts.size >= FEWEST_RUNS else unknown(amounts.size)
+    devices = results.environments["devices"].iloc[int(first["environment"])]
+    return TargetPoint(source, int(first["global_batch"]), mean, _scaled(mean, size / float(first["global_batch"])),
+                       float(amounts.min()), float(amounts.max()), str(first["optimizer"]),
+                       float(first["base_learning_rate"]), devices if isinstance(devices, str) else "")
+
+
+def _warnings(points: Sequence[TargetPoint]) -> list[str]:
+    few = [point for point in points if not math.isfinite(point.amount.value)]
+    wide = [point for point in points if point.most > WIDEST_SPREAD * point.fewest]
+    found = [f"{point.source} has {point.amount.n} runs; an olympic mean needs {FEWEST_RUNS}, so it is left out of the "
+             "fit." for point in few]
+    return found + [f"The runs of {point.source} lie between {point.fewest:g} and {point.most:g}: some of them may be "
+                    "placeholders. They count as they are; look at the file." for point in wide]

@@ -1,0 +1,180 @@
+"""MLPerf's reference convergence points: how much training reached the target, run by run, per batch.
+
+The format (MLCommons, `rcps_*.json`) is one JSON object; each of its members is a reference point, many runs at one
+batch and one set of hyperparameters. It holds no time, accuracy, memory or seed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..benchmarks.errors import RecordError
+
+FORMAT = "mlperf-rcp"
+MOST_BYTES = 4 * 2 ** 20
+MOST_RUNS = 100_000
+MOST_POINTS = 1_000
+LARGEST = 10 ** 18
+LONGEST_TEXT = 200
+# Points count either epochs or, in later rounds and for language models, samples.
+COUNTED = {"epochs": "Epochs to converge", "samples": "samples to converge"}
+EXPECTED = "expected Benchmark, BS and \"Epochs to converge\" or \"samples to converge\""
+# The file does not say how large an epoch is: the benchmark's definition does (MLPerf Training, ImageNet-1k).
+TRAIN_EXAMPLES = {"resnet": 1_281_167}
+
+
+@dataclass(frozen=True)
+class ReferencePoint:
+    """Runs that differ in nothing but chance. amounts: how much training the target took, in what `counted` says, a
+    key of COUNTED; None and "" where the file has nothing."""
+
+    name: str
+    benchmark: str
+    global_batch: int
+    counted: str
+    amounts: tuple[float, ...]
+    optimizer: str
+    learning_rate: float | None
+    momentum: float | None
+    creator: str
+    when: str
+    platform: str
+
+    def to_json(self) -> dict[str, Any]:
+        """In the format's own words."""
+        chosen = {"optimizer": self.optimizer or None, "opt_base_learning_rate": self.learning_rate,
+                  "opt_momentum": self.momentum}
+        return {"Benchmark": self.benchmark, "BS": self.global_batch, COUNTED[self.counted]: list(self.amounts),
+                "Creator": self.creator or None, "When": self.when or None, "Platform": self.platform or None,
+                "Hyperparams": {name: value for name, value in chosen.items() if value is not None}}
+
+
+@dataclass(frozen=True)
+class ReferenceFile:
+    """A file's points, its name and what identifies its content."""
+
+    file: str
+    sha256: str
+    points: tuple[ReferencePoint, ...]
+
+
+def read(path: Path) -> ReferenceFile:
+    """Raises RecordError for a file that is absent, too large, not JSON, or not of this format."""
+    content = _content(path)
+    try:
+        values = json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_unique)
+    except RecursionError:
+        raise RecordError(f"{path} is nested too deeply to be a file of reference points.") from None
+    except ValueError as error:
+        raise RecordError(f"{path} is not whole JSON ({str(error)[:100]}); give a file such as rcps_resnet.json."
+                          ) from None
+    return ReferenceFile(path.name, hashlib.sha256(content).hexdigest(), points(values, str(path)))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            raise RecordError(f"{path} is not a file; give a file of MLPerf reference points, such as "
+                              "rcps_resnet.json.")
+        with open(path, "rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise RecordError(f"cannot read {str(path)[:LONGEST_TEXT]!r}: {error}.") from None
+    if len(content) > MOST_BYTES:
+        raise RecordError(f"{path} is larger than {MOST_BYTES // 2 ** 20} MiB; files of reference points have some "
+                          "kilobytes.")
+    return content
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(n for n in names if names.count(n) > 1)[:40]!r} is there twice")
+    return found
+
+
+def points(values: object, where: str) -> tuple[ReferencePoint, ...]:
+    """The reference points of parsed JSON, in order of batch. Raises RecordError."""
+    if not isinstance(values, Mapping) or not values:
+        raise RecordError(f"{where} holds no reference points; {EXPECTED} in each of them.")
+    if len(values) > MOST_POINTS:
+        raise RecordError(f"{where} holds {len(values):,} points; at most {MOST_POINTS:,} are read.")
+    found = [_point(name, value, f"{where}: {name[:60]!r}") for name, value in values.items()]
+    runs = sum(len(point.amounts) for point in found)
+    if runs > MOST_RUNS:
+        raise RecordError(f"{where} holds {runs:,} runs; at most {MOST_RUNS:,} are read.")
+    if len({(point.benchmark, point.counted) for point in found}) > len({point.benchmark for point in found}):
+        raise RecordError(f"{where} counts epochs at some points of a benchmark and samples at others.")
+    return tuple(sorted(found, key=lambda point: (point.benchmark, point.global_batch, point.name)))
+
+
+def _point(name: str, value: object, where: str) -> ReferencePoint:
+    if not isinstance(value, Mapping):
+        raise RecordError(f"{where} is no reference point; {EXPECTED}.")
+    counted = [name for name, key in COUNTED.items() if key in value]
+    if len(counted) != 1 or "Benchmark" not in value or "BS" not in value:
+        has = ", ".join(str(key)[:30] for key in list(value)[:8]) or "nothing"
+        raise RecordError(f"{where} has {has}; {EXPECTED}.")
+    chosen = value.get("Hyperparams")
+    chosen = chosen if isinstance(chosen, Mapping) else {}
+    benchmark = _text(value, "Benchmark", where)
+    if not benchmark or not _printable(name):
+        raise RecordError(f"{where}: the point and its benchmark need a name that can be printed.")
+    return ReferencePoint(name, benchmark, _batch(value["BS"], where), counted[0],
+                          _amounts(value, COUNTED[counted[0]], where), _name(chosen),
+                          _number(chosen.get("opt_base_learning_rate")), _number(chosen.get("opt_momentum")),
+                          *(_text(value, key, where) for key in ("Creator", "When", "Platform")))
+
+
+def _printable(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_TEXT and text.isprintable()
+
+
+def _text(value: Mapping[str, Any], key: str, where: str) -> str:
+    """"" where the file has nothing."""
+    text = value.get(key)
+    if text is None or text == "":
+        return ""
+    if not isinstance(text, str) or not _printable(text):
+        raise RecordError(f"{where}: {key}={str(text)[:40]!r} is no line of text within {LONGEST_TEXT} characters.")
+    return text.strip()
+
+
+def _batch(value: object, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST:
+        raise RecordError(f"{where}: BS={str(value)[:40]} is no global batch; it is a whole number of 1 or more.")
+    return value
+
+
+def _amounts(point: Mapping[str, Any], key: str, where: str) -> tuple[float, ...]:
+    given = point[key]
+    if not isinstance(given, list) or not given:
+        raise RecordError(f"{where}: {key!r} is {str(given)[:40]!r}; expected a list with one number per run.")
+    wrong = [item for item in given if (number := _number(item)) is None or not 0 < number <= LARGEST]
+    if wrong:
+        raise RecordError(f"{where}: {key!r} holds {str(wrong[0])[:40]!r}; every run has a number above 0.")
+    return tuple(float(item) for item in given)
+
+
+def _number(value: object) -> float | None:
+    """None for what is no finite number: hyperparameters are free-form."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or abs(value) > LARGEST:
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def _name(chosen: Mapping[str, Any]) -> str:
+    """The optimizer's, where the file gives one."""
+    names = [chosen.get(key) for key in ("optimizer", "opt_name")]
+    return next((name for name in names if isinstance(name, str) and _printable(name)), "")

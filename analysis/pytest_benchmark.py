@@ -1,0 +1,102 @@
+"""Files of pytest-benchmark (`--benchmark-json`): what was timed, where, and the seconds of each round."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..benchmarks.errors import RecordError
+from ..benchmarks.json_files import load_json
+from .difference import Summary
+
+HINT = "give a file that pytest wrote with --benchmark-json"
+MOST_BENCHMARKS = 100_000
+# No clock shows less and no test takes longer; what lies outside is no measurement.
+SHORTEST_SECONDS, LONGEST_SECONDS = 1e-15, 1e9
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One test. `seconds`: per round, empty where the file keeps the summary alone; `options`: how it was timed."""
+
+    name: str
+    seconds: tuple[float, ...]
+    summary: Summary
+    options: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class BenchmarkFile:
+    """`machine`: what must be alike to compare; `facts`: what is told."""
+
+    benchmarks: tuple[Benchmark, ...]
+    machine: Mapping[str, str]
+    facts: Mapping[str, str]
+
+
+def read_benchmarks(path: Path) -> BenchmarkFile:
+    """Raises RecordError, with one reason, for a file that cannot be believed."""
+    try:
+        given = load_json(path)
+        benchmarks = given.get("benchmarks") if isinstance(given, dict) else None
+        if not isinstance(benchmarks, list) or not benchmarks or len(benchmarks) > MOST_BENCHMARKS:
+            raise RecordError("it holds no list of benchmarks")
+        found = tuple(_benchmark(item) for item in benchmarks)
+        twice = len(found) - len({one.name for one in found})
+        if twice:
+            raise RecordError(f"{twice} benchmarks have the name of another")
+    except RecordError as error:
+        raise RecordError(f"{path}: {error}; {HINT}.") from None
+    machine, commit = (given.get(name) if isinstance(given.get(name), dict) else {}
+                       for name in ("machine_info", "commit_info"))
+    return BenchmarkFile(found, _machine(machine), {"host": _text(machine.get("node")),
+                                                    "commit": _text(commit.get("id"))})
+
+
+def _benchmark(item: object) -> Benchmark:
+    stats = item.get("stats") if isinstance(item, dict) else None
+    if not isinstance(item, dict) or not isinstance(stats, dict):
+        raise RecordError("a benchmark has no stats")
+    name = item.get("fullname") or item.get("name")
+    if not isinstance(name, str) or len(name) > 1000:
+        raise RecordError("a benchmark has no name")
+    data = stats.get("data")
+    seconds = tuple(_seconds(name, value) for value in data) if isinstance(data, list) else ()
+    rounds = stats.get("rounds")
+    if isinstance(rounds, bool) or not isinstance(rounds, int) or not 1 <= rounds < 2**53:
+        raise RecordError(f"{name[:80]}: rounds={str(rounds)[:40]} is no count")
+    summary = Summary(_seconds(name, stats.get("mean")), _spread(stats.get("stddev"), rounds), rounds)
+    options = item.get("options")
+    return Benchmark(name, seconds, summary, {f"options.{key}": _text(value) for key, value in options.items()}
+                     if isinstance(options, dict) else {})
+
+
+def _spread(value: object, rounds: int) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (
+            0 <= value <= LONGEST_SECONDS) or rounds < 2:
+        return math.nan
+    return float(value)
+
+
+def _seconds(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (
+            SHORTEST_SECONDS <= value <= LONGEST_SECONDS):
+        raise RecordError(f"{name[:80]}: {str(value)[:40]} is no time in seconds")
+    return float(value)
+
+
+def _machine(machine: Mapping[str, Any]) -> dict[str, str]:
+    cpu = machine.get("cpu")
+    cpu = cpu if isinstance(cpu, dict) else {}
+    return {"processor": _text(cpu.get("brand_raw") or machine.get("processor") or None),
+            "cores": _text(cpu.get("count")), "machine": _text(machine.get("machine")),
+            "python_implementation": _text(machine.get("python_implementation")),
+            "python_version": _text(machine.get("python_version"))}
+
+
+def _text(value: object) -> str:
+    return "not recorded" if value is None else (value if isinstance(value, str) else json.dumps(value))[:200]

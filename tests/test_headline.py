@@ -1,0 +1,43 @@
+"""The first lines of a report, on records whose truth is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from batchscale.analysis.decision import decide_study
+from synthetic_records import ADAM, SGD, Curve, Study, Timing, change, results
+
+STUDY = Study(experiments=(replace(SGD, curves={"constant": Curve(), "sqrt": Curve()}),), noise=1e-4)
+
+
+def test_the_headline_names_the_batch_the_rate_and_what_the_largest_batch_loses() -> None:
+    lossy = change(STUDY, "sgd", "constant", accuracy_gap={128: 0.05, 512: 0.05, 4096: 0.2})
+    lossy = change(lossy, "sgd", "sqrt", accuracy_gap={128: 0.05, 512: 0.05, 4096: 0.05})
+    headline, = decide_study(results(lossy)).headlines
+    assert headline.startswith("SGD on mlp_128: train with global batch 32 and learning rate 0.01; test accuracy 90.0")
+    assert "No larger batch is shown to cost at most 0.5 points." in headline
+    assert headline.endswith("Batch 4,096 loses 20.0 points of test accuracy at the constant rate and 5.0 under the "
+                             "square-root rule.")
+
+
+def test_a_batch_that_keeps_the_accuracy_is_named_with_the_time_it_spares() -> None:
+    better = change(STUDY, "sgd", "constant", accuracy_gap={4096: 0.2})
+    better = change(better, "sgd", "sqrt", accuracy_gap={4096: -0.02})
+    headline, = decide_study(results(better)).headlines
+    assert "train with global batch 4,096" in headline
+    assert "costs no more than 0.5 points against batch 32 and trains in" in headline
+    assert "loses 20.0 points of test accuracy at the constant rate and gains 2.0 under" in headline
+
+
+def test_the_table_beside_it_holds_every_rule_with_interval_and_n() -> None:
+    table, = decide_study(results(replace(STUDY, experiments=(*STUDY.experiments, ADAM)))).overview
+    assert [row[1] for row in table.rows] == ["constant", "sqrt", "constant", "linear", "sqrt"]
+    assert all("n = 6" in row[3] and " to " in row[3] for row in table.rows)
+    assert [bool(row[0]) for row in table.rows] == [True, False, True, False, False]
+
+
+def test_scaling_is_told_from_its_worst_batch_to_its_best() -> None:
+    study = replace(STUDY, timing=Timing(strategies=("mirrored",), noise=0.001))
+    weak = next(text for text in decide_study(results(study)).sentences if "weak scaling" in text)
+    assert weak.startswith("mirrored, weak scaling to 2 replicas: efficiency 0.8")
+    assert weak.index("at batch 32 per replica") < weak.index("at batch 2,048 per replica")
