@@ -10,11 +10,10 @@ from pathlib import Path
 from ..benchmarks import selection
 from ..benchmarks.config import RunConfig
 from ..benchmarks.errors import EXIT_OK
-from ..benchmarks.expected_cost import WORKER_START_SECONDS, expected_seconds
 from ..benchmarks.plan import Plan
 from . import doctor, local
 from .progress import duration
-from .stages import Stage, stages
+from .stages import Stage, expected_wall_seconds, stages
 from .start import start
 
 
@@ -22,8 +21,9 @@ def show(plan: Plan, results: Path, only: str, launcher: str) -> int:
     wanted = selection.parse(only)
     expansion = local.expansion_here(plan)
     runs = [config for config in expansion.runs if wanted(config)]
-    staged = stages(runs, sorted(os.sched_getaffinity(0)), len(doctor.gpu_names()))
-    print(f"plan {plan.name}: {len(runs)} runs in {len(staged)} stages, about {duration(expected(staged, runs))} here")
+    here = sorted(os.sched_getaffinity(0)), len(doctor.gpu_names())
+    staged, seconds = stages(runs, *here), sum(expected_wall_seconds(runs, *here).values())
+    print(f"plan {plan.name}: {len(runs)} runs in {len(staged)} stages, about {duration(seconds)} here")
     print("\n".join(_table(runs)))
     for skip in expansion.skipped:
         print(f"left out: {skip.experiment}, {skip.what}: {skip.reason}")
@@ -32,15 +32,6 @@ def show(plan: Plan, results: Path, only: str, launcher: str) -> int:
     print("commands, one per stage (ranks can be started so by hand once `batchscale run` has written the runs):")
     print("\n".join(_commands(staged, results / plan.name, launcher)))
     return EXIT_OK
-
-
-def expected(staged: Sequence[Stage], runs: Sequence[RunConfig]) -> float:
-    """Seconds for all stages; the runs of a packed stage are shared out over its slots."""
-    total = 0.0
-    for stage in staged:
-        cost = sum(expected_seconds(c) for c in runs if c.shape == stage.shape)
-        total += WORKER_START_SECONDS + cost / len(stage.slots)
-    return total
 
 
 def _table(runs: Sequence[RunConfig]) -> list[str]:

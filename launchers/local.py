@@ -24,7 +24,7 @@ from ..benchmarks.plan import Expansion, Plan, expand
 from ..benchmarks.store import FINAL, Run, Store, read_json, write_json
 from . import doctor
 from .progress import Progress
-from .stages import Stage, stages
+from .stages import Stage, expected_wall_seconds, stages
 from .workers import Limits, work
 
 MOST_PASSES = 4
@@ -141,8 +141,10 @@ def run(plan: Plan, options: Options) -> int:
     limits = Limits(store.folder, options.only, until, time.time() if options.retry else 0.0, options.launcher)
     wanted = selection.parse(options.only)
     runs = [run for run in store.runs() if wanted(run.config)]
+    expected = expected_wall_seconds([run.config for run in runs], sorted(os.sched_getaffinity(0)),
+                                     len(doctor.gpu_names()))
     with machine_to_itself(lambda text: print(text, flush=True)), _stopping_on_sigterm(), \
-            Progress(runs, lambda run: unfinished(run, limits)) as progress:
+            Progress(runs, lambda run: unfinished(run, limits), expected) as progress:
         for skip in expansion.skipped:
             progress.say(f"left out: {skip.experiment}, {skip.what}: {skip.reason}")
         try:

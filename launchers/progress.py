@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from ..benchmarks.expected_cost import expected_seconds
 from ..benchmarks.store import Run
 
-FEWEST_DONE_FOR_ETA = 3
+TRUSTED_SECONDS = 60.0
 
 
 def duration(seconds: float) -> str:
@@ -25,17 +24,18 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Watches the store. The ETA scales the expected cost of what is left by what the finished part took.
+    """Watches the store. The ETA scales the expected seconds of what is left by what the finished part took.
 
-    `unfinished` says whether a run is still to be done.
+    `unfinished` says whether a run is still to be done; `seconds` is what each adds to the wall time, by digest.
     """
 
-    def __init__(self, runs: Sequence[Run], unfinished: Callable[[Run], bool]) -> None:
+    def __init__(self, runs: Sequence[Run], unfinished: Callable[[Run], bool], seconds: Mapping[str, float]) -> None:
         self._total, self._unfinished = len(runs), unfinished
         self._waiting = {run.run_id: run for run in runs if unfinished(run)}
         self._done = self._total - len(self._waiting)
-        self._cost_left = sum(expected_seconds(run.config) for run in self._waiting.values())
-        self._cost_done, self._ended_here, self._began = 0.0, 0, time.monotonic()
+        self._expected = seconds
+        self._cost_left = sum(self._cost(run) for run in self._waiting.values())
+        self._cost_done, self._began = 0.0, time.monotonic()
         self._live = sys.stdout.isatty()
         self._said: set[str] = set()
 
@@ -68,19 +68,22 @@ class Progress:
     def _finished(self, run: Run, status: str) -> None:
         del self._waiting[run.run_id]
         self._done += 1
-        self._ended_here += 1
-        cost = expected_seconds(run.config)
+        cost = self._cost(run)
         self._cost_left, self._cost_done = self._cost_left - cost, self._cost_done + cost
         self.say(f"{self._counts()} {run.run_id}: {status}{summary(run)}; {self._eta()}")
+
+    def _cost(self, run: Run) -> float:
+        return self._expected.get(run.config.digest, 0.0)
 
     def _counts(self) -> str:
         return f"[{self._done}/{self._total}]"
 
     def _eta(self) -> str:
-        if self._ended_here < FEWEST_DONE_FOR_ETA:
-            return f"about {duration(self._cost_left)} left"
-        pace = (time.monotonic() - self._began) / max(self._cost_done, 1e-9)
-        return f"{duration(self._cost_left * pace)} left" if self._waiting else "finished"
+        """Until much has been done the expectation counts for more than the pace."""
+        if not self._waiting:
+            return "finished"
+        pace = (time.monotonic() - self._began + TRUSTED_SECONDS) / (self._cost_done + TRUSTED_SECONDS)
+        return f"about {duration(self._cost_left * pace)} left"
 
 
 def summary(run: Run) -> str:

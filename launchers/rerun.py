@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from ..benchmarks.config import from_json
@@ -9,6 +10,7 @@ from ..benchmarks.errors import PlanError
 from ..benchmarks.store import Store, read_json
 from .local import Options, describe, exit_code, keep, machine_to_itself, passes, unfinished
 from .progress import Progress
+from .stages import expected_wall_seconds
 from .workers import Limits
 
 
@@ -23,7 +25,8 @@ def run(path: Path, options: Options) -> int:
          {"name": store.folder.name, "source": str(path), "text": "", "settings": {}, "skipped": []})
     runs = store.runs()
     limits = Limits(store.folder, launcher=options.launcher)
-    with machine_to_itself(print), Progress(runs, lambda run: unfinished(run, limits)) as progress:
+    seconds = expected_wall_seconds([config], sorted(os.sched_getaffinity(0)))
+    with machine_to_itself(print), Progress(runs, lambda run: unfinished(run, limits), seconds) as progress:
         passes(runs, limits, progress)
         progress.update()
     return exit_code(runs)

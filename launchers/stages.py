@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..benchmarks.config import RunConfig
+from ..benchmarks.expected_cost import WORKER_START_SECONDS, expected_seconds
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,13 @@ def stages(runs: Sequence[RunConfig], cores: Sequence[int], gpus: int = 0) -> li
     for config in runs:
         shapes.setdefault(config.shape, []).append(config)
     return [Stage(group[0], slots(group[0], len(group), cores, gpus), len(group)) for group in shapes.values()]
+
+
+def expected_wall_seconds(runs: Sequence[RunConfig], cores: Sequence[int], gpus: int = 0) -> dict[str, float]:
+    """Digest of a run -> what it adds to the wall time: its share of its stage's slots and of their start."""
+    shapes = {stage.shape: stage for stage in stages(runs, cores, gpus)}
+    return {run.digest: expected_seconds(run) / len(shapes[run.shape].slots)
+            + WORKER_START_SECONDS / shapes[run.shape].runs for run in runs}
 
 
 def slots(config: RunConfig, runs: int, cores: Sequence[int], gpus: int = 0) -> tuple[tuple[int, ...], ...]:
