@@ -16,9 +16,9 @@ from markupsafe import Markup
 from ..benchmarks.errors import RecordError
 from ..benchmarks.schema import finite
 from ..benchmarks.store import Store
-from . import (imported, sections_accuracy, sections_convergence, sections_critical, sections_curves, sections_gradient,
-               sections_memory, sections_published, sections_ranks, sections_runs, sections_scaling, sections_step,
-               sections_tuned)
+from . import (imported, sections_accuracy, sections_convergence, sections_critical, sections_curves, sections_forecast,
+               sections_gradient, sections_memory, sections_published, sections_ranks, sections_runs, sections_scaling,
+               sections_step, sections_tuned)
 from .content import Section, Table, counted, listed
 from .convergence import convergences
 from .decision import Decision, decide_study
@@ -90,7 +90,7 @@ def sections(results: Results, decided: Decision) -> tuple[tuple[Section, ...], 
                 sections_published.as_published(results), sections_curves.curves(results),
                 scaling.throughput(results), scaling.scaling(results, decided.scaling),
                 sections_ranks.slow_ranks(results),
-                sections_step.step(steps, good),
+                sections_step.step(steps, good), sections_forecast.forecast(results),
                 sections_gradient.noise(results), sections_critical.critical(results, decided.critical),
                 sections_memory.memory(results, decided.memory),
                 runs.time_spent(results), runs.failures(results), runs.drift(results),

@@ -19,6 +19,7 @@ RESULT_STATUSES = ("completed", "diverged", "out_of_memory")
 
 Number = (int, float)
 Optional = (int, float, type(None))
+BAR = r"\|"  # in a cell of a Markdown table
 LARGEST_WHOLE = 2**63 - 1
 CONFIG_TYPES: dict[str, type | tuple[type, ...]] = {"int": int, "float": Number, "str": str, "bool": bool}
 
@@ -217,7 +218,7 @@ def reference() -> str:
     """The description above as Markdown tables."""
     parts = []
     for title, fields in TITLES.items():
-        rows = "\n".join(f"| `{name}` | {field.meaning} | {'' if field.required else 'may be absent'} |"
-                         for name, field in fields.items())
+        rows = "\n".join(f"| `{name}` | {field.meaning.replace('|', BAR)} | "
+                         f"{'' if field.required else 'may be absent'} |" for name, field in fields.items())
         parts.append(f"### {title}\n\n| field | what it is | |\n|---|---|---|\n{rows}\n")
     return "\n".join(parts)

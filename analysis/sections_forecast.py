@@ -1,0 +1,102 @@
+"""Throughput at replica counts that were not measured, from the laws fitted to those that were."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from .claims_cost import timing_runs
+from .content import Figure, Section, Table, estimated, listed, percentage, table
+from .estimate import Estimate, without_interval
+from .groups import MOST_PANELS, mean_of
+from .plots import STRATEGIES, role
+from .plots_lines import Axis, Panel, Series, draw_lines
+from .predict import MEASURED, Forecast, Prediction, forecasts, within
+from .table import Results
+
+TITLE = "At scales that were not measured"
+NOTHING = "No timing run has finished, so nothing is predicted."
+DOUBLINGS = 3
+
+
+def forecast(results: Results) -> Section:
+    """Up to 8 times the most replicas measured, with the interval and the error at the largest count held out."""
+    runs = timing_runs(results)
+    if runs.empty:
+        return Section("forecast", TITLE, (NOTHING,))
+    most = int(runs["replicas"].max())
+    measured = sorted({int(count) for count in runs["replicas"]})
+    found = forecasts(results, [*measured, *(most * 2 ** power for power in range(1, DOUBLINGS + 1))])
+    text = ["Fitted to the step times of all launches: gradient and synchronization, which overlap. Intervals span "
+            "every law that the times cannot tell apart. `batchscale predict RESULTS --gpus 16,64 --network "
+            "ALPHA,BETA` asks for other counts, a slower link and a price.",
+            *dict.fromkeys(f"{one.name}: {one.note}" for one in found if one.note), *_errors(found)]
+    figures = [figure for index, one in enumerate(found[:MOST_PANELS])
+               for figure in _figures(f"f{index}", one, results)]
+    return Section("forecast", TITLE, tuple(text), tuple(figures), _table(found), tuple(_warnings(found)))
+
+
+def _errors(found: Sequence[Forecast]) -> Iterator[str]:
+    for one in found:
+        known = [error for error in one.held_out if math.isfinite(error.relative_error.value)]
+        if known:
+            worst = max(known, key=lambda error: abs(error.relative_error.value))
+            yield (f"{one.name}: fitted without {one.measured[-1]} replicas, the laws are off by "
+                   f"{worst.relative_error.value:+.1%} at most there; {sum(map(within, known))} of {len(known)} steps "
+                   "lie within their intervals.")
+
+
+def _beyond(one: Forecast) -> list[Prediction]:
+    return [each for each in one.predictions if each.replicas > one.measured[-1] and each.synchronization == MEASURED]
+
+
+def _figures(name: str, one: Forecast, results: Results) -> Iterator[Figure]:
+    """Measured and predicted throughput against replicas, at the batch held fixed."""
+    if not _beyond(one):
+        return
+    rows = timing_runs(results)
+    strategy = rows["strategy"] + ("-" + rows["transport"]).where(rows["transport"] != "", "")
+    rows = rows[(strategy == one.strategy) & (rows["model"] == one.model) & (rows["optimizer"] == one.optimizer)]
+    for scaling in dict.fromkeys(each.scaling for each in one.predictions):
+        own = [each for each in one.predictions if each.scaling == scaling and each.synchronization == MEASURED]
+        held = _held(own[-1])
+        line = [each for each in own if _held(each) == held]
+        column = "replica_batch" if scaling == "weak" else "global_batch"
+        timed = rows[(rows["scaling"] == scaling) & (rows[column] == held)]
+        points = tuple((float(count), mean_of(launches, "examples_per_second"))
+                       for count, launches in timed.groupby("replicas"))
+        yield _panel(f"{name}-{scaling}", one, scaling, held, line, points)
+
+
+def _held(one: Prediction) -> int:
+    return int(one.replica_batch) if one.scaling == "weak" else one.global_batch
+
+
+def _panel(name: str, one: Forecast, scaling: str, held: int, line: Sequence[Prediction],
+           points: Sequence[tuple[float, Estimate]]) -> Figure:
+    title = f"{one.strategy}: examples per second against replicas, {scaling} scaling"
+    predicted = tuple((float(each.replicas), each.examples_per_second) for each in line)
+    ideal = tuple((float(each.replicas), without_interval(each.replicas * line[0].examples_per_second.value
+                                                          / line[0].replicas, 0)) for each in line)
+    panel = Panel(name, title, Axis("replicas", 2, tuple(float(each.replicas) for each in line)),
+                  Axis("examples per second", 10),
+                  (Series("ideal", STRATEGIES["single"], ideal, marker=""),
+                   Series("predicted", role(one.strategy), predicted, marker="", band=True),
+                   Series("measured", role(one.strategy), tuple(points), line=False)))
+    return Figure(name, title, draw_lines(panel), f"{one.optimizer} on {one.model}, batch {held:,} "
+                  f"{'per replica' if scaling == 'weak' else 'in all'}. Band: 95 % interval of the prediction; "
+                  f"measured up to {one.measured[-1]} replicas.")
+
+
+def _table(found: Sequence[Forecast]) -> tuple[Table, ...]:
+    rows = [(one.name, each.scaling, f"{_held(each):,}", str(each.replicas), estimated(each.examples_per_second),
+             percentage(each.efficiency), listed(each.warnings)) for one in found for each in _beyond(one)]
+    return table(("what", "scaling", "fixed batch", "replicas", "examples per second", "efficiency", "doubt"), rows,
+                 "Predicted, with 95 % intervals; efficiency against one replica by the same laws.", (2, 3), "Numbers")
+
+
+def _warnings(found: Sequence[Forecast]) -> Iterator[str]:
+    for one in found:
+        if _beyond(one) and not one.held_out:
+            yield (f"{one.name}: predictions beyond {one.measured[-1]} replicas are checked by nothing; measure a "
+                   "fourth count, so that the largest can be held out.")
