@@ -163,12 +163,11 @@ def _memory(results: Results) -> tuple[MemoryFinding, ...]:
         model = str(keys[2])
         runs = results.runs[(results.runs["kind"] == "memory")
                             & (results.runs["experiment"] == keys[0])]
-        # On a GPU the capacity is not recorded, and the machine's memory is not it.
         on_device = runs["device_peak_bytes"].notna().any()
         at = int(runs["environment"].iloc[0])
         host = pd.to_numeric(results.environments["memory_bytes"], errors="coerce").iloc[at]
         # The law counts what training adds to the process; NaN stays NaN.
-        capacity = math.nan if on_device else float(host - runs["baseline_bytes"].max())
+        capacity = float(runs["device_capacity_bytes"].min() if on_device else host - runs["baseline_bytes"].max())
         known = capacity > 0
         largest = largest_replica_batch(law, capacity) if known else Estimate(
             math.nan, math.nan, math.nan, law.fixed_bytes.n)

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..benchmarks.errors import RecordError
+from .cost import energy_joules
+
 METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
            "test_loss", "test_accuracy")
 EVALUATION = ("phase", "global_batch", "step", "epoch", "examples", "train_seconds", *METRICS)
 WINDOW = ("rank", "phase", "start_step", "steps", "seconds", "steady")
 GRADIENT_NORM = ("phase", "step", "batch", "count", "mean_norm_squared", "norm_squared_of_mean")
-MEMORY = ("baseline_bytes", "peak_bytes", "device_baseline_bytes", "device_peak_bytes")
+MEMORY = ("baseline_bytes", "peak_bytes", "device_baseline_bytes", "device_peak_bytes", "device_capacity_bytes")
 TIMING = ("data_seconds", "build_seconds", "trace_seconds", "train_seconds", "evaluate_seconds",
           "probe_seconds", "total_seconds", "launch_seconds", "import_seconds")
 WHOLE = ("phase", "step", "examples", "rank", "start_step", "steps", "batch", "count",
@@ -31,7 +34,7 @@ KEYS = ("run_id", "status", *TEXT_KEYS, *WHOLE_KEYS)
 NUMBERS = ("base_learning_rate", "peak_learning_rate", "momentum", "parameters",
            "flops_per_example", "last_step", *METRICS, "generalization_gap", "loss_gap",
            "best_validation_step", "test_accuracy_at_best_validation", "gap_at_best_validation",
-           "step_seconds", "examples_per_second", "window_spread", "epochs_to_target",
+           "step_seconds", "examples_per_second", "window_spread", "joules_per_example", "epochs_to_target",
            "examples_to_target", "steps_to_target", *TIMING, *MEMORY)
 CHECKS = ("size_expected", "size", "equal_after_broadcast", "shards_disjoint_and_complete",
           "equal_at_evaluations")
@@ -133,6 +136,7 @@ def _measured(record: Mapping[str, Any], config: Mapping[str, Any],
         numbers |= _final(evaluations)
     if config.get("kind") == "throughput":
         numbers |= step_timing(_list(record, "windows"), int(batch or 0))
+        numbers["joules_per_example"] = joules_per_example(_list(record, "energy"))
     flags = "; ".join(str(item) for item in _list(record, "warnings"))
     agreement, environment = _table(record, "agreement"), _table(record, "environment")
     checks = {name: number(agreement.get(name)) for name in CHECKS}
@@ -157,6 +161,19 @@ def _final(evaluations: list[Mapping[str, Any]]) -> dict[str, float]:
                   "test_accuracy_at_best_validation": test,
                   "gap_at_best_validation": number(best.get("train_accuracy")) - test}
     return found
+
+
+def joules_per_example(energy: list[Any]) -> float:
+    """Of all ranks' GPUs over the timed windows; NaN where one of them counts no energy, or its counter fell."""
+    readings = [row for row in energy if isinstance(row, Mapping)]
+    starts, ends = ([value if isinstance(value, int) else None for row in readings for value in _list(row, name)]
+                    for name in ("start_millijoules", "end_millijoules"))
+    examples = number(readings[0].get("examples")) if readings else math.nan
+    try:
+        spent = energy_joules(starts, ends)
+    except RecordError:
+        return math.nan
+    return spent / examples if spent is not None and examples > 0 else math.nan
 
 
 def step_timing(windows: list[Any], global_batch: int) -> dict[str, float]:

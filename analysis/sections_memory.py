@@ -52,8 +52,8 @@ def memory(results: Results, findings: Sequence[MemoryFinding] = ()) -> Section:
         ("experiment", "what", "a, fixed", "b, per example", "largest residual", "largest batch per replica", "sizes",
          "note"), rows,
         "Least squares over runs; 95 % interval. Largest batch: by the law in 95 % of the memory this machine has "
-        "beside the process itself, rounded down; not verified until a run at that batch has finished. Not known on a "
-        "GPU, whose memory the records do not hold.", (6,), "Numbers"), tuple(warnings))
+        "beside the process itself, rounded down; not verified until a run at that batch has finished. On a GPU: of "
+        "its memory as NVML tells it.", (6,), "Numbers"), tuple(warnings))
 
 
 def _residual(law: MemoryLaw) -> str:

@@ -65,18 +65,21 @@ def _throughput_panel(name: str, experiment: str, rows: pd.DataFrame) -> Figure:
 
 
 def _throughput_table(runs: pd.DataFrame) -> tuple[Table, ...]:
+    counted = bool(runs["joules_per_example"].notna().any())
     rows = []
     for (experiment, strategy, replicas, batch), own in runs.groupby(
             ["experiment", "strategy", "replicas", "global_batch"], sort=False):
         spread = own["window_spread"].max()
-        rows.append((experiment, strategy, replicas, f"{batch:,}", f"{own['replica_batch'].iloc[0]:,}",
-                     estimated(mean_of(own, "examples_per_second")),
-                     estimated(mean_of(own, "step_seconds").scaled(1000)),
-                     f"{spread:.0%}" + (" (unstable)" if spread > 0.1 else "") if spread == spread else ""))
-    return table(("experiment", "strategy", "replicas", "global batch", "per replica", "examples per second",
-                  "step, ms", "largest spread"), rows,
+        row = (experiment, strategy, replicas, f"{batch:,}", f"{own['replica_batch'].iloc[0]:,}",
+               estimated(mean_of(own, "examples_per_second")), estimated(mean_of(own, "step_seconds").scaled(1000)),
+               f"{spread:.0%}" + (" (unstable)" if spread > 0.1 else "") if spread == spread else "")
+        rows.append((*row, estimated(mean_of(own, "joules_per_example").scaled(1000))) if counted else row)
+    header = ("experiment", "strategy", "replicas", "global batch", "per replica", "examples per second",
+              "step, ms", "largest spread")
+    return table((*header, "energy per example, mJ") if counted else header, rows,
                  "Mean over launches, 95 % interval, n launches. Spread: standard deviation over mean of one launch's "
-                 "windows; above 10 % the machine was not quiet.", (2, 3, 4, 7), "Numbers")
+                 "windows; above 10 % the machine was not quiet."
+                 + (" Energy: of the GPUs alone, by their own counters." if counted else ""), (2, 3, 4, 7), "Numbers")
 
 
 def scaling(results: Results, found: Sequence[Scaling]) -> Section:

@@ -62,6 +62,13 @@ OWN_WINDOW = {
     "steps": Field(int, "training steps in the window, without the exchange of gradients"),
     "seconds": Field(Number, "wall seconds, from a barrier on; no rank waits for another in between"),
 }
+ENERGY = {
+    "rank": Field(int, "rank whose GPUs these are"),
+    "start_millijoules": Field(list, "NVML's total energy counter of each of its GPUs before the timed windows; null: "
+                               "none"),
+    "end_millijoules": Field(list, "the same after them"),
+    "examples": Field(int, "examples that all replicas trained on in between"),
+}
 GRADIENT_NORM = {
     "phase": Field(int, "index of the phase"),
     "step": Field(int, "training steps done at these weights"),
@@ -75,6 +82,7 @@ MEMORY = {
     "peak_bytes": Field(Optional, "largest resident size of rank 0's process while training"),
     "device_baseline_bytes": Field(Optional, "allocator's bytes in use before training; null on a CPU"),
     "device_peak_bytes": Field(Optional, "allocator's peak while training; null on a CPU"),
+    "device_capacity_bytes": Field(Optional, "memory of the smallest GPU in use, by NVML; null where not told", False),
 }
 TIMING = {
     "data_seconds": Field(Number, "loading data and placing it on the device"),
@@ -120,6 +128,7 @@ RECORD = {
     "evaluations": Field(list, "see Evaluation; ascending phase and step"),
     "windows": Field(list, "see Window; every rank's"),
     "own_windows": Field(list, "see Own window; every rank's, of timing runs of several ranks", False),
+    "energy": Field(list, "see Energy; of timing runs on GPUs that count it", False),
     "gradient_norms": Field(list, "see Gradient norm"),
     "memory": Field(dict, "see Memory"),
     "timing": Field(dict, "see Timing"),
@@ -129,9 +138,11 @@ RECORD = {
     "content_hash": Field(str, "SHA-256 over all the rest as JSON with sorted keys and no spaces", False),
 }
 SECTIONS = {"workload": WORKLOAD, "agreement": AGREEMENT, "memory": MEMORY, "timing": TIMING}
-ROWS = {"evaluations": EVALUATION, "windows": WINDOW, "own_windows": OWN_WINDOW, "gradient_norms": GRADIENT_NORM}
+ROWS = {"evaluations": EVALUATION, "windows": WINDOW, "own_windows": OWN_WINDOW, "energy": ENERGY,
+        "gradient_norms": GRADIENT_NORM}
 TITLES = {"Record": RECORD, "Workload": WORKLOAD, "Agreement": AGREEMENT, "Evaluation": EVALUATION, "Window": WINDOW,
-          "Own window": OWN_WINDOW, "Gradient norm": GRADIENT_NORM, "Memory": MEMORY, "Timing": TIMING}
+          "Own window": OWN_WINDOW, "Energy": ENERGY, "Gradient norm": GRADIENT_NORM, "Memory": MEMORY,
+          "Timing": TIMING}
 
 
 def problems(record: object) -> list[str]:
@@ -193,7 +204,7 @@ def _phases(record: Mapping[str, Any]) -> Iterator[str]:
     count = len(record["config"].get("earlier_batches", ())) + 1
     for name in ROWS:
         for index, row in enumerate(record.get(name, ())):
-            if not 0 <= row["phase"] < count:
+            if not 0 <= row.get("phase", 0) < count:
                 yield f"{name}[{index}].phase={row['phase']} is not among the {count} of its configuration"
 
 

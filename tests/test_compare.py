@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,10 @@ STUDY = Study(experiments=(SGD,), timing=TIMING, memory=Memory(), seeds=6, epoch
 PAIRS, REPEATS = 200, 6
 
 
+def cell(metric: str, values: Mapping[int, float]) -> Cell:
+    return Cell(metric, {key: float(value) for key, value in values.items()})
+
+
 def cells(noise: np.random.Generator, spread: float, slowdown: float = 1.0) -> dict[tuple[str, str], Cell]:
     """Six launches of nine batches, six seeds of two rules, and five sizes in memory, from one truth. The slowdown is
     of one batch alone."""
@@ -36,7 +40,7 @@ def cells(noise: np.random.Generator, spread: float, slowdown: float = 1.0) -> d
         found["test_accuracy", rule] = dict(enumerate(0.9 + offsets + noise.normal(0, 0.002, REPEATS)))
     memory = [5e7 + 20_000 * n + noise.normal(0, 1e5) for n in (256, 512, 1024, 2048, 4096)]
     found["peak_memory_bytes", "all"] = dict(enumerate(memory))
-    return {key: Cell(key[0], dict(values)) for key, values in found.items()}
+    return {key: cell(key[0], values) for key, values in found.items()}
 
 
 def judged(seed: int, spread: float, tolerance: float, margin: float, slowdown: float = 1.0) -> tuple[Change, ...]:
@@ -65,7 +69,7 @@ def test_both_the_interval_and_the_effect_must_speak() -> None:
     steady = {i: 0.100 + 1e-5 * i for i in range(6)}
 
     def answer(seconds: dict[int, float], metric: str = "step_seconds", tolerance: float = 0.05) -> str:
-        pair = {(metric, "a"): (Cell(metric, dict(steady)), Cell(metric, dict(seconds)))}
+        pair = {(metric, "a"): (cell(metric, steady), cell(metric, seconds))}
         return judge(pair, tolerance, 0.005)[0].answer
 
     slower = {i: value * 1.04 for i, value in steady.items()}
@@ -82,9 +86,9 @@ def test_accuracies_are_paired_by_seed_and_memory_by_batch() -> None:
     worse = {seed: value - 0.010 - 1e-4 * seed for seed, value in seeds.items()}
     sizes = {n: 1e6 * n for n in (1, 10, 100, 1000)}
     grown = {n: 1.10 * value + n for n, value in sizes.items()}
-    found = judge({("test_accuracy", "a"): (Cell("test_accuracy", dict(seeds)), Cell("test_accuracy", dict(worse))),
-                   ("peak_memory_bytes", "b"): (Cell("peak_memory_bytes", dict(sizes)),
-                                                Cell("peak_memory_bytes", dict(grown)))}, 0.05, 0.005)
+    found = judge({("test_accuracy", "a"): (cell("test_accuracy", seeds), cell("test_accuracy", worse)),
+                   ("peak_memory_bytes", "b"): (cell("peak_memory_bytes", sizes), cell("peak_memory_bytes", grown))},
+                  0.05, 0.005)
     assert [change.answer for change in found] == ["regression", "regression"]
     assert found[0].estimate.value == pytest.approx(-0.01025)
     assert found[1].estimate.value == pytest.approx(0.10, rel=1e-4)

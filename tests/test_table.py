@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,6 +88,20 @@ def test_timing_counts_the_slowest_rank_and_leaves_warm_up_out() -> None:
     assert set(runs.loc[(runs["kind"] == "throughput") & ~two_ranks, "step_seconds"]) == {0.25}
     one = runs[two_ranks].iloc[0]
     assert one["examples_per_second"] == one["global_batch"] / 0.5
+
+
+def test_energy_is_that_of_all_ranks_over_the_examples_of_all_or_absent() -> None:
+    record = next(r for r in records(Study(experiments=(), memory=None)) if r["config"]["kind"] == "throughput")
+    rows = [{"rank": rank, "start_millijoules": [1000], "end_millijoules": [1000 + 300 * (rank + 1)], "examples": 600}
+            for rank in (0, 1)]
+    assert joules({**record, "energy": rows}) == pytest.approx(0.9 / 600)
+    assert math.isnan(joules({**record, "energy": [rows[0], {**rows[1], "end_millijoules": [None]}]}))
+    assert math.isnan(joules({**record, "energy": [{**rows[0], "end_millijoules": [10]}]}))
+    assert math.isnan(joules(record))
+
+
+def joules(record: dict[str, Any]) -> float:
+    return float(from_records([record], manifest(SMALL, [record])).runs["joules_per_example"].iloc[0])
 
 
 def test_memory_rows_are_those_with_a_reading() -> None:

@@ -66,6 +66,12 @@ def prepare(config: RunConfig) -> list[str]:
     return [f"CPU:{index}" for index in range(local)]
 
 
+def visible_gpus() -> list[str]:
+    """Names of the physical GPUs that this process uses, after `prepare`."""
+    import tensorflow as tf
+    return [gpu.name for gpu in tf.config.get_visible_devices("GPU")]
+
+
 def _prepare_gpus(tf: Any, gpus: Sequence[Any], config: RunConfig, local: int) -> list[str]:
     """A rank of Horovod takes the GPU of its local rank, or the only one that it is shown."""
     if config.strategy == "horovod":

@@ -44,6 +44,7 @@ class Measured:
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     windows: list[dict[str, Any]] = field(default_factory=list)
     own_windows: list[dict[str, Any]] = field(default_factory=list)
+    energy: list[dict[str, Any]] = field(default_factory=list)
     gradient_norms: list[dict[str, Any]] = field(default_factory=list)
     memory: dict[str, Any] = field(default_factory=dict)
     equal_evaluations: int = 0
@@ -87,6 +88,7 @@ class Execution:
                           "equal_at_evaluations": self.measured.equal_evaluations},
             "evaluations": self.measured.evaluations, "windows": self._everyones(self.measured.windows),
             "own_windows": self._everyones(self.measured.own_windows),
+            "energy": self._everyones(self.measured.energy),
             "gradient_norms": self.measured.gradient_norms, "memory": self.measured.memory,
             "timing": {**watch.timing(), **self.session.start_seconds()},
             "continues": self.earlier.run_id if self.earlier else "",
@@ -104,7 +106,7 @@ class Execution:
             self._set_order(examples, 0, 0)
             self._advance(program, examples, self.config.global_batch, self._rates(self.config.steps),
                           0, 0, MEMORY_STEPS, steady=False)
-        self.measured.memory = meter.read()
+        self.measured.memory = {**meter.read(), "device_capacity_bytes": self.session.gpus.capacity_bytes()}
 
     def _train_and_evaluate(self, program: Program, examples: Examples) -> None:
         for phase in schedule.phases(self.config):
@@ -159,10 +161,15 @@ class Execution:
         seconds = self._advance(program, examples, batch, step_rates, 0, warmup // 2, warmup, steady=False)
         wanted = math.ceil(config.window_seconds * (warmup - warmup // 2) / max(seconds, 1e-6))
         steps = self.session.strategy.broadcast(min(max(1, wanted), MOST_WINDOW_STEPS))
+        before = self.session.gpus.energy_millijoules()
         for window in range(config.windows):
             start = warmup + window * steps
             self._advance(program, examples, batch, step_rates, 0, start, start + steps)
             self._stop_if_asked()
+        if before:
+            self.measured.energy.append({
+                "rank": self.session.strategy.rank, "start_millijoules": before,
+                "end_millijoules": self.session.gpus.energy_millijoules(), "examples": config.windows * steps * batch})
         with self.watch.activity("evaluate"):
             program.settle()
             agreement.check_weights(self.session.strategy, program.variables, "after the timed windows")

@@ -16,6 +16,7 @@ from ..config import RunConfig
 from ..errors import DataError
 from . import feed
 from .evaluation import Evaluation
+from .gpu_counters import GpuCounters
 from .gradient_norms import Probe
 from .strategies.base import Strategy
 from .train import Program, program_key
@@ -39,6 +40,7 @@ class Session:
     size_expected: int
     interrupted: Any
     start: dict[str, float] = field(default_factory=dict)
+    gpus: GpuCounters = field(default_factory=GpuCounters)
     _examples: dict[tuple[Any, ...], Examples] = field(default_factory=dict)
     _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
 

@@ -24,7 +24,7 @@ from .. import claims, selection
 from ..errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, BatchscaleError, PlanError,
                       RanksDisagree)
 from ..store import Run, Store, read_json
-from . import devices, imports
+from . import devices, gpu_counters, imports
 
 if TYPE_CHECKING:
     from .session import Session
@@ -96,7 +96,9 @@ def open_session(runs: Sequence[Run], cores: str, interruption: Interruption) ->
     from .session import Session
     size = config.replicas if config.strategy == "horovod" else 1
     strategy = strategies.create(config, local)
-    return Session(strategy, local, own, size, interruption, _start_seconds(os.environ.get("BATCHSCALE_LAUNCHED")))
+    counters = gpu_counters.gpu_counters(devices.visible_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return Session(strategy, local, own, size, interruption, _start_seconds(os.environ.get("BATCHSCALE_LAUNCHED")),
+                   counters)
 
 
 def _start_seconds(launched: str | None) -> dict[str, float]:

@@ -1,0 +1,68 @@
+"""What NVML tells of this process' GPUs: energy and memory. Read before and after timed windows, never within them.
+
+The one place that speaks to NVML. Without a GPU, its driver or the pynvml package there are no counters; that is no
+error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+INDEX = re.compile(r"GPU:(\d+)$")
+
+
+@dataclass(frozen=True)
+class GpuCounters:
+    """`library`: pynvml, initialised, or a stand-in; `handles`: its handles of the GPUs in use."""
+
+    library: Any = None
+    handles: tuple[Any, ...] = ()
+
+    def energy_millijoules(self) -> list[int | None]:
+        """Per GPU, since its driver was loaded (nvmlDeviceGetTotalEnergyConsumption); null where it does not count."""
+        return [self._asked(lambda handle: self.library.nvmlDeviceGetTotalEnergyConsumption(handle), handle)
+                for handle in self.handles]
+
+    def capacity_bytes(self) -> int | None:
+        """Memory of the smallest GPU in use; null where that is not told."""
+        sizes = [self._asked(lambda handle: self.library.nvmlDeviceGetMemoryInfo(handle).total, handle)
+                 for handle in self.handles]
+        known = [size for size in sizes if size is not None]
+        return min(known) if known and len(known) == len(sizes) else None
+
+    def _asked(self, question: Callable[[Any], Any], handle: Any) -> int | None:
+        try:
+            return int(question(handle))
+        except self.library.NVMLError:
+            return None
+
+
+def gpu_counters(visible: Sequence[str], shown: str | None) -> GpuCounters:
+    """Of TensorFlow's visible physical GPUs, named ".../GPU:1" by their place in `shown`, CUDA_VISIBLE_DEVICES."""
+    if not visible:
+        return GpuCounters()
+    try:
+        import pynvml
+        pynvml.nvmlInit()
+    except Exception:  # the package, the library or the driver is missing; each fails in its own way
+        return GpuCounters()
+    return of_library(pynvml, visible, shown)
+
+
+def of_library(library: Any, visible: Sequence[str], shown: str | None) -> GpuCounters:
+    """NVML numbers all GPUs of the host, whatever CUDA_VISIBLE_DEVICES says."""
+    entries = [entry.strip() for entry in shown.split(",")] if shown else []
+    try:
+        handles = []
+        for name in visible:
+            match = INDEX.search(name)
+            number = int(match.group(1)) if match else 0
+            entry = entries[number] if number < len(entries) else str(number)
+            handles.append(library.nvmlDeviceGetHandleByIndex(int(entry)) if entry.isdigit()
+                           else library.nvmlDeviceGetHandleByUUID(entry))
+    except library.NVMLError:
+        return GpuCounters()
+    return GpuCounters(library, tuple(handles))

@@ -1,0 +1,57 @@
+"""NVML's counters, from a stand-in for its library: which GPUs are asked, and what a missing answer becomes."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from batchscale.benchmarks.rank.gpu_counters import GpuCounters, gpu_counters, of_library
+
+
+class Library:
+    """Four GPUs; the last one has no energy counter."""
+
+    class NVMLError(Exception):
+        pass
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        if index > 3:
+            raise self.NVMLError("invalid argument")
+        return index
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> int:
+        return {"GPU-c0ffee": 2}[uuid]
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: int) -> int:
+        if handle == 3:
+            raise self.NVMLError("not supported")
+        return 1000 * (handle + 1)
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:
+        return SimpleNamespace(total=(80 - handle) * 2**30)
+
+
+def counters(visible: list[str], shown: str | None) -> GpuCounters:
+    return of_library(Library(), visible, shown)
+
+
+def test_gpus_are_numbered_among_those_that_the_process_is_shown() -> None:
+    both = ["/physical_device:GPU:0", "/physical_device:GPU:1"]
+    assert counters(both, None).handles == (0, 1)
+    assert counters(both, "2,0").handles == (2, 0)
+    assert counters(both[1:], "2, 1").handles == (1,)
+    assert counters(both[:1], "GPU-c0ffee").handles == (2,)
+
+
+def test_a_gpu_without_a_counter_is_null_and_not_zero() -> None:
+    assert counters(["GPU:2", "GPU:3"], None).energy_millijoules() == [3000, None]
+
+
+def test_the_capacity_is_that_of_the_smallest() -> None:
+    assert counters(["GPU:0", "GPU:2"], None).capacity_bytes() == 78 * 2**30
+
+
+def test_without_gpus_or_with_one_that_nvml_does_not_know_there_are_no_counters() -> None:
+    assert counters(["GPU:0"], "9").energy_millijoules() == []
+    nothing = gpu_counters([], None)
+    assert nothing.energy_millijoules() == [] and nothing.capacity_bytes() is None
