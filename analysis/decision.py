@@ -204,8 +204,8 @@ def _deadline(found: Sequence[Deadline]) -> list[str]:
 def _scaling(found: Sequence[Scaling], worthwhile: float) -> list[str]:
     """Its efficiency, and how many replicas are worth having at every batch measured."""
     most = [count for one in found if (count := one.largest_worthwhile(worthwhile)) is not None]
-    worth = [f"Each replica brings at least {worthwhile:.0%} of its share up to {min(most)} replicas at every batch "
-             f"and strategy measured, up to {max(most)} at the best."] if most else []
+    worth = [f"Replicas of which each brings at least {worthwhile:.0%} of its share: {max(most)} at the best batch and "
+             f"strategy, {min(most)} at the worst."] if most else []
     notes = sorted({one.note for one in found} - {""})
     return [*scaling_headlines(found), *worth, *(f"Scaling: {note}." for note in notes)]
 

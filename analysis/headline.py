@@ -37,8 +37,10 @@ def _choice(one: Recommendation, options: Sequence[Option], margin: float) -> st
     if reference.global_batch >= chosen.global_batch:
         return f"{text} No larger batch is shown to cost at most {100 * margin:g} points."
     gain = reference.seconds.value / chosen.seconds.value
-    return (f"{text} It costs no more than {100 * margin:g} points against batch {reference.global_batch:,} and trains "
-            f"in {1 / gain:.0%} of its time." if math.isfinite(gain) else text)
+    if not math.isfinite(gain):
+        return text
+    return (f"{text} By validation it costs no more than {100 * margin:g} points against batch "
+            f"{reference.global_batch:,} and trains in {1 / gain:.0%} of its time.")
 
 
 def _largest(arms: Sequence[Arm], margin: float) -> list[str]:

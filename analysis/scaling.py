@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from .claims_cost import DRIFT_GUARD, timing_runs
-from .estimate import Estimate, Floats, mean_estimate, unstable
+from .content import listed
+from .estimate import UNSTABLE_ABOVE, Estimate, Floats, mean_estimate, relative_spread, unstable
 from .extrapolation import HeldOutError, held_out_error
 from .scalability import ScalabilityLaw, fit_amdahl, fit_usl
 from .scaling_laws import Kind, ScalingPoint, strong_scaling, weak_scaling
@@ -122,12 +123,7 @@ def _laws(kind: Kind, rows: pd.DataFrame) -> tuple[ScalabilityLaw | None, Scalab
 
 def timing_warnings(results: Results) -> list[str]:
     """Unsteady launches, and drift between the first and last run of the plan."""
-    found = []
-    keys = ["experiment", "model", "placement", "global_batch"]
-    for (_, model, placement, batch), rows in timing_runs(results).groupby(keys, sort=False):
-        found.append(unstable(f"Throughput of {model} at batch {batch:,} on {placement} over "
-                              f"{len(rows)} launches", rows["examples_per_second"].tolist()))
-    runs = results.runs
+    found, runs = _unsteady(results), results.runs
     guard = runs[(runs["experiment"] == DRIFT_GUARD) & (runs["step_seconds"] > 0)]
     guard = guard.sort_values("launch")
     if len(guard) > 1:
@@ -135,4 +131,18 @@ def timing_warnings(results: Results) -> list[str]:
         if abs(math.log(ratio)) > DRIFT_LIMIT:
             found.append(f"The machine drifted: the same run took {ratio:.2f} times as long per "
                          "step at the end as at the start. Close other programs and measure again.")
-    return [text for text in found if text]
+    return found
+
+
+def _unsteady(results: Results) -> list[str]:
+    """One sentence, however many points spread too widely over their launches."""
+    groups = timing_runs(results).groupby(["experiment", "model", "placement", "global_batch"], sort=False)
+    wide = {key: rows for key, rows in groups if relative_spread(rows["examples_per_second"].tolist()) > UNSTABLE_ABOVE}
+    worst = max(wide, key=lambda key: relative_spread(wide[key]["examples_per_second"].tolist()), default=None)
+    if worst is None:
+        return []
+    _, model, placement, batch = worst
+    text = unstable(f"Throughput of {model} at batch {batch:,} on {placement} over {len(wide[worst])} launches",
+                    wide[worst]["examples_per_second"].tolist())
+    others = listed(f"{place} at {size:,}" for _, _, place, size in wide if (place, size) != (placement, batch))
+    return [text + (f" Less so, of {len(groups)} timing points: {others}." if others else "")]

@@ -25,7 +25,7 @@ def test_a_batch_that_keeps_the_accuracy_is_named_with_the_time_it_spares() -> N
     better = change(better, "sgd", "sqrt", accuracy_gap={4096: -0.02})
     headline, = decide_study(results(better)).headlines
     assert "train with global batch 4,096" in headline
-    assert "costs no more than 0.5 points against batch 32 and trains in" in headline
+    assert "By validation it costs no more than 0.5 points against batch 32 and trains in" in headline
     assert "loses 20.0 points of test accuracy at the constant rate and gains 2.0 under" in headline
 
 
