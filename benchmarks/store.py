@@ -165,11 +165,12 @@ class Run:
         `retry_before`: also take invalid and failed runs whose last attempt began before this time (seconds since
         the epoch).
         """
+        # The number comes first: whoever claims between the two looks makes this claim fail, instead of a second one.
+        number = max((int(attempt.name[-2:]) for attempt in self.attempts()), default=0) + 1
         status = self.status()
         retry = status in ("invalid", "failed") and self.last_began() < retry_before
         if status != "pending" and status not in RETRYABLE and not retry:
             return None
-        number = max((int(attempt.name[-2:]) for attempt in self.attempts()), default=0) + 1
         return claims.take(self.folder / f"attempt-{number:02d}", retry=retry)
 
     def last_began(self) -> float:

@@ -73,7 +73,7 @@ def finish(folder: Path) -> Store:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_stopped_amid_the_runs_the_same_command_goes_on(tmp_path: Path, number: int, code: int) -> None:
-    (tmp_path / "long.toml").write_text(PLAN.format(seeds=6, epochs=12))
+    (tmp_path / "long.toml").write_text(PLAN.format(seeds=6, epochs=60))
     process = command(tmp_path)
     assert wait_until(lambda: len(records(tmp_path)) >= 3, 90), "three records before it is stopped"
     process.send_signal(number)

@@ -56,7 +56,7 @@ kind = "memory"
 global_batches = [256]
 [[experiment]]
 name = "hopeless"
-learning_rate = 1e30
+learning_rate = 1e15
 global_batches = [32]
 """
 

@@ -1,6 +1,7 @@
 """Training throughput of this suite's loop against `model.fit` with default arguments, in one run.
 
     python -m batchscale.benchmarks.micro.fit_ratio [--output results/fit_ratio.json] [--cores 0]
+    python -m batchscale.benchmarks.micro.fit_ratio --against bare --cores 0      the floor: a loop written by hand
 
 The eleven models and batches of the plan `keras_batching`, both ways in turn on the same cores. Two minutes on 2 cores.
 --share machine (the default) compares what each makes of the whole machine: a process of this suite on every core, as a
@@ -22,7 +23,6 @@ from . import child, slots
 from .cases import CASES, EXAMPLES
 from .comparison import Comparison, geometric_mean
 
-WAYS = ("suite", "fit")
 MOST_STEPS = 250
 WINDOW_SECONDS = 0.3
 
@@ -49,23 +49,25 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--cores", default="", help="cores of the process, e.g. 0 (default: all)")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--share", choices=("machine", "process"), default="machine")
+    parser.add_argument("--against", choices=("fit", "bare"), default="fit", help="bare: always in one process")
     given = parser.parse_args(words)
+    share = given.share if given.against == "fit" else "process"
     cores = [int(core) for core in given.cores.split(",")] if given.cores else child.cores()
     try:
-        asked = request(cores, WAYS, given.repeats)
-        answer = slots.measure(asked) if given.share == "machine" else child.ask("training_step", asked)
+        asked = request(cores, ("suite", given.against), given.repeats)
+        answer = slots.measure(asked) if share == "machine" else child.ask("training_step", asked)
     except BatchscaleError as error:
         print(f"fit_ratio: {error}", file=sys.stderr)
         return error.exit_code
     comparisons = Comparison.of_rows(answer["rows"])
-    print(table(comparisons))
-    mean = geometric_mean([row.ratio("fit") for row in comparisons])
+    print(table(comparisons, given.against))
+    mean = geometric_mean([row.ratio(given.against) for row in comparisons])
     given.output.parent.mkdir(parents=True, exist_ok=True)
-    ratios = {row.name: row.ratio("fit").to_json() for row in comparisons}
+    ratios = {row.name: row.ratio(given.against).to_json() for row in comparisons}
     given.output.write_text(json.dumps({**answer, "ratios": ratios, "geometric_mean": mean.to_json()}, indent=1))
     if warning := child.disturbance(answer):
         print(warning)
-    print(f"one {given.share}, {len(cores)} core(s), {given.repeats} repeats in turn; raw seconds in {given.output}")
+    print(f"one {share}, {len(cores)} core(s), {given.repeats} repeats in turn; raw seconds in {given.output}")
     return EXIT_OK
 
 
