@@ -36,8 +36,10 @@ epochs = {epochs}
 
 def command(folder: Path) -> subprocess.Popen[bytes]:
     with open(folder / "log", "ab") as log:
+        # Tests that were started in the background ignore Ctrl-C, and what they start would, too.
         return subprocess.Popen([sys.executable, "-m", "batchscale.launchers.cli", "run", "long.toml"], cwd=folder,
-                                env=environment(), stdout=log, stderr=subprocess.STDOUT)
+                                env=environment(), stdout=log, stderr=subprocess.STDOUT,
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
 
 def records(folder: Path) -> dict[str, bytes]:
