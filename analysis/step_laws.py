@@ -18,7 +18,7 @@ from scipy.optimize import least_squares
 from ..benchmarks.errors import RecordError
 from .curve_fit import exponential
 from .estimate import LEVEL, Estimate, Floats, t_critical, unknown
-from .step_model import StepPoint
+from .step_model import StepPoint, step_times
 
 OVERLAPS = (1.0, 2.0, 4.0, 10.0)
 RING, HALVING, HIERARCHICAL, PER_REPLICA = "flat ring", "halving-doubling", "hierarchical", "per replica"
@@ -139,13 +139,7 @@ def fit_step_laws(points: Sequence[StepPoint], seconds: Sequence[float]) -> Step
     A law stays when its residuals are within the F bound of the best one's, one degree of freedom (a profile over the
     overlap). RecordError below two replica batches, or where no law leaves a degree of freedom.
     """
-    measured = np.asarray(seconds, dtype=np.float64)
-    if len(points) != measured.size or not np.all(measured > 0):
-        raise RecordError(f"{len(points)} points and {measured.size} step times; give one positive step time for each "
-                          "point.")
-    if len({point.replica_batch for point in points}) < 2:
-        raise RecordError("one replica batch cannot tell a step's fixed time from its time per example; measure a "
-                          "second one.")
+    measured = step_times(points, seconds)
     fitted = [law for name in _called_for(points) for overlap in OVERLAPS
               if (law := _fit(name, overlap, points, measured)) is not None]
     if not fitted:

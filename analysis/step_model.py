@@ -133,19 +133,25 @@ def exposed_communication(distributed: Sequence[float] | Floats | Summary,
     return difference(distributed, single, level).estimate
 
 
+def step_times(points: Sequence[StepPoint], seconds: Sequence[float]) -> Floats:
+    """float[points]. Raises RecordError for times that no law of the step can be fitted to."""
+    measured = np.asarray(seconds, dtype=np.float64)
+    if len(points) != measured.size or not np.all(measured > 0):
+        raise RecordError(f"{len(points)} points and {measured.size} step times; give one positive step time for each "
+                          "point.")
+    if len({point.replica_batch for point in points}) < 2:
+        raise RecordError("one replica batch cannot tell a step's fixed time from its time per example; measure a "
+                          "second one.")
+    return measured
+
+
 def fit_step_model(points: Sequence[StepPoint], seconds: Sequence[float],
                    level: float = LEVEL) -> StepModelFit:
     """Unweighted least squares on log step time; all times >= 0, overlap within [1, 10].
 
     RecordError below two replica batches, or with no more points than parameters.
     """
-    measured = np.asarray(seconds, dtype=np.float64)
-    if len(points) != measured.size or not np.all(measured > 0):
-        raise RecordError(f"{len(points)} points and {measured.size} step times; "
-                          "give one positive step time for each point.")
-    if len({point.replica_batch for point in points}) < 2:
-        raise RecordError("one replica batch cannot tell a step's fixed time from its time per "
-                          "example; measure a second one.")
+    measured = step_times(points, seconds)
     parts = _called_for(points)
     if len(points) <= len(parts):
         raise RecordError(f"{len(points)} step times cannot fit {len(parts)} parameters; "

@@ -206,7 +206,7 @@ def main(words: Sequence[str] | None = None) -> int:
         worker = ["--results", folder, "--shape", shape_of(shape, os.environ), *rest]
         wanted = arguments(worker)
         store = Store(wanted.results)
-        runs = pending_runs(store, wanted.shape, wanted.only)
+        runs = pending_runs(store.runs(), store.folder, wanted.shape, wanted.only)
         layout = slurm_layout.of_job(runs[0].config, os.environ)
         return go(Work(os.environ["SLURM_JOB_ID"], site, layout, store, runs, worker, stop))
     except BatchscaleError as error:

@@ -6,10 +6,12 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from ..benchmarks.errors import EXIT_OK, EXIT_USAGE, BatchscaleError, PlanError
 
 INTERRUPTED, TERMINATED = 130, 143
+Subcommands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,6 +21,16 @@ def parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 all good; 1 runs failed or a comparison regressed; 2 usage or plan error; 3 environment "
         "unusable; 75 incomplete, run the same command again; 130, 143 interrupted")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_plan_commands, _results_commands, _import_command, _predict_command, _compare_command):
+        add(commands)
+    command = commands.add_parser("doctor", help="what this machine can run, what is missing, and how to mend it",
+                                  add_help=False)
+    command.add_argument("rest", nargs=argparse.REMAINDER)
+    command.set_defaults(function=doctor)
+    return top
+
+
+def _plan_commands(commands: Subcommands) -> None:
     for name, function, text in (("study", study, "run a plan here, then write the report"),
                                  ("run", run, "run a plan here"),
                                  ("plan", plan, "dry run: the runs, the exact commands, what is skipped, the cost")):
@@ -33,6 +45,9 @@ def parser() -> argparse.ArgumentParser:
             command.add_argument("--dry-run", action="store_true", help="with --on slurm: write all, submit nothing")
         if name == "study":
             command.add_argument("--output", type=Path, help="where the report goes (default: RESULTS/<plan>/report)")
+
+
+def _results_commands(commands: Subcommands) -> None:
     for name, function, text in (("status", status, "what is done, running, failed, lost; how to go on"),
                                  ("report", report, "write the report of what has been measured so far"),
                                  ("verify", verify, "check every record; name what is corrupt, and why"),
@@ -48,6 +63,9 @@ def parser() -> argparse.ArgumentParser:
                                  "that meets it")
         if name == "clean":
             command.add_argument("--yes", action="store_true", help="remove what is listed")
+
+
+def _import_command(commands: Subcommands) -> None:
     text = "read another tool's results into the same table and report"
     command = commands.add_parser("import", help=text, description=text)
     command.add_argument("format", choices=("mlperf-rcp",), help="mlperf-rcp: MLPerf's reference convergence points")
@@ -56,6 +74,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--train-examples", type=int, metavar="N", help="examples of one epoch, which the format does "
                          "not say: gives steps (default: the benchmark's own where it is known)")
     command.set_defaults(function=bring)
+
+
+def _predict_command(commands: Subcommands) -> None:
     text = "throughput, time and cost at replica counts not measured, with intervals"
     command = commands.add_parser("predict", help=text, description=text)
     command.add_argument("results", type=Path, help="RESULTS, or RESULTS/<plan>")
@@ -65,6 +86,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--price", type=float, help="per device-hour (default: the plan's)")
     command.add_argument("--output", type=Path, help="also write the predictions here, as JSON")
     command.set_defaults(function=predict)
+
+
+def _compare_command(commands: Subcommands) -> None:
     text = "regression gate between two result sets: a table for a pull request, exit code 1 on a regression"
     command = commands.add_parser("compare", help=text, description=text)
     command.add_argument("base", type=Path, help="RESULTS/<plan>, or a JSON file of pytest-benchmark")
@@ -75,11 +99,6 @@ def parser() -> argparse.ArgumentParser:
                          "processor or launch; may be repeated")
     command.add_argument("--output", type=Path, help="also write the table here, as Markdown")
     command.set_defaults(function=compare)
-    command = commands.add_parser("doctor", help="what this machine can run, what is missing, and how to mend it",
-                                  add_help=False)
-    command.add_argument("rest", nargs=argparse.REMAINDER)
-    command.set_defaults(function=doctor)
-    return top
 
 
 def _where(command: argparse.ArgumentParser, dry: bool) -> None:

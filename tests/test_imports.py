@@ -1,4 +1,4 @@
-"""Other tools' results in our table and report: MLPerf's reference points, real numbers and hostile files."""
+"""Other tools' results in our table and report: MLPerf's reference points, real numbers."""
 
 from __future__ import annotations
 
@@ -10,46 +10,15 @@ from typing import Any
 
 import pytest
 from conftest import batchscale
+from reference_points import FOLDER_NAME, RESNET, point, resnet, saved
 
-from batchscale.analysis import imported, mlperf_rcp, report
+from batchscale.analysis import imported, report
 from batchscale.analysis.convergence import Convergence, convergences
 from batchscale.analysis.rows import RUN
 from batchscale.analysis.table import read
-from batchscale.benchmarks.errors import EXIT_OK, EXIT_USAGE, RecordError
+from batchscale.benchmarks.errors import EXIT_OK, RecordError
 from batchscale.benchmarks.store import open_store
 from batchscale.launchers import cli
-
-# MLPerf Training 4.0, ResNet-50, epochs to 75.9 % top-1: value x runs, per global batch, and the published means.
-RESNET: dict[int, tuple[dict[int, int], float]] = {
-    1632: ({33: 1, 34: 4, 35: 9, 37: 3}, 35.0),
-    3264: ({34: 2, 35: 9, 36: 3, 37: 1}, 35.154),
-    4096: ({39: 4, 40: 3, 41: 2, 42: 1}, 39.875),
-    8192: ({41: 4, 42: 3, 43: 2, 44: 1}, 41.875),
-    13056: ({44: 1, 45: 4, 46: 5}, 45.5),
-    32768: ({55: 1, 56: 8, 57: 1}, 56.0),
-    49152: ({67: 2, 68: 6, 69: 2}, 68.0),
-    58880: ({78: 1, 79: 1, 80: 6, 81: 2}, 80.0),
-    65536: ({83: 2, 84: 2, 85: 5, 86: 1}, 84.5),
-    67840: ({85: 8, 86: 16, 87: 4}, 85.846),
-}
-HOSTILE = "<script>alert('x')</script>"
-FOLDER_NAME = "rcps_resnet"
-
-
-def point(batch: Any, epochs: Any, **more: Any) -> dict[str, Any]:
-    return {"Benchmark": "resnet", "BS": batch, "Epochs to converge": epochs, "Creator": "a vendor", "When": "once",
-            "Platform": "TBD", "Hyperparams": {"optimizer": "lars", "opt_base_learning_rate": 7.4}, **more}
-
-
-def resnet() -> dict[str, Any]:
-    return {f"resnet_ref_{batch}": point(batch, [value for value, times in counts.items() for _ in range(times)])
-            for batch, (counts, _) in RESNET.items()}
-
-
-def saved(folder: Path, content: Any, name: str = f"{FOLDER_NAME}.json") -> Path:
-    path = folder / name
-    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
-    return path
 
 
 def brought(folder: Path, content: Any, **more: Any) -> Convergence:
@@ -212,109 +181,3 @@ def test_two_benchmarks_in_one_file_are_two_experiments(tmp_path: Path) -> None:
                               for batch in (8, 16, 32)}}
     store = imported.write(saved(tmp_path, content), tmp_path / "results")
     assert sorted(each.experiment for each in convergences(read(store))) == ["bert", "resnet"]
-
-
-def test_names_from_a_file_stay_text(tmp_path: Path) -> None:
-    content = {f"{HOSTILE}{batch}": {**point(batch, [batch, batch + 1, batch + 2], Creator=HOSTILE, Platform=HOSTILE),
-                                     "Benchmark": HOSTILE} for batch in (8, 32, 128)}
-    store = imported.write(saved(tmp_path, content, "..<b> $(x).json"), tmp_path / "results")
-    assert store.folder.parent == tmp_path / "results"
-    folder = report.write(store, tmp_path / "report")
-    page = (folder / "index.html").read_text(encoding="utf-8")
-    assert "<script" not in page and "&lt;script&gt;" in page
-
-
-BAD: dict[str, tuple[Any, str]] = {
-    "not JSON": ("epochs: 35", "not whole JSON"),
-    "empty": ("", "not whole JSON"),
-    "truncated": (json.dumps(resnet())[:-40], "not whole JSON"),
-    "a pickle": ("\x80\x04\x95", "not whole JSON"),
-    "NaN": (json.dumps({"p": point(8, [1.0, math.nan])}), "not whole JSON"),
-    "infinity": (json.dumps({"p": point(8, [math.inf])}), "not whole JSON"),
-    "overflow": ('{"p": {"Benchmark": "b", "BS": 8, "Epochs to converge": [1e999]}}', "every run has a number"),
-    "a long number": ('{"p": {"Benchmark": "b", "BS": %s, "Epochs to converge": [1]}}' % ("9" * 5000), "not whole"),
-    "deep": ("[" * 200_000 + "]" * 200_000, "nested too deeply"),
-    "twice": ('{"p": 1, "p": 2}', "is there twice"),
-    "a list": ([], "no reference points"),
-    "nothing": ({}, "no reference points"),
-    "no object": ({"p": 5}, "is no reference point"),
-    "no batch": ({"p": {"Benchmark": "b", "Epochs to converge": [1]}}, "expected Benchmark, BS"),
-    "no epochs": ({"p": {"Benchmark": "b", "BS": 8}}, "expected Benchmark, BS"),
-    "both counts": ({"p": point(8, [1], **{"samples to converge": [2]})}, "expected Benchmark, BS"),
-    "mixed counts": ({"p": point(8, [1]), "q": {"Benchmark": "resnet", "BS": 9, "samples to converge": [2]}},
-                     "counts epochs at some"),
-    "text batch": ({"p": point("8", [1])}, "is no global batch"),
-    "true batch": ({"p": point(True, [1])}, "is no global batch"),
-    "zero batch": ({"p": point(0, [1])}, "is no global batch"),
-    "half batch": ({"p": point(8.5, [1])}, "is no global batch"),
-    "no list": ({"p": point(8, {"a": 1})}, "expected a list"),
-    "no runs": ({"p": point(8, [])}, "expected a list"),
-    "text epochs": ({"p": point(8, [1, "2"])}, "every run has a number"),
-    "null epochs": ({"p": point(8, [1, None])}, "every run has a number"),
-    "true epochs": ({"p": point(8, [True])}, "every run has a number"),
-    "negative epochs": ({"p": point(8, [-1])}, "every run has a number"),
-    "zero epochs": ({"p": point(8, [0])}, "every run has a number"),
-    "huge epochs": ({"p": point(8, [10 ** 400])}, "every run has a number"),
-    "number as name": ({"p": {**point(8, [1]), "Benchmark": 7}}, "is no line of text"),
-    "lines as name": ({"p": {**point(8, [1]), "Benchmark": "a\nb"}}, "is no line of text"),
-    "no name": ({"p": {**point(8, [1]), "Benchmark": ""}}, "need a name"),
-    "escape as name": ({"\x1b[2J": point(8, [1])}, "need a name"),
-    "list as platform": ({"p": point(8, [1], Platform=["x"])}, "is no line of text"),
-    "too many points": ({str(number): point(8, [1]) for number in range(mlperf_rcp.MOST_POINTS + 1)}, "at most 1,000"),
-    "too many runs": ({"p": point(8, [1] * (mlperf_rcp.MOST_RUNS + 1))}, "at most 100,000"),
-    "too large": (" " * (mlperf_rcp.MOST_BYTES + 1), "larger than 4 MiB"),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_a_hostile_file_is_refused_in_one_sentence(tmp_path: Path, name: str,
-                                                   capsys: pytest.CaptureFixture[str]) -> None:
-    content, said = BAD[name]
-    path = saved(tmp_path, content)
-    assert cli.main(["import", "mlperf-rcp", str(path), "--to", str(tmp_path / "results")]) == EXIT_USAGE
-    error = capsys.readouterr().err
-    assert error.startswith("batchscale import: ") and said in error
-    assert error.count("\n") == 1 and len(error) < 500 + len(str(path)) and error.rstrip("\n").isprintable()
-    assert not (tmp_path / "results").exists()
-
-
-def test_hyperparameters_of_any_shape_are_no_reason_to_refuse(tmp_path: Path) -> None:
-    nested: Any = {}
-    for _ in range(100):
-        nested = {"deeper": [nested]}
-    content = {"p": point(8, [1, 2, 3], Hyperparams={"optimizer": 5, "opt_base_learning_rate": [1], "x": nested}),
-               "q": point(16, [1, 2, 3], Hyperparams="none"), "r": point(32, [1, 2, 3], Creator=None, Platform="")}
-    runs = read(imported.write(saved(tmp_path, content), tmp_path / "results")).runs
-    own = runs[runs["reference_point"] == "p"].iloc[0]
-    assert own["optimizer"] == "" and math.isnan(own["base_learning_rate"]) and len(runs) == 9
-
-
-@pytest.mark.parametrize("name", ["nowhere.json", "folder", "\0", "x" * 5000])
-def test_a_path_that_is_no_file_is_refused(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "folder").mkdir()
-    assert cli.main(["import", "mlperf-rcp", f"{tmp_path}/{name}", "--to", str(tmp_path / "results")]) == EXIT_USAGE
-    assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.json"
-    path.write_bytes(b'{"p": "\xff\xfe"}')
-    with pytest.raises(RecordError, match="not whole JSON"):
-        mlperf_rcp.read(path)
-
-
-@pytest.mark.parametrize("change", [
-    {"imported": 5}, {"imported": {"format": "other"}}, {"imported": {"format": "mlperf-rcp"}},
-    {"imported": {"format": "mlperf-rcp", "content": {"p": {"BS": 3}}}}])
-def test_a_damaged_import_is_one_sentence(tmp_path: Path, change: dict[str, Any],
-                                          capsys: pytest.CaptureFixture[str]) -> None:
-    store = imported.write(saved(tmp_path, resnet()), tmp_path / "results")
-    plan = store.folder / "plan.json"
-    plan.write_text(json.dumps(json.loads(plan.read_text()) | change))
-    assert cli.main(["report", str(store.folder)]) == EXIT_USAGE
-    assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_an_unknown_format_names_the_known_ones(tmp_path: Path) -> None:
-    done = batchscale("import", "wandb", "x.json", cwd=tmp_path)
-    assert done.returncode == EXIT_USAGE and "mlperf-rcp" in done.stderr and "Traceback" not in done.stderr

@@ -73,14 +73,13 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def pending_runs(store: Store, shape: str, only: str) -> list[Run]:
+def pending_runs(runs: Sequence[Run], folder: Path, shape: str, only: str) -> list[Run]:
     """The plan's runs of this shape, in order. Raises PlanError when there is none."""
     wanted = selection.parse(only)
-    runs = store.runs()
     found = [run for run in runs if run.config.shape == shape and wanted(run.config)]
     if not found:
         shapes = sorted({run.config.shape for run in runs})
-        raise PlanError(f"no run of {store.folder} has shape {shape!r}; shapes: {', '.join(shapes)}.")
+        raise PlanError(f"no run of {folder} has shape {shape!r}; shapes: {', '.join(shapes)}.")
     return found
 
 
@@ -108,12 +107,13 @@ def _start_seconds(launched: str | None) -> dict[str, float]:
             "import_seconds": time.time() - began}
 
 
-def work(store: Store, runs: list[Run], session: Session, until: float, retry_before: float) -> int:
-    """Claim on rank 0, do on all ranks, again and again. Returns the exit code."""
+def work(store: Store, runs: list[Run], all_runs: Sequence[Run], session: Session, until: float,
+         retry_before: float) -> int:
+    """Claim one of `runs` on rank 0, do it on all ranks, again and again. Returns the exit code."""
     strategy = session.strategy
     if strategy.size != session.size_expected and devices.launched_rank(os.environ) != 0:
         return EXIT_ENVIRONMENT  # of ranks that did not find each other, the first one says so on a run
-    workloads, all_runs = read_json(store.folder / "workloads.json") or {}, store.runs()
+    workloads = read_json(store.folder / "workloads.json") or {}
     while True:
         claimed = None
         if strategy.rank == 0 and time.time() < until and not session.interrupted():
@@ -168,9 +168,10 @@ def main(words: Sequence[str] | None = None) -> int:
         if given.parent:
             interruption.follow(given.parent)
         store = Store(given.results)
-        runs = pending_runs(store, given.shape, given.only)
+        all_runs = store.runs()
+        runs = pending_runs(all_runs, store.folder, given.shape, given.only)
         session = open_session(runs, given.cores, interruption)
-        return work(store, runs, session, given.until, given.retry_before)
+        return work(store, runs, all_runs, session, given.until, given.retry_before)
     except BatchscaleError as error:
         print(f"batchscale-rank: {error}", file=sys.stderr)
         return error.exit_code
