@@ -17,7 +17,7 @@ PYTHON ?= $(shell for python in $(BIN)/python python3 python3.13 python3.12 pyth
 ACTIVATED := PATH="$(abspath $(BIN)):$$PATH"
 PACKAGES := benchmarks launchers analysis slurm
 
-.PHONY: study setup test test-slurm test-faults fuzz reliability bench bench-fit lint clean
+.PHONY: study reference setup test test-slurm test-faults fuzz reliability bench bench-fit lint clean
 
 study: setup
 	$(ACTIVATED) batchscale study quick
@@ -50,6 +50,10 @@ bench: setup
 
 bench-fit: setup
 	$(ACTIVATED) python -m batchscale.benchmarks.micro.fit_ratio
+
+# The tables of docs/reference.md, from the code.
+reference: setup
+	$(BIN)/python -m batchscale.launchers.reference > docs/reference.md
 
 # The packages are mapped by setup.cfg; mypy sees the mapping through a link that git ignores, and
 # tests as pytest does, each file a top-level module.

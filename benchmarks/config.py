@@ -15,7 +15,8 @@ from typing import Any
 from .errors import PlanError, one_of
 
 KINDS = ("accuracy", "throughput", "memory")
-STRATEGIES = ("single", "mirrored", "horovod")
+STRATEGIES = ("single", "mirrored", "horovod", "multiworker")
+PROCESS_PER_REPLICA = ("horovod", "multiworker")  # the strategies whose ranks have one replica each
 TRANSPORTS = ("gloo", "mpi")
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adam", "adamw", "lars", "lamb")
 ADAMS = ("adam", "adamw")  # the optimizers that the rule adam_sqrt is made for
@@ -83,6 +84,11 @@ class RunConfig:
     def replica_batch(self) -> int:
         """Examples a replica holds at once, n = B / (R accumulation); batch norm normalizes over them."""
         return self.global_batch // (self.replicas * self.accumulation)
+
+    @property
+    def ranks(self) -> int:
+        """Processes that do the run together."""
+        return self.replicas if self.strategy in PROCESS_PER_REPLICA else 1
 
     @property
     def batches(self) -> tuple[int, ...]:

@@ -93,14 +93,16 @@ def _validate_decay(config: RunConfig) -> None:
 
 def _validate_placement(config: RunConfig) -> None:
     if config.strategy == "single" and config.replicas != 1:
-        raise PlanError(f"strategy='single' has one replica, not {config.replicas}; use mirrored or horovod.")
+        raise PlanError(f"strategy='single' has one replica, not {config.replicas}; use mirrored, horovod or "
+                        "multiworker.")
     if config.strategy == "horovod" and config.transport not in TRANSPORTS:
         raise PlanError(one_of("transport", config.transport, TRANSPORTS))
     if config.strategy != "horovod" and config.transport:
         raise PlanError(f"transport={config.transport!r} belongs to strategy='horovod', not {config.strategy!r}; "
                         "leave it out.")
     if config.strategy in ("single", "mirrored") and config.nodes != 1:
-        raise PlanError(f"strategy={config.strategy!r} runs on one node, not {config.nodes}; use horovod.")
+        raise PlanError(f"strategy={config.strategy!r} runs on one node, not {config.nodes}; use "
+                        "horovod or multiworker.")
     if config.replicas % config.nodes:
         raise PlanError(f"replicas={config.replicas} do not divide over {config.nodes} nodes; "
                         f"use a multiple of {config.nodes}.")

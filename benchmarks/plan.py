@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import plan_keys, tuning
-from .config import NAME, RunConfig
+from .config import NAME, PROCESS_PER_REPLICA, RunConfig
 from .errors import PlanError, one_of
 from .json_files import nested_deeper
 from .expected_cost import priority
@@ -209,7 +209,8 @@ def _runs(experiment: Mapping[str, Any], first_seed: int, train_examples: TrainE
 
 def _placement(experiment: Mapping[str, Any], strategy: str, replicas: int, nodes: int,
                unavailable: Mapping[str, str], skipped: list[Skip]) -> dict[str, Any] | None:
-    if strategy == "single" and replicas != 1 or nodes > (replicas if strategy.startswith("horovod") else 1):
+    most_nodes = replicas if strategy.partition("-")[0] in PROCESS_PER_REPLICA else 1
+    if strategy == "single" and replicas != 1 or nodes > most_nodes:
         return None
     if strategy == "horovod":  # MPI is much the faster on one host; the choice is recorded
         strategy = "horovod-mpi" if not unavailable.get("horovod-mpi") else "horovod-gloo"

@@ -15,7 +15,7 @@ LONGEST_LIST = 256
 LONGEST_TEXT = 2000
 REQUIRED = object()
 ABSENT = object()
-STRATEGY_NAMES = ("single", "mirrored", "horovod", "horovod-gloo", "horovod-mpi")
+STRATEGY_NAMES = ("single", "mirrored", "horovod", "horovod-gloo", "horovod-mpi", "multiworker")
 RULE_NAMES = tuple(name for name in RULES if name != "as_published")
 
 
@@ -74,7 +74,8 @@ EXPERIMENT: dict[str, Key] = {
     "noise_batches": Key("wholes", (), "batches of the gradient-norm probe, at the reference batch's runs"),
     "strategies": Key("texts", ("single",), "how replicas train together", STRATEGY_NAMES),
     "replicas": Key("wholes", (1,), "numbers of replicas"),
-    "nodes": Key("wholes", (1,), "numbers of nodes that Horovod's replicas are spread over; more than 1: on Slurm"),
+    "nodes": Key("wholes", (1,), "numbers of nodes that the replicas of horovod and multiworker are spread over; more "
+                 "than 1: on Slurm"),
     "cores_per_replica": Key("whole", 1, "CPU cores a replica owns"),
     "scaling": Key("text", "", "what a throughput experiment keeps fixed", ("", "weak", "strong")),
     "launches": Key("whole", 3, "independent launches of each timing point"),

@@ -50,7 +50,7 @@ class Check:
 def strategies_available() -> dict[str, str]:
     """For each strategy "" when it can run here, else the reason why not (no TensorFlow import)."""
     tensorflow = installed.tensorflow_problem()
-    reasons = dict.fromkeys(("single", "mirrored", "horovod-gloo", "horovod-mpi"), tensorflow)
+    reasons = dict.fromkeys(("single", "mirrored", "multiworker", "horovod-gloo", "horovod-mpi"), tensorflow)
     if not tensorflow:
         horovod = installed.installed_horovod()
         reasons["horovod-gloo"] = gloo_problem(horovod)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..benchmarks.config import RunConfig
+from ..benchmarks.config import PROCESS_PER_REPLICA, RunConfig
 from ..benchmarks.expected_cost import WORKER_START_SECONDS, expected_seconds
 from .site import Site
 from .slurm_layout import tasks_per_node
@@ -45,7 +45,7 @@ class Job:
 def resources(config: RunConfig) -> Resources:
     per_node = tasks_per_node(config)
     local = config.replicas // config.nodes
-    script = "horovod" if config.strategy == "horovod" else "mirrored"
+    script = config.strategy if config.strategy in PROCESS_PER_REPLICA else "mirrored"
     return Resources(script, config.nodes, per_node, config.cores_per_replica * local // per_node, local, config.alone)
 
 

@@ -19,11 +19,16 @@ from ..benchmarks.config import RunConfig
 from ..benchmarks.errors import EnvironmentUnusable
 
 VARIABLE = "BATCHSCALE_LAYOUT"
+COLLECTIVES = "collectives"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """`nodes[i]` is the node of SLURM_NODEID i and can be reached at `addresses[i]`."""
+    """`nodes[i]` is the node of SLURM_NODEID i and can be reached at `addresses[i]`.
+
+    `transport`: gloo or mpi of Horovod, COLLECTIVES of multiworker, "" where there is one rank. `rendezvous_port`:
+    where Gloo's ranks meet; of multiworker the port of rank 0, and the others have the ones after it.
+    """
 
     nodes: tuple[str, ...]
     addresses: tuple[str, ...]
@@ -64,12 +69,16 @@ def of_job(config: RunConfig, variables: Mapping[str, str]) -> Layout:
         given = f"--nodes={len(nodes)} --ntasks-per-node={max(granted, default=0)}"
         raise EnvironmentUnusable(f"shape {config.shape} needs sbatch --nodes={config.nodes} "
                                   f"--ntasks-per-node={per_node}; this job has {given}.")
-    return Layout(nodes, addresses(nodes), per_node, config.transport)
+    return Layout(nodes, addresses(nodes), per_node, transport(config))
+
+
+def transport(config: RunConfig) -> str:
+    return COLLECTIVES if config.strategy == "multiworker" else config.transport
 
 
 def tasks_per_node(config: RunConfig) -> int:
-    """One task per replica for Horovod; one with all the devices of its node for the others."""
-    return config.replicas // config.nodes if config.strategy == "horovod" else 1
+    """One task per replica for horovod and multiworker; one with all the devices of its node for the others."""
+    return config.ranks // config.nodes
 
 
 def granted_tasks(variables: Mapping[str, str]) -> list[int]:

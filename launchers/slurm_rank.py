@@ -1,4 +1,4 @@
-"""One rank of a Slurm step: checks that it is where it was sent, tells Horovod its place, becomes `batchscale-rank`.
+"""One rank of a Slurm step: checks that it is where it was sent, tells Horovod or TensorFlow, is `batchscale-rank`.
 
 `python -m batchscale.launchers.slurm_rank <arguments of batchscale-rank>`, started by srun or mpirun.
 """
@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, BatchscaleError, EnvironmentUnusable
-from .slurm_layout import VARIABLE, Layout, from_text
+from .group import tf_config
+from .slurm_layout import COLLECTIVES, VARIABLE, Layout, from_text
 
 INTERRUPTED = "interrupted"
 
@@ -56,12 +57,22 @@ def gloo_variables(layout: Layout, variables: Mapping[str, str]) -> dict[str, st
     }
 
 
+def multiworker_variables(layout: Layout, variables: Mapping[str, str]) -> dict[str, str]:
+    """TF_CONFIG in Slurm's own order of hosts, which TensorFlow's resolver would sort as text; past any proxy."""
+    hosts = [layout.addresses[rank // layout.tasks_per_node] for rank in range(layout.tasks)]
+    addresses = [f"{host}:{layout.rendezvous_port + rank}" for rank, host in enumerate(hosts)]
+    direct = [word for word in (variables.get("no_proxy", ""), *layout.addresses) if word]
+    return {"TF_CONFIG": tf_config(addresses, number(variables, "SLURM_PROCID")), "no_proxy": ",".join(direct)}
+
+
 def prepare(layout: Layout, variables: Mapping[str, str]) -> dict[str, str]:
-    """What is added to this rank's environment before Horovod is imported. Raises EnvironmentUnusable."""
+    """What is added to this rank's environment before Horovod or TensorFlow is imported. Raises EnvironmentUnusable."""
     if variables.get("BATCHSCALE_LAUNCHER") != "mpirun":
         check_place(layout, variables)
     if layout.transport == "gloo":
         return gloo_variables(layout, variables)
+    if layout.transport == COLLECTIVES:
+        return multiworker_variables(layout, variables)
     return {"HOROVOD_CONTROLLER": "mpi", "HOROVOD_CPU_OPERATIONS": "mpi"} if layout.transport == "mpi" else {}
 
 

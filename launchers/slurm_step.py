@@ -15,8 +15,9 @@ from pathlib import Path
 
 from ..benchmarks.config import RunConfig
 from ..benchmarks.errors import EnvironmentUnusable
+from .group import free_ports
 from .site import Site
-from .slurm_layout import VARIABLE, Layout
+from .slurm_layout import COLLECTIVES, VARIABLE, Layout
 
 LOG = "step.log"
 SRUN_TASK = re.compile(r"srun: error: (\S+): tasks? (\d+)")
@@ -53,7 +54,7 @@ def mpi_types() -> list[str]:
 
 def srun_words(config: RunConfig, layout: Layout, logs: Path, mpi: str) -> list[str]:
     """srun does not take --cpus-per-task from the job, and waits for a dead rank's peers unless told otherwise."""
-    cores = config.cores_per_replica * (config.replicas if config.strategy == "mirrored" else 1)
+    cores = config.cores_per_replica * (config.replicas // config.ranks)
     return ["srun", f"--nodes={len(layout.nodes)}", f"--ntasks={layout.tasks}",
             f"--ntasks-per-node={layout.tasks_per_node}", f"--cpus-per-task={cores}", "--distribution=block",
             f"--mpi={mpi}", "--kill-on-bad-exit=1", "--export=ALL", f"--output={logs}/rank-%t.log"]
@@ -77,7 +78,13 @@ def command(config: RunConfig, site: Site, layout: Layout, logs: Path, worker: S
 
 @contextmanager
 def rendezvous(layout: Layout) -> Iterator[Layout]:
-    """A server on this host where Gloo's ranks find each other; the layout says how to reach it."""
+    """A server on this host where Gloo's ranks find each other; the layout says how to reach it.
+
+    The ranks of multiworker are servers themselves: their ports are free on this host, and likely on the others.
+    """
+    if layout.transport == COLLECTIVES:
+        yield replace(layout, rendezvous_port=free_ports(layout.tasks, layout.tasks * os.getpid())[0])
+        return
     if layout.transport != "gloo":
         yield layout
         return

@@ -38,6 +38,8 @@ def start(config: RunConfig, worker: Sequence[str], logs: Path, launcher: str = 
     words = [*rank_program(), *worker]
     if launcher == "auto":
         launcher = "mpirun" if config.transport == "mpi" else "horovodrun"
+    if config.strategy == "multiworker":
+        return Start((*_group(config, logs), *words), _environment("group"))
     if config.strategy != "horovod":
         return Start(tuple(words), _environment("plain process"))
     if launcher == "mpirun" and config.transport == "mpi":
@@ -57,6 +59,11 @@ def _horovodrun(config: RunConfig, logs: Path) -> list[str]:
     if config.transport == "mpi":
         words.append("--mpi-args=" + " ".join([*_as_root(), "--oversubscribe"]))
     return words
+
+
+def _group(config: RunConfig, logs: Path) -> list[str]:
+    return [sys.executable, "-m", "batchscale.launchers.group", "-np", str(config.ranks),
+            "--output-filename", str(logs)]
 
 
 def _as_root() -> list[str]:

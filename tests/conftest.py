@@ -48,6 +48,8 @@ def require_strategy(name: str) -> None:
 
 def rank_words(strategy: str, ranks: int, words: list[str]) -> list[str]:
     """The command that starts `words` as a rank group, or plainly."""
+    if strategy == "multiworker":
+        return [sys.executable, "-m", "batchscale.launchers.group", "-np", str(ranks), *words]
     root = "--allow-run-as-root " if os.geteuid() == 0 else ""
     if strategy == "horovod-mpi":
         return ["horovodrun", "-np", str(ranks), "--mpi", f"--mpi-args={root}--oversubscribe", *words]

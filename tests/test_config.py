@@ -45,7 +45,7 @@ def test_derived_numbers_follow_from_batch_and_examples(config: Make) -> None:
     ({"global_batch": True}, "whole number"),
     ({"base_learning_rate": float("nan")}, "finite"),
     ({"momentum": 1.0}, "below 1"),
-    ({"replicas": 2, "global_batch": 32}, "use mirrored or horovod"),
+    ({"replicas": 2, "global_batch": 32}, "use mirrored, horovod or multiworker"),
     ({"strategy": "horovod", "transport": "nccl"}, "gloo, mpi"),
     ({"transport": "mpi"}, "leave it out"),
     ({"experiment": "../../etc"}, "letters, digits"),

@@ -16,7 +16,7 @@ from batchscale.launchers.installed import Horovod
 from batchscale.launchers.setup_environment import Mpi
 
 GOOD = Horovod("0.28.1", "2.21.0", gloo=True, mpi=True, library="mpi_lib.so")
-STRATEGIES = ("single", "mirrored", "horovod-gloo", "horovod-mpi")
+STRATEGIES = ("single", "mirrored", "multiworker", "horovod-gloo", "horovod-mpi")
 
 
 @pytest.fixture(autouse=True)

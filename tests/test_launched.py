@@ -41,7 +41,7 @@ noise_batches = [1, 8, 32]
 name = "replicas"
 optimizer = "adam"
 global_batches = [128]
-strategies = ["mirrored", "horovod-gloo", "horovod-mpi"]
+strategies = ["mirrored", "multiworker", "horovod-gloo", "horovod-mpi"]
 replicas = [2]
 [[experiment]]
 name = "scaling"

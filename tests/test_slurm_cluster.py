@@ -20,7 +20,7 @@ SHAPES = HEADER + """
 [[experiment]]
 name = "shapes"
 epochs = 1
-strategies = ["horovod-gloo", "horovod-mpi", "mirrored"]
+strategies = ["horovod-gloo", "horovod-mpi", "mirrored", "multiworker"]
 replicas = [2]
 nodes = [1, 2]
 [[experiment]]
@@ -72,13 +72,14 @@ def test_a_plan_runs_to_a_report_through_arrays_by_gloo_and_by_pmix(cluster: Pat
     study = Study(cluster / "shapes", SHAPES, SITE + 'exclusive = "never"\n', report=True)
     assert study.submitted.returncode == 0, study.submitted.stderr
     study.until_ended()
-    assert study.statuses() == ["completed"] * 6, study.said()
+    assert study.statuses() == ["completed"] * 8, study.said()
     records = list(study.store.records())
     started = {(r["config"]["strategy"], r["config"]["nodes"], r["environment"]["launcher"],
                 r["environment"]["library"].get("controller")) for r in records}
     assert started == {("horovod", 1, "srun-gloo", "gloo"), ("horovod", 2, "srun-gloo", "gloo"),
                        ("horovod", 1, "srun-mpi", "mpi"), ("horovod", 2, "srun-mpi", "mpi"),
-                       ("mirrored", 1, "srun", None)}
+                       ("mirrored", 1, "srun", None), ("multiworker", 1, "srun", None),
+                       ("multiworker", 2, "srun", None)}
     lists = {r["environment"]["slurm"]["SLURM_JOB_NODELIST"] for r in records if r["config"]["nodes"] == 2}
     assert lists == {"g[9-10]"}
     assert {(w["rank"], w["host"]) for r in records for w in r["own_windows"]} == {(0, "g9"), (1, "g10")}

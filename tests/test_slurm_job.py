@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,20 @@ def test_each_rank_gets_its_own_place_in_slurms_order_of_hosts(monkeypatch: pyte
         ("0", "0", "0"), ("1", "1", "0"), ("2", "0", "1"), ("3", "1", "1")]
     assert {v["HOROVOD_GLOO_RENDEZVOUS_ADDR"] for v in found} == {"10.0.0.9"}
     assert asked == ["10.0.0.10", "10.0.0.10", "10.0.0.9", "10.0.0.9"]  # by the way to another node
+
+
+def test_multiworker_is_told_the_hosts_in_slurms_order_and_past_a_proxy(config: Any) -> None:
+    spread = config(strategy="multiworker", replicas=4, nodes=2)
+    layout = slurm_layout.Layout(("g9", "g10"), ("10.0.0.9", "10.0.0.10"), slurm_layout.tasks_per_node(spread),
+                                 slurm_layout.transport(spread), 21000)
+    found = slurm_rank.prepare(layout, {"SLURM_PROCID": "2", "SLURM_NTASKS": "4", "SLURM_NODEID": "1",
+                                        "SLURMD_NODENAME": "g10", "no_proxy": "localhost"})
+    assert json.loads(found["TF_CONFIG"]) == {
+        "cluster": {"worker": ["10.0.0.9:21000", "10.0.0.9:21001", "10.0.0.10:21002", "10.0.0.10:21003"]},
+        "task": {"type": "worker", "index": 2}}
+    assert found["no_proxy"] == "localhost,10.0.0.9,10.0.0.10"
+    with slurm_step.rendezvous(layout) as known:
+        assert known.rendezvous_port > 0 and known.nodes == layout.nodes
 
 
 @pytest.mark.parametrize(("variables", "message"), [

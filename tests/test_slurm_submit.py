@@ -109,8 +109,8 @@ def test_a_dry_run_writes_everything_and_asks_slurm_nothing(cluster: Path, descr
     assert "12 runs to do by 4 arrays" in said and "at most 28 (" in said  # 2 h x (3 x 2 + 2 x 1 + 2 x 2 + 2 x 1)
     assert not (cluster / "calls").exists()
     sub = cluster / "results" / "golden" / "slurm" / "submission-01"
-    assert {"horovod.sbatch", "mirrored.sbatch", "report.sbatch", "site.toml", "setup.sh", "commands.sh"} <= {
-        path.name for path in sub.iterdir()}
+    assert {"horovod.sbatch", "mirrored.sbatch", "multiworker.sbatch", "report.sbatch", "site.toml", "setup.sh",
+            "commands.sh"} <= {path.name for path in sub.iterdir()}
     assert "module load cuda" in (sub / "setup.sh").read_text() and "node-hours" in said
     assert len(list((cluster / "results" / "golden").glob("*/config.json"))) == 12
 

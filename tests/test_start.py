@@ -33,6 +33,8 @@ def test_each_launcher_has_its_command_line(config: Make) -> None:
     worker = "batchscale-rank --results r --shape s"
     assert words(config()) == worker
     assert words(config(strategy="mirrored", replicas=2)) == worker
+    spread = words(config(strategy="multiworker", replicas=2))
+    assert spread.endswith(f"-m batchscale.launchers.group -np 2 --output-filename logs {worker}")
     assert words(gloo) == f"horovodrun -np 2 --gloo --output-filename logs {worker}"
     assert words(mpi) == f"horovodrun -np 2 --mpi --output-filename logs --mpi-args=--oversubscribe {worker}"
     assert words(mpi, "mpirun") == f"mpirun --oversubscribe --bind-to none -np 2 {worker}"

@@ -14,13 +14,19 @@ from ..errors import RanksDisagree
 from .strategies.base import Strategy
 
 
+SIZE_FIX = {
+    "horovod": "The launcher and Horovod's MPI do not belong together; `batchscale doctor` tells which to use.",
+    "multiworker": "Each rank needs TF_CONFIG with all of them in it; start them by `batchscale run`, or by hand with "
+                   "python -m batchscale.launchers.group.",
+}
+
+
 def check_size(strategy: Strategy, config: RunConfig) -> None:
     """Every rank found the others. Raises RanksDisagree."""
     if strategy.replicas != config.replicas:
         raise RanksDisagree(
             f"{config.replicas} replicas were asked for and {strategy.replicas} answered (rank {strategy.rank} sees "
-            f"size {strategy.size}). The launcher and Horovod's MPI do not belong together; `batchscale doctor` tells "
-            "which to use.")
+            f"size {strategy.size}). {SIZE_FIX.get(config.strategy, '')}")
 
 
 def weight_digests(strategy: Strategy, variables: Sequence[Any]) -> list[str]:

@@ -9,11 +9,12 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..config import RunConfig
+from ..config import PROCESS_PER_REPLICA, RunConfig
 from ..errors import EnvironmentUnusable
 
-RANK_VARIABLES = ("HOROVOD_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID", "PMIX_RANK")
-LOCAL_RANK_VARIABLES = ("HOROVOD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID", "PMIX_LOCAL_RANK")
+RANK_VARIABLES = ("BATCHSCALE_RANK", "HOROVOD_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID", "PMIX_RANK")
+LOCAL_RANK_VARIABLES = ("BATCHSCALE_LOCAL_RANK", "HOROVOD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID",
+                        "PMIX_LOCAL_RANK")
 
 
 def launched_rank(variables: Mapping[str, str]) -> int:
@@ -28,8 +29,8 @@ def local_rank(variables: Mapping[str, str]) -> int:
 
 def pin(config: RunConfig, cores: Sequence[int], variables: Mapping[str, str]) -> list[int]:
     """Bind this process to its own cores among `cores`, which all local ranks share out. Returns them."""
-    per_process = config.cores_per_replica * (config.replicas if config.strategy == "mirrored" else 1)
-    shared = config.strategy == "horovod" and not bound_by_slurm(variables)
+    per_process = config.cores_per_replica * (config.replicas // config.ranks)
+    shared = config.strategy in PROCESS_PER_REPLICA and not bound_by_slurm(variables)
     start = local_rank(variables) * per_process if shared else 0
     own = list(cores)[start:start + per_process]
     if len(own) < per_process:
@@ -49,7 +50,7 @@ def bound_by_slurm(variables: Mapping[str, str]) -> bool:
 def prepare(config: RunConfig) -> list[str]:
     """Threads, logical CPUs, memory growth and this rank's GPU. Returns the local replicas' devices."""
     import tensorflow as tf
-    local = config.replicas if config.strategy == "mirrored" else 1
+    local = config.replicas // config.ranks
     tf.config.threading.set_intra_op_parallelism_threads(config.cores_per_replica)
     tf.config.threading.set_inter_op_parallelism_threads(local)
     gpus = tf.config.list_physical_devices("GPU")
@@ -73,8 +74,8 @@ def visible_gpus() -> list[str]:
 
 
 def _prepare_gpus(tf: Any, gpus: Sequence[Any], config: RunConfig, local: int) -> list[str]:
-    """A rank of Horovod takes the GPU of its local rank, or the only one that it is shown."""
-    if config.strategy == "horovod":
+    """A rank with one replica takes the GPU of its local rank, or the only one that it is shown."""
+    if config.strategy in PROCESS_PER_REPLICA:
         index = 0 if len(gpus) == 1 else local_rank(os.environ)
         chosen = list(gpus[index:index + 1])
     else:

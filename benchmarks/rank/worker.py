@@ -93,11 +93,10 @@ def open_session(runs: Sequence[Run], cores: str, interruption: Interruption) ->
     local = devices.prepare(config)
     from . import strategies
     from .session import Session
-    size = config.replicas if config.strategy == "horovod" else 1
     strategy = strategies.create(config, local)
     counters = gpu_counters.gpu_counters(devices.visible_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
-    return Session(strategy, local, own, size, interruption, _start_seconds(os.environ.get("BATCHSCALE_LAUNCHED")),
-                   counters)
+    started = _start_seconds(os.environ.get("BATCHSCALE_LAUNCHED"))
+    return Session(strategy, local, own, config.ranks, interruption, started, counters)
 
 
 def _start_seconds(launched: str | None) -> dict[str, float]:

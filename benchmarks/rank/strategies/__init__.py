@@ -15,4 +15,7 @@ def create(config: RunConfig, devices: Sequence[str]) -> Strategy:
     if config.strategy == "horovod":
         from .horovod import Horovod
         return Horovod()
+    if config.strategy == "multiworker":
+        from .multiworker import MultiWorker
+        return MultiWorker()
     return Strategy()

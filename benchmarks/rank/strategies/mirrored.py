@@ -16,7 +16,7 @@ class Mirrored(Strategy):
     name = "mirrored"
 
     def __init__(self, devices: Sequence[str]) -> None:
-        self._strategy = tf.distribute.MirroredStrategy(list(devices))
+        self._strategy: Any = tf.distribute.MirroredStrategy(list(devices))
         self.replicas = self.local_replicas = self._strategy.num_replicas_in_sync
 
     def scope(self) -> AbstractContextManager[Any]:
