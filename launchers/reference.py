@@ -1,4 +1,4 @@
-"""docs/reference.md, generated: `python -m batchscale.launchers.reference > docs/reference.md`. A test keeps it true."""
+"""The tables of docs/reference.md: `python -m batchscale.launchers.reference > docs/reference.md` (`make reference`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ A plan is a TOML file. Every key is checked before anything starts; a key that i
 {plan}
 ## The record
 
-What one run leaves behind, raw: `RESULTS/<plan>/<run_id>/record.json`. What was not measured is null or absent, never 0.
+What one run leaves behind, raw: `RESULTS/<plan>/<run_id>/record.json`. What was not measured is null or absent, never
+0.
 
 {record}"""
 
