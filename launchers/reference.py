@@ -1,4 +1,4 @@
-"""The tables of docs/reference.md: `python -m batchscale.launchers.reference > docs/reference.md` (`make reference`)."""
+"""The tables of docs/reference.md: `python -m batchscale.launchers.reference > docs/reference.md`, `make reference`."""
 
 from __future__ import annotations
 
