@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from .errors import PlanError, one_of
+from .objectives import ACCURACY, CROSS_ENTROPY
 
 KINDS = ("accuracy", "throughput", "memory")
 STRATEGIES = ("single", "mirrored", "horovod", "multiworker")
@@ -69,6 +70,8 @@ class RunConfig:
     cores_per_replica: int = 1
     scaling: str = ""
     launch: int = 0
+    loss: str = CROSS_ENTROPY
+    metrics: tuple[str, ...] = (ACCURACY,)
     warmup_steps: int = 20
     windows: int = 10
     window_seconds: float = 0.2
@@ -117,6 +120,11 @@ class RunConfig:
         if self.kind == "throughput":
             return f"{key}-timing-{self.experiment if self.scaling == '' else 'scaling'}-{self.launch}"
         return f"{key}-memory-{self.digest}" if self.kind == "memory" else key
+
+    @property
+    def workload_key(self) -> str:
+        """Runs of one workload are described together: the data, the model and what it is trained for."""
+        return "|".join((self.dataset, self.model, str(self.validation_fraction), self.loss, *self.metrics))
 
     @property
     def alone(self) -> bool:

@@ -11,6 +11,7 @@ from .config import (ADAMS, DECAYING, INPUTS, KINDS, LARGEST, NAME, OPTIMIZERS, 
                      TRANSPORTS, RunConfig)
 from .decays import DECAYS
 from .errors import PlanError, one_of
+from .objectives import check
 from .rules import RULES, warmup_step_count
 from .tuning import TUNED_RULE
 
@@ -26,6 +27,7 @@ def validate(config: RunConfig) -> None:
         if getattr(config, name) not in choices:
             raise PlanError(one_of(name, getattr(config, name), choices))
     _validate_types(config)
+    check(config.loss, config.metrics)
     _validate_optimizer(config)
     _validate_placement(config)
     _validate_batches(config)

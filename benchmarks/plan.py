@@ -18,6 +18,7 @@ from . import plan_keys, tuning
 from .config import NAME, PROCESS_PER_REPLICA, RunConfig
 from .errors import PlanError, one_of
 from .json_files import nested_deeper
+from .objectives import default_metrics
 from .expected_cost import priority
 
 LONGEST_TEXT = 2**20
@@ -183,7 +184,8 @@ def _drift_guard(like: RunConfig, launch: int) -> RunConfig:
     """The same short timing run at the start and the end; their ratio says how far the machine drifted."""
     batch = min(256, like.train_examples)
     return RunConfig(experiment="drift_guard", kind="throughput", dataset=like.dataset, model=like.model,
-                     optimizer=like.optimizer, global_batch=batch, train_examples=like.train_examples, seed=0,
+                     loss=like.loss, metrics=like.metrics, optimizer=like.optimizer, global_batch=batch,
+                     train_examples=like.train_examples, seed=0,
                      base_learning_rate=like.base_learning_rate, validation_fraction=like.validation_fraction,
                      launch=launch)
 
@@ -197,6 +199,7 @@ def _runs(experiment: Mapping[str, Any], first_seed: int, train_examples: TrainE
         raise PlanError(f"experiment {experiment['name']!r} gives no learning_rate; Keras has no {optimizer} to take a "
                         "default from, so give one.")
     common.update(experiment=experiment["name"], train_examples=examples,
+                  metrics=experiment.get("metrics", default_metrics(experiment["loss"])),
                   base_learning_rate=experiment.get("learning_rate", plan_keys.KERAS_RATES.get(optimizer, 0.0)),
                   weight_decay=experiment.get("weight_decay", plan_keys.KERAS_DECAYS.get(optimizer, 0.0)))
     for strategy in experiment["strategies"]:

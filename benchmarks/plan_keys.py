@@ -9,6 +9,7 @@ from typing import Any
 from .config import INPUTS, KINDS, LARGEST, OPTIMIZERS, PRECISIONS
 from .decays import DECAYS
 from .errors import PlanError, one_of
+from .objectives import CROSS_ENTROPY, LOSSES, METRICS
 from .rules import RULES
 
 LONGEST_LIST = 256
@@ -43,6 +44,10 @@ EXPERIMENT: dict[str, Key] = {
     "kind": Key("text", "accuracy", "what is collected", KINDS),
     "dataset": Key("text", REQUIRED, "built-in name, npz:PATH, synthetic:SHAPE,... or module:function"),
     "model": Key("text", REQUIRED, "built-in name or module:function"),
+    "loss": Key("text", CROSS_ENTROPY, f"what is minimized: {', '.join(LOSSES)}, or module:function, (targets, "
+                "outputs) -> one number per example"),
+    "metrics": Key("texts", ABSENT, f"what evaluations measure beside the loss: {', '.join(METRICS)}, or "
+                   "module:function as for the loss; default: accuracy with a cross-entropy, else none"),
     "optimizer": Key("text", "sgd", "update rule", OPTIMIZERS),
     "momentum": Key("number", 0.9, "of the optimizers momentum, nesterov and lars"),
     "weight_decay": Key("number", ABSENT, "of adamw (default: Keras', 0.004), lars and lamb (default: 0); not on "
@@ -86,7 +91,7 @@ EXPERIMENT: dict[str, Key] = {
     "jit": Key("flag", False, "XLA compilation, the same in all arms"),
     "input": Key("text", "auto", "resident on the device, or streamed", INPUTS),
 }
-PASSED_THROUGH = ("dataset", "model", "optimizer", "momentum", "reference_batch",
+PASSED_THROUGH = ("dataset", "model", "loss", "optimizer", "momentum", "reference_batch",
                   "warmup_epochs", "decay", "decay_epochs", "decay_factor", "decay_power", "clip_norm", "accumulation",
                   "epochs", "validation_fraction", "train_subset", "cores_per_replica", "scaling",
                   "warmup_steps", "windows", "window_seconds", "precision", "jit", "input")

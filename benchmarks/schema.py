@@ -46,6 +46,8 @@ EVALUATION = {
     "validation_accuracy": Field(Optional, "fraction right on the validation data", False),
     "test_loss": Field(Optional, "mean loss on the test data"),
     "test_accuracy": Field(Optional, "fraction right on the test data", False),
+    "metrics": Field(dict, "the configuration's other metrics: train_<name>, validation_<name>, test_<name>, the mean "
+                     "over the same examples", False),
 }
 WINDOW = {
     "rank": Field(int, "rank that took the time"),
@@ -109,8 +111,9 @@ WORKLOAD = {
     "train_examples": Field(int, "N: training examples after the validation split"),
     "validation_examples": Field(int, "validation examples"),
     "test_examples": Field(int, "test examples"),
-    "input_shape": Field(list, "shape of one example"),
-    "classes": Field(int, "number of classes; 0 for a regression"),
+    "input_shape": Field((list, dict), "shape of one example; of several inputs a mapping from their names"),
+    "classes": Field((int, dict), "number of classes; 0 for a regression; of several outputs a mapping from their "
+                     "names"),
     "parameters": Field(int, "trainable parameters"),
     "flops_per_example": Field(Optional, "forward floating-point operations per example, 2 per multiply-add"),
 }

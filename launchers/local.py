@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 from ..benchmarks import data, selection
-from ..benchmarks.config import RunConfig
+from ..benchmarks.config import RunConfig, to_json
 from ..benchmarks.errors import (EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, EnvironmentUnusable, PlanError)
 from ..benchmarks.plan import Expansion, Plan, expand
 from ..benchmarks.store import FINAL, Run, Store, read_json, write_json
@@ -75,9 +75,8 @@ def keep(store: Store, configs: list[RunConfig], workloads: dict[str, Any], fact
 def describe(configs: Sequence[RunConfig], store: Store) -> dict[str, Any]:
     """The workloads, each data set and model built once in a child process. Raises PlanError."""
     known = read_json(store.folder / "workloads.json") or {}
-    wanted = {f"{c.dataset}|{c.model}|{c.validation_fraction}": c for c in configs}
-    missing = [{"key": key, "dataset": c.dataset, "model": c.model, "validation_fraction": c.validation_fraction}
-               for key, c in wanted.items() if known.get(key, {}).get("train_examples") != c.train_examples]
+    wanted = {c.workload_key: c for c in configs}
+    missing = [to_json(c) for key, c in wanted.items() if known.get(key, {}).get("train_examples") != c.train_examples]
     if not missing:
         return dict(known)
     child = subprocess.run([sys.executable, "-m", "batchscale.benchmarks.rank.describe"], input=json.dumps(missing),

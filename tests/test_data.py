@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from batchscale.benchmarks import data
-from batchscale.benchmarks.data.dataset import as_inputs, as_labels, checked_dataset
+from batchscale.benchmarks.data.dataset import as_inputs, as_labels, as_targets, checked_dataset
 from batchscale.benchmarks.errors import DataError
 
 RNG = np.random.Generator(np.random.PCG64(0))
@@ -60,7 +60,9 @@ def test_bytes_are_divided_by_255_and_floats_are_kept() -> None:
 
 
 @pytest.mark.parametrize("x, message", [
-    (np.zeros((2, 3), np.int64), "dtype int64; give uint8"),
+    (np.full((2, 3), -1), "runs from -1 to -1; whole numbers must be from 0"),
+    ([[1, 2], [3]], "no array .*equal lengths"),
+    (np.zeros((2, 3), bool), "dtype bool; give uint8"),
     (np.zeros((2, 3), object), "dtype object"),
     (np.zeros(5), r"shape \(5,\); it must be \(examples, features"),
     (np.zeros((0, 3)), "at least one example"),
@@ -68,7 +70,7 @@ def test_bytes_are_divided_by_255_and_floats_are_kept() -> None:
     (np.array([[1e300, 0]]), "NaN or infinity in 1 of 1"),
 ])
 def test_inputs_that_cannot_be_trained_on_are_refused(x: np.ndarray, message: str) -> None:
-    with pytest.raises(DataError, match=f"x_train has .*{message}"):
+    with pytest.raises(DataError, match=f"x_train .*{message}"):
         as_inputs(x, "x_train")
 
 
@@ -85,14 +87,70 @@ def test_labels_that_are_no_classes_are_refused(y: np.ndarray, message: str) -> 
         as_labels(y, "y_train")
 
 
+def test_tokens_stay_whole_numbers() -> None:
+    tokens = as_inputs(np.array([[3, 0], [70_000, 2]], np.int64), "x")
+    assert tokens.dtype == np.int32 and tokens.tolist() == [[3, 0], [70_000, 2]]
+
+
+@pytest.mark.parametrize(("y", "dtype", "shape"), [
+    ([0.5, 1.5], np.float32, (2,)), ([[0.5], [1.5]], np.float32, (2, 1)), (np.eye(2), np.float32, (2, 2)),
+    ([1, 0], np.int32, (2,)), ([[1], [0]], np.int32, (2,)), ([[1, 2, 0], [5, 1, 0]], np.int32, (2, 3)),
+    ([[1, 1, 0], [0, 1, 0]], np.int32, (2, 3))])
+def test_targets_are_labels_tokens_or_numbers(y: Any, dtype: type, shape: tuple[int, ...]) -> None:
+    found = as_targets(y, "y")
+    assert found.dtype == dtype and found.shape == shape and np.array_equal(found.ravel(), np.ravel(y))
+
+
+@pytest.mark.parametrize(("y", "message"), [
+    (np.eye(3, dtype=int), r"one 1 in every row; for one-hot labels use y.argmax\(axis=1\).*y.astype\('float32'\)"),
+    ([1.0, np.nan], "NaN or infinity in 1 of 2"), (["a", "b"], "labels must be whole numbers"),
+    ([[1, -1]], "from -1 to 1"), (3, r"shape \(\)")])
+def test_targets_that_cannot_be_trained_for_are_refused(y: Any, message: str) -> None:
+    with pytest.raises(DataError, match=f"y_train .*{message}"):
+        as_targets(y, "y_train")
+
+
+def test_classes_are_counted_for_each_output_and_none_for_a_regression() -> None:
+    tokens, amounts = np.arange(24).reshape(12, 2), np.linspace(0, 1, 12)
+    assert checked_dataset("own", (X, amounts), (X, amounts), "").classes == 0
+    assert checked_dataset("own", (X, tokens), (X, tokens + 7), "").classes == 31
+    both = {"kind": Y, "amount": amounts}
+    dataset = checked_dataset("own", ({"b": X, "a": tokens}, both), ({"a": tokens, "b": X}, both), "")
+    assert dataset.classes == {"amount": 0, "kind": 3}
+    assert dataset.size == (12, 12, {"a": (2,), "b": (4, 3)}, {"amount": 0, "kind": 3})
+
+
+@pytest.mark.parametrize(("train_y", "test_y", "message"), [
+    ({"kind": Y}, {"type": Y}, r"y\['kind'\] \(\) int32 and test examples y\['type'\]"),
+    ({"kind": Y}, Y, r"y\['kind'\].*and test examples y \(\) int32"),
+    (Y, Y / 2, "int32 and test examples y .* float32"),
+    ({"kind": Y[1:]}, {"kind": Y}, r"x_train 12, y_train\['kind'\] 11"),
+    ({}, {}, "at least one, each a text"), ({1: Y}, {1: Y}, "keys \\[1\\]"),
+    ({"kind": Y + 1}, {"kind": Y}, r"y_train\['kind'\] has 3 different labels, from 1"),
+])
+def test_several_outputs_must_fit_together(train_y: Any, test_y: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        checked_dataset("own", (X, train_y), (X, test_y), "")
+
+
+def test_a_split_takes_the_same_rows_of_every_array() -> None:
+    rows = np.arange(12, dtype=float)
+    x, y = {"a": rows[:, None], "b": rows[:, None] * 2}, {"c": rows * 3, "d": Y}
+    split = data.split(checked_dataset("own", (x, y), (x, y), ""), 0.25, 4)
+    assert [len(part[1]["c"]) for part in (split.train, split.validation, split.train_subset)] == [9, 3, 4]
+    for inputs, targets in (split.train, split.validation, split.train_subset, split.test):
+        assert np.array_equal(inputs["a"] * 2, inputs["b"]) and np.array_equal(inputs["a"][:, 0] * 3, targets["c"])
+        assert np.array_equal(targets["d"], inputs["a"][:, 0] % 3)
+
+
 def test_a_column_of_labels_is_taken_as_a_row() -> None:
     assert as_labels(np.array([[2], [0]], np.uint8), "y").tolist() == [2, 0]
 
 
 def test_parts_must_fit_together() -> None:
-    with pytest.raises(DataError, match="x_test has 12 examples and y_test 11 labels"):
+    with pytest.raises(DataError, match="x_test 12, y_test 11; every example"):
         checked_dataset("own", (X, Y), (X, Y[1:]), "")
-    with pytest.raises(DataError, match=r"\(4, 3\) and test examples \(3, 4\)"):
+    with pytest.raises(DataError, match=r"\(4, 3\) float32 and test examples x \(3, 4\)"):
         checked_dataset("own", (X, Y), (X.transpose(0, 2, 1), Y), "")
     with pytest.raises(DataError, match="3 different labels, from 1 to 3.*return_inverse"):
         checked_dataset("own", (X, Y + 1), (X, Y), "")

@@ -21,7 +21,9 @@ CASES = [*("-".join(case) for case in itertools.product(("mlp_128", "cnn_small")
                                                         ("resident",))),
          *(f"cnn_small-{optimizer}-resident" for optimizer in ("nesterov", "adamw", "lars", "lamb")),
          "mlp_128-momentum-resident-clipped", "cnn_small-adamw-resident-clipped",
-         "mlp_128-momentum-resident-accumulated", "cnn_small-lars-resident-accumulated"]
+         "mlp_128-momentum-resident-accumulated", "cnn_small-lars-resident-accumulated",
+         "mlp_128-momentum-resident-regression", "own-adam-resident-two_kinds", "own-adam-stream-two_kinds",
+         "own-adam-resident-two_kinds_accumulated"]
 TOLERANCE = 1e-9
 Weights = npt.NDArray[np.float64]
 
@@ -75,6 +77,14 @@ def test_micro_batches_train_to_the_same_weights_as_the_global_batch(launched: C
                                                                      strategy: str) -> None:
     real, emulated = weights(launched("single"), case), weights(launched(strategy), f"{case}-accumulated")
     assert distance(real, emulated) <= TOLERANCE
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("case", ["own-adam-stream-two_kinds", "own-adam-resident-two_kinds_accumulated"])
+def test_several_inputs_and_outputs_train_alike_in_every_feed(launched: Callable[[str], Path], case: str,
+                                                              strategy: str) -> None:
+    plain = weights(launched("single"), "own-adam-resident-two_kinds")
+    assert distance(plain, weights(launched(strategy), case)) <= TOLERANCE
 
 
 @pytest.mark.parametrize(("case", "other"), [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,33 +10,36 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
+from .arrays import Arrays, Classes, Shapes, by_name, count, each
 
-Inputs = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int32]
+FLAT = """; for one-hot labels use y.argmax(axis=1), for targets of a loss of your own y.astype('float32')"""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """For classification: x float32[N, H, W, C] or [N, features...], y int32[N] below `classes`.
+    """x: float32[N, H, W, C] or [N, features...], or tokens int32[N, T]; or a mapping from names to such arrays.
 
-    Pixels are in [0, 1]. `source` says in one plain sentence what the data is.
+    y: class labels int32[N] or tokens int32[N, T], below `classes`, or targets of a regression float32[N, ...]; for
+    several outputs a mapping from names to such arrays, and `classes` one from the same names. Pixels are in [0, 1].
+    `source` says in one plain sentence what the data is.
     """
 
     name: str
-    train_x: Inputs
-    train_y: Labels
-    test_x: Inputs
-    test_y: Labels
-    classes: int
+    train_x: Arrays
+    train_y: Arrays
+    test_x: Arrays
+    test_y: Arrays
+    classes: Classes
     source: str
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        return tuple(self.train_x.shape[1:])
+    def input_shape(self) -> Shapes:
+        return each(lambda x: tuple(x.shape[1:]), self.train_x)
 
     @property
     def size(self) -> DataSize:
-        return DataSize(len(self.train_y), len(self.test_y), self.input_shape, self.classes)
+        return DataSize(count(self.train_y), count(self.test_y), self.input_shape, self.classes)
 
 
 class DataSize(NamedTuple):
@@ -43,42 +47,100 @@ class DataSize(NamedTuple):
 
     train_examples: int
     test_examples: int
-    input_shape: tuple[int, ...]
-    classes: int
+    input_shape: Shapes
+    classes: Classes
 
 
 def checked_dataset(name: str, train: tuple[Any, Any], test: tuple[Any, Any], source: str,
-                    classes: int | None = None) -> Dataset:
-    """Convert and check arrays from anywhere; uint8 inputs are divided by 255, floats kept.
+                    classes: Classes | None = None) -> Dataset:
+    """Convert and check arrays from anywhere; uint8 inputs are divided by 255, floats and tokens kept.
 
-    Without `classes`, the training labels must be exactly 0..K-1. Raises DataError.
+    Without `classes`, the labels (N,) must be exactly 0..K-1 in training; tokens (N, T) are below the largest + 1.
+    Raises DataError.
     """
     parts = []
     for part, (x, y) in (("train", train), ("test", test)):
-        inputs, labels = as_inputs(x, f"{name}: x_{part}"), as_labels(y, f"{name}: y_{part}")
-        if len(inputs) != len(labels):
-            raise DataError(f"{name}: x_{part} has {len(inputs)} examples and y_{part} "
-                            f"{len(labels)} labels; every example needs one label.")
-        parts.append((inputs, labels))
+        inputs = _converted(x, f"{name}: x_{part}", as_inputs)
+        targets = _converted(y, f"{name}: y_{part}", as_targets)
+        found = {what: len(array) for what, array in (*by_name(inputs, f"x_{part}"), *by_name(targets, f"y_{part}"))}
+        if len(set(found.values())) > 1:
+            lengths = ", ".join(f"{what} {length}" for what, length in found.items())
+            raise DataError(f"{name} has different numbers of examples: {lengths}; every example needs one of each.")
+        parts.append((inputs, targets))
     (train_x, train_y), (test_x, test_y) = parts
-    if train_x.shape[1:] != test_x.shape[1:]:
-        raise DataError(f"{name}: training examples have shape {train_x.shape[1:]} and test "
-                        f"examples {test_x.shape[1:]}; they must be the same.")
-    found = _check_classes(name, train_y, test_y, classes)
-    return Dataset(name, train_x, train_y, test_x, test_y, found, source)
+    _check_alike(name, "x", train_x, test_x)
+    _check_alike(name, "y", train_y, test_y)
+    if not isinstance(train_y, Mapping):
+        found_classes: Classes = _classes(name, "", train_y, test_y, classes)
+    else:
+        given = classes or {}
+        found_classes = {key: _classes(name, f"[{key!r}]", train_y[key], test_y[key], given.get(key))
+                         for key in train_y}
+    return Dataset(name, train_x, train_y, test_x, test_y, found_classes, source)
 
 
-def as_inputs(values: Any, what: str) -> Inputs:
-    """float32[N, ...], all finite, from uint8 or floats. Raises DataError."""
-    array = np.asarray(values)
-    if array.dtype == np.uint8:
-        array = np.divide(array, np.float32(255), dtype=np.float32)
-    elif not np.issubdtype(array.dtype, np.floating):
-        raise DataError(f"{what} has dtype {array.dtype}; give uint8 (0 to 255, divided by 255 "
-                        "here) or a float type.")
+def _converted(values: Any, what: str, convert: Callable[[Any, str], Any]) -> Arrays:
+    """One array, or every array of a mapping, whose names must be texts."""
+    if not isinstance(values, Mapping):
+        return convert(values, what)
+    if not values or not all(isinstance(key, str) for key in values):
+        raise DataError(f"{what} is a mapping with the keys {list(values)[:5]}; give at least one, each a text.")
+    return {key: convert(values[key], f"{what}[{key!r}]") for key in sorted(values)}
+
+
+def _check_alike(name: str, letter: str, train: Arrays, test: Arrays) -> None:
+    """The test part has the names, shapes and types of the training part. Raises DataError."""
+    shapes = [{what: (array.shape[1:], array.dtype) for what, array in by_name(part, letter)} for part in (train, test)]
+    if shapes[0] != shapes[1]:
+        told = [", ".join(f"{what} {shape} {dtype}" for what, (shape, dtype) in found.items()) for found in shapes]
+        raise DataError(f"{name}: training examples have shape and type {told[0]} and test examples {told[1]}; they "
+                        "must be the same.")
+
+
+def as_inputs(values: Any, what: str) -> npt.NDArray[Any]:
+    """float32[N, ...], all finite, from uint8 or floats; int32[N, ...] from other whole numbers. Raises DataError."""
+    array = _array(values, what)
     if array.ndim < 2 or 0 in array.shape:
-        raise DataError(f"{what} has shape {array.shape}; it must be (examples, features...) or "
+        raise DataError(f"{what} has shape {array.shape}; it must be (examples, features...), (examples, tokens) or "
                         "(examples, height, width, channels), with at least one example.")
+    if array.dtype == np.uint8:
+        return np.asarray(np.divide(array, np.float32(255), dtype=np.float32))
+    if np.issubdtype(array.dtype, np.integer):
+        return _tokens(array, what)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise DataError(f"{what} has dtype {array.dtype}; give uint8 (0 to 255, divided by 255 here), another whole "
+                        "type (tokens), or a float type.")
+    return _finite(array, what)
+
+
+def as_targets(values: Any, what: str) -> npt.NDArray[Any]:
+    """Labels int32[N], tokens int32[N, T...], or float32[N, ...] of a regression, all finite. Raises DataError."""
+    array = _array(values, what)
+    if not array.ndim or 0 in array.shape:
+        raise DataError(f"{what} has shape {array.shape}; it must be (examples, ...) with at least one example.")
+    if np.issubdtype(array.dtype, np.floating):
+        return _finite(array, what)
+    if array.ndim == 1 or array.shape[1:] == (1,) or not np.issubdtype(array.dtype, np.integer):
+        return as_labels(array, what)
+    if array.ndim == 2 and array.shape[1] > 1 and array.min() == 0 and (np.sort(array)[:, -2:] == (0, 1)).all():
+        raise DataError(f"{what} has shape {array.shape} and one 1 in every row{FLAT}.")
+    return _tokens(array, what)
+
+
+def _array(values: Any, what: str) -> npt.NDArray[Any]:
+    try:
+        return np.asarray(values)
+    except ValueError as error:  # rows of different lengths
+        raise DataError(f"{what} is no array ({str(error)[:100]}); rows must have equal lengths.") from None
+
+
+def _tokens(array: npt.NDArray[Any], what: str) -> npt.NDArray[np.int32]:
+    if int(array.min()) < 0 or int(array.max()) >= 2**31:
+        raise DataError(f"{what} runs from {array.min()} to {array.max()}; whole numbers must be from 0 to 2^31 - 1.")
+    return np.ascontiguousarray(array, np.int32)
+
+
+def _finite(array: npt.NDArray[Any], what: str) -> npt.NDArray[np.float32]:
     # What is too large for float32 becomes infinite here, what is no number NaN; both are refused below.
     with np.errstate(over="ignore", invalid="ignore"):
         array = np.ascontiguousarray(array, np.float32)
@@ -95,7 +157,7 @@ def as_labels(values: Any, what: str) -> Labels:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1 or not len(array):
-        hint = "; for one-hot labels use y.argmax(axis=1)" if array.ndim == 2 else ""
+        hint = FLAT if array.ndim == 2 else ""
         raise DataError(f"{what} has shape {array.shape}; it must be (examples,) with at least one "
                         f"example{hint}.")
     if not np.issubdtype(array.dtype, np.integer):
@@ -106,18 +168,27 @@ def as_labels(values: Any, what: str) -> Labels:
     return np.ascontiguousarray(array, np.int32)
 
 
-def _check_classes(name: str, train_y: Labels, test_y: Labels, classes: int | None) -> int:
+def _classes(name: str, key: str, train_y: npt.NDArray[Any], test_y: npt.NDArray[Any], classes: int | None) -> int:
+    """Number of classes of one output; 0 for a regression."""
+    if train_y.dtype != np.int32:
+        return 0
+    if train_y.ndim > 1:
+        return classes or int(max(train_y.max(), test_y.max())) + 1
+    return _check_classes(name, key, train_y, test_y, classes)
+
+
+def _check_classes(name: str, key: str, train_y: Labels, test_y: Labels, classes: int | None) -> int:
     present = np.unique(train_y)
     if classes is None:
         classes = len(present)
         if not np.array_equal(present, np.arange(classes)):
-            raise DataError(f"{name}: y_train has {classes} different labels, from {present[0]} to "
+            raise DataError(f"{name}: y_train{key} has {classes} different labels, from {present[0]} to "
                             f"{present[-1]}; they must be 0..K-1 without gaps: use numpy.unique(y, "
-                            "return_inverse=True).")
+                            "return_inverse=True), or a float type for a regression.")
     for part, labels in (("train", train_y), ("test", test_y)):
         if int(labels.max()) >= classes:
-            raise DataError(f"{name}: y_{part} has the label {labels.max()}, but the classes are "
+            raise DataError(f"{name}: y_{part}{key} has the label {labels.max()}, but the classes are "
                             f"0..{classes - 1}.")
     if classes < 2:
-        raise DataError(f"{name} has {classes} class; there must be at least 2 to tell apart.")
+        raise DataError(f"{name}{key} has {classes} class; there must be at least 2 to tell apart.")
     return classes

@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
-from .dataset import Dataset, Inputs, Labels
+from .arrays import Arrays, Classes, Shapes, count, each
+from .dataset import Dataset
 from .random_bits import permutation
 
 _STREAM = 0x5A17  # keeps these random numbers apart from those of orders and generated data
 
-Part = tuple[Inputs, Labels]
+Part = tuple[Arrays, Arrays]
 """x and y of the same examples."""
 
 
@@ -29,8 +30,8 @@ class Split:
     validation: Part
     test: Part
     train_subset: Part
-    input_shape: tuple[int, ...]
-    classes: int
+    input_shape: Shapes
+    classes: Classes
     source: str
 
 
@@ -41,7 +42,7 @@ def split(dataset: Dataset, validation_fraction: float, train_subset: int) -> Sp
     """
     if train_subset < 1:
         raise DataError(f"train_subset={train_subset} must be at least 1.")
-    order = permutation([_STREAM], len(dataset.train_y))
+    order = permutation([_STREAM], count(dataset.train_y))
     validation = split_sizes(len(order), validation_fraction)[1]
     train = order[validation:]
     return Split(_part(dataset, train), _part(dataset, order[:validation]),
@@ -63,7 +64,7 @@ def split_sizes(train_examples: int, validation_fraction: float) -> tuple[int, i
 
 
 def _part(dataset: Dataset, chosen: npt.NDArray[np.int32]) -> Part:
-    if len(chosen) == len(dataset.train_y):
+    if len(chosen) == count(dataset.train_y):
         return dataset.train_x, dataset.train_y
     rows = np.sort(chosen)
-    return dataset.train_x[rows], dataset.train_y[rows]
+    return each(lambda x: x[rows], dataset.train_x), each(lambda y: y[rows], dataset.train_y)

@@ -1,7 +1,8 @@
-"""Builds each distinct data set and model once, in a process of its own, before any rank starts.
+"""Builds each distinct data set and model once and tries a step, in a process of its own, before any rank starts.
 
-Reads a JSON list of {key, dataset, model, validation_fraction} on standard input and writes, on standard output, JSON
-from key to the record's `workload`. What cannot be built ends in one sentence on standard error and exit code 2.
+Reads a JSON list of configurations on standard input, one for each workload, and writes, on standard output, JSON from
+`workload_key` to the record's `workload`. What cannot be built or trained ends in one sentence on standard error and
+exit code 2.
 """
 
 from __future__ import annotations
@@ -11,18 +12,22 @@ import os
 import sys
 from typing import Any
 
-from ..errors import EXIT_OK, BatchscaleError, PlanError
+from ..config import RunConfig, from_json
+from ..data.arrays import Shapes, count, each
+from ..errors import EXIT_OK, BatchscaleError, DataError
 from . import imports
 
 
-def forward_flops(model: Any, input_shape: tuple[int, ...]) -> int | None:
+def forward_flops(model: Any, example: Any) -> int | None:
     """Floating-point operations of one forward pass on one example, 2 per multiply-add; None if not countable.
 
-    Counted by TensorFlow's profiler on a graph with a static batch of 1; it counts no Einsum.
+    `example`: inputs with one row.
+Counted by TensorFlow's profiler on a graph with a static batch of 1; it counts no
+    Einsum.
     """
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-    spec = tf.TensorSpec((1, *input_shape), model.compute_dtype)
+    spec = each(lambda values: tf.TensorSpec(values.shape, values.dtype), example)
     concrete = tf.function(lambda x: model(x, training=False), autograph=False).get_concrete_function(spec)
     graph = convert_variables_to_constants_v2(concrete).graph
     options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
@@ -31,21 +36,27 @@ def forward_flops(model: Any, input_shape: tuple[int, ...]) -> int | None:
     return int(profile.total_float_ops) if profile is not None and profile.total_float_ops else None
 
 
-def workload(dataset: str, model: str, validation_fraction: float) -> dict[str, Any]:
+def workload(config: RunConfig) -> dict[str, Any]:
+    """The record's `workload`. Raises DataError, PlanError for what cannot be built, trained or evaluated."""
     from .. import data
     imports.tensorflow_and_keras()
-    from . import models
-    split = data.split(data.load(dataset), validation_fraction, 1)
-    built = models.build(model, split.input_shape, split.classes, seed=0)
-    outputs = tuple(built.output_shape[1:])
-    if outputs != (split.classes,):
-        raise PlanError(f"model {model!r} gives outputs of shape {outputs} on {dataset!r}; it must end in "
-                        f"{split.classes} logits, one for each class.")
-    return {"source": split.source, "train_examples": len(split.train[1]),
-            "validation_examples": len(split.validation[1]), "test_examples": len(split.test[1]),
-            "input_shape": list(split.input_shape), "classes": split.classes,
+    from . import models, trial
+    split = data.split(data.load(config.dataset), config.validation_fraction, 1)
+    built = models.build(config.model, split.input_shape, split.classes, seed=0)
+    x, y = split.train
+    if count(y) < trial.EXAMPLES:
+        raise DataError(f"{config.dataset!r} has {count(y)} training examples; it must have at least {trial.EXAMPLES}.")
+    trial.check_step(config, built, x, y, split.classes)
+    return {"source": split.source, "train_examples": count(y),
+            "validation_examples": count(split.validation[1]), "test_examples": count(split.test[1]),
+            "input_shape": _listed(split.input_shape), "classes": split.classes,
             "parameters": int(sum(int(v.value.numpy().size) for v in built.trainable_variables)),
-            "flops_per_example": forward_flops(built, split.input_shape)}
+            "flops_per_example": forward_flops(built, each(lambda values: values[:1], x))}
+
+
+def _listed(shape: Shapes) -> Any:
+    """As JSON: a list, or a mapping from names to lists."""
+    return each(list, shape)
 
 
 def main() -> int:
@@ -55,7 +66,7 @@ def main() -> int:
     answer = sys.stdout
     sys.stdout = sys.stderr  # nothing but the answer goes to standard output
     try:
-        found = {w["key"]: workload(w["dataset"], w["model"], w["validation_fraction"]) for w in wanted}
+        found = {config.workload_key: workload(config) for config in map(from_json, wanted)}
     except BatchscaleError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -1,4 +1,4 @@
-"""Loss and accuracy at fixed weights, in inference mode, compiled, outside the timed windows."""
+"""Loss and metrics at fixed weights, in inference mode, compiled, outside the timed windows."""
 
 from __future__ import annotations
 
@@ -7,62 +7,64 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
+from ..data.arrays import Arrays, count, each, leaves
+from ..objectives import ACCURACY
 from .strategies.base import Strategy
 from .train import Program, loss_per_example
 
 CHUNK = 2048
-Arrays = Mapping[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]]
+Parts = Mapping[str, tuple[Arrays, Arrays]]
 
 
 class Evaluation:
     """Train subset, validation and test data on the device, and the compiled sum over them."""
 
-    def __init__(self, parts: Arrays, strategy: Strategy) -> None:
-        self._parts = {name: part for name, part in parts.items() if len(part[1])}
+    def __init__(self, parts: Parts, strategy: Strategy) -> None:
+        self._parts = {name: part for name, part in parts.items() if count(part[1])}
         self._strategy = strategy
         self._compiled: dict[Program, Callable[..., Any]] = {}
 
     @cached_property
     def _placed(self) -> dict[str, tuple[Any, Any]]:
         """On the device from the first evaluation on; timing and memory runs never evaluate."""
-        place = self._strategy.place
+        place = self._strategy.place_each
         return {name: (place(x), place(y)) for name, (x, y) in self._parts.items()}
 
-    def metrics(self, program: Program) -> dict[str, float]:
-        """train_loss, train_accuracy, validation_loss, ... at the program's weights. Every rank gets the same."""
+    def metrics(self, program: Program) -> dict[str, Any]:
+        """train_loss, train_accuracy, validation_loss, ... at the program's weights, and under `metrics` all other
+        metrics by train_<name> and so on. Every rank gets the same."""
         if program not in self._compiled:
             self._compiled[program] = self._compile(program)
-        result = {}
-        for name, (x, y) in self._placed.items():
-            loss, right = self._compiled[program](x, y)
-            count = len(self._parts[name][1])
-            result[f"{name}_loss"], result[f"{name}_accuracy"] = float(loss) / count, float(right) / count
-        return result
+        result: dict[str, Any] = {}
+        others: dict[str, float] = {}
+        for part, (x, y) in self._placed.items():
+            sums = self._compiled[program](x, y).numpy() / count(self._parts[part][1])
+            for name, value in zip(("loss", *program.objective.metrics), sums):
+                (result if name in ("loss", ACCURACY) else others)[f"{part}_{name}"] = float(value)
+        return {**result, "metrics": others} if others else result
 
     def _compile(self, program: Program) -> Callable[..., Any]:
-        def total(x: Any, y: Any) -> tuple[Any, Any]:
-            count = tf.shape(y)[0]
+        """fn(x, y) -> float64[1 + metrics]: sums over the examples, in chunks."""
+        objective = program.objective
 
-            def body(start: Any, loss: Any, right: Any) -> tuple[Any, Any, Any]:
-                stop = tf.minimum(start + CHUNK, count)
-                losses, logits = loss_per_example(program.model, x[start:stop], y[start:stop], training=False)
-                hits = tf.equal(tf.argmax(logits, axis=1, output_type=y.dtype), y[start:stop])
-                return (stop, loss + tf.reduce_sum(tf.cast(losses, tf.float64)),
-                        right + tf.reduce_sum(tf.cast(hits, tf.float64)))
+        def total(x: Any, y: Any) -> Any:
+            examples = tf.shape(leaves(y)[0])[0]
 
-            zero = tf.zeros([], tf.float64)
-            loop = tf.while_loop(lambda start, *_: start < count, body, [0, zero, zero], parallel_iterations=1)
-            return loop[1], loop[2]
+            def body(start: Any, sums: Any) -> tuple[Any, Any]:
+                stop = tf.minimum(start + CHUNK, examples)
+                inputs, targets = (each(lambda values: values[start:stop], part) for part in (x, y))
+                losses, outputs = loss_per_example(program.model, objective.loss, inputs, targets, training=False)
+                values = [losses, *(metric(targets, outputs) for metric in objective.metrics.values())]
+                return stop, sums + tf.stack([tf.reduce_sum(tf.cast(value, tf.float64)) for value in values])
 
-        return tf.function(lambda x, y: self._first(total, x, y), autograph=False)
+            start = [0, tf.zeros([1 + len(objective.metrics)], tf.float64)]
+            return tf.while_loop(lambda start, _: start < examples, body, start, parallel_iterations=1)[1]
 
-    def _first(self, function: Callable[..., Any], x: Any, y: Any) -> Any:
-        both = self._strategy.run(lambda x, y: tf.stack(function(x, y)), (x, y))
-        return both[0], both[1]
+        return tf.function(lambda x, y: self._strategy.run(total, (x, y)), autograph=False)
 
 
-def diverged(metrics: Mapping[str, float]) -> bool:
-    return not all(np.isfinite(value) for value in metrics.values())
+def diverged(metrics: Mapping[str, Any]) -> bool:
+    """Whether a loss or an accuracy is not finite; a metric of the user's may be undefined at some weights."""
+    return not all(np.isfinite(value) for name, value in metrics.items() if name != "metrics")

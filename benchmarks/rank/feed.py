@@ -12,6 +12,7 @@ import psutil
 import tensorflow as tf
 
 from ..config import RunConfig
+from ..data.arrays import Arrays, count, each, size_bytes
 from .strategies.base import Strategy
 
 RESIDENT_FRACTION = 0.25
@@ -39,10 +40,10 @@ class Resident:
 
     kind = "resident"
 
-    def __init__(self, x: npt.NDArray[Any], y: npt.NDArray[Any], strategy: Strategy) -> None:
-        self._x, self._y, self._strategy = strategy.place(x), strategy.place(y), strategy
+    def __init__(self, x: Arrays, y: Arrays, strategy: Strategy) -> None:
+        self._x, self._y, self._strategy = strategy.place_each(x), strategy.place_each(y), strategy
         self._order: Any = None
-        self._examples = len(y)
+        self._examples = count(y)
 
     def layout(self, global_batch: int) -> Layout:
         return Layout(global_batch, self._examples // global_batch, True)
@@ -59,16 +60,17 @@ class Stream:
 
     kind = "stream"
 
-    def __init__(self, x: npt.NDArray[Any], y: npt.NDArray[Any], strategy: Strategy) -> None:
-        self._x, self._y, self._strategy = x, y, strategy
+    def __init__(self, x: Arrays, y: Arrays, strategy: Strategy) -> None:
+        self._x, self._y, self._strategy, self._examples = x, y, strategy, count(y)
+        self._example_bytes = size_bytes(x) // self._examples
         self._order: npt.NDArray[np.int32] = np.zeros(0, np.int32)
 
     def _share(self, global_batch: int) -> int:
         return global_batch // self._strategy.replicas * self._strategy.local_replicas
 
     def _rows(self, global_batch: int) -> int:
-        row_bytes = max(1, self._share(global_batch) * self._x[:1].nbytes)
-        return int(max(1, min(CHUNK_BYTES // row_bytes, len(self._x) // global_batch)))
+        row_bytes = max(1, self._share(global_batch) * self._example_bytes)
+        return int(max(1, min(CHUNK_BYTES // row_bytes, self._examples // global_batch)))
 
     def layout(self, global_batch: int) -> Layout:
         return Layout(self._share(global_batch), self._rows(global_batch), False)
@@ -80,28 +82,29 @@ class Stream:
         rows, share = self._rows(global_batch), self._share(global_batch)
         positions = self._strategy.place(np.arange(rows * share, dtype=np.int32))
         bounds = [(a, min(a + rows, stop)) for a in range(start, stop, rows)]
-        spec = (tf.TensorSpec((None, *self._x.shape[1:]), self._x.dtype), tf.TensorSpec((None,), self._y.dtype))
+        spec = tuple(each(lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), part) for part in (self._x, self._y))
         chunks = tf.data.Dataset.from_generator(lambda: (self._chunk(a, b, global_batch) for a, b in bounds),
                                                 output_signature=spec).prefetch(2)
         for (first, last), (x, y) in zip(bounds, chunks):
-            yield self._strategy.place(x), self._strategy.place(y), positions, first, last, first
+            yield self._strategy.place_each(x), self._strategy.place_each(y), positions, first, last, first
 
-    def _chunk(self, start: int, stop: int, global_batch: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    def _chunk(self, start: int, stop: int, global_batch: int) -> tuple[Arrays, Arrays]:
         """This process' examples of steps [start, stop), step by step."""
-        epoch_steps = len(self._x) // global_batch
+        epoch_steps = self._examples // global_batch
         share, first = self._share(global_batch), self._strategy.rank * self._share(global_batch)
         chosen = [self._order[at + first:at + first + share]
                   for at in ((k - self._base) % epoch_steps * global_batch for k in range(start, stop))]
         index = np.concatenate(chosen)
-        return self._x[index], self._y[index]
+        return each(lambda a: a[index], self._x), each(lambda a: a[index], self._y)
 
 
 Feed = Resident | Stream
 
 
-def create(config: RunConfig, x: npt.NDArray[Any], y: npt.NDArray[Any], strategy: Strategy) -> Feed:
+def create(config: RunConfig, x: Arrays, y: Arrays, strategy: Strategy) -> Feed:
     """Resident when asked for, or when the examples take at most a quarter of the free memory of the device."""
-    if config.input == "resident" or (config.input == "auto" and x.nbytes <= RESIDENT_FRACTION * free_bytes(strategy)):
+    if config.input == "resident" or (config.input == "auto"
+                                      and size_bytes(x) <= RESIDENT_FRACTION * free_bytes(strategy)):
         return Resident(x, y, strategy)
     return Stream(x, y, strategy)
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ..data.arrays import Arrays, count, each
 from ..data.order import epoch_order
 from .strategies.base import Strategy
 from .train import Program
@@ -30,35 +31,35 @@ def group_count(batch: int, examples: int) -> int:
 class Probe:
     """Measures |g_b|^2 over disjoint groups of training examples, on the weights as they stand."""
 
-    def __init__(self, x: npt.NDArray[Any], y: npt.NDArray[Any], strategy: Strategy) -> None:
+    def __init__(self, x: Arrays, y: Arrays, strategy: Strategy) -> None:
         self._x, self._y, self._strategy = x, y, strategy
         self._compiled: dict[tuple[Program, int], Callable[..., Any]] = {}
 
     def rows(self, program: Program, batches: Sequence[int], seed: int, point: int) -> list[dict[str, float]]:
         """One row per batch; `point` numbers the evaluation, so that each draws examples of its own."""
-        order = epoch_order(seed, PROBE_EPOCH + point, len(self._y))
+        order = epoch_order(seed, PROBE_EPOCH + point, count(self._y))
         return [self._row(program, batch, order) for batch in batches]
 
     def _row(self, program: Program, batch: int, order: npt.NDArray[np.int32]) -> dict[str, float]:
-        count = group_count(batch, len(order))
-        chosen = order[:count * batch]
+        groups = group_count(batch, len(order))
+        chosen = order[:groups * batch]
         if (program, batch) not in self._compiled:
-            self._compiled[program, batch] = self._compile(program, batch, count)
-        place = self._strategy.place
-        norms = self._compiled[program, batch](place(self._x[chosen]), place(self._y[chosen])).numpy()
-        return {"batch": batch, "count": count, "mean_norm_squared": float(norms[0]),
+            self._compiled[program, batch] = self._compile(program, batch, groups)
+        parts = (self._strategy.place_each(each(lambda a: a[chosen], part)) for part in (self._x, self._y))
+        norms = self._compiled[program, batch](*parts).numpy()
+        return {"batch": batch, "count": groups, "mean_norm_squared": float(norms[0]),
                 "norm_squared_of_mean": float(norms[1])}
 
-    def _compile(self, program: Program, batch: int, count: int) -> Callable[..., Any]:
+    def _compile(self, program: Program, batch: int, groups: int) -> Callable[..., Any]:
         def norms(x: Any, y: Any) -> Any:
             def body(k: Any, squared: Any, *sums: Any) -> tuple[Any, ...]:
                 rows = slice(k * batch, (k + 1) * batch)
-                gradients = program.gradients(x[rows], y[rows])[1]
+                gradients = program.gradients(*(each(lambda a: a[rows], part) for part in (x, y)))[1]
                 return (k + 1, squared + _norm_squared(gradients), *(s + g for s, g in zip(sums, gradients)))
 
             start = [0, tf.zeros([], tf.float64), *(tf.zeros(w.shape, w.dtype) for w in program.weights)]
-            _, squared, *sums = tf.while_loop(lambda k, *_: k < count, body, start, parallel_iterations=1)
-            return tf.stack([squared / count, _norm_squared(sums) / count**2])
+            _, squared, *sums = tf.while_loop(lambda k, *_: k < groups, body, start, parallel_iterations=1)
+            return tf.stack([squared / groups, _norm_squared(sums) / groups**2])
 
         return tf.function(lambda x, y: self._strategy.run(norms, (x, y)), autograph=False)
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from .. import data, environment
 from ..config import RunConfig
+from ..data.arrays import Arrays, count, each
 from ..errors import DataError
 from . import feed
 from .evaluation import Evaluation
@@ -56,9 +57,9 @@ class Session:
             self._examples[key] = Examples(split, feed.create(config, x, y, self.strategy),
                                            Evaluation(placed, self.strategy), Probe(x, y, self.strategy))
         found = self._examples[key]
-        if len(found.split.train[1]) != config.train_examples:
-            raise DataError(f"{config.dataset} now has {len(found.split.train[1])} training examples and the plan was "
-                            f"made for {config.train_examples}; the data changed: run the plan again.")
+        if (examples := count(found.split.train[1])) != config.train_examples:
+            raise DataError(f"{config.dataset} now has {examples} training examples and the plan was made "
+                            f"for {config.train_examples}; the data changed: run the plan again.")
         return found
 
     def program(self, config: RunConfig, examples: Examples) -> Program:
@@ -88,5 +89,8 @@ class Session:
                 "launcher": os.environ.get("BATCHSCALE_LAUNCHER", "by hand")}
 
 
-def _typed(part: tuple[Any, Any], precision: str) -> tuple[Any, Any]:
-    return np.asarray(part[0], dtype=precision), part[1]
+def _typed(part: tuple[Arrays, Arrays], precision: str) -> tuple[Arrays, Arrays]:
+    """Floats in the run's precision; whole numbers (labels, tokens) as they are."""
+    def typed(values: Any) -> Any:
+        return values if np.issubdtype(values.dtype, np.integer) else np.asarray(values, dtype=precision)
+    return each(typed, part[0]), each(typed, part[1])

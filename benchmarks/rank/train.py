@@ -16,33 +16,42 @@ import numpy as np
 import tensorflow as tf
 
 from ..config import RunConfig
+from ..data.arrays import Classes, Shapes, each
 from ..rules import adam_constants
-from . import models, optimizers
+from . import losses, models, optimizers
 from .feed import Layout
+from .losses import Function
 from .strategies.base import Strategy
 
 
-def loss_per_example(model: keras.Model, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
-    """Cross-entropy of each example, (n,), and the logits, (n, classes).
+def loss_per_example(model: keras.Model, loss: Function, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
+    """The loss of each example, (n,), and the model's outputs, (n, ...) or a mapping from names to such."""
+    outputs = model(x, training=training)
+    return loss(y, outputs), outputs
 
-    A Keras Loss object would scale by 1 / R under tf.distribute; the plain operation does not.
-    """
-    logits = model(x, training=training)
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits), logits
+
+def gradients(model: keras.Model, loss: Function, weights: Sequence[Any], x: Any, y: Any) -> tuple[Any, list[Any]]:
+    """Mean loss over the examples, with the model's own penalties, and its gradient; None where there is none."""
+    with tf.GradientTape() as tape:
+        mean = tf.reduce_mean(loss_per_example(model, loss, x, y, training=True)[0])
+        total = tf.add_n([mean, *(tf.cast(penalty, mean.dtype) for penalty in model.losses)])
+    return mean, tape.gradient(total, weights)
 
 
 def program_key(config: RunConfig) -> tuple[Any, ...]:
     """What a program is compiled for: runs with equal keys share one."""
-    return (config.dataset, config.model, config.optimizer, config.momentum, config.weight_decay, config.clip_norm,
-            config.accumulation, adam_constants(config), config.precision, config.jit)
+    return (config.dataset, config.model, config.loss, config.metrics, config.optimizer, config.momentum,
+            config.weight_decay, config.clip_norm, config.accumulation, adam_constants(config), config.precision,
+            config.jit)
 
 
 class Program:
     """A model, its optimizer's slots and its compiled functions. Runs of one `program_key` share it."""
 
-    def __init__(self, config: RunConfig, strategy: Strategy, input_shape: tuple[int, ...], classes: int) -> None:
+    def __init__(self, config: RunConfig, strategy: Strategy, input_shape: Shapes, classes: Classes) -> None:
         self._build = lambda seed: models.build(config.model, input_shape, classes, seed, config.precision)
         self.strategy = strategy
+        self.objective = losses.objective(config)
         with strategy.scope():
             self.model = self._build(0)
             self.weights = [v.value for v in self.model.trainable_variables]
@@ -101,9 +110,8 @@ class Program:
 
     def gradients(self, x: Any, y: Any) -> tuple[Any, Sequence[Any]]:
         """Mean loss over the replica's examples and its gradient, inside a strategy's `run`."""
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(loss_per_example(self.model, x, y, training=True)[0])
-        return loss, tape.gradient(loss, self.weights)
+        loss, found = gradients(self.model, self.objective.loss, self.weights, x, y)
+        return loss, [tf.convert_to_tensor(gradient) for gradient in found]  # an embedding's comes as slices
 
     def loop(self, global_batch: int, layout: Layout, exchange: bool = True) -> Callable[..., Any]:
         """fn(x, y, order, rates, start, stop, base) -> loss of the last step; compiled once per batch and layout.
@@ -125,7 +133,7 @@ class Program:
         def step(x: Any, y: Any, order: Any, rate: Any, count: Any, row: Any) -> Any:
             def part(start: Any) -> tuple[Any, Sequence[Any]]:
                 chosen = tf.slice(order, [start], [micro])
-                return compute(tf.gather(x, chosen), tf.gather(y, chosen))
+                return compute(*(each(lambda values: tf.gather(values, chosen), part) for part in (x, y)))
 
             index = strategy.replica_index() if layout.whole_epoch else strategy.local_index()
             loss, gradients = self._accumulate(part, row * layout.stride + index * share, micro)

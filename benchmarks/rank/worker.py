@@ -131,12 +131,11 @@ def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], run
     from . import continuation
     from .run import Execution, Interrupted, is_out_of_memory, step_writer
     rank, config = session.strategy.rank, run.config
-    key = f"{config.dataset}|{config.model}|{config.validation_fraction}"
     try:
         with claims.Heartbeat(attempt) if rank == 0 else nullcontext():
             earlier = continuation.agreed(session.strategy, run, runs)
             execution = Execution(config, session, step_writer(attempt, rank), earlier)
-            record = execution.record(run.run_id, int(attempt.name[-2:]), workloads.get(key, {}))
+            record = execution.record(run.run_id, int(attempt.name[-2:]), workloads.get(config.workload_key, {}))
             if rank == 0:
                 if continuation.is_continued(run, runs):
                     continuation.save(attempt, execution.variables)

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from batchscale.benchmarks.rank.train import Program
 
 STEPS, GLOBAL_BATCH, NORMALIZED_STEPS = 50, 64, 3
-CHANGES: dict[str, dict[str, Any]] = {"clipped": {"clip_norm": 0.5}, "accumulated": {"accumulation": 4}}
+REGRESSION = {"dataset": "own_tasks:regression", "loss": "mean_squared_error", "metrics": ()}
+TWO_KINDS = {"dataset": "own_tasks:two_kinds", "model": "own_tasks:two_heads", "loss": "own_tasks:both",
+             "metrics": ("own_tasks:accuracy", "own_tasks:amount_error")}
+CHANGES: dict[str, dict[str, Any]] = {
+    "clipped": {"clip_norm": 0.5}, "accumulated": {"accumulation": 4},
+    "regression": REGRESSION, "two_kinds": TWO_KINDS, "two_kinds_accumulated": {**TWO_KINDS, "accumulation": 4}}
 RATES = {"adam": 0.001, "adamw": 0.001, "lamb": 0.001, "lars": 1.0}
 DECAYS = {"adamw": 0.1, "lamb": 0.1, "lars": 0.01}
 CASES = [*itertools.product(("mlp_128", "cnn_small"), ("sgd", "momentum", "adam"), ("resident",)),
@@ -33,14 +38,17 @@ CASES = [*itertools.product(("mlp_128", "cnn_small"), ("sgd", "momentum", "adam"
          ("mlp_128", "momentum", "stream"),
          ("mlp_128", "momentum", "resident", "clipped"), ("cnn_small", "adamw", "resident", "clipped"),
          ("mlp_128", "momentum", "resident", "accumulated"), ("mlp_128", "momentum", "stream", "accumulated"),
-         ("cnn_small", "lars", "resident", "accumulated")]
+         ("cnn_small", "lars", "resident", "accumulated"),
+         ("mlp_128", "momentum", "resident", "regression"), ("own", "adam", "resident", "two_kinds"),
+         ("own", "adam", "stream", "two_kinds"), ("own", "adam", "resident", "two_kinds_accumulated")]
 
 
 def configuration(strategy: str, model: str, optimizer: str, feed: str, change: str = "") -> RunConfig:
     name, _, transport = strategy.partition("-")
-    return RunConfig(**CHANGES.get(change, {}), weight_decay=DECAYS.get(optimizer, 0.0),
-                     experiment="equal", kind="accuracy", dataset="digits", model=model, optimizer=optimizer,
-                     global_batch=GLOBAL_BATCH, train_examples=describe_size("digits").train_examples,
+    what = {"dataset": "digits", "model": model, **CHANGES.get(change, {})}
+    return RunConfig(**what, weight_decay=DECAYS.get(optimizer, 0.0), experiment="equal", kind="accuracy",
+                     optimizer=optimizer, global_batch=GLOBAL_BATCH,
+                     train_examples=describe_size(what["dataset"]).train_examples,
                      validation_fraction=0.0, train_subset=32, seed=3, epochs=3,
                      rule="linear", reference_batch=16, warmup_epochs=1.0,
                      base_learning_rate=RATES.get(optimizer, 0.01),

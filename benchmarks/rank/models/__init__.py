@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import keras
 
 from ...data import import_function
+from ...data.arrays import Classes, Shapes
 from ...errors import PlanError, one_of
 from . import convolutional, dense, keskar, residual
 
-Shape = tuple[int, ...]
-Builder = Callable[[Shape, int], keras.Model]
+Builder = Callable[[Shapes, Classes], keras.Model]
 
 MODELS: dict[str, Builder] = {
     "mlp_128": dense.mlp_128,
@@ -23,18 +23,19 @@ MODELS: dict[str, Builder] = {
 }
 
 
-def build(name: str, input_shape: Shape, classes: int, seed: int, precision: str = "float32") -> keras.Model:
-    """The model with weights drawn from `seed`; the last layer gives logits, (examples, classes).
+def build(name: str, input_shape: Shapes, classes: Classes, seed: int, precision: str = "float32") -> keras.Model:
+    """The model with weights drawn from `seed`; the last layer gives logits, (examples, classes), or one output for
+    each example where `classes` is 0, a regression.
 
-    `name`: a built-in name, or "package.module:function" of a function (input_shape, classes) -> keras.Model.
-    Raises PlanError.
+    `name`: a built-in name, or "package.module:function" of a function (input_shape, classes) -> keras.Model, whose
+    arguments are mappings by name where there are several inputs or outputs. Raises PlanError.
     """
     builder = _builder(name)
     keras.backend.set_floatx(precision)
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
     if name in MODELS:
-        return builder(input_shape, classes)
+        return builder(*_single(name, input_shape, classes))
     return _from_function(name, builder, input_shape, classes)
 
 
@@ -46,7 +47,16 @@ def _builder(name: str) -> Builder:
     return import_function(name, "model", error=PlanError)
 
 
-def _from_function(name: str, builder: Builder, input_shape: Shape, classes: int) -> keras.Model:
+def _single(name: str, input_shape: Shapes, classes: Classes) -> tuple[tuple[int, ...], int]:
+    """The arguments of a built-in model, which has one input and one output. Raises PlanError."""
+    for what, value in (("inputs", input_shape), ("outputs", classes)):
+        if isinstance(value, Mapping):
+            raise PlanError(f"model {name!r} has one of each and the data set has several {what} "
+                            f"({', '.join(value)}); give a model of your own, package.module:function.")
+    return input_shape, classes or 1
+
+
+def _from_function(name: str, builder: Builder, input_shape: Shapes, classes: Classes) -> keras.Model:
     try:
         model = builder(input_shape, classes)
     except Exception as error:
@@ -54,5 +64,5 @@ def _from_function(name: str, builder: Builder, input_shape: Shape, classes: int
                         f"input_shape={input_shape} and classes={classes}.") from error
     if not isinstance(model, keras.Model):
         raise PlanError(f"model {name!r} returned {type(model).__name__}; it must return a keras.Model that ends in "
-                        f"{classes} logits.")
+                        + (f"{classes} logits." if classes else "the outputs that the loss takes."))
     return model

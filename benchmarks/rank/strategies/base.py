@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ...data.arrays import Arrays, each
+
 
 class Strategy:
     """One process, one replica. Others override what differs.
@@ -46,6 +48,10 @@ class Strategy:
     def place(self, array: npt.NDArray[Any]) -> Any:
         """The array on every local replica's device, to be passed to `run`."""
         return tf.constant(array)
+
+    def place_each(self, arrays: Arrays) -> Any:
+        """The array, or every named one, as `place` does it."""
+        return each(self.place, arrays)
 
     def copies(self, variable: Any) -> list[npt.NDArray[Any]]:
         """The variable's value on each local replica."""
