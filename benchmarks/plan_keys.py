@@ -37,6 +37,8 @@ PLAN: dict[str, Key] = {
     "first_seed": Key("whole", 0, "seeds are first_seed, first_seed + 1, ..."),
     "leaves_out": Key("texts", (), "what this plan does not measure, printed in the report"),
     "drift_guard": Key("flag", True, "time one short run at the start and again at the end"),
+    "checkpoint_seconds": Key("number", 600.0, "a run that trains longer keeps its state at the first end of an epoch "
+                              "after each such time; 0: at each. The next attempt goes on from there"),
     "price_per_device_hour": Key("number", ABSENT, "for costs; absent: no costs"),
 }
 EXPERIMENT: dict[str, Key] = {

@@ -137,6 +137,7 @@ RECORD = {
     "timing": Field(dict, "see Timing"),
     "continues": Field(str, "the run with whose end the second phase begins, and whose evaluations the first has",
                        False),
+    "resumed": Field(list, "checkpoints that later attempts went on from: attempt, phase and step of each", False),
     "warnings": Field(list, "sentences"),
     "content_hash": Field(str, "SHA-256 over all the rest as JSON with sorted keys and no spaces", False),
 }

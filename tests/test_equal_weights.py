@@ -87,6 +87,14 @@ def test_several_inputs_and_outputs_train_alike_in_every_feed(launched: Callable
     assert distance(plain, weights(launched(strategy), case)) <= TOLERANCE
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("case", ["mlp_128-momentum-resident", "cnn_small-adamw-resident"])
+def test_interrupted_training_goes_on_to_the_same_weights_bit_for_bit(launched: Callable[[str], Path], case: str,
+                                                                      strategy: str) -> None:
+    folder = launched(strategy)
+    assert np.array_equal(weights(folder, case), weights(folder, f"{case}-interrupted"))
+
+
 @pytest.mark.parametrize(("case", "other"), [
     ("mlp_128-momentum-resident", "mlp_128-sgd-resident"),
     ("mlp_128-momentum-resident", "mlp_128-momentum-resident-clipped"),

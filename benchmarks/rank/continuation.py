@@ -5,7 +5,6 @@ Seed, order and rates are the same, so the first phase would come out bit for bi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from ..schedule import first_phase
 from ..store import Run
+from .checkpoint import save_arrays
 from .strategies.base import Strategy
 
 FILE = "weights.npz"
@@ -45,11 +45,8 @@ def is_continued(run: Run, runs: Sequence[Run]) -> bool:
 
 
 def save(attempt: Path, variables: Sequence[Any]) -> None:
-    """Before the record, by rename. Where the file is absent, the continuation trains that phase again."""
-    temporary = attempt / f".{FILE}"
-    with open(temporary, "wb") as file:
-        np.savez(file, *[variable.numpy() for variable in variables])
-    os.replace(temporary, attempt / FILE)
+    """Before the record. Where the file is absent, the continuation trains that phase again."""
+    save_arrays(attempt / FILE, [variable.numpy() for variable in variables])
 
 
 def agreed(strategy: Strategy, run: Run, runs: Sequence[Run]) -> Ended | None:

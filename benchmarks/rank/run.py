@@ -19,6 +19,7 @@ from ..data.order import epoch_order
 from ..rules import rates
 from ..schema import SCHEMA_VERSION, finite
 from . import agreement, evaluation
+from .checkpoint import Checkpoint, Checkpoints
 from .continuation import Ended
 from .meters import MemoryMeter, Stopwatch
 from .session import Examples, Session
@@ -27,6 +28,7 @@ from .train import Program, advance
 MEMORY_STEPS = 3
 MOST_WINDOW_STEPS = 100_000
 OWN_WINDOWS = 5
+STRETCH_SECONDS = 20.0  # of training, after which ranks ask each other whether to stop
 
 
 class Interrupted(Exception):
@@ -58,10 +60,13 @@ class Execution:
     config: RunConfig
     session: Session
     write_step: Callable[[dict[str, Any]], None]
+    checkpoints: Checkpoints
     earlier: Ended | None = None
     variables: list[Any] = field(default_factory=list)
     watch: Stopwatch = field(default_factory=Stopwatch)
     measured: Measured = field(default_factory=Measured)
+    resumed: list[dict[str, Any]] = field(default_factory=list)
+    stretch_steps: int = MOST_WINDOW_STEPS
 
     def record(self, run_id: str, attempt: int, workload: dict[str, Any]) -> dict[str, Any]:
         """Do the run. The record is complete on rank 0; the others only take part. Raises RanksDisagree."""
@@ -91,8 +96,9 @@ class Execution:
             "energy": self._everyones(self.measured.energy),
             "gradient_norms": self.measured.gradient_norms, "memory": self.measured.memory,
             "timing": {**watch.timing(), **self.session.start_seconds()},
-            "continues": self.earlier.run_id if self.earlier else "",
-            "warnings": [*derived(config)["flags"], *program.notes(config)],
+            "continues": self.earlier.run_id if self.earlier else "", "resumed": self.resumed,
+            "warnings": [*derived(config)["flags"], *program.notes(config),
+                         *filter(None, [self.checkpoints.problem])],
         })
 
     def _measure(self, program: Program, examples: Examples) -> None:
@@ -109,22 +115,82 @@ class Execution:
         self.measured.memory = {**meter.read(), "device_capacity_bytes": self.session.gpus.capacity_bytes()}
 
     def _train_and_evaluate(self, program: Program, examples: Examples) -> None:
+        begun = self._begun(program)
         for phase in schedule.phases(self.config):
+            if begun and phase.index < begun.phase:
+                continue
             if self.earlier and phase.index == 0:
                 self._continue(program, self.earlier)
                 continue
-            program.optimizer.reset()  # a later phase compiles again, which makes a new optimizer
-            step_rates, seconds = self._rates(phase.steps), 0.0
-            self._trace(program, examples, phase.global_batch, step_rates)
-            for start, stop in schedule.segments(phase):
-                if start % phase.steps_per_epoch == 0:
-                    epoch = phase.index * phase.epochs + start // phase.steps_per_epoch
-                    self._set_order(examples, epoch, start)
-                seconds += self._advance(program, examples, phase.global_batch, step_rates, phase.index, start, stop)
+            self._train_phase(program, examples, phase, begun if begun and phase.index == begun.phase else None)
+            if self.measured.status != "completed":
+                return
+
+    def _train_phase(self, program: Program, examples: Examples, phase: schedule.Phase,
+                     begun: Checkpoint | None) -> None:
+        step_rates, first, seconds = self._rates(phase.steps), 0, 0.0
+        self._trace(program, examples, phase.global_batch, step_rates)
+        program.optimizer.reset()  # a later phase compiles again, which makes a new optimizer
+        if begun:
+            first, seconds = begun.step, begun.train_seconds
+            begun.restore(program.state, self.session.strategy)
+            agreement.check_weights(self.session.strategy, program.state, f"after the checkpoint of step {first}")
+        for start, stop in schedule.segments(phase):
+            if stop > first:
+                seconds = self._train_segment(program, examples, phase, step_rates, max(start, first), stop, seconds)
                 self._evaluate(program, examples, phase, stop, seconds)
                 if self.measured.status != "completed":
                     return
-                self._stop_if_asked()
+                self._agree_to_go_on(program, phase, stop, seconds, at_epoch_end=stop % phase.steps_per_epoch == 0)
+
+    def _train_segment(self, program: Program, examples: Examples, phase: schedule.Phase, step_rates: Any, start: int,
+                       stop: int, seconds: float) -> float:
+        """Steps [start, stop) in stretches short enough to stop in between. Returns the phase's train seconds."""
+        epoch = start // phase.steps_per_epoch
+        self._set_order(examples, phase.index * phase.epochs + epoch, epoch * phase.steps_per_epoch)
+        while start < stop:
+            until = min(stop, start + self.stretch_steps)
+            seconds += self._advance(program, examples, phase.global_batch, step_rates, phase.index, start, until)
+            start = until
+            if start < stop:
+                self._agree_to_go_on(program, phase, start, seconds)
+        return seconds
+
+    def _begun(self, program: Program) -> Checkpoint | None:
+        """Where an earlier attempt left off; what it measured is taken over."""
+        shapes = [tuple(variable.shape) for variable in program.state]
+        found = self.checkpoints.agreed(self.session.strategy, shapes)
+        if found is None or (self.earlier and found.phase == 0):
+            return None
+        for name, values in found.measured.items():
+            setattr(self.measured, name, values)
+        for row in self.measured.evaluations:
+            self.write_step(row)
+        self.resumed = [*found.resumed, found.place]
+        return found
+
+    def _agree_to_go_on(self, program: Program, phase: schedule.Phase, step: int, seconds: float,
+                        at_epoch_end: bool = False) -> None:
+        """All ranks stop when one is asked to; the state is kept then, and at epoch ends when it is time."""
+        last = self.measured.windows[-1]
+        own = (self.session.interrupted(), last["seconds"] / last["steps"], at_epoch_end and self.checkpoints.due())
+        told = self.session.strategy.gather(own)
+        asked = [reason for reason, _, _ in told if reason]
+        self.stretch_steps = max(1, int(STRETCH_SECONDS / max(1e-9, *(pace for _, pace, _ in told))))
+        if step < phase.steps and (asked or told[0][2]):
+            self._save(program, phase, step, seconds)
+        if asked:
+            raise Interrupted(asked[0])
+
+    def _save(self, program: Program, phase: schedule.Phase, step: int, seconds: float) -> None:
+        with self.watch.activity("evaluate"):
+            program.settle()
+            kept = {"evaluations": self.measured.evaluations, "windows": self._everyones(self.measured.windows),
+                    "gradient_norms": self.measured.gradient_norms,
+                    "equal_evaluations": self.measured.equal_evaluations}
+            if self.session.strategy.rank == 0:
+                state = Checkpoint(self.checkpoints.name, phase.index, step, seconds, kept, self.resumed)
+                self.checkpoints.save(state, program.state)
 
     def _continue(self, program: Program, earlier: Ended) -> None:
         earlier.restore(program.variables, self.session.strategy)

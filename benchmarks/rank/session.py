@@ -15,6 +15,7 @@ from .. import data, environment
 from ..config import RunConfig
 from ..data.arrays import Arrays, count, each
 from ..errors import DataError
+from ..store import CHECKPOINT_SECONDS
 from . import feed
 from .evaluation import Evaluation
 from .gpu_counters import GpuCounters
@@ -42,6 +43,7 @@ class Session:
     interrupted: Any
     start: dict[str, float] = field(default_factory=dict)
     gpus: GpuCounters = field(default_factory=GpuCounters)
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
     _examples: dict[tuple[Any, ...], Examples] = field(default_factory=dict)
     _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
 

@@ -69,6 +69,11 @@ class Program:
         self.optimizer.reset()
 
     @property
+    def state(self) -> list[Any]:
+        """All that a step changes: what a checkpoint keeps."""
+        return [*self.variables, *(slot for slots in self.optimizer.slots for slot in slots)]
+
+    @property
     def normalizes_batches(self) -> bool:
         """Whether a layer normalizes over the replica batch, which is then part of the loss."""
         return any(isinstance(layer, keras.layers.BatchNormalization) and not layer.synchronized

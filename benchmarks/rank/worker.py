@@ -128,18 +128,20 @@ def work(store: Store, runs: list[Run], all_runs: Sequence[Run], session: Sessio
 
 def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], runs: Sequence[Run]) -> int:
     """One run. EXIT_OK when the worker can go on with the next one."""
-    from . import continuation
+    from . import checkpoint, continuation
     from .run import Execution, Interrupted, is_out_of_memory, step_writer
     rank, config = session.strategy.rank, run.config
     try:
         with claims.Heartbeat(attempt) if rank == 0 else nullcontext():
             earlier = continuation.agreed(session.strategy, run, runs)
-            execution = Execution(config, session, step_writer(attempt, rank), earlier)
+            kept = checkpoint.Checkpoints(run, attempt, session.checkpoint_seconds)
+            execution = Execution(config, session, step_writer(attempt, rank), kept, earlier)
             record = execution.record(run.run_id, int(attempt.name[-2:]), workloads.get(config.workload_key, {}))
             if rank == 0:
                 if continuation.is_continued(run, runs):
                     continuation.save(attempt, execution.variables)
                 run.finish(attempt, record)
+                checkpoint.remove(run)
         return EXIT_OK
     except Interrupted as stop:
         if rank == 0:
@@ -169,6 +171,7 @@ def main(words: Sequence[str] | None = None) -> int:
         all_runs = store.runs()
         runs = pending_runs(all_runs, store.folder, given.shape, given.only)
         session = open_session(runs, given.cores, interruption)
+        session.checkpoint_seconds = store.checkpoint_seconds
         return work(store, runs, all_runs, session, given.until, given.retry_before)
     except BatchscaleError as error:
         print(f"batchscale-rank: {error}", file=sys.stderr)

@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from batchscale.benchmarks.rank.train import Program
 
 STEPS, GLOBAL_BATCH, NORMALIZED_STEPS = 50, 64, 3
+INTERRUPTED = "interrupted"  # after each epoch: a new model goes on from what was kept
 REGRESSION = {"dataset": "own_tasks:regression", "loss": "mean_squared_error", "metrics": ()}
 TWO_KINDS = {"dataset": "own_tasks:two_kinds", "model": "own_tasks:two_heads", "loss": "own_tasks:both",
              "metrics": ("own_tasks:accuracy", "own_tasks:amount_error")}
@@ -40,7 +42,8 @@ CASES = [*itertools.product(("mlp_128", "cnn_small"), ("sgd", "momentum", "adam"
          ("mlp_128", "momentum", "resident", "accumulated"), ("mlp_128", "momentum", "stream", "accumulated"),
          ("cnn_small", "lars", "resident", "accumulated"),
          ("mlp_128", "momentum", "resident", "regression"), ("own", "adam", "resident", "two_kinds"),
-         ("own", "adam", "stream", "two_kinds"), ("own", "adam", "resident", "two_kinds_accumulated")]
+         ("own", "adam", "stream", "two_kinds"), ("own", "adam", "resident", "two_kinds_accumulated"),
+         ("mlp_128", "momentum", "resident", INTERRUPTED), ("cnn_small", "adamw", "resident", INTERRUPTED)]
 
 
 def configuration(strategy: str, model: str, optimizer: str, feed: str, change: str = "") -> RunConfig:
@@ -56,21 +59,29 @@ def configuration(strategy: str, model: str, optimizer: str, feed: str, change: 
                      precision="float64", input=feed)
 
 
-def train(session: Session, config: RunConfig, steps: int) -> Program:
+def train(session: Session, config: RunConfig, steps: int, kept: Path | None = None) -> Program:
+    """`kept`: a folder for the state after each epoch, from which a new program goes on."""
     import tensorflow as tf
 
     from batchscale.benchmarks.data import epoch_order
-    from batchscale.benchmarks.rank import agreement
+    from batchscale.benchmarks.rank import agreement, checkpoint
     from batchscale.benchmarks.rank.train import Program, advance
     from batchscale.benchmarks.rules import rates
     agreement.check_size(session.strategy, config)
     examples = session.examples(config)
     program = Program(config, session.strategy, examples.split.input_shape, examples.split.classes)
     program.reset(config.seed)
-    loop = program.loop(config.global_batch, examples.feed.layout(config.global_batch))
     step_rates = tf.constant(rates(config))
     bounds = [0, *range(config.steps_per_epoch, steps, config.steps_per_epoch), steps]
     for epoch, (start, stop) in enumerate(zip(bounds, bounds[1:])):
+        if kept and epoch:
+            checkpoint.save(kept, checkpoint.Checkpoint("", 0, start, 0.0), program.state)
+            program = Program(config, session.strategy, examples.split.input_shape, examples.split.classes)
+            program.reset(config.seed + 1)
+            found = checkpoint.read(kept)
+            assert found and found.step == start
+            found.restore(program.state, session.strategy)
+        loop = program.loop(config.global_batch, examples.feed.layout(config.global_batch))
         examples.feed.set_order(epoch_order(config.seed, epoch, config.train_examples), start)
         advance(loop, examples.feed.parts(start, stop, config.global_batch), step_rates)
     return program
@@ -113,7 +124,9 @@ def main() -> None:
     strategy = strategies.create(first, local)
     session = Session(strategy, local, [], strategy.size, lambda: "")
     for case in CASES:
-        program = train(session, configuration(strategy_name, *case), STEPS)
+        with tempfile.TemporaryDirectory() as kept:
+            program = train(session, configuration(strategy_name, *case), STEPS,
+                            Path(kept) if INTERRUPTED in case else None)
         agreement.check_weights(strategy, program.variables, "at the end")
         if strategy.rank == 0:
             weights = np.concatenate([strategy.copies(v)[0].ravel() for v in program.variables])

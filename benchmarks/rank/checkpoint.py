@@ -1,0 +1,142 @@
+"""A long run's state at an evaluation point, from which another attempt goes on along the same trajectory.
+
+Order and rates follow from the seed, so weights, slots and what was measured so far are all there is to keep. The
+arrays come first, then, by rename, the JSON file that names their hash: what is not whole is not believed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import RecordError
+from ..json_files import load_json, write_json
+from ..store import CHECKPOINT, Run
+from .strategies.base import Strategy
+
+ARRAYS = "checkpoint.npz"
+BEFORE = "checkpoint-before.npz"  # of the state that is being replaced
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """`step` steps of phase `phase` are done; `measured`: what the record will hold of them, every rank's."""
+
+    attempt: str
+    phase: int
+    step: int
+    train_seconds: float
+    measured: dict[str, Any] = field(default_factory=dict)
+    resumed: Sequence[dict[str, Any]] = ()
+    arrays: Sequence[npt.NDArray[Any]] = ()
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """What the record says of it."""
+        return {"attempt": self.attempt, "phase": self.phase, "step": self.step}
+
+    def restore(self, variables: Sequence[Any], strategy: Strategy) -> None:
+        """Rank 0's values on every rank; the others read none."""
+        for variable, value in zip(variables, self.arrays):
+            variable.assign(value)
+        strategy.broadcast_weights(variables)
+
+
+class Checkpoints:
+    """Those of one run: what earlier attempts left, and when this one is to leave the next, every `seconds`."""
+
+    def __init__(self, run: Run, attempt: Path, seconds: float) -> None:
+        self._run, self._attempt, self._seconds = run, attempt, seconds
+        self._last = time.monotonic()
+        self.name = attempt.name
+        self.problem = ""
+
+    def due(self) -> bool:
+        return time.monotonic() - self._last >= self._seconds
+
+    def agreed(self, strategy: Strategy, shapes: Sequence[tuple[int, ...]]) -> Checkpoint | None:
+        return agreed(strategy, self._run, self._attempt, shapes)
+
+    def save(self, state: Checkpoint, variables: Sequence[Any]) -> None:
+        """On rank 0. A state that cannot be written costs the run nothing but a sentence in `problem`."""
+        try:
+            save(self._attempt, state, variables)
+        except RecordError as error:
+            self.problem = f"no checkpoint at step {state.step}: {error}"
+        self._last = time.monotonic()
+
+
+def save(attempt: Path, state: Checkpoint, variables: Sequence[Any]) -> None:
+    """On rank 0. Raises RecordError when it cannot be written."""
+    arrays = attempt / ARRAYS
+    if arrays.exists():
+        os.replace(arrays, attempt / BEFORE)
+    digest = save_arrays(arrays, [variable.numpy() for variable in variables])
+    told = {**asdict(state), "sha256": digest}
+    del told["arrays"]
+    write_json(attempt / CHECKPOINT, told)
+    (attempt / BEFORE).unlink(missing_ok=True)
+
+
+def save_arrays(path: Path, arrays: Sequence[npt.NDArray[Any]]) -> str:
+    """By rename. Returns the SHA-256 of the file. Raises RecordError when it cannot be written."""
+    temporary = path.with_name(f".{path.name}")
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, *arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        digest = sha256(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RecordError(f"cannot write {path}: {error.strerror}. Free space, or choose another folder with "
+                          "--results.") from None
+    return digest
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def agreed(strategy: Strategy, run: Run, attempt: Path, shapes: Sequence[tuple[int, ...]]) -> Checkpoint | None:
+    """The newest state that earlier attempts left, as rank 0 finds it; the other ranks know all but the arrays."""
+    found = find(run, attempt, shapes) if strategy.rank == 0 else None
+    told = strategy.broadcast({**asdict(found), "arrays": (), "measured": {}} if found else None)
+    return found or (Checkpoint(**told) if told else None)
+
+
+def find(run: Run, attempt: Path, shapes: Sequence[tuple[int, ...]]) -> Checkpoint | None:
+    """The furthest state among the attempts before `attempt` that is whole and has arrays of these shapes."""
+    states = [state for earlier in run.attempts() if earlier.name < attempt.name and (state := read(earlier))]
+    fitting = [state for state in states if [a.shape for a in state.arrays] == list(shapes)]
+    return max(fitting, key=lambda state: (state.phase, state.step), default=None)
+
+
+def read(attempt: Path) -> Checkpoint | None:
+    """The state in an attempt's folder, its arrays compared with the hash; None where there is none that is whole."""
+    try:
+        told = load_json(attempt / CHECKPOINT)
+        path = next(p for name in (ARRAYS, BEFORE) if (p := attempt / name).exists() and sha256(p) == told["sha256"])
+        with np.load(path, allow_pickle=False) as arrays:
+            values = [arrays[name] for name in arrays.files]
+        known = {name: told[name] for name in ("phase", "step", "train_seconds", "measured", "resumed")}
+        return Checkpoint(attempt=attempt.name, arrays=values, **known)
+    except (OSError, ValueError, KeyError, TypeError, StopIteration, RecordError):
+        return None
+
+
+def remove(run: Run) -> None:
+    """When the record is written nothing needs them any more."""
+    for attempt in run.attempts():
+        for name in (CHECKPOINT, ARRAYS, BEFORE):
+            (attempt / name).unlink(missing_ok=True)
