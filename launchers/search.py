@@ -22,7 +22,7 @@ from ..benchmarks.errors import EXIT_OK, EXIT_RUNS_FAILED, BatchscaleError, Envi
 from ..benchmarks.plan import Plan
 from ..benchmarks.searches import Answer, Trial
 from ..benchmarks.store import Run, Store
-from . import doctor, local
+from . import doctor, first_guess, local
 from .largest_batch import Bounds, Found, recommended, verified
 from .stages import stages
 from .workers import Limits, unfinished, work
@@ -33,6 +33,7 @@ SAME_MEMORY = ("rule", "trial", "earlier_batches", "noise_batches", "launch", "s
                "warmup_steps", "windows", "window_seconds")
 UNITS = {"b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
 EXAMPLE_LIMIT = "4GiB"
+FIRST_BATCH = 32
 
 Attempt = Callable[[RunConfig], Trial]
 
@@ -45,11 +46,14 @@ class TrialFailed(BatchscaleError):
 
 @dataclass(frozen=True)
 class Options:
-    """start: the first batch per replica. verify_steps: training steps of the run that verifies the batch found."""
+    """start: the first batch per replica; 0: the memory law's, or else 32.
+
+    verify_steps: training steps of the run that verifies the batch found.
+    """
 
     results: Path = Path("results")
     only: str = ""
-    start: int = 32
+    start: int = 0
     most: int = 2**20
     multiple: int = 1
     resolution: float = 1 / 16
@@ -61,8 +65,8 @@ class Options:
 
     def __post_init__(self) -> None:
         for name in ("start", "most", "multiple", "verify_steps"):
-            if not 1 <= getattr(self, name) <= 2**31:
-                raise PlanError(f"--{name.replace('_', '-')} {getattr(self, name)} must be from 1 to 2^31.")
+            if not (name != "start") <= getattr(self, name) <= 2**31:
+                raise PlanError(f"--{name.replace('_', '-')} {getattr(self, name)} must be a whole number up to 2^31.")
         if self.multiple > self.most:
             raise PlanError(f"--multiple {self.multiple} is larger than --most {self.most}; nothing could be tried.")
         for name in ("margin", "resolution"):
@@ -97,13 +101,14 @@ def run(plan: Plan, options: Options) -> int:
     targets = targets_here(plan, options)
     for like in targets:
         check_limit(like, len(doctor.gpu_names()))
-    folder = options.results / plan.name
-    workloads = local.describe(targets, Store(folder))
+    store, _ = local.prepare(plan, local.Options(options.results))
+    folder, workloads = store.folder, local.describe(targets, store)
     with local.machine_to_itself(_say), local.stopping_on_sigterm():
         for like in targets:
             place = searches.folder(folder, like)
+            begin = options.start or first_guess.by_memory_law(folder, like) or FIRST_BATCH
             trials = RealTrials(Store(place), workloads, options, plan.source or plan.name)
-            _say(sentence(search(like, options, trials, place)))
+            _say(sentence(search(like, replace(options, start=begin), trials, place)))
     _say(f"kept in {folder / searches.FOLDER}; the report shows it: batchscale report {folder}")
     return EXIT_OK
 
