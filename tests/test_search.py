@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 from conftest import batchscale, environment, require_strategy
-from synthetic_records import manifest, records, write_store
+from synthetic_records import Memory as MemoryTruth
+from synthetic_records import Study, manifest, records, write_store
 from test_report import SMALL
 
 from batchscale.analysis import report
@@ -24,8 +25,9 @@ from batchscale.benchmarks.config import RunConfig
 from batchscale.benchmarks.data.order import epoch_order
 from batchscale.benchmarks.errors import EXIT_OK, EXIT_RUNS_FAILED, EXIT_USAGE, PlanError, RecordError
 from batchscale.benchmarks.plan import parse
+from batchscale.benchmarks.rank import devices
 from batchscale.benchmarks.searches import Answer, Trial
-from batchscale.launchers import search
+from batchscale.launchers import first_guess, search
 
 PLAN = """
 [plan]
@@ -150,7 +152,7 @@ ANSWER = Answer("adam", "mlp_128", "adam", "float32", "mirrored", 2, 1, 2**30, 3
 
 def test_the_report_has_a_section_where_a_search_was_made(tmp_path: Path) -> None:
     made = records(SMALL)
-    store = write_store(tmp_path / "plan", made, **{**manifest(SMALL, made), "runs": []})
+    store = write_store(tmp_path / "plan", made, settings=manifest(SMALL, made)["settings"])
     text = (report.write(store, tmp_path / "before") / "report.md").read_text()
     assert "Largest batch\n" not in text
     searches.write(tmp_path / "plan" / "search" / "one", ANSWER)
@@ -170,6 +172,44 @@ def test_an_answer_that_cannot_be_believed_is_refused(tmp_path: Path, change: di
     (tmp_path / searches.ANSWER).write_text(json.dumps({**values, **change}))
     with pytest.raises(RecordError):
         searches.read(tmp_path)
+
+
+def test_the_memory_law_of_the_plans_own_runs_gives_the_first_size(tmp_path: Path) -> None:
+    """(0.95 C - a) / b with C = 1,600 MB less the 600 MB that the process has before it trains."""
+    study = Study(seeds=1, memory=MemoryTruth(5e7, 20_000.0, noise=0.0))
+    store = write_store(tmp_path / "plan", records(study))
+    memory = next(run.config for run in store.runs() if run.config.kind == "memory")
+    limited = replace(memory, memory_limit_bytes=1_600_000_000)
+    assert first_guess.by_memory_law(store.folder, limited) == pytest.approx((0.95e9 - 5e7) / 20_000, rel=0.001)
+    assert first_guess.by_memory_law(store.folder, replace(limited, model="resnet_20")) is None
+    assert first_guess.by_memory_law(store.folder, replace(limited, memory_limit_bytes=500_000_000)) is None
+    assert first_guess.by_memory_law(tmp_path / "nothing", limited) is None
+
+
+class FakeTensorFlow:
+    """Keeps what was set on GPUs."""
+
+    def __init__(self) -> None:
+        self.limits, self.grows = list[object](), list[object]()
+        self.config = self.experimental = self
+        self.LogicalDeviceConfiguration = lambda memory_limit: memory_limit
+
+    def set_visible_devices(self, devices: object, kind: str) -> None:
+        pass
+
+    def set_logical_device_configuration(self, gpu: object, limit: list[object]) -> None:
+        self.limits.append((gpu, limit))
+
+    def set_memory_growth(self, gpu: object, grows: bool) -> None:
+        self.grows.append(gpu)
+
+
+def test_on_gpus_a_limit_takes_the_place_of_growth(like: RunConfig) -> None:
+    free, limited = FakeTensorFlow(), FakeTensorFlow()
+    devices._prepare_gpus(free, ["a", "b", "c"], like, 2)
+    devices._prepare_gpus(limited, ["a", "b", "c"], replace(like, memory_limit_bytes=2**30), 2)
+    assert (free.limits, free.grows) == ([], ["a", "b"])
+    assert (limited.limits, limited.grows) == ([("a", [1024]), ("b", [1024])], [])
 
 
 def words(strategy: str, replicas: int, limit: str = "700MiB") -> list[str]:

@@ -154,7 +154,8 @@ def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], run
         print(f"batchscale-rank: run {run.run_id} is invalid: {error}", file=sys.stderr, flush=True)
         return EXIT_OK if session.strategy.replicas == config.replicas else EXIT_ENVIRONMENT
     except Exception as error:
-        devices.lift_memory_limit()
+        if config.memory_limit_bytes:
+            devices.lift_memory_limit()
         status = "out_of_memory" if is_out_of_memory(error) else "failed"
         if session.strategy.lost_a_peer(error):
             status = "lost"  # a rank that raised says so before it leaves; one that was killed does not
