@@ -138,7 +138,7 @@ def check_limit(like: RunConfig, gpus: int) -> None:
     """A CPU has no memory of its own to run out of, short of the whole machine's. Raises PlanError."""
     if gpus:
         return
-    available, processes = psutil.virtual_memory().available, like.replicas if like.strategy == "horovod" else 1
+    available, processes = psutil.virtual_memory().available, like.ranks
     if not like.memory_limit_bytes:
         raise PlanError("without a GPU, memory ends only where the machine's does; give --memory-limit, the data a "
                         f"rank's process may have, such as {EXAMPLE_LIMIT} ({available / 2**30:.1f} GiB are free).")

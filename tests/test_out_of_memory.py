@@ -26,13 +26,17 @@ import os
 import keras
 import tensorflow as tf
 
+RANK = ("HOROVOD_RANK", "OMPI_COMM_WORLD_RANK", "BATCHSCALE_RANK")
+
 
 class Greedy(keras.layers.Layer):
     def call(self, x, training=False):
-        ranks = [os.environ[n] for n in ("HOROVOD_RANK", "OMPI_COMM_WORLD_RANK") if n in os.environ]
+        ranks = [os.environ[n] for n in RANK if n in os.environ]
         context = tf.distribute.get_replica_context()
         mirrored = context is not None and context.num_replicas_in_sync > 1
-        number = tf.get_static_value(context.replica_id_in_sync_group) if mirrored else int(ranks[0]) if ranks else 0
+        number = int(ranks[0]) if ranks else 0
+        if mirrored and not ranks:
+            number = tf.get_static_value(context.replica_id_in_sync_group)
         if training and number == 1:
             x = x + tf.reduce_sum(tf.random.uniform([2**21, 2**21]))
         return x
@@ -52,7 +56,7 @@ model = "greedy:build"
 global_batches = [128]
 seeds = 1
 epochs = 1
-strategies = ["mirrored", "horovod-gloo", "horovod-mpi"]
+strategies = ["mirrored", "horovod-gloo", "horovod-mpi", "multiworker"]
 replicas = [2]
 """
 
