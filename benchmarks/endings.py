@@ -21,12 +21,17 @@ LAUNCHER = "launcher.json"  # by the launcher alone
 OUT_OF_MEMORY = "out_of_memory"
 # What C++, CUDA and the C library write when there is no memory left; TensorFlow's own error has a type.
 NO_MEMORY = ("std::bad_alloc", "OOM when allocating", "CUDA_ERROR_OUT_OF_MEMORY", "cudaErrorMemoryAllocation",
-             "Cannot allocate memory", "can't start new thread", "MemoryError", "ResourceExhaustedError")
+             "Cannot allocate memory", "mmap error: 12", "MemoryError", "ResourceExhaustedError")
+# No room for a thread's stack, where the memory is limited; elsewhere it may be the number of threads that is.
+NO_STACK = ("can't start new thread", "pthread_create() failed", "Resource temporarily unavailable")
 
 
-def sign_of_no_memory(text: str) -> str:
-    """The words in `text` that say that memory ran out; "" when it says nothing of the kind."""
-    return next((sign for sign in NO_MEMORY if sign in text), "")
+def sign_of_no_memory(text: str, limited: bool = False) -> str:
+    """The words in `text` that say that memory ran out; "" when it says nothing of the kind.
+
+    limited: the process had a memory limit of its own.
+    """
+    return next((sign for sign in NO_MEMORY + (NO_STACK if limited else ()) if sign in text), "")
 
 
 def write_failure(attempt: Path, status: str, rank: int, error: BaseException | str, trace: str = "") -> None:

@@ -29,10 +29,10 @@ def kernel_kills(root: Path = ROOT) -> int | None:
     return None
 
 
-def evidence(logs: Path, kills_before: int | None, kills_after: int | None) -> str:
+def evidence(logs: Path, kills_before: int | None, kills_after: int | None, limited: bool = False) -> str:
     """Why a worker's death counts as out of memory, in a sentence; "" when nothing says so."""
     for path in (*logs.rglob("stderr"), logs / "worker.log"):
-        if sign := sign_of_no_memory(_text(path)[-TAIL_BYTES:]):
+        if sign := sign_of_no_memory(_text(path)[-TAIL_BYTES:], limited):
             return f"a rank died after it wrote {sign!r}"
     if kills_before is not None and kills_after is not None and kills_after > kills_before:
         return "a rank was killed, and the kernel counted a process that it killed for want of memory"
@@ -42,8 +42,9 @@ def evidence(logs: Path, kills_before: int | None, kills_after: int | None) -> s
 def explain(runs: Sequence[Run], since: float, logs: Path, kills_before: int | None) -> None:
     """Note on attempts that were begun after `since` and lost what their worker died of, where there is evidence."""
     lost = [run for run in runs if not run.record_path.exists() and run.last_began() >= since and _unexplained(run)]
-    if lost and (found := evidence(logs, kills_before, kernel_kills())):
-        for run in lost:
+    kills = kernel_kills() if lost else None
+    for run in lost:
+        if found := evidence(logs, kills_before, kills, run.config.memory_limit_bytes > 0):
             note(run.attempts()[-1], -1, claims.host(), found, logs, OUT_OF_MEMORY)
 
 

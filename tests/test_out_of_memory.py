@@ -135,6 +135,12 @@ def test_attempts_of_earlier_workers_are_not_explained_by_this_one(tmp_path: Pat
     assert lost.status() == "lost"
 
 
+def test_a_thread_without_room_for_its_stack_counts_only_under_a_memory_limit(tmp_path: Path) -> None:
+    logs = written(tmp_path, "Thread collective_ops creation via pthread_create() failed.\n")
+    assert "pthread_create" in deaths.evidence(logs, None, None, limited=True)
+    assert not deaths.evidence(logs, None, None, limited=False)
+
+
 def test_the_kernels_kill_counts_only_when_the_kernel_counted_one(tmp_path: Path) -> None:
     logs = written(tmp_path, "")
     assert deaths.evidence(logs, 3, 4)

@@ -305,7 +305,8 @@ def step_writer(attempt: Path, rank: int) -> Callable[[dict[str, Any]], None]:
     return write
 
 
-def is_out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException, limited: bool) -> bool:
     """An allocation that failed says so by its type, or, below TensorFlow's allocators, by what it writes."""
-    told = isinstance(error, (OSError, RuntimeError, tf.errors.OpError)) and bool(endings.sign_of_no_memory(str(error)))
+    told = isinstance(error, (OSError, RuntimeError, tf.errors.OpError)) and bool(
+        endings.sign_of_no_memory(str(error), limited))
     return told or isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))

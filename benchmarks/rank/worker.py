@@ -156,7 +156,7 @@ def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], run
     except Exception as error:
         if config.memory_limit_bytes:
             devices.lift_memory_limit()
-        status = "out_of_memory" if is_out_of_memory(error) else "failed"
+        status = "out_of_memory" if is_out_of_memory(error, config.memory_limit_bytes > 0) else "failed"
         if session.strategy.lost_a_peer(error):
             status = "lost"  # a rank that raised says so before it leaves; one that was killed does not
             time.sleep(FIRST_WORD_SECONDS)
