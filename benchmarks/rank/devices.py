@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..config import PROCESS_PER_REPLICA, RunConfig
+from ..endings import sign_of_no_memory
 from ..errors import EnvironmentUnusable
 from .meters import status_bytes
 
@@ -84,6 +85,14 @@ def lift_memory_limit() -> None:
     """What ended for want of memory needs some to say so."""
     most = resource.getrlimit(resource.RLIMIT_DATA)[1]
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def is_out_of_memory(error: BaseException, limited: bool) -> bool:
+    """An allocation that failed says so by its type, or, below TensorFlow's allocators, by what it writes."""
+    import tensorflow as tf
+    told = isinstance(error, (OSError, RuntimeError, tf.errors.OpError)) and bool(
+        sign_of_no_memory(str(error), limited))
+    return told or isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
 
 
 def visible_gpus() -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from .. import claims, endings, schedule
+from .. import claims, schedule
 from ..config import RunConfig, derived, to_json
 from ..data.order import epoch_order
 from ..rules import rates
@@ -303,10 +303,3 @@ def step_writer(attempt: Path, rank: int) -> Callable[[dict[str, Any]], None]:
             with open(attempt / "steps.jsonl", "a") as file:
                 file.write(json.dumps(finite(row)) + "\n")
     return write
-
-
-def is_out_of_memory(error: BaseException, limited: bool) -> bool:
-    """An allocation that failed says so by its type, or, below TensorFlow's allocators, by what it writes."""
-    told = isinstance(error, (OSError, RuntimeError, tf.errors.OpError)) and bool(
-        endings.sign_of_no_memory(str(error), limited))
-    return told or isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))

@@ -131,7 +131,7 @@ def work(store: Store, runs: list[Run], all_runs: Sequence[Run], session: Sessio
 def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], runs: Sequence[Run]) -> int:
     """One run. EXIT_OK when the worker can go on with the next one."""
     from . import checkpoint, continuation
-    from .run import Execution, Interrupted, is_out_of_memory, step_writer
+    from .run import Execution, Interrupted, step_writer
     rank, config = session.strategy.rank, run.config
     try:
         with claims.Heartbeat(attempt) if rank == 0 else nullcontext():
@@ -156,7 +156,7 @@ def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], run
     except Exception as error:
         if config.memory_limit_bytes:
             devices.lift_memory_limit()
-        status = "out_of_memory" if is_out_of_memory(error, config.memory_limit_bytes > 0) else "failed"
+        status = "out_of_memory" if devices.is_out_of_memory(error, config.memory_limit_bytes > 0) else "failed"
         if session.strategy.lost_a_peer(error):
             status = "lost"  # a rank that raised says so before it leaves; one that was killed does not
             time.sleep(FIRST_WORD_SECONDS)
