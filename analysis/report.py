@@ -18,7 +18,7 @@ from ..benchmarks.schema import finite
 from ..benchmarks.store import Store
 from . import (imported, sections_accuracy, sections_convergence, sections_critical, sections_curves, sections_forecast,
                sections_gradient, sections_memory, sections_published, sections_ranks, sections_runs, sections_scaling,
-               sections_step, sections_tuned)
+               sections_search, sections_step, sections_tuned)
 from .content import Section, Table, counted, listed
 from .convergence import convergences
 from .decision import Decision, decide_study
@@ -92,7 +92,7 @@ def sections(results: Results, decided: Decision) -> tuple[tuple[Section, ...], 
                 sections_ranks.slow_ranks(results),
                 sections_step.step(steps, good), sections_forecast.forecast(results),
                 sections_gradient.noise(results), sections_critical.critical(results, decided.critical),
-                sections_memory.memory(results, decided.memory),
+                sections_memory.memory(results, decided.memory), *sections_search.largest_batch(results),
                 runs.time_spent(results), runs.failures(results), runs.drift(results),
                 runs.agreement(results), runs.provenance(results), runs.repeat(results))
     return chapters, {"steps": steps, "goodput": good, "tuned": results.tuned}

@@ -9,12 +9,13 @@ import json
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
+from ..benchmarks import searches
 from ..benchmarks.rules import RULES
 from ..benchmarks.schema import SCHEMA_VERSION, problems
 from ..benchmarks.store import Run, Store, altered, read_json
@@ -49,6 +50,7 @@ class Results:
     ranks: one row per rank of the timing runs of several ranks, columns slow_ranks.COLUMNS.
     tuned: the tuned arms' batches with all their trials; not_chosen: rows like those of `runs` of
     the trials that were not chosen.
+    searches: the answers of largest-batch searches, found or on the way.
     """
 
     plan: Mapping[str, Any]
@@ -63,6 +65,7 @@ class Results:
     ranks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COLUMNS)))
     tuned: tuple[TunedBatch, ...] = ()
     not_chosen: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(RUN)))
+    searches: tuple[searches.Answer, ...] = ()
 
     @cached_property
     def all_runs(self) -> pd.DataFrame:
@@ -229,7 +232,8 @@ def read(store: Store) -> Results:
             _take(found, read_json(path), run.run_id)
         else:
             _without_record(found, run)
-    return found.results(manifest)
+    results, (answers, unread) = found.results(manifest), searches.read_all(store.folder)
+    return replace(results, searches=tuple(answers), notes=(*results.notes, *unread))
 
 
 def from_records(records: Iterable[Mapping[str, Any]], manifest: Mapping[str, Any]) -> Results:

@@ -34,7 +34,9 @@ class RunConfig:
     """One run: what is trained, how, on what, from which seed.
 
     `kind` decides what is collected: `accuracy` trains `epochs` and evaluates; `throughput` times `windows` windows
-    after `warmup_steps`; `memory` takes a few steps in a fresh process and reads the peak.
+    after `warmup_steps`; `memory` takes `memory_steps` steps in a fresh process and reads the peak, repeating
+    examples where its batch exceeds them. `memory_limit_bytes` (0: none) is what the largest-batch search allows each
+    GPU or, on CPUs, the data of each rank's process.
     """
 
     experiment: str
@@ -75,6 +77,8 @@ class RunConfig:
     warmup_steps: int = 20
     windows: int = 10
     window_seconds: float = 0.2
+    memory_steps: int = 3
+    memory_limit_bytes: int = 0
     precision: str = "float32"
     jit: bool = False
     input: str = "auto"
@@ -100,7 +104,8 @@ class RunConfig:
 
     @property
     def steps_per_epoch(self) -> int:
-        return self.train_examples // self.global_batch
+        whole = self.train_examples // self.global_batch
+        return max(1, whole) if self.kind == "memory" else whole
 
     @property
     def steps(self) -> int:

@@ -49,10 +49,11 @@ def _validate_types(config: RunConfig) -> None:
             raise PlanError(f"{field.name}={value!r} must be true or false.")
     for name in ("replicas", "nodes", "cores_per_replica", "epochs", "windows", "reference_batch", "train_subset",
                  "global_batch", "base_learning_rate", "window_seconds", "accumulation", "decay_factor",
-                 "decay_power"):
+                 "decay_power", "memory_steps"):
         if getattr(config, name) <= 0:
             raise PlanError(f"{name}={getattr(config, name)} must be greater than 0.")
-    for name in ("seed", "launch", "warmup_steps", "warmup_epochs", "weight_decay", "clip_norm"):
+    for name in ("seed", "launch", "warmup_steps", "warmup_epochs", "weight_decay", "clip_norm",
+                 "memory_limit_bytes"):
         if getattr(config, name) < 0:
             raise PlanError(f"{name}={getattr(config, name)} must not be negative.")
     if config.seed >= SEEDS:
@@ -120,7 +121,7 @@ def _validate_batches(config: RunConfig) -> None:
             micro = f" of {config.accumulation} micro-batches" if config.accumulation > 1 else ""
             raise PlanError(f"global_batch={batch} is not divisible by {config.replicas} replicas{micro}; "
                             f"nearest valid: {' and '.join(map(str, near))}.")
-        if batch > config.train_examples:
+        if batch > config.train_examples and config.kind != "memory":
             raise PlanError(f"global_batch={batch} is larger than the {config.train_examples} training examples of "
                             f"{config.dataset!r} (validation split taken off); choose at most "
                             f"{config.train_examples}, or \"all\".")

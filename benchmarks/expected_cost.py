@@ -28,7 +28,7 @@ def expected_seconds(config: RunConfig) -> float:
     if config.kind == "throughput":
         return SECONDS_PER_RUN + config.windows * config.window_seconds * 1.2
     if config.kind == "memory":
-        return SECONDS_PER_RUN + 3 * config.global_batch * flops / rate
+        return SECONDS_PER_RUN + config.memory_steps * config.global_batch * flops / rate
     seconds = SECONDS_PER_RUN
     for batch in config.batches[-max(1, len(config.earlier_batches)):]:  # the first phase is another run's
         steps = config.epochs * (config.train_examples // batch)

@@ -5,7 +5,7 @@
     RESULTS/<plan>/<run_id>/attempt-NN/claim.json   who runs it; the folder appears whole, by rename
                                       /steps.jsonl  evaluations as they happen
                                       /failure.json the first failing rank's, created exclusively
-                                      /launcher.json which rank's end the launcher saw
+                                      /launcher.json what the launcher saw of its end
     RESULTS/<plan>/<run_id>/record.json             last; never replaced
 
 One writer per file and exclusive creation instead of locks, which shared file systems break.
@@ -16,14 +16,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from . import claims
+from . import claims, endings
 from .config import RunConfig, from_json, to_json, derived
 from .errors import BatchscaleError, RecordError
 from .json_files import MOST_BYTES, Unreadable, cannot_write, content_hash, load_json
@@ -131,8 +130,7 @@ class Run:
     def failure(self) -> dict[str, Any] | None:
         """The last attempt's failure, if it left one."""
         attempts = self.attempts()
-        value = read_json(attempts[-1] / "failure.json") if attempts else None
-        return value if isinstance(value, dict) else None
+        return endings.told(attempts[-1]) if attempts else None
 
     def status(self) -> str:
         """pending, running, a final status, or one of lost, preempted, timed_out (tried again)."""
@@ -143,8 +141,8 @@ class Run:
         attempts = self.attempts()
         if not attempts:
             return "pending"
-        failure = read_json(attempts[-1] / "failure.json")
-        if isinstance(failure, dict):
+        failure = endings.told(attempts[-1])
+        if failure is not None:
             status = str(failure["status"]) if failure.get("status") in FAILURES else "failed"
         else:
             status = "running" if claims.alive(attempts[-1] / "claim.json") else "lost"
@@ -201,18 +199,7 @@ class Run:
 
     def fail(self, attempt: Path, status: str, rank: int, error: BaseException | str, trace: str = "") -> None:
         """Say why an attempt ended without a record; the first rank to say so is the one that is kept."""
-        first = str(error).strip().splitlines() or [type(error).__name__]
-        kind = type(error).__name__ if isinstance(error, BaseException) else ""
-        value = {"status": status, "rank": rank, "host": claims.host(), "error": kind, "message": first[0],
-                 "details": trace[-20_000:]}
-        temporary = attempt / f".failure.{rank}.{uuid.uuid4().hex[:6]}"
-        try:
-            temporary.write_text(json.dumps(value, indent=1))
-            os.link(temporary, attempt / "failure.json")
-        except OSError:
-            pass
-        finally:
-            temporary.unlink(missing_ok=True)
+        endings.write_failure(attempt, status, rank, error, trace)
 
 
 @dataclass(frozen=True)

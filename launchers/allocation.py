@@ -16,12 +16,12 @@ from pathlib import Path
 from types import FrameType
 
 from ..benchmarks.config import RunConfig
+from ..benchmarks.endings import note
 from ..benchmarks.errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, EXIT_USAGE,
                                  BatchscaleError, PlanError)
 from ..benchmarks.rank.worker import arguments, pending_runs
 from ..benchmarks.store import FINAL, Run, Store, read_json
 from . import slurm_layout, slurm_queue, slurm_step
-from .ending import note
 from .site import Site, read
 from .slurm_rank import INTERRUPTED
 from .workers import fresh_folder

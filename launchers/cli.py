@@ -21,7 +21,8 @@ def parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 all good; 1 runs failed or a comparison regressed; 2 usage or plan error; 3 environment "
         "unusable; 75 incomplete, run the same command again; 130, 143 interrupted")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_plan_commands, _results_commands, _import_command, _predict_command, _compare_command):
+    for add in (_plan_commands, _results_commands, _import_command, _predict_command, _compare_command,
+                _search_command):
         add(commands)
     command = commands.add_parser("doctor", help="what this machine can run, what is missing, and how to mend it",
                                   add_help=False)
@@ -99,6 +100,29 @@ def _compare_command(commands: Subcommands) -> None:
                          "processor or launch; may be repeated")
     command.add_argument("--output", type=Path, help="also write the table here, as Markdown")
     command.set_defaults(function=compare)
+
+
+def _search_command(commands: Subcommands) -> None:
+    text = "find a limit by trying"
+    command = commands.add_parser("search", help="the largest batch per replica that fits in memory, found by trying",
+                                  description=text)
+    kinds = command.add_subparsers(dest="what", required=True, metavar="WHAT")
+    text = "the largest batch per replica that fits in memory: each size in a fresh process, the one found verified"
+    kind = kinds.add_parser("largest-batch", help=text, description=text)
+    kind.add_argument("plan", help="a bundled plan's name, or a .toml file: its models, data, optimizers, replicas")
+    _where(kind, dry=True)
+    for name, value, meaning in (("start", 0, "the first size per replica (default: what memory runs of the plan let "
+                                  "expect, else 32)"),
+                                 ("most", 2**20, "the largest size tried (default: 2^20)"),
+                                 ("multiple", 1, "try multiples of this only (default: 1)"),
+                                 ("verify-steps", 30, "training steps of the verifying run (default: 30)")):
+        kind.add_argument(f"--{name}", type=int, default=value, metavar="N", help=meaning)
+    kind.add_argument("--resolution", type=float, default=1 / 16, help="stop this close, as a fraction (default: 1/16)")
+    kind.add_argument("--margin", type=float, default=0.05, help="kept free below the size found (default: 0.05)")
+    kind.add_argument("--memory-limit", default="", metavar="SIZE", help="e.g. 4GiB: of each GPU, or, without one, of "
+                      "the data of each rank's process, which has no limit of its own")
+    kind.add_argument("--retry", action="store_true", help="a trial that failed otherwise once more")
+    kind.set_defaults(function=search)
 
 
 def _where(command: argparse.ArgumentParser, dry: bool) -> None:
@@ -199,6 +223,15 @@ def predict(given: argparse.Namespace) -> int:
 def compare(given: argparse.Namespace) -> int:
     from ..analysis import compare as command
     return command.run(given.base, given.new, given.tolerance, given.allow, given.output)
+
+
+def search(given: argparse.Namespace) -> int:
+    from ..benchmarks.plan import read
+    from . import search as command
+    options = command.Options(given.results, given.only, given.start, given.most, given.multiple, given.resolution,
+                              given.margin, given.verify_steps, command.byte_size(given.memory_limit), given.retry,
+                              given.launcher)
+    return command.run(read(given.plan), options)
 
 
 def doctor(given: argparse.Namespace) -> int:

@@ -25,7 +25,7 @@ from ..benchmarks.store import FINAL, Run, Store, read_json, write_json
 from . import doctor
 from .progress import Progress
 from .stages import Stage, expected_wall_seconds, stages
-from .workers import Limits, work
+from .workers import Limits, unfinished, work
 
 MOST_PASSES = 4
 
@@ -142,7 +142,7 @@ def run(plan: Plan, options: Options) -> int:
     runs = [run for run in store.runs() if wanted(run.config)]
     expected = expected_wall_seconds([run.config for run in runs], sorted(os.sched_getaffinity(0)),
                                      len(doctor.gpu_names()))
-    with machine_to_itself(lambda text: print(text, flush=True)), _stopping_on_sigterm(), \
+    with machine_to_itself(lambda text: print(text, flush=True)), stopping_on_sigterm(), \
             Progress(runs, lambda run: unfinished(run, limits), expected) as progress:
         for skip in expansion.skipped:
             progress.say(f"left out: {skip.experiment}, {skip.what}: {skip.reason}")
@@ -175,13 +175,6 @@ def _work(stage: Stage, runs: list[Run], limits: Limits, progress: Progress) -> 
         progress.say(f"{stage.shape}: {problem}")
 
 
-def unfinished(run: Run, limits: Limits) -> bool:
-    """Whether the run is still to be done, or to be done again."""
-    status = run.status()
-    return status not in FINAL or (limits.retry_before > 0 and status in ("invalid", "failed")
-                                   and run.last_began() < limits.retry_before)
-
-
 def exit_code(runs: Sequence[Run]) -> int:
     statuses = [run.status() for run in runs]
     if any(status not in FINAL for status in statuses):
@@ -194,7 +187,8 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def _stopping_on_sigterm() -> Iterator[None]:
+def stopping_on_sigterm() -> Iterator[None]:
+    """SIGTERM raises Terminated meanwhile, so that whoever has started workers stops them."""
     def handler(number: int, frame: FrameType | None) -> None:
         raise Terminated
     previous = signal.signal(signal.SIGTERM, handler)

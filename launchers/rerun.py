@@ -8,10 +8,10 @@ from pathlib import Path
 from ..benchmarks.config import from_json
 from ..benchmarks.errors import PlanError
 from ..benchmarks.store import Store, read_json
-from .local import Options, describe, exit_code, keep, machine_to_itself, passes, unfinished
+from .local import Options, describe, exit_code, keep, machine_to_itself, passes
 from .progress import Progress
 from .stages import expected_wall_seconds
-from .workers import Limits
+from .workers import Limits, unfinished
 
 
 def run(path: Path, options: Options) -> int:

@@ -20,7 +20,7 @@ from ..benchmarks.store import Store, write_json
 from . import doctor, installed, local, slurm_queue
 from .site import Site, read
 from .slurm_jobs import Job, jobs, report_command, script, worker_command
-from .workers import Limits, fresh_folder
+from .workers import Limits, fresh_folder, unfinished
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "slurm"
 
@@ -51,7 +51,7 @@ def run(plan: Plan, options: local.Options, site_name: str, dry_run: bool) -> in
         print(f"left out: {skip.experiment}, {skip.what}: {skip.reason}")
     retry_before = time.time() if options.retry else 0.0
     wanted, limits = selection.parse(options.only), Limits(store.folder, retry_before=retry_before)
-    todo = [r.config for r in store.runs() if wanted(r.config) and local.unfinished(r, limits)]
+    todo = [r.config for r in store.runs() if wanted(r.config) and unfinished(r, limits)]
     if not todo:
         print(f"all runs are done; the report: batchscale report {store.folder}")
         return EXIT_OK

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..benchmarks.endings import ending
 from ..benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED
 from ..benchmarks.store import FINAL, Run, Store, open_store
 from . import slurm_queue
-from .ending import ending
 
 ORDER = ("completed", "diverged", "out_of_memory", "running", "pending", "invalid", "failed", "lost", "preempted",
          "timed_out", "unreadable")

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..benchmarks.errors import EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_USAGE
-from ..benchmarks.store import Run
+from ..benchmarks.store import FINAL, Run
+from . import deaths
 from .stages import Stage
 from .start import start
 
@@ -40,6 +41,8 @@ class Worker:
     limits: Limits
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
+    began: float = 0.0
+    kernel_kills: int | None = None
     logs: Path = field(default_factory=Path)
 
     def arguments(self) -> list[str]:
@@ -57,7 +60,7 @@ class Worker:
 
     def launch(self) -> None:
         """Start the process in a session of its own, so that a whole rank group can be signalled."""
-        self.starts += 1
+        self.starts, self.began, self.kernel_kills = self.starts + 1, time.time(), deaths.kernel_kills()
         self.logs = fresh_folder(self.limits.folder / "logs", self.stage.shape)
         command = start(self.stage.config, self.arguments(), self.logs / "ranks", self.limits.launcher)
         with open(self.logs / "worker.log", "wb") as log:
@@ -79,6 +82,13 @@ class Worker:
         return self.process.poll() if self.process is not None else EXIT_OK
 
 
+def unfinished(run: Run, limits: Limits) -> bool:
+    """Whether the run is still to be done, or to be done again."""
+    status = run.status()
+    return status not in FINAL or (limits.retry_before > 0 and status in ("invalid", "failed")
+                                   and run.last_began() < limits.retry_before)
+
+
 def fresh_folder(parent: Path, name: str) -> Path:
     """A new folder parent/name-NN."""
     for number in range(1, 10_000):
@@ -94,8 +104,8 @@ def fresh_folder(parent: Path, name: str) -> Path:
 def work(stage: Stage, limits: Limits, runs: Sequence[Run], on_poll: Callable[[], None]) -> str:
     """Run a stage to its end. Returns "" or why the stage was given up.
 
-    A worker that dies is started again as long as runs were ended by it; one that says that the environment is
-    unusable ends the stage.
+    A worker that dies is started again as long as there are runs to do and runs were ended by it; one that says that
+    the environment is unusable ends the stage.
     """
     workers = [Worker(stage, cores, limits) for cores in stage.slots]
     try:
@@ -108,9 +118,12 @@ def work(stage: Stage, limits: Limits, runs: Sequence[Run], on_poll: Callable[[]
             for worker in [w for w in active if w.ended() is not None]:
                 worker.signal(signal.SIGKILL)  # ranks that outlived their launcher
                 code = worker.ended()
+                if code not in STOPS:
+                    deaths.explain(runs, worker.began, worker.logs, worker.kernel_kills)
                 if code in (EXIT_ENVIRONMENT, EXIT_USAGE):
                     problem = last_line(worker.logs)
-                if code in STOPS or problem or worker.starts > len(runs) + 2:
+                done = code in STOPS or problem or worker.starts > len(runs) + 2
+                if done or not any(unfinished(run, limits) for run in runs):
                     active.remove(worker)
                 else:
                     worker.launch()

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 import slurm_stand_ins
+from batchscale.benchmarks import endings
 from batchscale.benchmarks.errors import EnvironmentUnusable
 from batchscale.benchmarks.store import Store, write_json
-from batchscale.launchers import allocation, ending, site, slurm_layout, slurm_rank, slurm_step
+from batchscale.launchers import allocation, site, slurm_layout, slurm_rank, slurm_step
 from slurm_stand_ins import calls
 
 
@@ -135,9 +136,9 @@ def test_a_killed_rank_is_named_where_its_peers_only_say_that_it_is_gone(tmp_pat
     assert dead == (1, "g10", "srun: error: g10: task 1: Killed")
     write_json(tmp_path / "failure.json", {"status": "lost", "rank": 0, "host": "g9", "error": "UnknownError",
                                            "message": "Horovod has been shut down"})
-    assert ending.ending(tmp_path).where == "rank 0 on g9"
-    ending.note(tmp_path, *dead, tmp_path / "logs")
-    found = ending.ending(tmp_path)
+    assert endings.ending(tmp_path).where == "rank 0 on g9"
+    endings.note(tmp_path, *dead, tmp_path / "logs")
+    found = endings.ending(tmp_path)
     assert (found.status, found.where, found.message) == ("lost", "rank 1 on g10", dead[2])
     assert found.logs == str(tmp_path / "logs")
 

@@ -17,13 +17,17 @@ _STREAM = 0x0EDE  # keeps this use of a seed apart from every other use of the s
 _SEEDS = 2**32  # SeedSequence splits larger numbers into words, where two inputs could coincide
 
 
-def epoch_order(seed: int, epoch: int, examples: int) -> npt.NDArray[np.int32]:
-    """int32[examples]: the order of the training examples in epoch 0, 1, ... of a run."""
+def epoch_order(seed: int, epoch: int, examples: int, at_least: int = 0) -> npt.NDArray[np.int32]:
+    """int32[examples]: the order of the training examples in epoch 0, 1, ... of a run.
+
+    at_least: where there are fewer examples, they come again in the same order, up to this many positions.
+    """
     _check_range("seed", seed, _SEEDS)
     _check_range("epoch", epoch, _SEEDS)
     if examples < 1:
         raise PlanError(f"examples={examples} must be at least 1.")
-    return permutation([_STREAM, seed, epoch], examples)
+    order = permutation([_STREAM, seed, epoch], examples)
+    return order if at_least <= examples else np.resize(order, at_least)
 
 
 def steps_per_epoch(examples: int, global_batch: int) -> int:

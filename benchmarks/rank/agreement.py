@@ -52,7 +52,7 @@ def check_weights(strategy: Strategy, variables: Sequence[Any], when: str) -> No
 
 def check_shards(strategy: Strategy, config: RunConfig) -> None:
     """The replicas' parts of an epoch are disjoint and together all of it. Raises RanksDisagree."""
-    order = epoch_order(config.seed, 0, config.train_examples)
+    order = epoch_order(config.seed, 0, config.train_examples, config.global_batch)
     first = strategy.rank * strategy.local_replicas
     own = [replica_examples(order, step, config.global_batch, first + replica, config.replicas)
            for step in range(config.steps_per_epoch) for replica in range(strategy.local_replicas)]

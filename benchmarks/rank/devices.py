@@ -6,11 +6,14 @@ A replica on a CPU owns `cores_per_replica` cores: intra-op threads = that, inte
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..config import PROCESS_PER_REPLICA, RunConfig
+from ..endings import sign_of_no_memory
 from ..errors import EnvironmentUnusable
+from .meters import status_bytes
 
 RANK_VARIABLES = ("BATCHSCALE_RANK", "HOROVOD_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID", "PMIX_RANK")
 LOCAL_RANK_VARIABLES = ("BATCHSCALE_LOCAL_RANK", "HOROVOD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID",
@@ -64,7 +67,32 @@ def prepare(config: RunConfig) -> list[str]:
     if local > 1:
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0],
                                                    [tf.config.LogicalDeviceConfiguration()] * local)
+    if config.memory_limit_bytes:
+        limit_memory(config.memory_limit_bytes)
     return [f"CPU:{index}" for index in range(local)]
+
+
+def limit_memory(limit_bytes: int) -> None:
+    """The most data that this process may have from now on; allocations beyond it fail. Raises EnvironmentUnusable."""
+    taken = status_bytes("VmData") or 0
+    if taken >= limit_bytes:
+        raise EnvironmentUnusable(f"memory limit {limit_bytes:,} bytes: this process has {taken:,} bytes of data "
+                                  "before it has a model; raise the limit.")
+    resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, resource.getrlimit(resource.RLIMIT_DATA)[1]))
+
+
+def lift_memory_limit() -> None:
+    """What ended for want of memory needs some to say so."""
+    most = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def is_out_of_memory(error: BaseException, limited: bool) -> bool:
+    """An allocation that failed says so by its type, or, below TensorFlow's allocators, by what it writes."""
+    import tensorflow as tf
+    told = isinstance(error, (OSError, RuntimeError, tf.errors.OpError)) and bool(
+        sign_of_no_memory(str(error), limited))
+    return told or isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
 
 
 def visible_gpus() -> list[str]:
@@ -85,5 +113,9 @@ def _prepare_gpus(tf: Any, gpus: Sequence[Any], config: RunConfig, local: int) -
                                   f"process and sees {len(gpus)}; lower replicas or ask for more GPUs.")
     tf.config.set_visible_devices(chosen, "GPU")
     for gpu in chosen:
-        tf.config.experimental.set_memory_growth(gpu, True)
+        if config.memory_limit_bytes:  # the allocator takes all of it at once, and no more
+            limit = tf.config.LogicalDeviceConfiguration(memory_limit=config.memory_limit_bytes // 2**20)
+            tf.config.set_logical_device_configuration(gpu, [limit])
+        else:
+            tf.config.experimental.set_memory_growth(gpu, True)
     return [f"GPU:{index}" for index in range(local)]

@@ -46,7 +46,7 @@ class Resident:
         self._examples = count(y)
 
     def layout(self, global_batch: int) -> Layout:
-        return Layout(global_batch, self._examples // global_batch, True)
+        return Layout(global_batch, max(1, self._examples // global_batch), True)
 
     def set_order(self, order: npt.NDArray[np.int32], base: int) -> None:
         self._order, self._base = self._strategy.place(order), base
@@ -90,7 +90,7 @@ class Stream:
 
     def _chunk(self, start: int, stop: int, global_batch: int) -> tuple[Arrays, Arrays]:
         """This process' examples of steps [start, stop), step by step."""
-        epoch_steps = self._examples // global_batch
+        epoch_steps = max(1, self._examples // global_batch)  # 1 where examples are repeated to fill a batch
         share, first = self._share(global_batch), self._strategy.rank * self._share(global_batch)
         chosen = [self._order[at + first:at + first + share]
                   for at in ((k - self._base) % epoch_steps * global_batch for k in range(start, stop))]

@@ -33,7 +33,8 @@ class Stopwatch:
         return {**spent, "total_seconds": time.perf_counter() - self._began}
 
 
-def _status_bytes(field: str) -> int | None:
+def status_bytes(field: str) -> int | None:
+    """A size in /proc/self/status, such as VmRSS; None where there is none."""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith(field + ":"):
@@ -53,7 +54,7 @@ class MemoryMeter:
 
     def start(self) -> None:
         """Take the baseline and reset the peaks (Linux: 5 to clear_refs resets the largest resident size)."""
-        self._baseline = _status_bytes("VmRSS")
+        self._baseline = status_bytes("VmRSS")
         try:
             Path("/proc/self/clear_refs").write_text("5")
         except OSError:
@@ -70,5 +71,5 @@ class MemoryMeter:
             import tensorflow as tf
             device_peak = int(tf.config.experimental.get_memory_info(self._gpu)["peak"])
         return {"baseline_bytes": self._baseline,
-                "peak_bytes": _status_bytes("VmHWM") if self._baseline is not None else None,
+                "peak_bytes": status_bytes("VmHWM") if self._baseline is not None else None,
                 "device_baseline_bytes": self._device_baseline, "device_peak_bytes": device_peak}

@@ -25,7 +25,6 @@ from .meters import MemoryMeter, Stopwatch
 from .session import Examples, Session
 from .train import Program, advance
 
-MEMORY_STEPS = 3
 MOST_WINDOW_STEPS = 100_000
 OWN_WINDOWS = 5
 STRETCH_SECONDS = 20.0  # of training, after which ranks ask each other whether to stop
@@ -111,7 +110,7 @@ class Execution:
         else:
             self._set_order(examples, 0, 0)
             self._advance(program, examples, self.config.global_batch, self._rates(self.config.steps),
-                          0, 0, MEMORY_STEPS, steady=False)
+                          0, 0, self.config.memory_steps, steady=False)
         self.measured.memory = {**meter.read(), "device_capacity_bytes": self.session.gpus.capacity_bytes()}
 
     def _train_and_evaluate(self, program: Program, examples: Examples) -> None:
@@ -263,7 +262,9 @@ class Execution:
 
     def _set_order(self, examples: Examples, epoch: int, base: int) -> None:
         with self.watch.activity("data"):
-            examples.feed.set_order(epoch_order(self.config.seed, epoch, self.config.train_examples), base)
+            config = self.config
+            order = epoch_order(config.seed, epoch, config.train_examples, config.global_batch)
+            examples.feed.set_order(order, base)
 
     def _trace(self, program: Program, examples: Examples, batch: int, step_rates: Any) -> None:
         """A call of no steps traces and optimises the graph without touching the weights."""
@@ -302,7 +303,3 @@ def step_writer(attempt: Path, rank: int) -> Callable[[dict[str, Any]], None]:
             with open(attempt / "steps.jsonl", "a") as file:
                 file.write(json.dumps(finite(row)) + "\n")
     return write
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .session import Session
 
 ORPHAN_GRACE_SECONDS = 20.0
+LEAVING_SECONDS = 10
+FIRST_WORD_SECONDS = 3.0
 
 
 class Interruption:
@@ -129,7 +131,7 @@ def work(store: Store, runs: list[Run], all_runs: Sequence[Run], session: Sessio
 def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], runs: Sequence[Run]) -> int:
     """One run. EXIT_OK when the worker can go on with the next one."""
     from . import checkpoint, continuation
-    from .run import Execution, Interrupted, is_out_of_memory, step_writer
+    from .run import Execution, Interrupted, step_writer
     rank, config = session.strategy.rank, run.config
     try:
         with claims.Heartbeat(attempt) if rank == 0 else nullcontext():
@@ -152,12 +154,24 @@ def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], run
         print(f"batchscale-rank: run {run.run_id} is invalid: {error}", file=sys.stderr, flush=True)
         return EXIT_OK if session.strategy.replicas == config.replicas else EXIT_ENVIRONMENT
     except Exception as error:
-        status = "out_of_memory" if is_out_of_memory(error) else "failed"
+        if config.memory_limit_bytes:
+            devices.lift_memory_limit()
+        status = "out_of_memory" if devices.is_out_of_memory(error, config.memory_limit_bytes > 0) else "failed"
         if session.strategy.lost_a_peer(error):
-            status = "lost"  # a rank that raised has said so before it left; one that was killed has not
-        run.fail(attempt, status, rank, error, traceback.format_exc())
+            status = "lost"  # a rank that raised says so before it leaves; one that was killed does not
+            time.sleep(FIRST_WORD_SECONDS)
+        run.fail(attempt, status, rank, error, "" if status == "out_of_memory" else traceback.format_exc())
         print(f"run {run.run_id}: {status}: {error}", file=sys.stderr, flush=True)
-        return EXIT_OK if session.strategy.size == 1 else EXIT_RUNS_FAILED
+        if session.strategy.size == 1:
+            return EXIT_OK
+        _leave()
+        return EXIT_RUNS_FAILED
+
+
+def _leave() -> None:
+    """End this process soon, also where its library waits for peers that wait for this rank's gradients."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(LEAVING_SECONDS)  # a thread may need more memory than there is
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -17,7 +17,8 @@ import horovod.tensorflow as hvd
 from .base import Strategy
 
 LAUNCHED = ("HOROVOD_RANK", "HOROVOD_GLOO_RENDEZVOUS_ADDR", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
-PEER_GONE = ("Horovod has been shut down", "Connection closed by peer", "Connection reset by peer", "Read timeout")
+PEER_GONE = ("Horovod has been shut down", "Connection closed by peer", "Connection reset by peer", "Broken pipe",
+             "Read timeout", "Timed out waiting")
 
 
 class Horovod(Strategy):
