@@ -74,7 +74,7 @@ def memory_laws(results: Results) -> list[tuple[tuple[object, ...], MemoryLaw]]:
     runs = results.runs[(results.runs["kind"] == "memory")
                         & (results.runs["status"] == "completed")]
     return [(keys, fit_memory([int(n) for n in rows["replica_batch"]], peak_bytes(rows)))
-            for keys, rows in runs.groupby(GROUP, sort=False)]
+            for keys, rows in runs.groupby(GROUP, sort=False, dropna=False)]
 
 
 def peak_bytes(rows: pd.DataFrame) -> list[float | None]:
@@ -110,7 +110,7 @@ def throughput_groups(results: Results) -> list[tuple[tuple[object, ...], pd.Dat
     """Timing runs on the same replicas with 3 or more batches, fewest replicas first. Of one replica, that which waits
     for no other process comes first: a launcher's cycle would be taken for the model's own cost of a step."""
     runs = timing_runs(results)
-    groups = [(keys, rows) for keys, rows in runs.groupby(GROUP, sort=False)
+    groups = [(keys, rows) for keys, rows in runs.groupby(GROUP, sort=False, dropna=False)
               if rows["replica_batch"].nunique() >= 3]
     return sorted(groups, key=lambda item: (int(item[1]["replicas"].iloc[0]),
                                             PLAINEST.get(str(item[1]["strategy"].iloc[0]), 2)))

@@ -12,13 +12,24 @@ LONGEST_TABLE = 40
 UNKNOWN = "not known"
 
 
+class Drawing(str):
+    """SVG text made by this package, and the points it shows: rows of columns.FIGURE."""
+
+    rows: tuple[tuple[object, ...], ...]
+
+    def __new__(cls, svg: str, rows: Iterable[tuple[object, ...]]) -> Drawing:
+        made = super().__new__(cls, svg)
+        made.rows = tuple(rows)
+        return made
+
+
 @dataclass(frozen=True)
 class Figure:
-    """One panel: SVG text made by this package, and what it shows in plain text."""
+    """One panel, and what it shows in plain text."""
 
     name: str
     title: str
-    svg: str
+    svg: Drawing
     caption: str
 
 

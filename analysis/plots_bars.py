@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from matplotlib.ticker import FuncFormatter
 
+from .content import Drawing
 from .estimate import Estimate
 from .plots import INK, MUTED, Role, drawing, fit, new_panel, svg
 from .plots_lines import short
@@ -27,7 +28,7 @@ class Row:
     marker: str = "o"
 
 
-def draw_rows(name: str, title: str, x_label: str, rows: Sequence[Row], log: bool = False) -> str:
+def draw_rows(name: str, title: str, x_label: str, rows: Sequence[Row], log: bool = False) -> Drawing:
     """One line per row, top to bottom; a value that is not finite is written out as unknown."""
     with drawing():
         figure, axes = new_panel(height=FRAME_INCHES + ROW_INCHES * len(rows))
@@ -50,11 +51,13 @@ def draw_rows(name: str, title: str, x_label: str, rows: Sequence[Row], log: boo
         axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: short(tick)))
         axes.set_xlabel(x_label)
         fit(figure, axes, left=[row.label for row in rows], top=0.8)
-        return svg(figure, name, title)
+        drawn = [(row.label, "", row.estimate.value, row.estimate.low, row.estimate.high, row.estimate.n, "", x_label)
+                 for row in rows]
+        return Drawing(svg(figure, name, title), drawn)
 
 
 def draw_stack(name: str, title: str, x_label: str, labels: Sequence[str],
-               parts: Sequence[tuple[str, Role, Sequence[float]]]) -> str:
+               parts: Sequence[tuple[str, Role, Sequence[float]]]) -> Drawing:
     """Horizontal bars, one per label, of parts that add up; each part is named above the bars."""
     with drawing():
         figure, axes = new_panel(height=FRAME_INCHES + 0.35 + ROW_INCHES * len(labels))
@@ -73,4 +76,6 @@ def draw_stack(name: str, title: str, x_label: str, labels: Sequence[str],
                       ncols=COLUMNS, frameon=False, fontsize="small", handlelength=1.0, handleheight=0.9,
                       columnspacing=1.2)
         fit(figure, axes, left=labels, top=1.4 * -(-len(names) // COLUMNS) + 0.8)
-        return svg(figure, name, title)
+        drawn = [(label, part, value, math.nan, math.nan, "", "", x_label) for part, _, values in parts
+                 for label, value in zip(labels, values)]
+        return Drawing(svg(figure, name, title), drawn)

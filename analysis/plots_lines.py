@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -11,6 +11,7 @@ from matplotlib.axis import Axis as AnyAxis
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 from matplotlib.transforms import ScaledTranslation
 
+from .content import Drawing
 from .estimate import Estimate
 from .plots import INK, MUTED, Role, drawing, fit, new_panel, svg
 
@@ -60,7 +61,7 @@ class Panel:
     lost: tuple[tuple[float, Role, str], ...] = ()
 
 
-def draw_lines(panel: Panel) -> str:
+def draw_lines(panel: Panel) -> Drawing:
     """The panel as SVG; points that are not finite are left out."""
     with drawing():
         figure, axes = new_panel()
@@ -72,7 +73,14 @@ def draw_lines(panel: Panel) -> str:
         _scale(axes, panel)
         fit(figure, axes, [*(series.label for series in panel.series), panel.level[1] if panel.level else ""])
         _label_ends(axes, panel)
-        return svg(figure, panel.name, panel.title)
+        return Drawing(svg(figure, panel.name, panel.title), _points(panel))
+
+
+def _points(panel: Panel) -> Iterator[tuple[object, ...]]:
+    """What is drawn, one point a row."""
+    for series in panel.series:
+        for x, y in _usable(series, panel):
+            yield series.label, x, y.value, y.low, y.high, y.n, panel.x.label, panel.y.label
 
 
 def _usable(series: Series, panel: Panel) -> list[tuple[float, Estimate]]:

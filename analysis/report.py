@@ -1,4 +1,4 @@
-"""The report: one HTML page that needs nothing else, the same as Markdown, results.csv, decision.json, next.toml."""
+"""The report: one HTML page that needs nothing else, the same as Markdown, the numbers as CSV and JSON, next.toml."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..benchmarks.errors import RecordError
 from ..benchmarks.schema import finite
 from ..benchmarks.store import Store
-from . import (imported, sections_accuracy, sections_convergence, sections_critical, sections_curves, sections_forecast,
-               sections_gradient, sections_memory, sections_published, sections_ranks, sections_runs, sections_scaling,
-               sections_search, sections_step, sections_tuned)
+from . import (export, imported, sections_accuracy, sections_critical, sections_curves, sections_forecast,
+               sections_gradient, sections_imported, sections_memory, sections_published, sections_ranks,
+               sections_runs, sections_scaling, sections_search, sections_step, sections_tuned)
+from .columns import readme
 from .content import Section, Table, counted, listed
 from .convergence import convergences
 from .decision import Decision, decide_study
 from .decision_imported import decide_imported
+from .importers.found import CONVERGENCE
 from .plots import palette, standalone
+from .rows import RUN
 from .sections_claims import claims
 from .sections_decision import decision
 from .step_fits import goodputs, step_fits
@@ -48,8 +50,8 @@ class FirstScreen:
 
 
 def write(store: Store, folder: Path, deadline_seconds: float | None = None) -> Path:
-    """Write index.html, report.md with figures/*.svg, results.csv, decision.json and, where something is left open
-    that a run would tell, the plan next.toml into `folder`.
+    """Write index.html, report.md with figures/*.svg, results.csv and figures/*.csv, decision.json and, where something
+    is left open that a run would tell, the plan next.toml into `folder`.
 
     deadline_seconds: for one training, to name the cheapest option that meets it. Returns the folder. Raises
     RecordError when it cannot be written or the store holds no plan.
@@ -60,16 +62,13 @@ def write(store: Store, folder: Path, deadline_seconds: float | None = None) -> 
 
 def write_results(results: Results, folder: Path, deadline_seconds: float | None = None) -> Path:
     """The same, from tables at hand."""
-    brought = convergences(results)
-    decided = decide_imported(brought, deadline_seconds) if brought else \
-        decide_study(results, deadline_seconds=deadline_seconds)
+    decided, chapters, facts = _decided(results, deadline_seconds)
     first = first_screen(results, decided)
-    chapters, facts = (sections_convergence.sections(results, brought), {"convergence": brought}) if brought else \
-        sections(results, decided)
     found = {**decided.to_json(), **{name: [one.to_json() for one in those] for name, those in facts.items()}}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_results_csv(results, folder / "results.csv")
+        export.write_runs(results, folder / export.RUNS)
+        (folder / export.README).write_text(readme({export.RUNS: RUN}, figures=True), encoding="utf-8")
         (folder / "decision.json").write_text(json.dumps(finite(found), indent=1) + "\n", encoding="utf-8")
         (folder / "report.md").write_text(markdown(first, chapters), encoding="utf-8")
         _write_figures(chapters, folder / "figures")
@@ -79,6 +78,19 @@ def write_results(results: Results, folder: Path, deadline_seconds: float | None
         raise RecordError(f"cannot write the report to {folder}: {error.strerror}. Free space or choose another "
                           "folder with --output.") from None
     return folder
+
+
+def _decided(results: Results, deadline_seconds: float | None
+             ) -> tuple[Decision, tuple[Section, ...], dict[str, Sequence[Any]]]:
+    """The decision, every section, and what decision.json holds besides; imported runs have a report like a study's
+    where they are of the kinds that a decision is made of."""
+    given, brought = imported.of(results.plan), convergences(results)
+    if given is not None and not set(results.runs["kind"]) & {"accuracy", "memory"}:
+        decided = decide_imported(results, brought, deadline_seconds)
+        return decided, sections_imported.sections(results, brought, decided.scaling), {"convergence": brought}
+    decided = decide_study(results, deadline_seconds=deadline_seconds)
+    chapters, facts = sections(results, decided)
+    return decided, chapters if given is None else sections_imported.with_data(chapters, results), facts
 
 
 def sections(results: Results, decided: Decision) -> tuple[tuple[Section, ...], dict[str, Sequence[Any]]]:
@@ -112,8 +124,9 @@ def _data(results: Results) -> str:
     """The data used, and how many runs and seeds, in one sentence."""
     runs, given = results.runs, imported.of(results.plan)
     if given is not None:
-        points = counted(runs["reference_point"].nunique(), "reference point")
-        return (f"{counted(len(runs), 'run')} to a target at {points} of {listed(runs['experiment'])}, imported from "
+        points = counted(runs.loc[runs["kind"] == CONVERGENCE, "reference_point"].nunique(), "reference point")
+        what = f"to a target at {points} of" if CONVERGENCE in set(runs["kind"]) else "of"
+        return (f"{counted(len(runs), 'run')} {what} {listed(runs['experiment'])}, imported from "
                 f"{given.get('file')} ({given.get('format')}); nothing was run here.")
     if runs.empty:
         return f"No run of {counted(len(results.statuses), 'planned run')} has left a record yet."
@@ -128,18 +141,6 @@ def _data(results: Results) -> str:
             f"{len(results.statuses):,} planned; accuracies within {margin}.")
 
 
-def _write_results_csv(results: Results, path: Path) -> None:
-    """One row per run and phase; runs without a record have their status alone."""
-    bare = results.statuses[~results.statuses["run_id"].isin(results.all_runs["run_id"])]
-    columns = [name for name in bare.columns if name in results.runs]
-    rows = results.all_runs.reset_index(drop=True)
-    if not bare.empty:
-        rows = rows.reindex(np.arange(len(rows) + len(bare)))
-        rows = rows.astype({name: object for name in columns})
-        rows.loc[len(results.all_runs):, columns] = bare[columns].to_numpy()
-    rows.to_csv(path, index=False)
-
-
 def _write_figures(chapters: Sequence[Section], folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.svg"):
@@ -147,6 +148,7 @@ def _write_figures(chapters: Sequence[Section], folder: Path) -> None:
     for chapter in chapters:
         for figure in chapter.figures:
             (folder / f"{figure.name}.svg").write_text(standalone(figure.svg), encoding="utf-8")
+    export.write_figures((figure for chapter in chapters for figure in chapter.figures), folder)
 
 
 def _write_next_plan(text: str, path: Path) -> None:

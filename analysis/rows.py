@@ -15,7 +15,9 @@ from .cost import energy_joules
 
 METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
            "test_loss", "test_accuracy")
-EVALUATION = ("phase", "global_batch", "step", "epoch", "examples", "train_seconds", *METRICS)
+# elapsed_seconds: another tool's clock from the start of a run, which may count evaluation.
+EVALUATION = ("phase", "global_batch", "step", "epoch", "examples", "train_seconds", *METRICS, "test_top5_accuracy",
+              "elapsed_seconds")
 WINDOW = ("rank", "phase", "start_step", "steps", "seconds", "steady")
 GRADIENT_NORM = ("phase", "step", "batch", "count", "mean_norm_squared", "norm_squared_of_mean")
 MEMORY = ("baseline_bytes", "peak_bytes", "device_baseline_bytes", "device_peak_bytes", "device_capacity_bytes")
@@ -35,7 +37,7 @@ NUMBERS = ("base_learning_rate", "peak_learning_rate", "momentum", "parameters",
            "flops_per_example", "last_step", *METRICS, "generalization_gap", "loss_gap",
            "best_validation_step", "test_accuracy_at_best_validation", "gap_at_best_validation",
            "step_seconds", "examples_per_second", "window_spread", "joules_per_example", "epochs_to_target",
-           "examples_to_target", "steps_to_target", *TIMING, *MEMORY)
+           "examples_to_target", "steps_to_target", "seconds_to_target", "price_per_hour", *TIMING, *MEMORY)
 CHECKS = ("size_expected", "size", "equal_after_broadcast", "shards_disjoint_and_complete",
           "equal_at_evaluations")
 # `source`: what the data is. `reference_point`: the part of another tool's file that an imported run comes from.

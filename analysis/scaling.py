@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .claims_cost import DRIFT_GUARD, timing_runs
-from .content import listed
+from .content import counted, listed
 from .estimate import UNSTABLE_ABOVE, Estimate, Floats, mean_estimate, relative_spread, unstable
 from .extrapolation import HeldOutError, held_out_error
 from .scalability import ScalabilityLaw, fit_amdahl, fit_usl
@@ -74,7 +74,7 @@ def scalings(results: Results) -> tuple[Scaling, ...]:
     found = []
     for kind, fixed in (("weak", "replica_batch"), ("strong", "global_batch")):
         own = runs[runs["scaling"] == kind]
-        for keys, rows in own.groupby([*SAME, fixed], sort=False):
+        for keys, rows in own.groupby([*SAME, fixed], sort=False, dropna=False):
             found.append(_scaling("weak" if kind == "weak" else "strong", rows, int(keys[-1])))
     return tuple(found)
 
@@ -89,12 +89,16 @@ def _scaling(kind: Kind, rows: pd.DataFrame, fixed: int) -> Scaling:
     base = min(launches)
     note = "" if len(launches) > 1 else (
         f"only {base} replica{'s' * (base > 1)} measured: no efficiency; measure another number")
-    cores = int(first["cores_per_replica"])
-    baseline = (f"{strategy}, {base} replica{'s' * (base > 1)}, {cores} core{'s' * (cores > 1)} "
-                f"each, {len(launches[base])} launches")
+    baseline = ", ".join((f"{strategy}, {base} replica{'s' * (base > 1)}", *_cores(first["cores_per_replica"]),
+                          counted(len(launches[base]), "launch", "launches")))
     return Scaling(kind, str(first["experiment"]), str(first["model"]), str(first["optimizer"]),
                    strategy, fixed, baseline, points if len(launches) > 1 else (),
                    _marginal(rows), *_laws(kind, rows), note)
+
+
+def _cores(cores: float) -> tuple[str, ...]:
+    """Of imported runs they may be not told."""
+    return (f"{counted(int(cores), 'core')} each",) if math.isfinite(cores) else ()
 
 
 def _marginal(rows: pd.DataFrame) -> dict[int, Estimate]:

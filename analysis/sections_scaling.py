@@ -17,6 +17,10 @@ from .scalability import DISTINCT_COUNTS
 from .scaling import Scaling
 from .table import Results
 
+HERE = ("Training steps alone: the median of each launch's steady windows, each window as slow as its slowest rank. "
+        "Compilation, evaluation and checkpoints are left out and reported under \"Where time went\".")
+ELSEWHERE = ("Training steps as the tool that measured them timed them. Where it keeps single times, the median of "
+             "each launch; warm-up is left out where it tells which it was.")
 NOTHING = "No timing run has finished, so throughput and scaling are not known."
 INTERVAL = "Bars: 95 % t intervals over launches"
 
@@ -30,9 +34,8 @@ def throughput(results: Results) -> Section:
     for index, (experiment, rows) in enumerate(runs.groupby("experiment", sort=False)):
         if index < MOST_PANELS:
             figures.append(_throughput_panel(f"t{index}", str(experiment), rows))
-    text = ("Training steps alone: the median of each launch's steady windows, each window as slow as its slowest "
-            "rank. Compilation, evaluation and checkpoints are left out and reported under \"Where time went\".",)
-    return Section("throughput", "Throughput against batch", text, tuple(figures), _throughput_table(runs))
+    return Section("throughput", "Throughput against batch", (ELSEWHERE if "imported" in results.plan else HERE,),
+                   tuple(figures), _throughput_table(runs))
 
 
 def _named(runs: pd.DataFrame) -> pd.DataFrame:
@@ -60,8 +63,15 @@ def _throughput_panel(name: str, experiment: str, rows: pd.DataFrame) -> Figure:
                   Axis("examples per second", 10), tuple(series))
     counts = [point.n for line in series for _, point in line.points]
     return Figure(panel.name, title, draw_lines(panel),
-                  f"{first['optimizer']} on {first['model']}, {first['dataset']}; labels: strategy, replicas. "
+                  f"{_trained(first)}; labels: strategy, replicas. "
                   f"{INTERVAL}, {launches_text(counts)}.")
+
+
+def _trained(first: pd.Series) -> str:
+    """`adam on mlp_128, glyphs`, of imported runs as much of it as is told."""
+    optimizer = f"{first['optimizer']} on " if first["optimizer"] else ""
+    return ", ".join(part for part in (f"{optimizer}{first['model'] or 'a model that is not told'}", first["dataset"])
+                     if part)
 
 
 def _throughput_table(runs: pd.DataFrame) -> tuple[Table, ...]:

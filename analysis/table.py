@@ -21,6 +21,7 @@ from ..benchmarks.schema import SCHEMA_VERSION, problems
 from ..benchmarks.store import Run, Store, altered, read_json
 from ..benchmarks.tuning import TUNED_RULE
 from . import imported
+from .importers.found import ImportedRun
 from .rows import EVALUATION, GRADIENT_NORM, MEMORY, RUN, WINDOW, Numbers, run_rows
 from .slow_ranks import COLUMNS, rank_rows
 from .tuning import TunedBatch, not_chosen, tuned_batches
@@ -176,9 +177,13 @@ class _Gathering:
         self.versions[str(record.get("schema_version"))] += 1
         self.state(own[-1]["run_id"], str(record["status"]), "", own[-1])
 
-    def add_imported(self, row: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
-        self.rows.append({**row, "environment": self._environment(environment)})
-        self.state(str(row["run_id"]), str(row["status"]), "", row)
+    def add_imported(self, run: ImportedRun) -> None:
+        row, first = imported.row_of(run), len(self.rows)
+        self.rows.append({**row, "environment": self._environment(run.environment)})
+        self.evaluations.add(first, imported.evaluations_of(run), by_phase=False)
+        self.windows.add(first, run.windows)
+        if not self.statuses or self.statuses[-1]["run_id"] != row["run_id"]:  # phases of one run follow one another
+            self.state(str(row["run_id"]), str(row["status"]), "", row)
 
     def state(self, run_id: str, status: str, message: str, keys: Mapping[str, Any]) -> None:
         values = {name: keys.get(name) for name in STATUS}
@@ -223,8 +228,8 @@ def read(store: Store) -> Results:
     """The plan's own runs, or the imported ones. Nothing in the folder is changed. Raises RecordError without a
     plan."""
     manifest, found = store.manifest, _Gathering()
-    for row, environment in imported.rows(manifest):
-        found.add_imported(row, environment)
+    for brought in imported.runs(store):
+        found.add_imported(brought)
     for run_id in manifest["runs"]:
         run = store.run(str(run_id))
         path = run.folder / "record.json"

@@ -20,7 +20,7 @@ from .verify import run_folders
 
 ORPHAN_SECONDS = 600.0
 # As json_files, claims and Run.fail name what they rename or remove at once, unless the process dies in between.
-TEMPORARY = re.compile(r"\.[\w.-]+\.json\.\d+\.[0-9a-f]{6}|\.failure\.-?\d+\.[0-9a-f]{6}|\.(now|claim)-[0-9a-f]{32}")
+TEMPORARY = re.compile(r"\.[\w.-]+\.jsonl?\.\d+\.[0-9a-f]{6}|\.failure\.-?\d+\.[0-9a-f]{6}|\.(now|claim)-[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ def parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 all good; 1 runs failed or a comparison regressed; 2 usage or plan error; 3 environment "
         "unusable; 75 incomplete, run the same command again; 130, 143 interrupted")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_plan_commands, _results_commands, _import_command, _predict_command, _compare_command,
-                _search_command):
+    for add in (_plan_commands, _results_commands, _import_command, _export_command, _predict_command,
+                _compare_command, _search_command):
         add(commands)
     command = commands.add_parser("doctor", help="what this machine can run, what is missing, and how to mend it",
                                   add_help=False)
@@ -67,14 +67,27 @@ def _results_commands(commands: Subcommands) -> None:
 
 
 def _import_command(commands: Subcommands) -> None:
+    from ..analysis.importers.formats import FORMATS
     text = "read another tool's results into the same table and report"
-    command = commands.add_parser("import", help=text, description=text)
-    command.add_argument("format", choices=("mlperf-rcp",), help="mlperf-rcp: MLPerf's reference convergence points")
-    command.add_argument("path", type=Path, help="the file, such as rcps_resnet.json")
+    command = commands.add_parser("import", help=text, description=text, formatter_class=argparse.RawTextHelpFormatter)
+    command.add_argument("format", choices=tuple(FORMATS), metavar="FORMAT",
+                         help="\n".join(f"{name}: {what}" for name, what in FORMATS.items()))
+    command.add_argument("path", type=Path, help="the file or folder")
     command.add_argument("--to", type=Path, default=Path("results"), help="results folder (default: results)")
-    command.add_argument("--train-examples", type=int, metavar="N", help="examples of one epoch, which the format does "
-                         "not say: gives steps (default: the benchmark's own where it is known)")
+    command.add_argument("--train-examples", type=int, metavar="N", help="examples of one epoch, where the format does "
+                         "not say it: gives steps\n(default: the benchmark's own where it is known)")
+    command.add_argument("--target", default="", help="what ends a run, for batch-science and dawnbench, such as\n"
+                         "'val/classification_error<0.3' (default: the benchmark's own where it is known)")
     command.set_defaults(function=bring)
+
+
+def _export_command(commands: Subcommands) -> None:
+    text = "the measured tables as CSV, and the curves for TensorBoard"
+    command = commands.add_parser("export", help=text, description=text)
+    command.add_argument("results", type=Path, help="RESULTS, or RESULTS/<plan>")
+    command.add_argument("--output", type=Path, help="where the CSV files go (default: RESULTS/<plan>/export)")
+    command.add_argument("--tensorboard", type=Path, metavar="DIR", help="also one event file per run, in DIR/<run>")
+    command.set_defaults(function=export)
 
 
 def _predict_command(commands: Subcommands) -> None:
@@ -210,9 +223,16 @@ def clean(given: argparse.Namespace) -> int:
 
 def bring(given: argparse.Namespace) -> int:
     from ..analysis import imported
-    store = imported.write(given.path, given.to, given.format, given.train_examples)
+    store = imported.write(given.path, given.to, given.format, given.train_examples, given.target)
+    for note in imported.notes(store.manifest):
+        print(f"note: {note}")
     print(f"imported into {store.folder}\nto read it: batchscale report {store.folder}")
     return EXIT_OK
+
+
+def export(given: argparse.Namespace) -> int:
+    from ..analysis import export as command
+    return command.run(given.results, given.output, given.tensorboard)
 
 
 def predict(given: argparse.Namespace) -> int:

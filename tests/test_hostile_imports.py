@@ -11,7 +11,10 @@ import pytest
 from conftest import batchscale
 from reference_points import HOSTILE, point, resnet, saved
 
-from batchscale.analysis import imported, mlperf_rcp, report
+from batchscale.analysis import imported, report
+from batchscale.analysis.importers import mlperf_rcp
+from batchscale.analysis.importers.files import Sources
+from batchscale.analysis.importers.found import Options
 from batchscale.analysis.table import read
 from batchscale.benchmarks.errors import EXIT_USAGE, RecordError
 from batchscale.launchers import cli
@@ -103,7 +106,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(b'{"p": "\xff\xfe"}')
     with pytest.raises(RecordError, match="not whole JSON"):
-        mlperf_rcp.read(path)
+        mlperf_rcp.read(Sources(path), Options())
 
 
 @pytest.mark.parametrize("change", [

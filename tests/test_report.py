@@ -79,7 +79,7 @@ def html_of(study_or_results: Any, folder: Path) -> str:
 
 
 def test_four_files_and_every_section(folder: Path) -> None:
-    assert {"index.html", "report.md", "results.csv", "decision.json", "next.toml", "figures"} == {
+    assert {"index.html", "report.md", "README.md", "results.csv", "decision.json", "next.toml", "figures"} == {
         p.name for p in folder.iterdir()}
     page = Page((folder / "index.html").read_text(encoding="utf-8"))
     for anchor in ("decision", "claims", "accuracy", "as-published", "curves", "throughput", "scaling", "noise",
@@ -92,7 +92,9 @@ def test_the_page_is_well_formed_and_needs_nothing_but_itself(folder: Path) -> N
     page = Page(text)
     assert page.open == []
     assert page.loaded == [] and not {"script", "link", "iframe", "img"} & set(page.tags)
-    assert all(link.startswith("#") and link[1:] in page.ids for link in page.links)
+    beside = [link for link in page.links if not link.startswith("#")]
+    assert all(link[1:] in page.ids for link in page.links if link.startswith("#"))
+    assert beside and all(re.fullmatch(r"figures/[\w-]+\.csv", link) and (folder / link).is_file() for link in beside)
     assert "@import" not in text and not re.search(r"url\((?!#)", text)
     assert len(page.ids) == len(set(page.ids))
     assert len(text) < 3_000_000

@@ -6,17 +6,19 @@ batch and one set of hyperparameters. It holds no time, accuracy, memory or seed
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ..benchmarks.errors import RecordError
+from ...benchmarks.errors import RecordError
+from ..rows import number
+from .files import Sources
+from .found import CONVERGENCE, Found, ImportedRun, Options
 
-FORMAT = "mlperf-rcp"
+QUESTION = "How much training does the target take at each batch size?"
+HINT = "a file of MLPerf reference points, such as rcps_resnet.json"
 MOST_BYTES = 4 * 2 ** 20
 MOST_RUNS = 100_000
 MOST_POINTS = 1_000
@@ -46,50 +48,48 @@ class ReferencePoint:
     when: str
     platform: str
 
-    def to_json(self) -> dict[str, Any]:
-        """In the format's own words."""
-        chosen = {"optimizer": self.optimizer or None, "opt_base_learning_rate": self.learning_rate,
-                  "opt_momentum": self.momentum}
-        return {"Benchmark": self.benchmark, "BS": self.global_batch, COUNTED[self.counted]: list(self.amounts),
-                "Creator": self.creator or None, "When": self.when or None, "Platform": self.platform or None,
-                "Hyperparams": {name: value for name, value in chosen.items() if value is not None}}
 
-
-@dataclass(frozen=True)
-class ReferenceFile:
-    """A file's points, its name and what identifies its content."""
-
-    file: str
-    sha256: str
-    points: tuple[ReferencePoint, ...]
-
-
-def read(path: Path) -> ReferenceFile:
+def read(sources: Sources, options: Options) -> Found:
     """Raises RecordError for a file that is absent, too large, not JSON, or not of this format."""
-    content = _content(path)
+    found = points(_values(sources), sources.named(sources.path))
+    benchmarks = dict.fromkeys(point.benchmark for point in found)
+    if options.train_examples is not None and len(benchmarks) > 1:
+        raise RecordError(f"--train-examples is about one benchmark; the file is about {', '.join(benchmarks)}.")
+    sizes = {name: options.train_examples or TRAIN_EXAMPLES.get(name) for name in benchmarks}
+    runs = tuple(run for point in found for run in _runs(point, sizes[point.benchmark]))
+    return Found(runs, QUESTION, facts={
+        "train_examples": sizes,
+        "train_examples_from": "the command line" if options.train_examples else "the benchmark's definition"})
+
+
+def _values(sources: Sources) -> Any:
+    path = sources.path
+    content = sources.content(path, HINT, MOST_BYTES)
     try:
-        values = json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        return json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_unique)
     except RecursionError:
         raise RecordError(f"{path} is nested too deeply to be a file of reference points.") from None
     except ValueError as error:
-        raise RecordError(f"{path} is not whole JSON ({str(error)[:100]}); give a file such as rcps_resnet.json."
-                          ) from None
-    return ReferenceFile(path.name, hashlib.sha256(content).hexdigest(), points(values, str(path)))
+        raise RecordError(f"{path} is not whole JSON ({str(error)[:100]}); give {HINT}.") from None
 
 
-def _content(path: Path) -> bytes:
-    try:
-        if not path.is_file():
-            raise RecordError(f"{path} is not a file; give a file of MLPerf reference points, such as "
-                              "rcps_resnet.json.")
-        with open(path, "rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise RecordError(f"cannot read {str(path)[:LONGEST_TEXT]!r}: {error}.") from None
-    if len(content) > MOST_BYTES:
-        raise RecordError(f"{path} is larger than {MOST_BYTES // 2 ** 20} MiB; files of reference points have some "
-                          "kilobytes.")
-    return content
+def _runs(point: ReferencePoint, size: int | None) -> Iterator[ImportedRun]:
+    """Epochs, examples and steps to the target: those that follow from what the file counts and, where it is known,
+    from the size of an epoch."""
+    for index, amount in enumerate(point.amounts):
+        epochs = amount if point.counted == "epochs" else amount / size if size else None
+        examples = amount if point.counted == "samples" else amount * size if size else None
+        known = {"epochs_to_target": epochs, "examples_to_target": examples, "train_examples": size,
+                 "steps_to_target": number(examples) / point.global_batch,
+                 "base_learning_rate": point.learning_rate, "momentum": point.momentum}
+        yield ImportedRun(
+            {"run_id": f"{point.name}-{index + 1:03d}", "status": "completed", "kind": CONVERGENCE,
+             "experiment": point.benchmark, "model": point.benchmark, "optimizer": point.optimizer,
+             "global_batch": point.global_batch, "launch": index, "reference_point": point.name,
+             **{name: value for name, value in known.items() if math.isfinite(number(value))}},
+            environment={"devices": point.platform} if point.platform else {},
+            words={"Creator": point.creator, "When": point.when, COUNTED[point.counted]: amount} if index == 0 else
+            {COUNTED[point.counted]: amount})
 
 
 def _refuse_constant(text: str) -> float:

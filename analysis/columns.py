@@ -1,0 +1,79 @@
+"""What each column of the exported tables is, with its unit; the README beside them, and what `import csv` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ..benchmarks.schema import AGREEMENT, EVALUATION, GRADIENT_NORM, MEMORY, TIMING, WINDOW
+from .rows import RUN
+
+OWN = {
+    "run_id": "name of the run; the phases of a run share it",
+    "status": "completed, diverged, out_of_memory; of a run without a record what became of it",
+    "experiment": "name of the experiment, or of the other tool's benchmark",
+    "kind": "accuracy, throughput, memory; imported also convergence (to a target), training (a curve), timing",
+    "dataset": "name of the data", "model": "name of the model", "optimizer": "name of the optimizer",
+    "strategy": "how replicas train together", "transport": "gloo or mpi, of Horovod",
+    "placement": "strategy, transport, replicas and accumulation in one word",
+    "rule": "learning-rate rule; imported also best_trial: trials of which the best at a batch counts",
+    "scaling": "weak (fixed batch per replica) or strong (fixed global batch), of timing runs",
+    "precision": "of weights and arithmetic", "phase": "index of the phase",
+    "replicas": "devices that train together", "nodes": "hosts", "cores_per_replica": "CPU cores of a replica",
+    "accumulation": "micro-batches of a step", "global_batch": "examples per training step, of all replicas",
+    "replica_batch": "examples per micro-batch of one replica",
+    "reference_batch": "global batch that the others are compared to",
+    "train_examples": "N: training examples of an epoch", "seed": "of weights and order",
+    "launch": "number of the independent launch of a timing point", "epochs": "planned length, epochs",
+    "steps_per_epoch": "training steps of an epoch", "steps": "planned length, training steps",
+    "trial": "number of a tuned arm's trial; -1: none",
+    "base_learning_rate": "learning rate at the reference batch, or as another tool states it",
+    "peak_learning_rate": "learning rate after warm-up", "momentum": "of the optimizer",
+    "parameters": "trainable parameters", "flops_per_example": "forward floating-point operations per example",
+    "last_step": "training steps done", "generalization_gap": "train minus test accuracy at the end, a fraction",
+    "loss_gap": "test minus train loss at the end", "best_validation_step": "step of the least validation loss",
+    "test_accuracy_at_best_validation": "fraction right there",
+    "gap_at_best_validation": "train minus test accuracy there",
+    "step_seconds": "median seconds of a training step, or of a round of pytest-benchmark",
+    "examples_per_second": "training examples per second of all replicas",
+    "window_spread": "standard deviation over mean of a launch's windows, a fraction",
+    "joules_per_example": "energy of the GPUs per training example",
+    "epochs_to_target": "epochs until the target is passed",
+    "examples_to_target": "training examples until the target is passed",
+    "steps_to_target": "training steps until the target is passed; empty: never, or not known",
+    "seconds_to_target": "seconds until the target is passed, by the other tool's clock",
+    "price_per_hour": "of all the devices, as the other tool states it",
+    "affinity": "CPU cores used, in a comma-separated list", "flags": "warnings, in sentences",
+    "finished": "UTC time, ISO 8601", "source": "what the data is, in one sentence",
+    "reference_point": "the part of another tool's file that the run comes from",
+    "continues": "the run with whose end this one begins",
+    "environment": "number of the machine and software, as the report's provenance counts them",
+    "test_top5_accuracy": "fraction of test examples whose class is among the five likeliest",
+    "elapsed_seconds": "seconds since the start by another tool's clock, which may count evaluation",
+    "own_step_seconds": "seconds of a step without the exchange of gradients", "host": "the node",
+}
+MEANINGS = {**{name: field.meaning for fields in (EVALUATION, WINDOW, GRADIENT_NORM, MEMORY, TIMING, AGREEMENT)
+               for name, field in fields.items()}, **OWN}
+FIGURE = {"series": "label of the line, bar or row", "x": "place, in the unit of x_label; of bars, the part",
+          "value": "in the unit of y_label", "low": "lower end of the 95 % interval; empty: none",
+          "high": "its upper end", "n": "how many runs, launches or seeds are in it; 0: a law's line",
+          "x_label": "name and unit of x", "y_label": "name and unit of value"}
+
+
+def reference(names: Iterable[str] = RUN) -> str:
+    """The columns as a Markdown table."""
+    rows = "\n".join(f"| `{name}` | {MEANINGS[name]} |" for name in names)
+    return f"| column | what it is |\n|---|---|\n{rows}\n"
+
+
+def readme(tables: dict[str, Sequence[str]], figures: bool = False) -> str:
+    """The page beside the files. tables: name of a CSV file -> its columns."""
+    parts = ["# The numbers behind the report", "One run a row in results.csv; the other tables are long, one reading "
+             "a row, with the columns of their run repeated. Fractions are from 0 to 1, times in seconds, memory in "
+             "bytes. An empty cell was not measured; it is never 0. `batchscale import csv results.csv` reads "
+             "results.csv back."]
+    parts += [f"## {name}\n\n{reference(columns)}" for name, columns in tables.items()]
+    if figures:
+        rows = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in FIGURE.items())
+        parts.append("## figures/*.csv\n\nWhat each figure shows, one point a row.\n\n| column | what it is |\n"
+                     f"|---|---|\n{rows}\n")
+    return "\n\n".join(parts)

@@ -1,0 +1,156 @@
+"""A table of runs as CSV, one run a row, with the columns of results.csv: what `batchscale export` writes comes back.
+
+Columns have their units in their names and are described in columns.MEANINGS. A cell that is empty is absent.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ...benchmarks.errors import RecordError, one_of
+from ...benchmarks.schema import RESULT_STATUSES
+from ..rows import CHECKS, METRICS, WHOLE_KEYS
+from .files import Sources
+from .found import (COLUMNS, CONVERGENCE, KINDS, MOST_RUNS, TEXTS, TIMING, TRAINING, Found, ImportedRun,
+                    Options, as_number, label)
+
+QUESTION = "What do these runs say about the batch size?"
+HINT = "a CSV table with a header, one run a row"
+ONE_OF = {CONVERGENCE: ("epochs_to_target", "examples_to_target", "steps_to_target"),
+          "throughput": ("examples_per_second", "step_seconds"), "memory": ("peak_bytes", "device_peak_bytes")}
+NEEDED = {"accuracy": ("global_batch", "reference_batch", "rule", "seed", "epochs", "train_examples", "test_accuracy"),
+          "throughput": ("replicas", "global_batch"), "memory": ("replica_batch",), CONVERGENCE: ("global_batch",),
+          TRAINING: ("seconds_to_target",), TIMING: ("step_seconds",)}
+WHOLE = frozenset((*WHOLE_KEYS, "last_step", "best_validation_step"))
+FRACTIONS = frozenset(name for name in METRICS if name.endswith("accuracy"))
+IGNORED = ("environment", "content_hash", "steady")
+LONGEST_FLAGS = 2000
+
+
+def read(sources: Sources, options: Options) -> Found:
+    """Raises RecordError for a table that lacks a column its runs need, or holds a cell that is none."""
+    where = sources.named(sources.path)
+    rows = _rows(sources, where)
+    header = [name.strip() for name in next(rows, [])]
+    _check_header(header, where)
+    runs, waiting = [], 0
+    for index, cells in enumerate(rows):
+        if len(cells) != len(header) or index >= MOST_RUNS:
+            raise RecordError(f"{where}, row {index + 1} has {len(cells)} cells; the header has {len(header)}, and at "
+                              f"most {MOST_RUNS:,} rows are read.")
+        row = {name: cell.strip() for name, cell in zip(header, cells) if cell.strip()}
+        if row.get("status", "completed") in RESULT_STATUSES:
+            runs.append(_run(row, index, f"{where}, row {index + 1}"))
+        else:
+            waiting += 1
+    notes = [f"{waiting:,} rows of runs without a result were left out."] if waiting else []
+    unknown = [name[:40] for name in header if name not in COLUMNS and name not in IGNORED]
+    if unknown:
+        notes.append(f"Columns that are not known and were not read: {', '.join(map(label, unknown[:20]))}.")
+    return Found(tuple(_grouped(runs)), QUESTION, tuple(notes))
+
+
+def _rows(sources: Sources, where: str) -> Iterator[list[str]]:
+    lines = list(sources.lines(sources.path, HINT))
+    try:
+        yield from (row for row in csv.reader((f"{line}\n" for line in lines), strict=True) if any(row))
+    except csv.Error as error:
+        raise RecordError(f"{where} is no CSV: {str(error)[:80]}; give {HINT}.") from None
+
+
+def _check_header(header: Sequence[str], where: str) -> None:
+    if len(set(header)) < len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise RecordError(f"{where} has the column {twice[:40]!r} twice.")
+    if "kind" not in header and not _kinds(header):
+        needed = "; ".join(f"{kind}: {_needed(kind)}" for kind in NEEDED)
+        raise RecordError(f"{where} has {', '.join(name[:30] for name in header[:8]) or 'nothing'}; no kind of run can "
+                          f"be made of it. Needed are, for {needed}.")
+
+
+def _needed(kind: str) -> str:
+    one = f", and one of {', '.join(ONE_OF[kind])}" if kind in ONE_OF else ""
+    return ", ".join(NEEDED[kind]) + one
+
+
+def _kinds(names: Sequence[str] | Mapping[str, str]) -> list[str]:
+    return [kind for kind in KINDS if all(name in names for name in NEEDED[kind])
+            and (kind not in ONE_OF or any(name in names for name in ONE_OF[kind]))]
+
+
+def _run(row: Mapping[str, str], index: int, where: str) -> ImportedRun:
+    fitting = _kinds(row)
+    kind = row.get("kind") or next(iter(fitting), "")
+    if row.get("kind") and kind not in KINDS:
+        raise RecordError(f"{where}: {one_of('kind', kind[:40], KINDS)}")
+    if kind not in fitting and row.get("status", "completed") == "completed":
+        raise RecordError(f"{where}: a run of kind {kind or 'none'} needs {_needed(kind or CONVERGENCE)}.")
+    values = {name: _value(name, cell, where) for name, cell in row.items() if name in COLUMNS}
+    columns = {"run_id": f"row {index + 1}", "status": "completed", "experiment": "imported", **values, "kind": kind}
+    _derive(columns)
+    return ImportedRun(columns, _last(columns) if kind == "accuracy" else {})
+
+
+def _value(name: str, cell: str, where: str) -> Any:
+    if name in TEXTS:
+        if len(cell) > LONGEST_FLAGS:
+            raise RecordError(f"{where}: {name} has {len(cell):,} characters; at most {LONGEST_FLAGS:,} are read.")
+        return _sentence(cell) if name in ("flags", "source") else label(cell)
+    value = {"True": 1.0, "False": 0.0}.get(cell) if name in CHECKS else None
+    value = as_number(cell) if value is None else value
+    low = 0.0 if name in WHOLE and name != "trial" or name.endswith(("_bytes", "_seconds")) else -math.inf
+    if value is None or value < low or (name in WHOLE and value != int(value)) or (
+            name in FRACTIONS and not 0 <= value <= 1):
+        kind = "a whole number" if name in WHOLE else "a fraction from 0 to 1" if name in FRACTIONS else "a number"
+        raise RecordError(f"{where}: {name}={cell[:40]!r} must be {kind}{' of 0 or more' if low == 0 else ''}.")
+    return int(value) if name in WHOLE else value
+
+
+def _sentence(cell: str) -> str:
+    return "".join(letter for letter in " ".join(cell.split()) if letter.isprintable())
+
+
+def _derive(columns: dict[str, Any]) -> None:
+    """What follows from other columns and is not there."""
+    batch = columns.get("global_batch")
+    if columns["kind"] == "throughput" and batch:
+        columns.setdefault("replica_batch", batch // max(columns["replicas"] * columns.get("accumulation", 1), 1))
+        if "step_seconds" not in columns and columns["examples_per_second"] > 0:
+            columns["step_seconds"] = batch / columns["examples_per_second"]
+        if "examples_per_second" not in columns and columns["step_seconds"] > 0:
+            columns["examples_per_second"] = batch / columns["step_seconds"]
+        columns.setdefault("strategy", "not told")
+        columns.setdefault("placement", f"{columns['strategy']}-{columns['replicas']}r")
+    if columns["kind"] == CONVERGENCE and batch:
+        size = columns.get("train_examples")
+        steps, epochs = columns.get("steps_to_target"), columns.get("epochs_to_target")
+        if "examples_to_target" not in columns and steps is not None:
+            columns["examples_to_target"] = steps * batch
+        elif "examples_to_target" not in columns and epochs is not None and size:
+            columns["examples_to_target"] = epochs * size
+        if steps is None and "examples_to_target" in columns:
+            columns["steps_to_target"] = columns["examples_to_target"] / batch
+        columns.setdefault("reference_point", f"{columns['experiment']}, batch {batch:,}")
+
+
+def _last(columns: Mapping[str, Any]) -> dict[str, list[float]]:
+    """The final metrics as the one evaluation that the table has."""
+    epochs, size = float(columns["epochs"]), float(columns["train_examples"])
+    steps = columns.get("last_step") or columns.get("steps") or epochs * (size // max(columns["global_batch"], 1))
+    found = {"step": float(steps), "epoch": epochs, "examples": float(steps) * columns["global_batch"],
+             "global_batch": float(columns["global_batch"]), "phase": float(columns.get("phase", 0)),
+             **{name: float(columns.get(name, math.nan)) for name in ("train_seconds", *METRICS)}}
+    return {name: [value] for name, value in found.items()}
+
+
+def _grouped(runs: Sequence[ImportedRun]) -> Iterator[ImportedRun]:
+    """Rows that repeat a configuration are its launches, counted where the table does not."""
+    counts: dict[tuple[Any, ...], int] = {}
+    for run in runs:
+        key = tuple(run.columns.get(name) for name in ("experiment", "kind", "placement", "global_batch",
+                                                       "reference_point", "seed", "phase"))
+        counts[key] = counts.get(key, -1) + 1
+        yield ImportedRun({"launch": counts[key], **run.columns}, run.evaluations, run.windows)

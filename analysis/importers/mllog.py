@@ -1,0 +1,213 @@
+"""MLPerf training logs: `:::MLLOG {json}` lines with any other text between them.
+
+A run goes from run_start to run_stop. What it took is the epoch_num, or the samples_count, of its last eval_accuracy
+before a run_stop whose status is success (MLCommons' reference convergence checker reads the same); any other run never
+passed the target.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...benchmarks.errors import RecordError
+from ..rows import number
+from .files import Sources, json_value
+from .found import CONVERGENCE, LARGEST, Found, ImportedRun, Options, label, whole
+
+QUESTION = "How much training, and how long, does the target take at each batch size?"
+HINT = "an MLPerf training log, such as result_0.txt, or a folder of them"
+TOKEN, OLD = ":::MLLOG", ":::MLPv0."
+MOST_EVALUATIONS_OF_A_RUN = 100_000
+MOST_SETTINGS = 500
+# Benchmarks whose eval_accuracy is a fraction of right predictions; others log a loss, an error rate or a mean average
+# precision under the same key.
+ACCURACIES = ("resnet", "bert")
+AMOUNTS = {"epoch_num": "epoch", "samples_count": "examples"}
+
+
+@dataclass
+class Log:
+    """One run so far. settings: the last value of each key; evaluations: (epochs or samples, metric, time in ms)."""
+
+    where: str
+    settings: dict[str, Any]
+    start_ms: float = math.nan
+    stop_ms: float = math.nan
+    status: str = ""
+    counted: str = ""
+    evaluations: list[tuple[float, float, float]] = field(default_factory=list)
+
+
+@dataclass
+class Reading:
+    """What was seen besides runs."""
+
+    damaged: int = 0
+    old: bool = False
+
+
+def read(sources: Sources, options: Options) -> Found:
+    """Raises RecordError for logs that hold no run, or mean different things by the same name."""
+    paths = sources.below(".txt", ".log", ".out") if sources.is_folder() else [sources.path]
+    seen, logs = Reading(), []
+    for path in paths:
+        logs += list(_logs(sources, path, seen))
+    if not logs:
+        if seen.old:
+            raise RecordError(f"{sources.named(sources.path)} is a log of MLPerf's first round ({OLD}5.0), whose lines "
+                              f"are no JSON; give {HINT} of round 0.6 or later.")
+        raise RecordError(f"{sources.named(sources.path)} has no {TOKEN} line with the key run_start; give {HINT}.")
+    notes = [f"{seen.damaged:,} {TOKEN} lines are no whole JSON and were left out."] if seen.damaged else []
+    size = options.train_examples
+    return Found(tuple(_named_runs(logs, size)), QUESTION, tuple(notes), {
+        "train_examples": _sizes(logs, size), "train_examples_from": "the command line" if size else
+        "the log's train_samples"})
+
+
+def _logs(sources: Sources, path: Path, seen: Reading) -> Iterator[Log]:
+    where, settings = sources.named(path), dict[str, Any]()
+    log: Log | None = None
+    for line in sources.lines(path, HINT):
+        event = _event(line, seen)
+        if event is None:
+            continue
+        key, value = event["key"], event.get("value")
+        if key == "run_start":
+            if log is None:  # every rank may say so
+                log = Log(where, settings, number(event.get("time_ms")))
+        elif key == "run_stop" and log is not None:
+            yield _stopped(log, event)
+            log, settings = None, dict(settings)
+        elif key in ("eval_accuracy", "eval_error") and log is not None:
+            _evaluate(log, event)
+        elif len(settings) < MOST_SETTINGS and isinstance(value, (str, int, float, bool)):
+            settings[key] = value
+    if log is not None:
+        yield log
+
+
+def _event(line: str, seen: Reading) -> dict[str, Any] | None:
+    """The event of a line, or None; damaged ones are counted."""
+    at = line.find(TOKEN)
+    if at < 0:
+        seen.old = seen.old or OLD in line
+        return None
+    try:
+        event = json_value(line[at + len(TOKEN):], whole_text=False)
+    except RecordError:
+        event = None
+    key = event.get("key") if isinstance(event, dict) else None
+    if not isinstance(event, dict) or not isinstance(key, str) or len(key) > 100 or not key.isprintable():
+        seen.damaged += 1
+        return None
+    return event
+
+
+def _evaluate(log: Log, event: Mapping[str, Any]) -> None:
+    about = event.get("metadata")
+    about = about if isinstance(about, Mapping) else {}
+    counted = next((name for name in AMOUNTS if name in about), "")
+    amount = number(about.get(counted))
+    if not counted or not 0 <= amount <= LARGEST:
+        raise RecordError(f"{log.where}: an {event['key']} says neither epoch_num nor samples_count, so how much "
+                          "training it follows is not known.")
+    if log.counted and log.counted != counted:
+        raise RecordError(f"{log.where} counts epochs at some evaluations and samples at others.")
+    log.counted = counted
+    if log.evaluations and log.evaluations[-1][0] == amount:  # another rank, or another metric at the same place
+        return
+    if len(log.evaluations) >= MOST_EVALUATIONS_OF_A_RUN:
+        raise RecordError(f"{log.where} has more than {MOST_EVALUATIONS_OF_A_RUN:,} evaluations in one run.")
+    log.evaluations.append((amount, number(event.get("value")), number(event.get("time_ms"))))
+
+
+def _stopped(log: Log, event: Mapping[str, Any]) -> Log:
+    about = event.get("metadata")
+    log.stop_ms = number(event.get("time_ms"))
+    log.status = label(about.get("status")) if isinstance(about, Mapping) else ""
+    return log
+
+
+def _named_runs(logs: Sequence[Log], size: int | None) -> Iterator[ImportedRun]:
+    """Runs with the same benchmark, batch, platform and hyperparameters are one reference point."""
+    settings: dict[str, list[str]] = {}
+    launches: dict[str, int] = {}
+    counted: dict[str, str] = {}
+    for log in logs:
+        benchmark, platform = _benchmark(log), label(log.settings.get("submission_platform"))
+        batch = whole(log.settings.get("global_batch_size"), f"{log.where}: global_batch_size")
+        if log.counted and counted.setdefault(benchmark, log.counted) != log.counted:
+            raise RecordError(f"{log.where} counts {log.counted}, and another log of {benchmark} something else.")
+        point = ", ".join(part for part in (benchmark, f"batch {batch:,}", platform) if part)
+        chosen = json.dumps({key: value for key, value in sorted(log.settings.items()) if "opt_" in key})
+        known = settings.setdefault(point, [])
+        if chosen not in known:
+            known.append(chosen)
+        if known.index(chosen):
+            point += f", setting {known.index(chosen) + 1}"
+        launches[point] = launches.get(point, -1) + 1
+        yield _run(log, benchmark, batch, point, launches[point], size)
+
+
+def _sizes(logs: Sequence[Log], size: int | None) -> dict[str, int | None]:
+    """Examples of an epoch by benchmark, of the first log that says it."""
+    found: dict[str, int | None] = {}
+    for log in logs:
+        name, own = _benchmark(log), _size(log, size)
+        found[name] = found.get(name) or (int(own) if own is not None else None)
+    return found
+
+
+def _benchmark(log: Log) -> str:
+    return label(log.settings.get("submission_benchmark")) or "not named"
+
+
+def _size(log: Log, size: int | None) -> float | None:
+    """Examples of an epoch; None where neither the log nor the command line says it."""
+    own = number(log.settings.get("train_samples"))
+    return float(size) if size else own if 1 <= own <= LARGEST else None
+
+
+def _run(log: Log, benchmark: str, batch: int, point: str, launch: int, size: int | None) -> ImportedRun:
+    amount = log.evaluations[-1][0] if log.status == "success" and log.evaluations else math.nan
+    examples_each = _size(log, size)
+    epochs, examples = _amounts(amount, log.counted, examples_each)
+    seconds = (log.stop_ms - log.start_ms) / 1000
+    rates = [number(value) for key, value in log.settings.items() if key.endswith("opt_base_learning_rate")]
+    momenta = [number(value) for key, value in log.settings.items() if key.endswith("opt_momentum")]
+    known = {"epochs_to_target": epochs, "examples_to_target": examples, "steps_to_target": examples / batch,
+             "train_examples": number(examples_each), "total_seconds": seconds if seconds > 0 else math.nan,
+             "seconds_to_target": seconds if seconds > 0 and amount > 0 else math.nan,
+             "base_learning_rate": rates[0] if rates else math.nan, "momentum": momenta[0] if momenta else math.nan,
+             "seed": number(log.settings.get("seed"))}
+    columns = {"run_id": f"{point}-{launch + 1:03d}", "status": "completed" if log.status else "lost",
+               "experiment": benchmark, "model": benchmark, "kind": CONVERGENCE, "global_batch": batch,
+               "optimizer": label(log.settings.get("opt_name")), "launch": launch, "reference_point": point,
+               "flags": "" if amount > 0 else f"never passed the target ({log.status or 'no run_stop'})",
+               **{key: value for key, value in known.items() if math.isfinite(value) and abs(value) <= LARGEST}}
+    return ImportedRun(columns, _curve(log, benchmark, batch, examples_each), environment={
+        "devices": label(log.settings.get("submission_platform"))}, words={
+            **{key: value if not isinstance(value, str) else label(value) for key, value in log.settings.items()},
+            "status": log.status})
+
+
+def _amounts(amount: float, counted: str, size: float | None) -> tuple[float, float]:
+    """Epochs and examples; NaN for what does not follow from the other."""
+    if counted == "samples_count":
+        return (amount / size if size else math.nan), amount
+    return amount, amount * size if size else math.nan
+
+
+def _curve(log: Log, benchmark: str, batch: int, size: float | None) -> dict[str, list[float]]:
+    each = [_amounts(amount, log.counted, size) for amount, _, _ in log.evaluations]
+    curve = {"epoch": [epochs for epochs, _ in each], "examples": [examples for _, examples in each],
+             "global_batch": [float(batch)] * len(each),
+             "elapsed_seconds": [(at - log.start_ms) / 1000 for _, _, at in log.evaluations]}
+    if benchmark in ACCURACIES:
+        curve["validation_accuracy"] = [value if 0 <= value <= 1 else math.nan for _, value, _ in log.evaluations]
+    return curve
