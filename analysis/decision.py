@@ -233,6 +233,8 @@ def _memory_words(found: Sequence[MemoryFinding]) -> list[str]:
 
 def _claims(verdicts: Sequence[Verdict]) -> list[str]:
     counts = Counter(verdict.verdict for verdict in verdicts)
+    if not verdicts:
+        return []
     turned = [str(verdict.number) for verdict in verdicts if verdict.turned_round]
     text = (f"Of {len(verdicts)} claims about the batch, {counts[SUPPORTED]} are supported, "
             f"{counts[CONTRADICTED]} contradicted and {counts[NOT_DECIDED]} not decided.")

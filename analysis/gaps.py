@@ -143,10 +143,12 @@ def target_accuracy(arm: Arm, margin: float) -> float:
 
 def steps_to_target(arms: Sequence[Arm], target: float) -> pd.DataFrame:
     """rule, seed, global_batch, steps: the first evaluation at or above the target; NaN for a run
-    that never gets there (censored), whatever became of it."""
+    that never gets there (censored), whatever became of it. Runs that were evaluated once, at their end, are left
+    out: when they passed is not known."""
     rows = []
     for arm in arms:
         own = arm.evaluations
+        own = own[(own.groupby(["run_id", "phase"])["step"].transform("size") > 1) | (own["step"] <= 1)]
         step = own["step"].astype("float64").where(own[chosen_metric(arm)] >= target)
         first = step.groupby([own["global_batch"], own["seed"]]).min()
         rows += [(arm.rule, int(seed), int(batch), float(steps))

@@ -88,7 +88,8 @@ def _decided(results: Results, deadline_seconds: float | None
     if given is not None and not set(results.runs["kind"]) & {"accuracy", "memory"}:
         decided = decide_imported(results, brought, deadline_seconds)
         return decided, sections_imported.sections(results, brought, decided.scaling), {"convergence": brought}
-    decided = decide_study(results, deadline_seconds=deadline_seconds)
+    bare = given is not None and not sections_imported.has_curves(results)
+    decided = decide_study(results, [] if bare else None, deadline_seconds)
     chapters, facts = sections(results, decided)
     return decided, chapters if given is None else sections_imported.with_data(chapters, results), facts
 

@@ -16,6 +16,7 @@ from .scaling import Scaling
 from .table import Results
 
 # Sections about the running itself, which was done elsewhere.
+OF_CURVES = ("claims", "curves", "as-published")
 ELSEWHERE = ("time", "failures", "drift", "agreement", "provenance", "repeat")
 
 
@@ -28,8 +29,14 @@ def sections(results: Results, brought: Sequence[Convergence], scalings: Sequenc
 
 def with_data(chapters: Sequence[Section], results: Results) -> tuple[Section, ...]:
     """Of a study's sections, those that the imported runs have data for."""
-    return (*(section for section in chapters if _has_data(section) and section.anchor not in ELSEWHERE),
+    left_out = ELSEWHERE if has_curves(results) else (*ELSEWHERE, *OF_CURVES)
+    return (*(section for section in chapters if _has_data(section) and section.anchor not in left_out),
             _source(results))
+
+
+def has_curves(results: Results) -> bool:
+    """Whether any run was evaluated more than once; the claims about batches are about the way, not only the end."""
+    return bool(results.evaluations.duplicated(["run_id", "phase"]).any())
 
 
 def _has_data(section: Section) -> bool:

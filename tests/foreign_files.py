@@ -7,6 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from batchscale.analysis import imported
+from batchscale.analysis.convergence import Convergence, convergences
+from batchscale.analysis.table import Results, read
+from batchscale.benchmarks.errors import EXIT_OK
+from batchscale.launchers import cli
+
 HOROVOD_NOISE = "[1,0]<stderr>:2024-05-01 12:00:00.1 I tensorflow/core] This binary is optimized\n"
 
 
@@ -90,3 +98,26 @@ def timings(rounds: Mapping[str, Sequence[float]], keep: bool = True) -> str:
     machine = {"node": "box", "machine": "x86_64", "python_version": "3.11.0", "cpu": {"brand_raw": "made", "count": 2}}
     return json.dumps({"machine_info": machine, "commit_info": {"id": "abc"}, "benchmarks": benchmarks,
                        "datetime": "2030-01-01T00:00:00+00:00", "version": "5.1.0"})
+
+
+def bring(path: Path, form: str, **more: Any) -> Results:
+    return read(imported.write(path, path.parent / "results", form, **more))
+
+
+def law(results: Results) -> Convergence:
+    (found,) = convergences(results)
+    return found
+
+
+def saved(folder: Path, text: str, name: str = "result_0.txt") -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
+
+
+def reported(results_folder: Path) -> tuple[str, dict[str, Any]]:
+    (store,) = [path for path in results_folder.iterdir() if path.is_dir()]
+    assert cli.main(["report", str(store)]) == EXIT_OK
+    page = (store / "report" / "index.html").read_text(encoding="utf-8")
+    assert " nan" not in page and "inf " not in page
+    return page, json.loads((store / "report" / "decision.json").read_text(), parse_constant=pytest.fail)

@@ -47,6 +47,9 @@ def read(sources: Sources, options: Options) -> Found:
         else:
             waiting += 1
     notes = [f"{waiting:,} rows of runs without a result were left out."] if waiting else []
+    if any(run.columns["kind"] == "accuracy" for run in runs):
+        notes.append("A table has final numbers alone: without curves, the claims about batches and the steps to a "
+                     "target are not judged.")
     unknown = [name[:40] for name in header if name not in COLUMNS and name not in IGNORED]
     if unknown:
         notes.append(f"Columns that are not known and were not read: {', '.join(map(label, unknown[:20]))}.")
