@@ -15,8 +15,10 @@ import pandas as pd
 from ..benchmarks.config import RunConfig
 from ..benchmarks.errors import RecordError
 from ..benchmarks.store import Store, open_store, read_json
+from . import imported
 from .claims_cost import DRIFT_GUARD, peak_bytes
 from .compare import NOT_RECORDED, REPEATS, Cell, Side
+from .compare_imported import BENCHMARKS, imported_side
 from .pytest_benchmark import Benchmark, read_benchmarks
 from .table import DEFAULT_MARGIN, Results, read
 
@@ -41,7 +43,7 @@ def read_side(path: Path) -> Side:
 def _benchmarks(path: Path) -> Side:
     found = read_benchmarks(path)
     cells = {("seconds", one.name): _benchmark_cell(one, found.machine) for one in found.benchmarks}
-    return Side(str(path), "pytest-benchmark's times", cells, DEFAULT_MARGIN,
+    return Side(str(path), BENCHMARKS, cells, DEFAULT_MARGIN,
                 {name: frozenset((value,)) for name, value in found.facts.items()})
 
 
@@ -53,6 +55,9 @@ def _benchmark_cell(one: Benchmark, machine: Mapping[str, str]) -> Cell:
 
 def _results(path: Path) -> Side:
     store = open_store(path)
+    given = imported.of(store.manifest)
+    if given is not None:
+        return imported_side(str(path), str(given["format"]), imported.runs(store))
     return results_side(str(path), read(store), configurations(store))
 
 

@@ -95,7 +95,7 @@ def of(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
     given = manifest.get("imported")
     if given is None:
         return None
-    if not isinstance(given, Mapping) or given.get("format") not in FORMATS:
+    if not isinstance(given, Mapping) or str(given.get("format")) not in FORMATS:
         raise RecordError(f"plan.json holds an import that is none of {', '.join(FORMATS)}; import the file again.")
     return given
 

@@ -25,7 +25,7 @@ from typing import Any
 
 import fuzz_targets
 from fuzz_mutations import mutate
-from fuzz_targets import Target
+from fuzz_target import Target
 
 from batchscale.benchmarks.errors import LONGEST_MESSAGE, BatchscaleError
 

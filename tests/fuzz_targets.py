@@ -6,37 +6,22 @@ import io
 import json
 import random
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fuzz_mutations import JSON, NPZ, TOML, Mutation
+from fuzz_imports import IMPORTS
+from fuzz_mutations import JSON, NPZ, TOML
+from fuzz_target import TABLE_EVERY, Seeds, Target
 from synthetic_records import record_for
 
-from batchscale.analysis import imported, pytest_benchmark, table
+from batchscale.analysis import table
 from batchscale.benchmarks import data, plan
 from batchscale.benchmarks.config import RunConfig
 from batchscale.benchmarks.data import npz
 from batchscale.benchmarks.errors import BatchscaleError
 from batchscale.benchmarks.store import Run, Store, sealed
 from batchscale.launchers import clean, verify
-
-TABLE_EVERY = 20  # records; making data frames takes longer than all the rest
-Seeds = Sequence[bytes]
-
-
-@dataclass(frozen=True)
-class Target:
-    """One format. `prepare` makes what is there before an input and returns good files; `write` puts an input in its
-    place; `read` is what is tested."""
-
-    name: str
-    mutations: Sequence[Mutation]
-    prepare: Callable[[Path], Seeds]
-    write: Callable[[Path, bytes], Path]
-    read: Callable[[Path], None]
 
 
 def _plans(folder: Path) -> Seeds:
@@ -196,50 +181,8 @@ def _read_archive(path: Path) -> None:
     npz.load_npz(f"npz:{path}")
 
 
-def _references(folder: Path) -> Seeds:
-    point = {"Benchmark": "resnet", "Creator": "NVIDIA", "When": "Prior to 1.0 submission", "Platform": "16xDGX-A100",
-             "BS": 3264, "Hyperparams": {"opt_name": "lars", "opt_base_learning_rate": 8.68},
-             "Epochs to converge": [34, 34, 35.5]}
-    other = {**point, "BS": 4096, "Hyperparams": {"opt_momentum": 0.9}}
-    return [json.dumps({"resnet_ref_3264": point, "resnet_ref_4096": other}).encode()]
-
-
-def _write_reference(folder: Path, content: bytes) -> Path:
-    (folder / "rcps_mine.json").write_bytes(content)
-    return folder / "rcps_mine.json"
-
-
-def _read_reference(path: Path) -> None:
-    try:
-        table.read(imported.write(path, path.parent / "results"))
-    finally:
-        shutil.rmtree(path.parent / "results", ignore_errors=True)
-
-
-def _timings(folder: Path) -> Seeds:
-    stats = {"min": 1e-5, "max": 2e-5, "mean": 1.5e-5, "stddev": 1e-6, "median": 1.4e-5, "iqr": 1e-6, "rounds": 4,
-             "data": [1e-5, 2e-5, 1.4e-5, 1.5e-5], "iterations": 1}
-    benchmark = {"group": None, "name": "test_step", "fullname": "micro/test_step.py::test_step", "params": None,
-                 "options": {"disable_gc": False, "timer": "perf_counter", "min_rounds": 5}, "stats": stats}
-    other = {**benchmark, "name": "test_read", "fullname": "micro/test_read.py::test_read"}
-    machine = {"node": "x", "processor": "x86_64", "machine": "x86_64", "python_version": "3.12.0", "system": "Linux",
-               "release": "6.1", "cpu": {"brand_raw": "made up", "count": 2}}
-    return [json.dumps({"machine_info": machine, "commit_info": {"id": "abc", "dirty": False}, "version": "5.1.0",
-                        "benchmarks": [benchmark, other], "datetime": "2030-01-01T00:00:00+00:00"}).encode()]
-
-
-def _write_timings(folder: Path, content: bytes) -> Path:
-    (folder / "timings.json").write_bytes(content)
-    return folder / "timings.json"
-
-
-def _read_timings(path: Path) -> None:
-    pytest_benchmark.read_benchmarks(path)
-
-
 TARGETS = (Target("plan", TOML, _plans, _write_plan, _read_plan),
            Target("record", JSON, _records, _write_record, _read_record),
            Target("state", JSON, _states, _write_state, _read_state),
            Target("npz", NPZ, _archives, _write_archive, _read_archive),
-           Target("mlperf-rcp", JSON, _references, _write_reference, _read_reference),
-           Target("pytest-benchmark", JSON, _timings, _write_timings, _read_timings))
+           *IMPORTS)

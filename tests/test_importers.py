@@ -12,11 +12,14 @@ from foreign_files import bring, dawn_entry, horovod_text, reported, saved, timi
 from scipy import stats
 
 from batchscale.analysis import imported, report
+from batchscale.analysis.compare import compare as compare_sides
+from batchscale.analysis.compare_sides import read_side
 from batchscale.analysis.importers.formats import FORMATS
 from batchscale.analysis.importers.registry import READERS
 from batchscale.analysis.scaling import scalings
 from batchscale.analysis.table import read
-from batchscale.benchmarks.errors import RecordError
+from batchscale.benchmarks.errors import EXIT_RUNS_FAILED, RecordError
+from batchscale.launchers import cli
 
 
 def test_every_format_has_a_reader() -> None:
@@ -158,6 +161,33 @@ def test_a_file_that_keeps_the_summary_alone_says_so(tmp_path: Path) -> None:
     results = read(store)
     assert results.windows.empty and results.runs["step_seconds"].tolist() == [0.003]
     assert "mean stands for the median" in imported.notes(store.manifest)[0]
+
+
+def test_an_imported_file_compares_like_the_file_itself(tmp_path: Path) -> None:
+    files = {name: saved(tmp_path, timings({"test_a": [factor * s for s in (0.002, 0.0021, 0.0022, 0.0019)]}), name)
+             for name, factor in (("base.json", 1.0), ("new.json", 2.0))}
+    folders = {name: imported.write(path, tmp_path / "results", "pytest-benchmark").folder
+               for name, path in files.items()}
+    plain, brought = (compare_sides(read_side(of["base.json"]), read_side(of["new.json"]), 0.05, ())
+                      for of in (files, folders))
+    assert [(c.metric, c.answer, c.estimate.value) for c in brought.changes] == [
+        (c.metric, c.answer, c.estimate.value) for c in plain.changes] != []
+    assert brought.changes[0].answer == "regression" and brought.changes[0].estimate.value == pytest.approx(1.0)
+    mixed = compare_sides(read_side(files["base.json"]), read_side(folders["base.json"]), 0.05, ())
+    assert mixed.changes[0].answer == "no change" or mixed.changes[0].estimate.value == 0
+
+
+def test_imported_launches_can_be_compared_and_points_to_a_target_cannot(tmp_path: Path) -> None:
+    for name, rate in (("base", 100.0), ("new", 50.0)):
+        for launch, noise in enumerate((0.99, 1.0, 1.01)):
+            saved(tmp_path / name, horovod_text(2, [rate * noise] * 2), f"{launch}.txt")
+        imported.write(tmp_path / name, tmp_path / "results", "horovod")
+    words = ["compare", *(str(tmp_path / "results" / name) for name in ("base", "new"))]
+    assert cli.main(words) == EXIT_RUNS_FAILED
+    path = saved(tmp_path, "global_batch,steps_to_target\n8,5\n", "t.csv")
+    imported.write(path, tmp_path / "results", "csv")
+    with pytest.raises(RecordError, match="to compare"):
+        read_side(tmp_path / "results" / "t")
 
 
 # Options

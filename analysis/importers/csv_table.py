@@ -43,7 +43,7 @@ def read(sources: Sources, options: Options) -> Found:
                               f"most {MOST_RUNS:,} rows are read.")
         row = {name: cell.strip() for name, cell in zip(header, cells) if cell.strip()}
         if row.get("status", "completed") in RESULT_STATUSES:
-            runs.append(_run(row, index, f"{where}, row {index + 1}"))
+            runs.append(_run(row, index, f"{where}, row {index + 1}", CONVERGENCE in _kinds(header)))
         else:
             waiting += 1
     notes = [f"{waiting:,} rows of runs without a result were left out."] if waiting else []
@@ -84,8 +84,9 @@ def _kinds(names: Sequence[str] | Mapping[str, str]) -> list[str]:
             and (kind not in ONE_OF or any(name in names for name in ONE_OF[kind]))]
 
 
-def _run(row: Mapping[str, str], index: int, where: str) -> ImportedRun:
-    fitting = _kinds(row)
+def _run(row: Mapping[str, str], index: int, where: str, to_target: bool) -> ImportedRun:
+    """to_target: whether the table is about training to a target, where an empty cell means that it was never passed."""
+    fitting = _kinds(row) or ([CONVERGENCE] if to_target and all(name in row for name in NEEDED[CONVERGENCE]) else [])
     kind = row.get("kind") or next(iter(fitting), "")
     if row.get("kind") and kind not in KINDS:
         raise RecordError(f"{where}: {one_of('kind', kind[:40], KINDS)}")

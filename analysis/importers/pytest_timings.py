@@ -23,10 +23,10 @@ def read(sources: Sources, options: Options) -> Found:
     bare = sum(not one.seconds for one in found.benchmarks)
     notes = (f"{bare} of {len(found.benchmarks)} benchmarks come without the seconds of their rounds (the file keeps "
              "the summary alone): their mean stands for the median.",) if bare else ()
-    return Found(tuple(_run(one, known) for one in found.benchmarks), QUESTION, notes)
+    return Found(tuple(_run(one, known, found.machine) for one in found.benchmarks), QUESTION, notes)
 
 
-def _run(one: Benchmark, environment: Mapping[str, str]) -> ImportedRun:
+def _run(one: Benchmark, environment: Mapping[str, str], conditions: Mapping[str, str]) -> ImportedRun:
     windows = tuple({"rank": 0, "phase": 0, "start_step": index, "steps": 1, "seconds": value, "steady": True}
                     for index, value in enumerate(one.seconds))
     name = label(one.name) or "unnamed"
@@ -35,4 +35,5 @@ def _run(one: Benchmark, environment: Mapping[str, str]) -> ImportedRun:
     if len(one.seconds) > 1:
         columns["window_spread"] = stdev(one.seconds) * len(one.seconds) / sum(one.seconds)
     return ImportedRun(columns, windows=windows, environment=environment,
-                       words={**one.options, "rounds": one.summary.n, "mean": one.summary.mean})
+                       words={"conditions": {**conditions, **one.options}, "rounds": one.summary.n,
+                              "mean": one.summary.mean, "stddev": one.summary.std})
