@@ -61,7 +61,7 @@ FIGURE = {"series": "label of the line, bar or row", "x": "place, in the unit of
 
 def reference(names: Iterable[str] = RUN) -> str:
     """The columns as a Markdown table."""
-    rows = "\n".join(f"| `{name}` | {MEANINGS[name]} |" for name in names)
+    rows = "\n".join(f"| `{name}` | {MEANINGS[name].rstrip('.')} |" for name in names)
     return f"| column | what it is |\n|---|---|\n{rows}\n"
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from ..analysis import columns
+from ..analysis.importers import csv_table
+from ..analysis.importers.formats import FORMATS
 from ..benchmarks import plan_keys, schema
 
 PAGE = """# Reference
@@ -18,11 +21,25 @@ A plan is a TOML file. Every key is checked before anything starts; a key that i
 What one run leaves behind, raw: `RESULTS/<plan>/<run_id>/record.json`. What was not measured is null or absent, never
 0.
 
-{record}"""
+{record}
+## Formats that are imported
+
+`batchscale import FORMAT PATH`. What a format lacks stays empty.
+
+{formats}
+## results.csv
+
+One row per run and phase, beside every report and export; `batchscale import csv` takes any of these columns. Fractions
+are from 0 to 1, and an empty cell was not measured.
+
+{needed}
+{columns}"""
 
 
 def page() -> str:
-    return PAGE.format(plan=plan_keys.reference(), record=schema.reference())
+    rows = "\n".join(f"| `{name}` | {what} |" for name, what in FORMATS.items())
+    return PAGE.format(plan=plan_keys.reference(), record=schema.reference(), columns=columns.reference(),
+                       needed=csv_table.reference(), formats=f"| format | what it is |\n|---|---|\n{rows}\n")
 
 
 if __name__ == "__main__":

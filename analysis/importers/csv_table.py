@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from ...benchmarks.errors import RecordError, one_of
@@ -36,14 +37,14 @@ def read(sources: Sources, options: Options) -> Found:
     rows = _rows(sources, where)
     header = [name.strip() for name in next(rows, [])]
     _check_header(header, where)
-    runs, waiting = [], 0
+    runs, waiting, to_target = [], 0, CONVERGENCE in _kinds(frozenset(header))
     for index, cells in enumerate(rows):
         if len(cells) != len(header) or index >= MOST_RUNS:
             raise RecordError(f"{where}, row {index + 1} has {len(cells)} cells; the header has {len(header)}, and at "
                               f"most {MOST_RUNS:,} rows are read.")
         row = {name: cell.strip() for name, cell in zip(header, cells) if cell.strip()}
         if row.get("status", "completed") in RESULT_STATUSES:
-            runs.append(_run(row, index, f"{where}, row {index + 1}", CONVERGENCE in _kinds(header)))
+            runs.append(_run(row, index, f"{where}, row {index + 1}", to_target))
         else:
             waiting += 1
     notes = [f"{waiting:,} rows of runs without a result were left out."] if waiting else []
@@ -67,11 +68,17 @@ def _rows(sources: Sources, where: str) -> Iterator[list[str]]:
 def _check_header(header: Sequence[str], where: str) -> None:
     if len(set(header)) < len(header):
         twice = next(name for name in header if header.count(name) > 1)
-        raise RecordError(f"{where} has the column {twice[:40]!r} twice.")
-    if "kind" not in header and not _kinds(header):
-        needed = "; ".join(f"{kind}: {_needed(kind)}" for kind in NEEDED)
-        raise RecordError(f"{where} has {', '.join(name[:30] for name in header[:8]) or 'nothing'}; no kind of run can "
-                          f"be made of it. Needed are, for {needed}.")
+        raise RecordError(f"{where} has the column {label(twice)[:40]!r} twice.")
+    if "kind" not in header and not _kinds(frozenset(header)):
+        has = ", ".join(label(name)[:30] for name in header[:8]) or "nothing"
+        raise RecordError(f"{where} has {has}; no kind of run can be made of it. Needed are, for "
+                          + "; ".join(f"{kind}: {_needed(kind)}" for kind in NEEDED) + ".")
+
+
+def reference() -> str:
+    """What a table needs, by kind of run, as a Markdown table."""
+    rows = "\n".join(f"| {kind} | {_needed(kind)} |" for kind in NEEDED)
+    return f"| kind of run | columns it needs |\n|---|---|\n{rows}\n"
 
 
 def _needed(kind: str) -> str:
@@ -79,18 +86,23 @@ def _needed(kind: str) -> str:
     return ", ".join(NEEDED[kind]) + one
 
 
-def _kinds(names: Sequence[str] | Mapping[str, str]) -> list[str]:
-    return [kind for kind in KINDS if all(name in names for name in NEEDED[kind])
-            and (kind not in ONE_OF or any(name in names for name in ONE_OF[kind]))]
+@lru_cache(maxsize=1000)  # the rows of a table have few shapes
+def _kinds(names: frozenset[str], ended: bool = True) -> tuple[str, ...]:
+    """The kinds of run that these columns describe; of one that did not end as planned without its result."""
+    result = ("test_accuracy",)
+    return tuple(kind for kind in KINDS if all(name in names or (not ended and name in result) for name in NEEDED[kind])
+                 and (not ended or kind not in ONE_OF or any(name in names for name in ONE_OF[kind])))
 
 
 def _run(row: Mapping[str, str], index: int, where: str, to_target: bool) -> ImportedRun:
-    """to_target: whether the table is about training to a target, where an empty cell means that it was never passed."""
-    fitting = _kinds(row) or ([CONVERGENCE] if to_target and all(name in row for name in NEEDED[CONVERGENCE]) else [])
+    """to_target: whether the table is about training to a target; an empty cell then means that it never passed."""
+    fitting = _kinds(frozenset(row), row.get("status", "completed") == "completed")
+    if to_target and all(name in row for name in NEEDED[CONVERGENCE]):
+        fitting = (*fitting, CONVERGENCE)
     kind = row.get("kind") or next(iter(fitting), "")
     if row.get("kind") and kind not in KINDS:
         raise RecordError(f"{where}: {one_of('kind', kind[:40], KINDS)}")
-    if kind not in fitting and row.get("status", "completed") == "completed":
+    if kind not in fitting:
         raise RecordError(f"{where}: a run of kind {kind or 'none'} needs {_needed(kind or CONVERGENCE)}.")
     values = {name: _value(name, cell, where) for name, cell in row.items() if name in COLUMNS}
     columns = {"run_id": f"row {index + 1}", "status": "completed", "experiment": "imported", **values, "kind": kind}
@@ -120,7 +132,7 @@ def _sentence(cell: str) -> str:
 def _derive(columns: dict[str, Any]) -> None:
     """What follows from other columns and is not there."""
     batch = columns.get("global_batch")
-    if columns["kind"] == "throughput" and batch:
+    if columns["kind"] == "throughput" and batch and columns["status"] == "completed":
         columns.setdefault("replica_batch", batch // max(columns["replicas"] * columns.get("accumulation", 1), 1))
         if "step_seconds" not in columns and columns["examples_per_second"] > 0:
             columns["step_seconds"] = batch / columns["examples_per_second"]

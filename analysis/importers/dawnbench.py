@@ -93,6 +93,9 @@ def _table(sources: Sources, path: Path) -> dict[str, list[float]]:
                           f"columns {', '.join(NEEDED)} and perhaps top5Accuracy, once each, with tabs between.")
     if not 2 <= len(rows) <= MOST_ROWS:
         raise RecordError(f"{where} has {len(rows) - 1:,} rows; expected 1 to {MOST_ROWS - 1:,}.")
+    extra = next((index for index, row in enumerate(rows) if any(cell.strip() for cell in row[len(header):])), None)
+    if extra is not None:
+        raise RecordError(f"{where}, row {extra} has more cells than the header.")
     columns = {name: list(_cells(rows[1:], header.index(name), name, where)) for name in KNOWN if name in header}
     order = sorted(range(len(rows) - 1), key=lambda row: (columns["hours"][row], columns["epoch"][row]))
     return {name: [values[row] for row in order] for name, values in columns.items()}
