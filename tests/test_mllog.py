@@ -94,7 +94,7 @@ def test_ranks_that_repeat_lines_and_damaged_lines_change_nothing(tmp_path: Path
 def test_a_log_without_an_end_never_passed(tmp_path: Path) -> None:
     text = mllog_text(64, [4, 5]).replace(mllog_text(64, [4, 5]).splitlines()[-1], "")
     row = bring(saved(tmp_path, text), "mllog").runs.iloc[0]
-    assert row["status"] == "lost" and math.isnan(row["epochs_to_target"]) and "no run_stop" in row["flags"]
+    assert row["status"] == "failed" and math.isnan(row["epochs_to_target"]) and "no run_stop" in row["flags"]
 
 
 @pytest.mark.parametrize(("text", "said"), [

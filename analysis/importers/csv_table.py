@@ -15,7 +15,7 @@ from ...benchmarks.errors import RecordError, one_of
 from ...benchmarks.schema import RESULT_STATUSES
 from ..rows import CHECKS, METRICS, WHOLE_KEYS
 from .files import Sources
-from .found import (COLUMNS, CONVERGENCE, KINDS, MOST_RUNS, TEXTS, TIMING, TRAINING, Found, ImportedRun,
+from .found import (COLUMNS, CONVERGENCE, KINDS, TEXTS, TIMING, TRAINING, Found, ImportedRun,
                     Options, as_number, label)
 
 QUESTION = "What do these runs say about the batch size?"
@@ -29,6 +29,7 @@ WHOLE = frozenset((*WHOLE_KEYS, "last_step", "best_validation_step"))
 FRACTIONS = frozenset(name for name in METRICS if name.endswith("accuracy"))
 IGNORED = ("environment", "content_hash", "steady")
 LONGEST_FLAGS = 2000
+MOST_ROWS = 20_000
 
 
 def read(sources: Sources, options: Options) -> Found:
@@ -39,9 +40,9 @@ def read(sources: Sources, options: Options) -> Found:
     _check_header(header, where)
     runs, waiting, to_target = [], 0, CONVERGENCE in _kinds(frozenset(header))
     for index, cells in enumerate(rows):
-        if len(cells) != len(header) or index >= MOST_RUNS:
+        if len(cells) != len(header) or index >= MOST_ROWS:
             raise RecordError(f"{where}, row {index + 1} has {len(cells)} cells; the header has {len(header)}, and at "
-                              f"most {MOST_RUNS:,} rows are read.")
+                              f"most {MOST_ROWS:,} rows are read.")
         row = {name: cell.strip() for name, cell in zip(header, cells) if cell.strip()}
         if row.get("status", "completed") in RESULT_STATUSES:
             runs.append(_run(row, index, f"{where}, row {index + 1}", to_target))

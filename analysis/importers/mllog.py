@@ -185,7 +185,7 @@ def _run(log: Log, benchmark: str, batch: int, point: str, launch: int, size: in
              "seconds_to_target": seconds if seconds > 0 and amount > 0 else math.nan,
              "base_learning_rate": rates[0] if rates else math.nan, "momentum": momenta[0] if momenta else math.nan,
              "seed": number(log.settings.get("seed"))}
-    columns = {"run_id": f"{point}-{launch + 1:03d}", "status": "completed" if log.status else "lost",
+    columns = {"run_id": f"{point}-{launch + 1:03d}", "status": "completed" if log.status else "failed",
                "experiment": benchmark, "model": benchmark, "kind": CONVERGENCE, "global_batch": batch,
                "optimizer": label(log.settings.get("opt_name")), "launch": launch, "reference_point": point,
                "flags": "" if amount > 0 else f"never passed the target ({log.status or 'no run_stop'})",
