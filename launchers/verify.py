@@ -44,11 +44,24 @@ def examine(store: Store) -> Findings:
     except RecordError as error:
         listed = set()
         found.corrupt.append((store.folder / "plan.json", str(error)))
+    else:
+        _examine_import(store, found)
     for run in run_folders(store):
         _examine_run(run, found)
         if listed and run.run_id not in listed:
             found.notes.append((run.folder, "the plan, as it stands now, does not list this run"))
     return found
+
+
+def _examine_import(store: Store, found: Findings) -> None:
+    """The runs that another tool's file left, each against the columns of our table."""
+    if "imported" not in store.manifest:
+        return
+    from ..analysis import imported
+    try:
+        found.good += sum(1 for _ in imported.runs(store)) > 0
+    except RecordError as error:
+        found.corrupt.append((store.folder / imported.FILE, str(error)))
 
 
 def run_folders(store: Store) -> Iterator[Run]:

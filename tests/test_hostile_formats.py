@@ -15,7 +15,7 @@ from reference_points import saved as saved_points
 from batchscale.analysis import imported, report
 from batchscale.analysis.importers import files
 from batchscale.analysis.importers.formats import FORMATS
-from batchscale.benchmarks.errors import EXIT_USAGE, RecordError
+from batchscale.benchmarks.errors import EXIT_OK, EXIT_RUNS_FAILED, EXIT_USAGE, RecordError
 from batchscale.launchers import cli
 
 TEXT_FORMATS = tuple(form for form in FORMATS if form != "batch-science")
@@ -181,3 +181,11 @@ def test_a_damaged_line_of_an_import_is_one_sentence(tmp_path: Path, line: str,
     assert cli.main(["report", str(store.folder)]) == EXIT_USAGE
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "import the file again" in error and len(error) < 600
+    assert cli.main(["verify", str(store.folder)]) == EXIT_RUNS_FAILED
+    assert f"corrupt: {store.folder / imported.FILE}" in capsys.readouterr().out
+
+
+def test_an_import_that_is_whole_can_be_believed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = imported.write(horovod(tmp_path), tmp_path / "results", "horovod")
+    assert cli.main(["verify", str(store.folder)]) == EXIT_OK
+    assert "2 of 2 files can be believed" in capsys.readouterr().out
