@@ -202,6 +202,18 @@ def test_windows_go_on_where_the_last_one_ended_and_round_again(name: str) -> No
     assert np.array_equal(again[0].numpy(), expected[0])
 
 
+def test_the_same_order_once_more_does_not_begin_anew(name: str) -> None:
+    own = feed(name)
+    own.set_order(epoch_order(7, 0, EXAMPLES), 0, (7, 0))
+    list(own.parts(0, 2, BATCH))
+    open_before = own._open
+    own.set_order(epoch_order(7, 0, EXAMPLES), 0, (7, 0))
+    list(own.parts(2, 3, BATCH))
+    assert own._open is open_before
+    own.set_order(epoch_order(7, 1, EXAMPLES), 0, (7, 1))
+    assert own._open is None
+
+
 def test_rows_are_decoded_when_they_are_asked_for(name: str, pixels: npt.NDArray[np.uint8]) -> None:
     loaded: Any = data.load(name)
     inputs = DecodedInputs(ImagePipeline(loaded.train_x, loaded.train_y, "float32"))

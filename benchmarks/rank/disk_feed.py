@@ -42,7 +42,9 @@ class DiskFeed:
         return Layout(self._share(global_batch), 1, False)
 
     def set_order(self, order: npt.NDArray[np.int32], base: int, key: Sequence[int] = (0, 0)) -> None:
-        """`key`: seed and epoch of the order."""
+        """`key`: seed and epoch of the order. The same order once more is no reason to begin anew."""
+        if (base, *key) == (self._base, *self._key) and np.array_equal(order, self._order):
+            return
         self._open = None  # before its order changes
         self._order, self._base, self._key = order, base, (key[0], key[1])
 
