@@ -202,6 +202,14 @@ def test_windows_go_on_where_the_last_one_ended_and_round_again(name: str) -> No
     assert np.array_equal(again[0].numpy(), expected[0])
 
 
+def test_a_batch_of_more_than_all_examples_has_some_of_them_again(name: str) -> None:
+    own = feed(name)
+    for order in (epoch_order(7, 0, EXAMPLES), epoch_order(7, 0, EXAMPLES, 600)):
+        own.set_order(order, 0, (7, 0))
+        x, y, *_ = next(iter(own.parts(0, 1, 600)))
+        assert np.array_equal(y.numpy(), data.load(name).train_y[np.resize(epoch_order(7, 0, EXAMPLES), 600)])
+
+
 def test_the_same_order_once_more_does_not_begin_anew(name: str) -> None:
     own = feed(name)
     own.set_order(epoch_order(7, 0, EXAMPLES), 0, (7, 0))

@@ -82,8 +82,9 @@ class DiskFeed:
 
     def _chosen(self, positions: npt.NDArray[np.int64], global_batch: int) -> Chosen:
         """The examples at these positions of what this process trains on, counted from the pipeline's first step."""
-        share, epoch_steps = self._share(global_batch), len(self._order) // global_batch
+        share, epoch_steps = self._share(global_batch), max(1, len(self._order) // global_batch)
         step, place = np.divmod(positions, share)
         row = (self._first + step - self._base) % epoch_steps
-        rows = self._order[row * global_batch + self._strategy.rank * share + place]
+        at = row * global_batch + self._strategy.rank * share + place
+        rows = self._order[at % len(self._order)]  # a batch of more than all examples has some of them again
         return rows, draws(*self._key, self._numbers[rows])
