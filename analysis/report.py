@@ -16,14 +16,16 @@ from ..benchmarks.errors import RecordError
 from ..benchmarks.schema import finite
 from ..benchmarks.store import Store
 from . import (export, imported, sections_accuracy, sections_critical, sections_curves, sections_forecast,
-               sections_gradient, sections_imported, sections_memory, sections_published, sections_ranks,
-               sections_runs, sections_scaling, sections_search, sections_step, sections_tuned)
+               sections_gradient, sections_imported, sections_input, sections_memory, sections_published,
+               sections_ranks, sections_runs, sections_scaling, sections_search, sections_step, sections_tuned)
+from .claims_cost import timing_runs
 from .columns import readme
 from .content import Section, Table, counted, listed
 from .convergence import convergences
 from .decision import Decision, decide_study
 from .decision_imported import decide_imported
 from .importers.found import CONVERGENCE
+from .input_bound import three_ways
 from .plots import palette, standalone
 from .rows import RUN
 from .sections_claims import claims
@@ -98,17 +100,18 @@ def sections(results: Results, decided: Decision) -> tuple[tuple[Section, ...], 
     """Every section in the order of the page, and what decision.json holds besides the decision."""
     runs, scaling = sections_runs, sections_scaling
     steps, good = step_fits(results), goodputs(results, decided.critical)
+    halves = three_ways(timing_runs(results))
     chapters = (decision(decided), claims(decided.verdicts), sections_accuracy.accuracy(results),
                 sections_tuned.tuned(results),
                 sections_published.as_published(results), sections_curves.curves(results),
                 scaling.throughput(results), scaling.scaling(results, decided.scaling),
-                sections_ranks.slow_ranks(results),
+                sections_ranks.slow_ranks(results), sections_input.input_from_disk(halves),
                 sections_step.step(steps, good), sections_forecast.forecast(results),
                 sections_gradient.noise(results), sections_critical.critical(results, decided.critical),
                 sections_memory.memory(results, decided.memory), *sections_search.largest_batch(results),
                 runs.time_spent(results), runs.failures(results), runs.drift(results),
                 runs.agreement(results), runs.provenance(results), runs.repeat(results))
-    return chapters, {"steps": steps, "goodput": good, "tuned": results.tuned}
+    return chapters, {"steps": steps, "goodput": good, "tuned": results.tuned, "input": halves}
 
 
 def first_screen(results: Results, decided: Decision) -> FirstScreen:

@@ -36,7 +36,8 @@ KEYS = ("run_id", "status", *TEXT_KEYS, *WHOLE_KEYS)
 NUMBERS = ("base_learning_rate", "peak_learning_rate", "momentum", "parameters",
            "flops_per_example", "last_step", *METRICS, "generalization_gap", "loss_gap",
            "best_validation_step", "test_accuracy_at_best_validation", "gap_at_best_validation",
-           "step_seconds", "examples_per_second", "window_spread", "joules_per_example", "epochs_to_target",
+           "step_seconds", "examples_per_second", "window_spread", "input_examples_per_second",
+           "synthetic_examples_per_second", "joules_per_example", "epochs_to_target",
            "examples_to_target", "steps_to_target", "seconds_to_target", "price_per_hour", *TIMING, *MEMORY)
 CHECKS = ("size_expected", "size", "equal_after_broadcast", "shards_disjoint_and_complete",
           "equal_at_evaluations")
@@ -138,6 +139,9 @@ def _measured(record: Mapping[str, Any], config: Mapping[str, Any],
         numbers |= _final(evaluations)
     if config.get("kind") == "throughput":
         numbers |= step_timing(_list(record, "windows"), int(batch or 0))
+        for name in ("input", "synthetic"):
+            alone = step_timing(_list(record, f"{name}_windows"), int(batch or 0))
+            numbers[f"{name}_examples_per_second"] = alone["examples_per_second"]
         numbers["joules_per_example"] = joules_per_example(_list(record, "energy"))
     flags = "; ".join(str(item) for item in _list(record, "warnings"))
     agreement, environment = _table(record, "agreement"), _table(record, "environment")

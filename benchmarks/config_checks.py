@@ -9,6 +9,7 @@ from dataclasses import fields
 
 from .config import (ADAMS, DECAYING, INPUTS, KINDS, LARGEST, NAME, OPTIMIZERS, PRECISIONS, SEEDS, STRATEGIES,
                      TRANSPORTS, RunConfig)
+from .data.disk_name import is_on_disk
 from .decays import DECAYS
 from .errors import PlanError, one_of
 from .objectives import check
@@ -28,6 +29,7 @@ def validate(config: RunConfig) -> None:
             raise PlanError(one_of(name, getattr(config, name), choices))
     _validate_types(config)
     check(config.loss, config.metrics)
+    _validate_input(config)
     _validate_optimizer(config)
     _validate_placement(config)
     _validate_batches(config)
@@ -77,6 +79,12 @@ def _validate_trial(config: RunConfig) -> None:
     if config.trial < -1 or (config.rule == TUNED_RULE) != (config.trial >= 0):
         raise PlanError(f"trial={config.trial} with rule={config.rule!r}: trials are numbered from 0, and only "
                         f"rule={TUNED_RULE!r} has them; -1 stands for none.")
+
+
+def _validate_input(config: RunConfig) -> None:
+    if config.input != "auto" and is_on_disk(config.dataset):
+        raise PlanError(f"input={config.input!r} is for examples in memory, and {config.dataset!r} is read from disk "
+                        "while training; leave input out, or write the examples to an npz file.")
 
 
 def _validate_decay(config: RunConfig) -> None:

@@ -44,7 +44,8 @@ PLAN: dict[str, Key] = {
 EXPERIMENT: dict[str, Key] = {
     "name": Key("text", REQUIRED, "names the experiment"),
     "kind": Key("text", "accuracy", "what is collected", KINDS),
-    "dataset": Key("text", REQUIRED, "built-in name, npz:PATH, synthetic:SHAPE,... or module:function"),
+    "dataset": Key("text", REQUIRED, "built-in name, npz:PATH, tfrecord:PATH,... or images:PATH,... (read "
+                   "while training), synthetic:SHAPE,... or module:function"),
     "model": Key("text", REQUIRED, "built-in name or module:function"),
     "loss": Key("text", CROSS_ENTROPY, f"what is minimized: {', '.join(LOSSES)}, or module:function, (targets, "
                 "outputs) -> one number per example"),
@@ -91,7 +92,8 @@ EXPERIMENT: dict[str, Key] = {
     "window_seconds": Key("number", 0.2, "length of a window; its step count is fixed before timing"),
     "precision": Key("text", "float32", "of weights and arithmetic", PRECISIONS),
     "jit": Key("flag", False, "XLA compilation, the same in all arms"),
-    "input": Key("text", "auto", "resident on the device, or streamed", INPUTS),
+    "input": Key("text", "auto", "resident on the device, or streamed from memory; data sets on disk are always "
+                 "read from there", INPUTS),
 }
 PASSED_THROUGH = ("dataset", "model", "loss", "optimizer", "momentum", "reference_batch",
                   "warmup_epochs", "decay", "decay_epochs", "decay_factor", "decay_power", "clip_norm", "accumulation",

@@ -92,7 +92,7 @@ TIMING = {
     "trace_seconds": Field(Number, "tracing and compiling"),
     "train_seconds": Field(Number, "training steps"),
     "evaluate_seconds": Field(Number, "evaluation and agreement checks"),
-    "probe_seconds": Field(Number, "gradient norms, and timing each rank on its own"),
+    "probe_seconds": Field(Number, "gradient norms, and timing each rank, input and model on their own"),
     "total_seconds": Field(Number, "the run, from claim to record"),
     "launch_seconds": Field(Number, "from the launcher's start to the process'; 0 but for a worker's first run", False),
     "import_seconds": Field(Number, "from the process' start until runs can be done; 0 but for a worker's first run",
@@ -131,6 +131,9 @@ RECORD = {
     "evaluations": Field(list, "see Evaluation; ascending phase and step"),
     "windows": Field(list, "see Window; every rank's"),
     "own_windows": Field(list, "see Own window; every rank's, of timing runs of several ranks", False),
+    "input_windows": Field(list, "see Window; batches read from disk, decoded and put on the device, without a model",
+                           False),
+    "synthetic_windows": Field(list, "see Window; the same steps on examples that are on the device already", False),
     "energy": Field(list, "see Energy; of timing runs on GPUs that count it", False),
     "gradient_norms": Field(list, "see Gradient norm"),
     "memory": Field(dict, "see Memory"),
@@ -142,8 +145,8 @@ RECORD = {
     "content_hash": Field(str, "SHA-256 over all the rest as JSON with sorted keys and no spaces", False),
 }
 SECTIONS = {"workload": WORKLOAD, "agreement": AGREEMENT, "memory": MEMORY, "timing": TIMING}
-ROWS = {"evaluations": EVALUATION, "windows": WINDOW, "own_windows": OWN_WINDOW, "energy": ENERGY,
-        "gradient_norms": GRADIENT_NORM}
+ROWS = {"evaluations": EVALUATION, "windows": WINDOW, "own_windows": OWN_WINDOW,
+        "input_windows": WINDOW, "synthetic_windows": WINDOW, "energy": ENERGY, "gradient_norms": GRADIENT_NORM}
 TITLES = {"Record": RECORD, "Workload": WORKLOAD, "Agreement": AGREEMENT, "Evaluation": EVALUATION, "Window": WINDOW,
           "Own window": OWN_WINDOW, "Energy": ENERGY, "Gradient norm": GRADIENT_NORM, "Memory": MEMORY,
           "Timing": TIMING}

@@ -90,3 +90,10 @@ def test_timing_launches_and_memory_runs_get_processes_of_their_own(config: Make
     memory = [config(kind="memory", global_batch=batch).shape for batch in (32, 64)]
     assert len({*timing, *memory, config().shape}) == 5
     assert config(seed=1).shape == config(seed=2, rule="sqrt").shape
+
+
+@pytest.mark.parametrize("given", ["resident", "stream"])
+def test_examples_on_disk_are_not_asked_to_be_in_memory(config: Callable[..., RunConfig], given: str) -> None:
+    with pytest.raises(PlanError, match="read from disk"):
+        config(dataset="images:/data", input=given)
+    assert config(dataset="images:/data").input == "auto"

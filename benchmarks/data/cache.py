@@ -6,16 +6,17 @@ import os
 import socket
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
 
-Arrays = Mapping[str, npt.NDArray[np.uint8]]
+Arrays = Mapping[str, npt.NDArray[Any]]
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -32,10 +33,22 @@ def cached_arrays(file_name: str, shapes: Shapes, make: Callable[[], Arrays]) ->
     An unreadable file is set aside as FILE.corrupt, with a warning, and made again. Raises
     DataError where the cache cannot be read or written.
     """
+    def check(arrays: Arrays) -> None:
+        for name, shape in shapes.items():
+            if arrays[name].shape != shape or arrays[name].dtype != np.uint8:
+                raise ValueError(f"{name} is {arrays[name].dtype}{arrays[name].shape}, not "
+                                 f"uint8{shape}")
+
+    return cached(file_name, tuple(shapes), check, make)
+
+
+def cached(file_name: str, names: Sequence[str], check: Callable[[Arrays], None],
+           make: Callable[[], Arrays]) -> Arrays:
+    """The same for any arrays: `check` raises ValueError for those that are not what was made."""
     path = cache_folder() / file_name
     try:
         if path.exists():
-            found = _read(path, shapes)
+            found = _read(path, names, check)
             if found is not None:
                 return found
         return _make_and_store(path, make)
@@ -44,21 +57,18 @@ def cached_arrays(file_name: str, shapes: Shapes, make: Callable[[], Arrays]) ->
                         "set BATCHSCALE_CACHE to a folder that you can write.") from None
 
 
-def _read(path: Path, shapes: Shapes) -> Arrays | None:
+def _read(path: Path, names: Sequence[str], check: Callable[[Arrays], None]) -> Arrays | None:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in shapes}
-        for name, shape in shapes.items():
-            if arrays[name].shape != shape or arrays[name].dtype != np.uint8:
-                raise ValueError(f"{name} is {arrays[name].dtype}{arrays[name].shape}, not "
-                                 f"uint8{shape}")
+            arrays = {name: archive[name] for name in names}
+        check(arrays)
         return arrays
     except (ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         aside = path.with_name(f"{path.name}.corrupt")
         with suppress(FileNotFoundError):  # another process was faster
             os.replace(path, aside)
         warnings.warn(f"{path} was not readable ({error}); it is set aside as {aside.name} and "
-                      "made again.", stacklevel=4)
+                      "made again.", stacklevel=5)
         return None
 
 

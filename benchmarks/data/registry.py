@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..errors import DataError, one_of
-from . import digits, glyphs, keras_files, npz, synthetic
+from . import digits, disk_name, glyphs, image_files, keras_files, npz, synthetic, tfrecord_files
 from .dataset import Dataset, DataSize
 from .user_function import from_function
 
@@ -37,14 +37,17 @@ BUILT_IN = {
                     _with_files(keras_files.mnist_paths, keras_files.MNIST_SIZE)),
 }
 SCHEMES = {
+    "images": Source(image_files.load_images, lambda name: image_files.load_images(name).size),
     "npz": Source(npz.load_npz, lambda name: npz.load_npz(name).size),
     "synthetic": Source(synthetic.load_synthetic, synthetic.synthetic_size),
+    "tfrecord": Source(tfrecord_files.load_tfrecord, lambda name: tfrecord_files.load_tfrecord(name).size),
 }
 _FUNCTION = Source(from_function, lambda name: from_function(name).size)
 
 
 def load(name: str) -> Dataset:
-    """The data set of a built-in name, npz:PATH, synthetic:SHAPE,... or module:function.
+    """The data set of a built-in name, npz:PATH, tfrecord:PATH,..., images:PATH,..., synthetic:SHAPE,... or
+    module:function.
 
     Raises DataError.
     """
@@ -64,6 +67,6 @@ def _source(name: str) -> Source:
         return BUILT_IN[name]
     scheme, colon, _ = name.partition(":")
     if not colon:
-        raise DataError(f"{one_of('dataset', name, BUILT_IN)} Or give npz:PATH, "
-                        f"{synthetic.EXAMPLE} or module:function.")
+        raise DataError(f"{one_of('dataset', name, BUILT_IN)} Or give npz:PATH, images:PATH, "
+                        f"{disk_name.EXAMPLE}, {synthetic.EXAMPLE} or module:function.")
     return SCHEMES.get(scheme, _FUNCTION)

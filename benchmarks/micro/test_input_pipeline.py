@@ -1,4 +1,5 @@
-"""Input pipelines without a model: resident on the device, streamed, tf.data from memory, TFRecord files decoded."""
+"""Input pipelines without a model: resident on the device, streamed, tf.data from memory, TFRecord files of raw pixels,
+and from disk: JPEG in TFRecord files, read in the order of training and decoded, with and without augmentation."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ def answer() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("batch", BATCHES)
-@pytest.mark.parametrize("way", ("resident", "stream", "tf_data", "tfrecord"))
+@pytest.mark.parametrize("way", ("resident", "stream", "tf_data", "tfrecord", "disk", "disk_augmented"))
 def test_input_pipeline(benchmark: Any, way: str, batch: int) -> None:
     """Seconds of one batch."""
     row = next(row for row in answer()["rows"] if row["way"] == way and row["batch"] == batch)

@@ -12,8 +12,11 @@ import os
 import sys
 from typing import Any
 
+import numpy as np
+
 from ..config import RunConfig, from_json
 from ..data.arrays import Shapes, count, each
+from ..data.encoded import EncodedImages
 from ..errors import EXIT_OK, BatchscaleError, DataError
 from . import imports
 
@@ -21,8 +24,7 @@ from . import imports
 def forward_flops(model: Any, example: Any) -> int | None:
     """Floating-point operations of one forward pass on one example, 2 per multiply-add; None if not countable.
 
-    `example`: inputs with one row.
-Counted by TensorFlow's profiler on a graph with a static batch of 1; it counts no
+    `example`: inputs with one row. Counted by TensorFlow's profiler on a graph with a static batch of 1; it counts no
     Einsum.
     """
     import tensorflow as tf
@@ -41,11 +43,14 @@ def workload(config: RunConfig) -> dict[str, Any]:
     from .. import data
     imports.tensorflow_and_keras()
     from . import models, trial
+    from .image_pipeline import ImagePipeline
     split = data.split(data.load(config.dataset), config.validation_fraction, 1)
     built = models.build(config.model, split.input_shape, split.classes, seed=0)
     x, y = split.train
     if count(y) < trial.EXAMPLES:
         raise DataError(f"{config.dataset!r} has {count(y)} training examples; it must have at least {trial.EXAMPLES}.")
+    if isinstance(x, EncodedImages):
+        x = ImagePipeline(x, y, config.precision).decoded(np.arange(trial.EXAMPLES))
     trial.check_step(config, built, x, y, split.classes)
     return {"source": split.source, "train_examples": count(y),
             "validation_examples": count(split.validation[1]), "test_examples": count(split.test[1]),

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from ..data.arrays import Arrays, count, each, leaves
@@ -35,15 +36,22 @@ class Evaluation:
     def metrics(self, program: Program) -> dict[str, Any]:
         """train_loss, train_accuracy, validation_loss, ... at the program's weights, and under `metrics` all other
         metrics by train_<name> and so on. Every rank gets the same."""
-        if program not in self._compiled:
-            self._compiled[program] = self._compile(program)
         result: dict[str, Any] = {}
         others: dict[str, float] = {}
-        for part, (x, y) in self._placed.items():
-            sums = self._compiled[program](x, y).numpy() / count(self._parts[part][1])
+        for part, (_, y) in self._parts.items():
+            sums = self._sums(program, part) / count(y)
             for name, value in zip(("loss", *program.objective.metrics), sums):
                 (result if name in ("loss", ACCURACY) else others)[f"{part}_{name}"] = float(value)
         return {**result, "metrics": others} if others else result
+
+    def _sums(self, program: Program, part: str) -> npt.NDArray[np.float64]:
+        """float64[1 + metrics] over all examples of a part."""
+        return np.asarray(self._function(program)(*self._placed[part]))
+
+    def _function(self, program: Program) -> Callable[..., Any]:
+        if program not in self._compiled:
+            self._compiled[program] = self._compile(program)
+        return self._compiled[program]
 
     def _compile(self, program: Program) -> Callable[..., Any]:
         """fn(x, y) -> float64[1 + metrics]: sums over the examples, in chunks."""

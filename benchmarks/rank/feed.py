@@ -1,10 +1,11 @@
-"""Training examples on their way to the loop: resident on the device, or streamed by tf.data in chunks of steps."""
+"""Training examples on their way to the loop: resident on the device, or streamed from memory by tf.data in chunks of
+steps; disk_feed reads them from disk."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,21 @@ class Layout:
     whole_epoch: bool
 
 
+class Feed(Protocol):
+    """What the loop is fed from."""
+
+    kind: str
+
+    def layout(self, global_batch: int) -> Layout:
+        """How a step finds its examples in a part."""
+
+    def set_order(self, order: npt.NDArray[np.int32], base: int, key: Sequence[int] = (0, 0)) -> None:
+        """The order of the examples from step `base` on; `key`: the seed and the epoch that it is of."""
+
+    def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
+        """The steps [start, stop), in calls of the loop."""
+
+
 class Resident:
     """All examples on every local replica's device; only the order changes from epoch to epoch."""
 
@@ -48,7 +64,7 @@ class Resident:
     def layout(self, global_batch: int) -> Layout:
         return Layout(global_batch, max(1, self._examples // global_batch), True)
 
-    def set_order(self, order: npt.NDArray[np.int32], base: int) -> None:
+    def set_order(self, order: npt.NDArray[np.int32], base: int, key: Sequence[int] = (0, 0)) -> None:
         self._order, self._base = self._strategy.place(order), base
 
     def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
@@ -75,7 +91,7 @@ class Stream:
     def layout(self, global_batch: int) -> Layout:
         return Layout(self._share(global_batch), self._rows(global_batch), False)
 
-    def set_order(self, order: npt.NDArray[np.int32], base: int) -> None:
+    def set_order(self, order: npt.NDArray[np.int32], base: int, key: Sequence[int] = (0, 0)) -> None:
         self._order, self._base = order, base
 
     def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
@@ -96,9 +112,6 @@ class Stream:
                   for at in ((k - self._base) % epoch_steps * global_batch for k in range(start, stop))]
         index = np.concatenate(chosen)
         return each(lambda a: a[index], self._x), each(lambda a: a[index], self._y)
-
-
-Feed = Resident | Stream
 
 
 def create(config: RunConfig, x: Arrays, y: Arrays, strategy: Strategy) -> Feed:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -13,12 +12,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from .. import claims, schedule
+from .. import schedule
 from ..config import RunConfig, derived, to_json
 from ..data.order import epoch_order
 from ..rules import rates
 from ..schema import SCHEMA_VERSION, finite
-from . import agreement, evaluation
+from . import agreement, evaluation, step_parts
 from .checkpoint import Checkpoint, Checkpoints
 from .continuation import Ended
 from .meters import MemoryMeter, Stopwatch
@@ -26,7 +25,6 @@ from .session import Examples, Session
 from .train import Program, advance
 
 MOST_WINDOW_STEPS = 100_000
-OWN_WINDOWS = 5
 STRETCH_SECONDS = 20.0  # of training, after which ranks ask each other whether to stop
 
 
@@ -45,6 +43,8 @@ class Measured:
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     windows: list[dict[str, Any]] = field(default_factory=list)
     own_windows: list[dict[str, Any]] = field(default_factory=list)
+    input_windows: list[dict[str, Any]] = field(default_factory=list)
+    synthetic_windows: list[dict[str, Any]] = field(default_factory=list)
     energy: list[dict[str, Any]] = field(default_factory=list)
     gradient_norms: list[dict[str, Any]] = field(default_factory=list)
     memory: dict[str, Any] = field(default_factory=dict)
@@ -92,6 +92,8 @@ class Execution:
                           "equal_at_evaluations": self.measured.equal_evaluations},
             "evaluations": self.measured.evaluations, "windows": self._everyones(self.measured.windows),
             "own_windows": self._everyones(self.measured.own_windows),
+            "input_windows": self._everyones(self.measured.input_windows),
+            "synthetic_windows": self._everyones(self.measured.synthetic_windows),
             "energy": self._everyones(self.measured.energy),
             "gradient_norms": self.measured.gradient_norms, "memory": self.measured.memory,
             "timing": {**watch.timing(), **self.session.start_seconds()},
@@ -239,23 +241,9 @@ class Execution:
             program.settle()
             agreement.check_weights(self.session.strategy, program.variables, "after the timed windows")
         self.measured.equal_evaluations += 1
-        if self.session.strategy.size > 1:
-            self._time_own(program, examples, batch, step_rates, math.ceil(steps / 4))
-
-    def _time_own(self, program: Program, examples: Examples, batch: int, step_rates: Any, steps: int) -> None:
-        """Each rank's steps without the exchange of gradients: what differs is the rank's own doing.
-
-        In ordinary steps all ranks are as slow as the slowest. Last of all, because the ranks' weights part here.
-        """
-        loop = program.loop(batch, examples.feed.layout(batch), exchange=False)
-        own = {"rank": self.session.strategy.rank, "host": claims.host(), "phase": 0, "steps": steps}
         with self.watch.activity("probe"):
-            for window in range(OWN_WINDOWS + 1):
-                self.session.strategy.barrier()
-                began = time.perf_counter()
-                advance(loop, examples.feed.parts(window * steps, (window + 1) * steps, batch), step_rates)
-                if window:  # the first one compiles
-                    self.measured.own_windows.append({**own, "seconds": time.perf_counter() - began})
+            apart = step_parts.measure(program, examples.feed, config, step_rates, steps)
+        self.measured.input_windows, self.measured.synthetic_windows, self.measured.own_windows = apart
 
     def _rates(self, steps: int) -> Any:
         return tf.constant(rates(self.config, steps))
@@ -264,7 +252,7 @@ class Execution:
         with self.watch.activity("data"):
             config = self.config
             order = epoch_order(config.seed, epoch, config.train_examples, config.global_batch)
-            examples.feed.set_order(order, base)
+            examples.feed.set_order(order, base, (config.seed, epoch))
 
     def _trace(self, program: Program, examples: Examples, batch: int, step_rates: Any) -> None:
         """A call of no steps traces and optimises the graph without touching the weights."""

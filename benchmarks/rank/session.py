@@ -14,12 +14,16 @@ import tensorflow as tf
 from .. import data, environment
 from ..config import RunConfig
 from ..data.arrays import Arrays, count, each
+from ..data.encoded import EncodedImages
 from ..errors import DataError
 from ..store import CHECKPOINT_SECONDS
 from . import feed
+from .disk_evaluation import DiskEvaluation
+from .disk_feed import DiskFeed
 from .evaluation import Evaluation
 from .gpu_counters import GpuCounters
 from .gradient_norms import Probe
+from .image_pipeline import DecodedInputs, ImagePipeline
 from .strategies.base import Strategy
 from .train import Program, program_key
 
@@ -53,11 +57,8 @@ class Session:
         if key not in self._examples:
             self._examples.clear()  # one data set at a time stays on the device
             split = data.split(data.load(config.dataset), config.validation_fraction, config.train_subset)
-            x, y = _typed(split.train, config.precision)
-            parts = {"train": split.train_subset, "validation": split.validation, "test": split.test}
-            placed = {name: _typed(part, config.precision) for name, part in parts.items()}
-            self._examples[key] = Examples(split, feed.create(config, x, y, self.strategy),
-                                           Evaluation(placed, self.strategy), Probe(x, y, self.strategy))
+            on_disk = isinstance(split.train[0], EncodedImages)
+            self._examples[key] = (_from_disk if on_disk else _in_memory)(config, split, self.strategy)
         found = self._examples[key]
         if (examples := count(found.split.train[1])) != config.train_examples:
             raise DataError(f"{config.dataset} now has {examples} training examples and the plan was made "
@@ -89,6 +90,23 @@ class Session:
                 "inter_op_threads": threading.get_inter_op_parallelism_threads(),
                 "library": self.strategy.library(), "tensorflow": tf.__version__, "keras": keras.__version__,
                 "launcher": os.environ.get("BATCHSCALE_LAUNCHER", "by hand")}
+
+
+def _in_memory(config: RunConfig, split: data.Split, strategy: Strategy) -> Examples:
+    x, y = _typed(split.train, config.precision)
+    placed = {name: _typed(part, config.precision) for name, part in _evaluated(split).items()}
+    return Examples(split, feed.create(config, x, y, strategy), Evaluation(placed, strategy), Probe(x, y, strategy))
+
+
+def _from_disk(config: RunConfig, split: data.Split, strategy: Strategy) -> Examples:
+    train, *parts = (ImagePipeline(x, y, config.precision) for x, y in (split.train, *_evaluated(split).values()))
+    evaluated = DiskEvaluation(dict(zip(_evaluated(split), parts)), strategy)
+    return Examples(split, DiskFeed(train.images, train.labels, strategy, config.precision), evaluated,
+                    Probe(DecodedInputs(train), train.labels, strategy))
+
+
+def _evaluated(split: data.Split) -> dict[str, Any]:
+    return {"train": split.train_subset, "validation": split.validation, "test": split.test}
 
 
 def _typed(part: tuple[Arrays, Arrays], precision: str) -> tuple[Arrays, Arrays]:

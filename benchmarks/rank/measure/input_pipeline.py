@@ -5,6 +5,7 @@ Request: cores, examples, batches, repeats, window_seconds.
 
 from __future__ import annotations
 
+import functools
 import sys
 import tempfile
 from collections.abc import Callable
@@ -22,11 +23,14 @@ def measure(request: Request) -> dict[str, Any]:
     rows = []
     with tempfile.TemporaryDirectory(prefix="batchscale-records-") as folder:
         records = write_records(loaded, Path(folder, "train.tfrecord"))
+        on_disk = {"disk": encoded_images(loaded, Path(folder, "jpeg"), ""),
+                   "disk_augmented": encoded_images(loaded, Path(folder, "augmented"), ",augment=flip,crop")}
         for batch in request["batches"]:
             examples = len(loaded.train_y) // batch * batch
             ways = {"resident": of_feed("resident", loaded, batch), "stream": of_feed("stream", loaded, batch),
                     "tf_data": of_dataset(from_memory(loaded, batch)),
-                    "tfrecord": of_dataset(from_records(records, loaded.input_shape, batch))}
+                    "tfrecord": of_dataset(from_records(records, loaded.input_shape, batch)),
+                    **{way: of_feed(way, images, batch) for way, images in on_disk.items()}}
             seconds = interleaved(ways, request["repeats"], request["window_seconds"])
             rows += [{"way": way, "batch": batch, "examples": examples, "seconds_per_epoch": values}
                      for way, values in seconds.items()]
@@ -40,9 +44,10 @@ def of_feed(kind: str, loaded: data.Dataset, batch: int) -> Callable[[int], floa
 
     from ...data.order import epoch_order
     from .. import feed
+    from ..disk_feed import DiskFeed
     from ..strategies.base import Strategy
-    kinds: dict[str, type[feed.Feed]] = {"resident": feed.Resident, "stream": feed.Stream}
-    made = kinds[kind](loaded.train_x, loaded.train_y, Strategy())
+    kinds: dict[str, Callable[..., feed.Feed]] = {"resident": feed.Resident, "stream": feed.Stream}
+    made = kinds.get(kind, functools.partial(DiskFeed, dtype="float32"))(loaded.train_x, loaded.train_y, Strategy())
     layout, steps = made.layout(batch), len(loaded.train_y) // batch
 
     def loop(x: Any, order: Any, start: Any, stop: Any, base: Any) -> Any:
@@ -60,6 +65,12 @@ def of_feed(kind: str, loaded: data.Dataset, batch: int) -> Callable[[int], floa
         return last
 
     return lambda epochs: seconds_of(lambda: [epoch(number) for number in range(epochs)])
+
+
+def encoded_images(loaded: data.Dataset, folder: Path, options: str) -> data.Dataset:
+    """The same examples as JPEG in TFRecord files, in ImageNet's layout."""
+    from ...data import write_images
+    return data.load(write_images.write(folder, loaded, len(loaded.train_y)) + options)
 
 
 def of_dataset(dataset: Any) -> Callable[[int], float]:

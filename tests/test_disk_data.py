@@ -1,0 +1,356 @@
+"""Data sets on disk: what their names mean, where their images lie, and one clear sentence for each thing wrong."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchscale.benchmarks import data
+from batchscale.benchmarks.data import augmentation, disk_name, tfrecord, write_images
+from batchscale.benchmarks.data.crc32c import crc32c, masked_crc32c
+from batchscale.benchmarks.data.encoded import EncodedImages, Reader
+from batchscale.benchmarks.data.tfrecord import IMAGE, LABEL, Entry, framed, message
+from batchscale.benchmarks.errors import DataError
+
+PNG = b"\x89PNG not really"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BATCHSCALE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def digits() -> data.Dataset:
+    return data.load("digits")
+
+
+@pytest.fixture
+def records(tmp_path: Path, digits: data.Dataset) -> tuple[Path, str]:
+    folder = tmp_path / "records"
+    return folder, write_images.write(folder, digits, 401, "tfrecord", "png", files=3)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, digits: data.Dataset) -> tuple[Path, str]:
+    folder = tmp_path / "pictures"
+    return folder, write_images.write(folder, digits, 400, "folder", "jpeg")
+
+
+def images(part: object) -> EncodedImages:
+    assert isinstance(part, EncodedImages)
+    return part
+
+
+def one_record(tmp_path: Path, content: bytes) -> Path:
+    path = tmp_path / "train-00000-of-00001"
+    path.write_bytes(content)
+    return path
+
+
+def example(label: int = 3, image: bytes = PNG) -> bytes:
+    return message({IMAGE: image, LABEL: label})
+
+
+# Checksums and records
+
+def test_crc32c_is_that_of_rfc_3720() -> None:
+    """Appendix B.4."""
+    assert crc32c(bytes(32)) == 0x8A9136AA
+    assert crc32c(b"\xff" * 32) == 0x62A8AB43
+    assert crc32c(bytes(range(32))) == 0x46DD794E
+    assert crc32c(bytes(range(31, -1, -1))) == 0x113FDB5C
+
+
+def test_the_mask_can_be_taken_off_again() -> None:
+    masked = (masked_crc32c(b"123456789") - 0xA282EAD8) % 2**32
+    assert (masked << 15 | masked >> 17) % 2**32 == 0xE3069283
+
+
+@given(st.lists(st.tuples(st.binary(min_size=1, max_size=20_000), st.integers(-2**63, 2**63 - 1)), max_size=4))
+@settings(max_examples=25, deadline=None)
+def test_what_was_written_is_found_byte_for_byte(tmp_path_factory: pytest.TempPathFactory,
+                                                 items: list[tuple[bytes, int]]) -> None:
+    content = b"".join(framed(example(label, PNG + image)) for image, label in items)
+    path = one_record(tmp_path_factory.mktemp("one"), content)
+    found = [(content[e.offset:e.offset + e.length], e.label) for e in tfrecord.entries(path)]
+    assert found == [(PNG + image, label) for image, label in items]
+
+
+def test_an_unpacked_label_and_other_features_in_any_order_are_read(tmp_path: Path) -> None:
+    """The wire format by hand: field 1, varint 5, in an Int64List; a float list, and the image last."""
+    def entry(key: bytes, feature: bytes) -> bytes:
+        body = b"\x0a" + bytes([len(key)]) + key + b"\x12" + bytes([len(feature)]) + feature
+        return b"\x0a" + bytes([len(body)]) + body
+    features = (entry(b"image/class/label", b"\x1a\x02\x08\x05") + entry(b"box", b"\x12\x06\x0a\x04" + b"\0\0\0\0")
+                + entry(b"image/encoded", b"\x0a" + bytes([len(PNG) + 2]) + b"\x0a" + bytes([len(PNG)]) + PNG))
+    content = framed(b"\x0a" + bytes([len(features)]) + features)
+    found, = tfrecord.entries(one_record(tmp_path, content))
+    assert found == Entry(content.index(PNG), len(PNG), 5)
+
+
+DAMAGE: dict[str, tuple[Callable[[], bytes], str]] = {
+    "length": (lambda: b"\x01" + framed(example())[1:], "the checksum of its length"),
+    "hostile length": (lambda: (n := struct.pack("<Q", 2**62)) + struct.pack("<I", masked_crc32c(n)), "beyond the end"),
+    "cut": (lambda: framed(example())[:-8], "beyond the end"),
+    "cut header": (lambda: framed(example())[:5], "ends in the middle"),
+    "gzip": (lambda: b"\x1f\x8b" + bytes(30), "uncompressed"),
+    "other features": (lambda: framed(message({"x": b"a", "y": 1})), "lacks image/encoded; it has x, y"),
+    "no features": (lambda: framed(b""), "it has no features"),
+    "no message": (lambda: framed(b"\x0f\xff"), "no protocol buffer"),
+    "long field": (lambda: framed(b"\x0a\xff\xff\xff\xff\x0f"), "longer than what holds it"),
+    "many fields": (lambda: framed(b"\x08\x00" * 20_000), "over 10,000 fields"),
+    "endless number": (lambda: framed(b"\xff" * 30), "more than ten bytes"),
+    "text label": (lambda: framed(message({IMAGE: PNG, LABEL: b"three"})), "no int64 value"),
+    "number for an image": (lambda: framed(message({IMAGE: 3, LABEL: 3})), "0 values of bytes"),
+    "bitmap": (lambda: framed(example(image=b"BM" + bytes(20))), "neither JPEG nor PNG"),
+    "empty image": (lambda: framed(example(image=b"")), "has 0 bytes"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_damaged_record_is_named(tmp_path: Path, name: str) -> None:
+    make, expected = DAMAGE[name]
+    path = one_record(tmp_path, framed(example()) + make())
+    with pytest.raises(DataError) as raised:
+        list(tfrecord.entries(path))
+    said = str(raised.value)
+    assert expected in said and f"{path}, record 1 (counted from 0)" in said and "\n" not in said
+
+
+@given(st.binary(max_size=300), st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_end_in_entries_or_a_data_error(tmp_path_factory: pytest.TempPathFactory, content: bytes,
+                                                  as_message: bool) -> None:
+    path = one_record(tmp_path_factory.mktemp("fuzz"), framed(content) if as_message else content)
+    try:
+        list(tfrecord.entries(path))
+    except DataError as error:
+        assert str(path) in str(error)
+
+
+# Names
+
+def test_a_name_gives_size_labels_and_augmentation(tmp_path: Path) -> None:
+    found = disk_name.parse(f"tfrecord:{tmp_path},size=32x48,labels=0,augment=crop,flip")
+    assert (found.folder, found.shape, found.first_label, found.augment) == (tmp_path, (32, 48, 3), 0, ("flip", "crop"))
+    assert disk_name.parse(f"images:{tmp_path}").shape == (224, 224, 3)
+    assert disk_name.parse(f"images:{tmp_path},size=28x28x1").shape == (28, 28, 1)
+
+
+@pytest.mark.parametrize(("options", "expected"), [
+    ("size=0x3", "HEIGHTxWIDTH"), ("size=9999x9999", "at most 4096"), ("size=3x3x2", "HEIGHTxWIDTH"),
+    ("labels=one", "number of the first class"), ("labels=99999999999999", "number of the first class"),
+    ("augment=flop", "Did you mean 'flip'"), ("colour=1", "not known"), ("size=2x2,size=3x3", "given twice"),
+    ("b", "must not hold a comma"),
+])
+def test_an_option_that_is_wrong_is_told(tmp_path: Path, options: str, expected: str) -> None:
+    with pytest.raises(DataError, match=expected):
+        data.describe_size(f"tfrecord:{tmp_path},{options}")
+
+
+@pytest.mark.parametrize("path", ["", "/no/such/folder", "~nobody_here/x", "\0", "x" * 5000])
+def test_no_such_folder_is_one_sentence(path: str) -> None:
+    for scheme in disk_name.SCHEMES:
+        with pytest.raises(DataError, match="folder"):
+            data.load(f"{scheme}:{path}")
+
+
+# TFRecord files
+
+def test_sizes_and_labels_are_known_without_decoding(records: tuple[Path, str], digits: data.Dataset) -> None:
+    loaded = data.load(records[1])
+    assert data.describe_size(records[1]) == data.DataSize(401, 100, (8, 8, 1), 10)
+    assert np.array_equal(loaded.train_y, digits.train_y[:401])
+    assert np.array_equal(loaded.test_y, digits.test_y[:100])
+    found = images(loaded.train_x)
+    assert found.where(140).endswith("train-00001-of-00003, record 7 (counted from 0)")  # 133 records come before
+
+
+def test_the_index_is_made_once_and_again_when_a_file_changes(records: tuple[Path, str], own_cache: Path,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    data.load(records[1])
+    assert len(list(own_cache.iterdir())) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(tfrecord.Window, "bytes", None)  # no file is read again
+        assert data.describe_size(records[1]).train_examples == 401
+    path = records[0] / "train-00002-of-00003"
+    path.write_bytes(path.read_bytes() + framed(example(1)))
+    assert data.describe_size(records[1]).train_examples == 402
+
+
+def test_a_damaged_index_is_made_again(records: tuple[Path, str], own_cache: Path) -> None:
+    data.load(records[1])
+    for path in own_cache.iterdir():
+        path.write_bytes(b"PK nonsense")
+    with pytest.warns(UserWarning, match="not readable"):
+        assert data.describe_size(records[1]).train_examples == 401
+
+
+def test_a_missing_file_is_told_by_number(records: tuple[Path, str]) -> None:
+    (records[0] / "train-00001-of-00003").unlink()
+    with pytest.raises(DataError, match="2 train files of 3; number 1 is missing"):
+        data.describe_size(records[1])
+
+
+def test_files_of_two_writings_are_refused(records: tuple[Path, str]) -> None:
+    (records[0] / "train-00000-of-00007").write_bytes(framed(example()))
+    with pytest.raises(DataError, match="files of 3 and of 7"):
+        data.describe_size(records[1])
+
+
+@pytest.mark.parametrize(("train", "test", "expected"), [
+    ([1, 2, 2], [], "has no files validation"), ([1, 2], [1], "validation lacks 1 of them: 2"),
+    ([1, 2], [1, 2, 3], "train lacks 1 of them: 3"), ([1, 3, 3], [1, 3, 3], "no training record, the label 2"),
+    ([0, 1], [0, 1], "set labels=0"), ([-7, 1], [1], "from -7 to 1"), ([1, 900], [1], "from 1 to 900"),
+    ([1, 1], [1], "has 1 class"),
+])
+def test_classes_that_do_not_fit_are_told(tmp_path: Path, train: list[int], test: list[int], expected: str) -> None:
+    for part, labels in (("train", train), ("validation", test)):
+        if labels:
+            (tmp_path / f"{part}-00000-of-00001").write_bytes(b"".join(framed(example(y)) for y in labels))
+    with pytest.raises(DataError, match=expected):
+        data.load(f"tfrecord:{tmp_path}")
+
+
+def test_a_file_without_records_is_told(records: tuple[Path, str]) -> None:
+    (records[0] / "train-00001-of-00003").write_bytes(b"")
+    with pytest.raises(DataError, match="train-00001-of-00003 has no record"):
+        data.load(records[1])
+
+
+def test_reading_takes_memory_for_a_few_kilobytes_of_a_file_of_any_size(tmp_path: Path) -> None:
+    """A sparse file whose record says that it is a thousand gigabytes long, truly; its message is nonsense."""
+    length = struct.pack("<Q", 2**40)
+    path = one_record(tmp_path, length + struct.pack("<I", masked_crc32c(length)) + b"\x0a\x05\x0a\x03\x0a\x01a")
+    try:
+        os.truncate(path, 2**40 + 16)
+    except OSError:
+        pytest.skip("this file system has no sparse files of a terabyte")
+    with pytest.raises(DataError, match="no protocol buffer message"):
+        next(tfrecord.entries(path))
+
+
+# Folders of images
+
+def test_classes_are_the_folders_by_name(pictures: tuple[Path, str]) -> None:
+    loaded = data.load(pictures[1])
+    assert data.describe_size(pictures[1]) == data.DataSize(400, 100, (8, 8, 1), 10)
+    assert np.array_equal(np.sort(loaded.train_y), loaded.train_y)
+    first = images(loaded.train_x)
+    assert [f"class_{y:04}" in first.path(row) for row, y in enumerate(loaded.train_y)] == [True] * 400
+
+
+def test_the_split_is_that_of_every_data_set(pictures: tuple[Path, str]) -> None:
+    loaded, split = data.load(pictures[1]), data.split(data.load(pictures[1]), 0.2, 30)
+    parts = [images(part[0]) for part in (split.train, split.validation)]
+    assert [len(part) for part in parts] == [320, 80] and len(images(split.train_subset[0])) == 30
+    assert sorted([*parts[0].number, *parts[1].number]) == list(range(400))
+    assert np.array_equal(split.validation[1], loaded.train_y[parts[1].number])
+    assert split.input_shape == (8, 8, 1)
+
+
+def remove_all(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+
+
+@pytest.mark.parametrize(("change", "expected"), [
+    (lambda folder: remove_all(folder / "train" / "class_0004"), "class_0004 has no image"),
+    (lambda folder: (folder / "train" / "extra").mkdir(), "test lacks 1 of them: extra"),
+    (lambda folder: (folder / "test" / "extra").mkdir(), "train lacks 1 of them: extra"),
+    (lambda folder: (folder / "train").rename(folder / "training"), "has test, training"),
+    (lambda folder: (folder / "test").rename(folder / "tests"), "val/<class>/"),
+    (lambda folder: min((folder / "train" / "class_0001").iterdir()).write_text("hello"), "neither JPEG nor PNG"),
+])
+def test_a_folder_that_does_not_fit_is_told(pictures: tuple[Path, str], change: Callable[[Path], object],
+                                            expected: str) -> None:
+    change(pictures[0])
+    with pytest.raises(DataError, match=expected):
+        data.load(pictures[1])
+
+
+@pytest.mark.parametrize("name", ["val", "validation"])
+def test_the_test_folder_has_three_names(pictures: tuple[Path, str], name: str) -> None:
+    (pictures[0] / "test").rename(pictures[0] / name)
+    assert data.describe_size(pictures[1]).test_examples == 100
+
+
+# Reading
+
+def test_a_reader_gives_the_bytes_and_closes_its_files(records: tuple[Path, str]) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    found = images(data.load(records[1]).train_x)
+    reader = Reader(found)
+    content = b"".join(path.read_bytes() for path in sorted(records[0].glob("train-*")))
+    assert all(reader.read(row) in content for row in range(401))
+    assert len(os.listdir("/proc/self/fd")) == before + 3
+    reader.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_what_changed_since_the_index_is_named(records: tuple[Path, str], pictures: tuple[Path, str]) -> None:
+    found = images(data.load(records[1]).train_x)
+    os.truncate(records[0] / "train-00002-of-00003", 100)
+    with pytest.raises(DataError, match=r"train-00002-of-00003, record 133 \(counted from 0\) has 0 bytes"):
+        Reader(found).read(400)
+    (records[0] / "train-00000-of-00003").unlink()
+    with pytest.raises(DataError, match="train-00000-of-00003, record 0 .* No such file"):
+        Reader(found).read(0)
+    folder = images(data.load(pictures[1]).train_x)
+    Path(folder.path(7)).write_bytes(b"")
+    with pytest.raises(DataError, match="has 0 bytes"):
+        Reader(folder).read(7)
+
+
+# Augmentation's random numbers
+
+def test_draws_are_of_seed_epoch_and_example_alone() -> None:
+    whole = augmentation.draws(5, 2, np.arange(1000))
+    assert whole.shape == (1000, augmentation.DRAWS) and whole.dtype == np.float32
+    chosen = np.array([999, 3, 500], np.int32)
+    assert np.array_equal(augmentation.draws(5, 2, chosen), whole[chosen])
+    for other in (augmentation.draws(6, 2, chosen), augmentation.draws(5, 3, chosen)):
+        assert not np.isclose(other, whole[chosen]).all(axis=1).any()
+
+
+def test_draws_are_uniform_and_independent() -> None:
+    """Mean and variance of each draw, and correlations between draws and neighbours, within five standard errors."""
+    found = augmentation.draws(0, 0, np.arange(20_000)).astype(np.float64)
+    assert found.min() >= 0 and found.max() < 1
+    assert np.abs(found.mean(axis=0) - 0.5).max() < 5 * np.sqrt(1 / 12 / 20_000)
+    assert np.abs(found.var(axis=0) - 1 / 12).max() < 5 * np.sqrt(1 / 180 / 20_000)
+    correlations = np.corrcoef(found.T) - np.eye(augmentation.DRAWS)
+    assert np.abs(correlations).max() < 5 / np.sqrt(20_000)
+    assert abs(np.corrcoef(found[1:, 0], found[:-1, 0])[0, 1]) < 5 / np.sqrt(20_000)
+
+
+# Writing
+
+def test_the_writer_prints_the_name_for_a_plan(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--to", str(tmp_path / "made"), "--from", "digits", "--examples", "400", "--size", "20x16"]
+    assert write_images.main(words) == 0
+    name = capsys.readouterr().out.split('"')[1]
+    assert name == f"tfrecord:{tmp_path / 'made'},size=20x16x1"
+    assert data.describe_size(name).input_shape == (20, 16, 1)
+    assert write_images.main(words) == 2
+    assert "is not empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "expected"), [
+    (["--examples", "5000"], "1,433 training examples"), (["--examples", "2"], "number of files"),
+    (["--examples", "20"], "take more"),
+    (["--size", "big"], "HEIGHTxWIDTH"), (["--from", "synthetic:4"], "only images"),
+])
+def test_what_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str],
+                                        expected: str) -> None:
+    assert write_images.main(["--to", str(tmp_path / "made"), "--from", "digits", *words]) == 2
+    assert expected in capsys.readouterr().err
