@@ -37,7 +37,7 @@ OWN = {
     "examples_per_second": "training examples per second of all replicas",
     "window_spread": "standard deviation over mean of a launch's windows, a fraction",
     "input_examples_per_second": "what the input from disk alone delivers, no model behind it",
-    "synthetic_examples_per_second": "what the model alone trains on examples that are in memory, beside input from disk",
+    "synthetic_examples_per_second": "what the model alone trains on examples in memory, beside input from disk",
     "joules_per_example": "energy of the GPUs per training example",
     "epochs_to_target": "epochs until the target is passed",
     "examples_to_target": "training examples until the target is passed",
