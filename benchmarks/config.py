@@ -56,6 +56,8 @@ class RunConfig:
     clip_norm: float = 0.0
     accumulation: int = 1
     warmup_epochs: float = 5.0
+    legw_epochs: float = 0.0
+    noise_scale: float = 0.0
     decay: str = ""
     decay_epochs: tuple[float, ...] = ()
     decay_factor: float = 0.1
@@ -65,6 +67,7 @@ class RunConfig:
     validation_fraction: float = 0.2
     train_subset: int = 10_000
     noise_batches: tuple[int, ...] = ()
+    sharpness_examples: int = 0
     strategy: str = "single"
     transport: str = ""
     replicas: int = 1
@@ -109,8 +112,17 @@ class RunConfig:
 
     @property
     def steps(self) -> int:
-        """Steps of the last phase: epochs floor(N / B); the remainder of each epoch is dropped."""
-        return self.epochs * self.steps_per_epoch
+        """Steps of the last phase: epochs floor(N / B); the remainder of each epoch is dropped.
+
+        Under adascale the most there can be, T = epochs floor(N / B0): each step is worth at least one of the
+        reference batch's, and the run ends when they come to T.
+        """
+        return self.epochs * (self.train_examples // self.reference_batch if self.adapts else self.steps_per_epoch)
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the rate, and with it the number of steps, is measured while training."""
+        return self.rule == "adascale"
 
     @property
     def kappa(self) -> float:
@@ -169,9 +181,11 @@ def from_json(values: dict[str, Any]) -> RunConfig:
 
 def derived(config: RunConfig) -> dict[str, Any]:
     """What follows from the configuration, for records and people."""
-    from .rules import flags, peak_rate, warmup_step_count
+    from .rule_flags import flags
+    from .rules import weight_kept_per_epoch, peak_rate, warmup_step_count
     return {
         "replica_batch": config.replica_batch, "steps_per_epoch": config.steps_per_epoch, "steps": config.steps,
         "peak_learning_rate": peak_rate(config), "warmup_steps": warmup_step_count(config),
-        "kappa": config.kappa, "shape": config.shape, "alone": config.alone, "flags": flags(config),
+        "kappa": config.kappa, "weight_kept_per_epoch": weight_kept_per_epoch(config), "shape": config.shape,
+        "alone": config.alone, "flags": flags(config),
     }

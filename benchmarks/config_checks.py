@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from .config import (ADAMS, DECAYING, INPUTS, KINDS, LARGEST, NAME, OPTIMIZERS, PRECISIONS, SEEDS, STRATEGIES,
+from .config import (DECAYING, INPUTS, KINDS, LARGEST, NAME, OPTIMIZERS, PRECISIONS, SEEDS, STRATEGIES,
                      TRANSPORTS, RunConfig)
 from .data.disk_name import is_on_disk
 from .decays import DECAYS
 from .errors import PlanError, one_of
 from .objectives import check
-from .rules import RULES, warmup_step_count
+from .rule_checks import validate_rule
+from .rules import RULES, warmup_length_epochs
 from .tuning import TUNED_RULE
+
+FEWEST_SHARPNESS_EXAMPLES = 1000
 
 
 def validate(config: RunConfig) -> None:
@@ -33,6 +36,7 @@ def validate(config: RunConfig) -> None:
     _validate_optimizer(config)
     _validate_placement(config)
     _validate_batches(config)
+    validate_rule(config)
     _validate_decay(config)
     _validate_trial(config)
 
@@ -55,7 +59,7 @@ def _validate_types(config: RunConfig) -> None:
         if getattr(config, name) <= 0:
             raise PlanError(f"{name}={getattr(config, name)} must be greater than 0.")
     for name in ("seed", "launch", "warmup_steps", "warmup_epochs", "weight_decay", "clip_norm",
-                 "memory_limit_bytes"):
+                 "memory_limit_bytes", "legw_epochs", "noise_scale", "sharpness_examples"):
         if getattr(config, name) < 0:
             raise PlanError(f"{name}={getattr(config, name)} must not be negative.")
     if config.seed >= SEEDS:
@@ -70,9 +74,6 @@ def _validate_optimizer(config: RunConfig) -> None:
     if config.weight_decay and config.optimizer not in DECAYING:
         raise PlanError(f"weight_decay={config.weight_decay} has no meaning for optimizer={config.optimizer!r}; leave "
                         f"it out, or choose one of {', '.join(DECAYING)}.")
-    if config.rule == "adam_sqrt" and config.optimizer not in ADAMS:
-        raise PlanError(f"rule='adam_sqrt' scales Adam's coefficients, which optimizer={config.optimizer!r} has not; "
-                        f"use rule='sqrt', or choose one of {', '.join(ADAMS)}.")
 
 
 def _validate_trial(config: RunConfig) -> None:
@@ -95,7 +96,7 @@ def _validate_decay(config: RunConfig) -> None:
     if config.decay in ("cosine", "polynomial") and config.kind == "accuracy" and config.warmup_epochs >= config.epochs:
         raise PlanError(f"decay={config.decay!r} begins after warmup_epochs={config.warmup_epochs:g}, at or past the "
                         f"end of the run of {config.epochs} epochs; set warmup_epochs (0 is allowed) or raise epochs.")
-    first = config.warmup_epochs if warmup_step_count(config) else 0.0
+    first = warmup_length_epochs(config)
     for before, epoch in zip((first, *config.decay_epochs), config.decay_epochs):
         if isinstance(epoch, bool) or not isinstance(epoch, (int, float)) or not epoch > 0 or epoch < before:
             raise PlanError(f"decay_epochs={list(config.decay_epochs)} must be numbers above 0, ascending, and not "
@@ -137,3 +138,7 @@ def _validate_batches(config: RunConfig) -> None:
         if not isinstance(batch, int) or batch < 1 or 2 * batch > config.train_examples:
             raise PlanError(f"noise_batches has {batch!r}; each must be a whole number from 1 to half the training "
                             f"examples ({config.train_examples // 2}).")
+    fewest = min(FEWEST_SHARPNESS_EXAMPLES, config.train_examples)
+    if config.sharpness_examples and not fewest <= config.sharpness_examples <= config.train_examples:
+        raise PlanError(f"sharpness_examples={config.sharpness_examples} must be 0 (not measured) or a whole number "
+                        f"from {fewest} to the training examples ({config.train_examples}).")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .config import RunConfig
-from .schedule import first_phase
+from .schedule import first_phase, phases
 
 # Multiply-adds of a forward pass on one 28 x 28 example; for a model not listed, something in between.
 MULTIPLY_ADDS = {"mlp_128": 101_770, "mlp_512_256_128": 567_434, "cnn_small": 79_600, "resnet_20": 31_000_000,
@@ -14,6 +14,7 @@ SECONDS_PER_STEP = 60e-6
 SECONDS_PER_RUN = 0.5
 WORKER_START_SECONDS = 5.0
 EVALUATED_EXAMPLES = 30_000
+EXPECTED_PRODUCTS = 40  # of the power iteration
 
 
 def priority(config: RunConfig) -> tuple[float, bool]:
@@ -30,9 +31,9 @@ def expected_seconds(config: RunConfig) -> float:
     if config.kind == "memory":
         return SECONDS_PER_RUN + config.memory_steps * config.global_batch * flops / rate
     seconds = SECONDS_PER_RUN
-    for batch in config.batches[-max(1, len(config.earlier_batches)):]:  # the first phase is another run's
-        steps = config.epochs * (config.train_examples // batch)
-        points = config.epochs + steps.bit_length()
-        seconds += steps * SECONDS_PER_STEP + steps * batch * flops / rate / config.replicas
+    for phase in phases(config)[-max(1, len(config.earlier_batches)):]:  # the first phase is another run's
+        steps, points = phase.steps, phase.epochs + phase.steps.bit_length()
+        seconds += steps * SECONDS_PER_STEP + steps * phase.global_batch * flops / rate / config.replicas
         seconds += points * EVALUATED_EXAMPLES * flops / 3 / rate * (2 if config.noise_batches else 1)
-    return seconds
+    # A product of the Hessian with a vector costs about two gradients.
+    return seconds + config.sharpness_examples * EXPECTED_PRODUCTS * 2 * flops / rate

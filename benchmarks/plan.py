@@ -20,6 +20,7 @@ from .errors import PlanError, one_of
 from .json_files import nested_deeper
 from .objectives import default_metrics
 from .expected_cost import priority
+from .rules import RULES
 
 LONGEST_TEXT = 2**20
 MOST_LEVELS = 8
@@ -241,6 +242,7 @@ def _batches_and_rules(experiment: Mapping[str, Any], common: dict[str, Any], ex
             for launch in range(experiment["launches"] if experiment["kind"] == "throughput" else 1):
                 yield RunConfig(**common, kind=experiment["kind"], global_batch=batch, seed=first_seed, launch=launch)
         return
+    common = {**common, "sharpness_examples": experiment["sharpness_examples"]}
     for seed in range(first_seed, first_seed + experiment["seeds"]):
         yield from _accuracy_runs(experiment, common, batches, seed)
 
@@ -255,11 +257,18 @@ def _accuracy_runs(experiment: Mapping[str, Any], common: dict[str, Any], batche
                 continue
             # At the reference batch every rule is the same run: it is done once and shared.
             same = batch == reference and rule != "as_published"
-            yield RunConfig(**{**common, "rule": "constant" if same else rule}, kind="accuracy", global_batch=batch,
+            chosen = {"rule": "constant"} if same else {"rule": rule, **_needed(experiment, rule)}
+            yield RunConfig(**{**common, **chosen}, kind="accuracy", global_batch=batch,
                             seed=seed, noise_batches=tuple(experiment["noise_batches"]) if batch == reference else ())
     if experiment["as_published"]:
         yield RunConfig(**{**common, "rule": "as_published"}, kind="accuracy", global_batch=batches[-1], seed=seed,
                         earlier_batches=tuple(batches[:-1]))
+
+
+def _needed(experiment: Mapping[str, Any], rule: str) -> dict[str, Any]:
+    """The number that this rule needs and no other knows; where the plan lacks it, its absence is refused."""
+    name = RULES[rule].needs
+    return {name: experiment[name]} if name in experiment else {}
 
 
 def _trials(experiment: Mapping[str, Any], common: dict[str, Any], batch: int, seed: int) -> Iterator[RunConfig]:

@@ -60,6 +60,10 @@ EXPERIMENT: dict[str, Key] = {
     "reference_batch": Key("whole", 32, "B0, at which every rule gives eta0"),
     "warmup_epochs": Key("number", 5.0, "length of the linear rule's gradual warm-up; cosine and polynomial decay "
                          "begin here under every rule"),
+    "legw_epochs": Key("number", ABSENT, "epochs of warm-up at the reference batch under the rule legw, which needs it "
+                       "and multiplies it by kappa"),
+    "noise_scale": Key("number", ABSENT, "Bn in examples, which the rules noise_scale and surge need: measure it "
+                       "first, with noise_batches"),
     "decay": Key("text", "", "how the rate falls after warm-up, by epochs, the same at every batch", tuple(DECAYS)),
     "decay_epochs": Key("numbers", (), "epochs after which piecewise decay multiplies the rate by decay_factor"),
     "decay_factor": Key("number", 0.1, "of piecewise decay"),
@@ -80,6 +84,8 @@ EXPERIMENT: dict[str, Key] = {
     "validation_fraction": Key("number", 0.2, "of the training data, for choosing"),
     "train_subset": Key("whole", 10_000, "training examples evaluated for the train metrics"),
     "noise_batches": Key("wholes", (), "batches of the gradient-norm probe, at the reference batch's runs"),
+    "sharpness_examples": Key("whole", 0, "training examples, at least 1000, on which every accuracy run ends with its "
+                              "top Hessian eigenvalue and SAM sharpness; 0: not measured"),
     "strategies": Key("texts", ("single",), "how replicas train together", STRATEGY_NAMES),
     "replicas": Key("wholes", (1,), "numbers of replicas"),
     "nodes": Key("wholes", (1,), "numbers of nodes that the replicas of horovod and multiworker are spread over; more "

@@ -22,13 +22,18 @@ class Phase:
 
 
 def phases(config: RunConfig) -> list[Phase]:
+    """Under adascale the epochs are as many as there can be; the run may end inside any of them."""
+    if config.adapts:
+        most = -(-config.steps // config.steps_per_epoch)
+        return [Phase(0, config.global_batch, config.steps_per_epoch, most)]
     return [Phase(i, batch, config.train_examples // batch, config.epochs) for i, batch in enumerate(config.batches)]
 
 
 def first_phase(config: RunConfig) -> RunConfig:
     """The run that begins as this one does and ends with its first phase, without what changes no weight."""
     rule = "constant" if config.earlier_batches else config.rule
-    return replace(config, global_batch=config.batches[0], earlier_batches=(), rule=rule, noise_batches=())
+    return replace(config, global_batch=config.batches[0], earlier_batches=(), rule=rule, noise_batches=(),
+                   sharpness_examples=0)
 
 
 def evaluation_steps(steps_per_epoch: int, epochs: int) -> list[int]:

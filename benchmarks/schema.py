@@ -48,6 +48,9 @@ EVALUATION = {
     "test_accuracy": Field(Optional, "fraction right on the test data", False),
     "metrics": Field(dict, "the configuration's other metrics: train_<name>, validation_<name>, test_<name>, the mean "
                      "over the same examples", False),
+    "reference_steps": Field(Optional, "under adascale: tau, how many of the reference batch's steps those done are "
+                             "worth", False),
+    "gain": Field(Optional, "under adascale: gain r of the last step, from 1 to kappa", False),
 }
 WINDOW = {
     "rank": Field(int, "rank that took the time"),
@@ -78,6 +81,19 @@ GRADIENT_NORM = {
     "count": Field(int, "k: disjoint groups of b examples"),
     "mean_norm_squared": Field(Optional, "mean over the k groups of |g_b|^2"),
     "norm_squared_of_mean": Field(Optional, "|mean over the k groups of g_b|^2, the gradient of a batch of k b"),
+}
+SHARPNESS = {
+    "phase": Field(int, "index of the phase"),
+    "step": Field(int, "training steps done at these weights, the end of the run"),
+    "learning_rate": Field(Number, "rate of the last step"),
+    "examples": Field(int, "training examples it was measured on, the same in all runs; inference mode, float32"),
+    "loss": Field(Optional, "their mean loss L(w)"),
+    "gradient_norm": Field(Optional, "|g| of that loss"),
+    "eigenvalue": Field(Optional, "the Hessian's eigenvalue that is largest in size, by power iteration; a few per cent "
+                        "low where others are near it"),
+    "products": Field(int, "Hessian-vector products taken"),
+    "converged": Field(bool, "whether the last one changed it by at most 0.1 %"),
+    "sam_sharpness": Field(Optional, "L(w + 0.05 g / |g|) - L(w)"),
 }
 MEMORY = {
     "baseline_bytes": Field(Optional, "resident size after import, data and model building"),
@@ -136,6 +152,7 @@ RECORD = {
     "synthetic_windows": Field(list, "see Window; the same steps on examples that are on the device already", False),
     "energy": Field(list, "see Energy; of timing runs on GPUs that count it", False),
     "gradient_norms": Field(list, "see Gradient norm"),
+    "sharpness": Field(list, "see Sharpness; of accuracy runs whose plan asks for it", False),
     "memory": Field(dict, "see Memory"),
     "timing": Field(dict, "see Timing"),
     "continues": Field(str, "the run with whose end the second phase begins, and whose evaluations the first has",
@@ -146,9 +163,11 @@ RECORD = {
 }
 SECTIONS = {"workload": WORKLOAD, "agreement": AGREEMENT, "memory": MEMORY, "timing": TIMING}
 ROWS = {"evaluations": EVALUATION, "windows": WINDOW, "own_windows": OWN_WINDOW,
-        "input_windows": WINDOW, "synthetic_windows": WINDOW, "energy": ENERGY, "gradient_norms": GRADIENT_NORM}
+        "input_windows": WINDOW, "synthetic_windows": WINDOW, "energy": ENERGY, "gradient_norms": GRADIENT_NORM,
+        "sharpness": SHARPNESS}
 TITLES = {"Record": RECORD, "Workload": WORKLOAD, "Agreement": AGREEMENT, "Evaluation": EVALUATION, "Window": WINDOW,
-          "Own window": OWN_WINDOW, "Energy": ENERGY, "Gradient norm": GRADIENT_NORM, "Memory": MEMORY,
+          "Own window": OWN_WINDOW, "Energy": ENERGY, "Gradient norm": GRADIENT_NORM, "Sharpness": SHARPNESS,
+          "Memory": MEMORY,
           "Timing": TIMING}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from batchscale.benchmarks import decays, rules, schedule
+from batchscale.benchmarks import decays, rule_flags, rules, schedule
 from batchscale.benchmarks.config import RunConfig
 
 Make = Callable[..., RunConfig]
@@ -38,8 +38,8 @@ def test_at_the_reference_batch_every_rule_is_the_base_rate(config: Make, rule: 
 
 
 def test_a_short_warm_up_is_flagged(config: Make) -> None:
-    assert any("fewer than 30" in flag for flag in rules.flags(config(rule="linear", global_batch=573, epochs=20)))
-    assert rules.flags(config(rule="sqrt", global_batch=573)) == []
+    assert any("fewer than 30" in flag for flag in rule_flags.flags(config(rule="linear", global_batch=573, epochs=20)))
+    assert rule_flags.flags(config(rule="sqrt", global_batch=573)) == []
 
 
 def test_adam_sqrt_scales_betas_and_epsilon_as_malladi_et_al(config: Make) -> None:
@@ -55,7 +55,7 @@ def test_adam_sqrt_is_flagged_where_a_beta_would_fall_to_0(config: Make, kappa: 
     made = config(rule="adam_sqrt", optimizer="adamw", reference_batch=1, global_batch=kappa)
     constants = rules.adam_constants(made)
     assert [name for name in ("beta_1", "beta_2") if getattr(constants, name) == 0.0] == zero
-    assert [name for name in ("beta_1", "beta_2") if any(name in flag for flag in rules.flags(made))] == zero
+    assert [name for name in ("beta_1", "beta_2") if any(name in flag for flag in rule_flags.flags(made))] == zero
 
 
 @pytest.mark.parametrize(("decay", "expected"), [
@@ -83,7 +83,7 @@ def test_decay_ends_at_zero_after_the_last_step_and_leaves_timing_alone(config: 
 
 def test_a_decay_after_the_end_is_flagged(config: Make) -> None:
     made = config(decay="piecewise", decay_epochs=(1.0, 30.0), epochs=10)
-    assert any("decay at epoch 30 never comes" in flag for flag in rules.flags(made))
+    assert any("decay at epoch 30 never comes" in flag for flag in rule_flags.flags(made))
 
 
 def test_evaluation_points_are_powers_of_two_and_epoch_ends(config: Make) -> None:

@@ -15,6 +15,7 @@ import tensorflow as tf
 from .. import schedule
 from ..config import RunConfig, derived, to_json
 from ..data.order import epoch_order
+from ..rule_flags import instability
 from ..rules import rates
 from ..schema import SCHEMA_VERSION, finite
 from . import agreement, evaluation, step_parts
@@ -47,6 +48,7 @@ class Measured:
     synthetic_windows: list[dict[str, Any]] = field(default_factory=list)
     energy: list[dict[str, Any]] = field(default_factory=list)
     gradient_norms: list[dict[str, Any]] = field(default_factory=list)
+    sharpness: list[dict[str, Any]] = field(default_factory=list)
     memory: dict[str, Any] = field(default_factory=dict)
     equal_evaluations: int = 0
     status: str = "completed"
@@ -95,10 +97,11 @@ class Execution:
             "input_windows": self._everyones(self.measured.input_windows),
             "synthetic_windows": self._everyones(self.measured.synthetic_windows),
             "energy": self._everyones(self.measured.energy),
-            "gradient_norms": self.measured.gradient_norms, "memory": self.measured.memory,
+            "gradient_norms": self.measured.gradient_norms, "sharpness": self.measured.sharpness,
+            "memory": self.measured.memory,
             "timing": {**watch.timing(), **self.session.start_seconds()},
             "continues": self.earlier.run_id if self.earlier else "", "resumed": self.resumed,
-            "warnings": [*derived(config)["flags"], *program.notes(config),
+            "warnings": [*derived(config)["flags"], *program.notes(config), *self._instabilities(),
                          *filter(None, [self.checkpoints.problem])],
         })
 
@@ -126,6 +129,20 @@ class Execution:
             self._train_phase(program, examples, phase, begun if begun and phase.index == begun.phase else None)
             if self.measured.status != "completed":
                 return
+        if self.config.sharpness_examples:
+            self._measure_sharpness(program, examples)
+
+    def _measure_sharpness(self, program: Program, examples: Examples) -> None:
+        """At the end of the last phase."""
+        with self.watch.activity("probe"):
+            row = examples.sharpness.row(program, self.config.sharpness_examples)
+        last = self.measured.evaluations[-1]
+        rate = program.gains.last_rate if program.gains else float(rates(self.config)[-1])
+        self.measured.sharpness.append({"phase": last["phase"], "step": last["step"], "learning_rate": rate, **row})
+
+    def _instabilities(self) -> list[str]:
+        found = [instability(self.config, row["learning_rate"], row["eigenvalue"]) for row in self.measured.sharpness]
+        return [sentence for sentence in found if sentence]
 
     def _train_phase(self, program: Program, examples: Examples, phase: schedule.Phase,
                      begun: Checkpoint | None) -> None:
@@ -139,8 +156,8 @@ class Execution:
         for start, stop in schedule.segments(phase):
             if stop > first:
                 seconds = self._train_segment(program, examples, phase, step_rates, max(start, first), stop, seconds)
-                self._evaluate(program, examples, phase, stop, seconds)
-                if self.measured.status != "completed":
+                self._evaluate(program, examples, phase, program.steps_done(stop), seconds)
+                if self.measured.status != "completed" or program.finished:
                     return
                 self._agree_to_go_on(program, phase, stop, seconds, at_epoch_end=stop % phase.steps_per_epoch == 0)
 
@@ -149,11 +166,11 @@ class Execution:
         """Steps [start, stop) in stretches short enough to stop in between. Returns the phase's train seconds."""
         epoch = start // phase.steps_per_epoch
         self._set_order(examples, phase.index * phase.epochs + epoch, epoch * phase.steps_per_epoch)
-        while start < stop:
+        while start < stop and not program.finished:
             until = min(stop, start + self.stretch_steps)
             seconds += self._advance(program, examples, phase.global_batch, step_rates, phase.index, start, until)
             start = until
-            if start < stop:
+            if start < stop and not program.finished:
                 self._agree_to_go_on(program, phase, start, seconds)
         return seconds
 
@@ -208,7 +225,7 @@ class Execution:
         self.measured.equal_evaluations += 1
         row = {"phase": phase.index, "global_batch": phase.global_batch, "step": step,
                "epoch": step / phase.steps_per_epoch, "examples": step * phase.global_batch,
-               "train_seconds": seconds, **metrics}
+               "train_seconds": seconds, **metrics, **(program.gains.row() if program.gains else {})}
         self.measured.evaluations.append(row)
         self.write_step(row)
         if evaluation.diverged(metrics):
@@ -272,7 +289,7 @@ class Execution:
             advance(loop, examples.feed.parts(start, stop, batch), step_rates)
         seconds = self.watch.seconds["train"] - before
         self.measured.windows.append({"rank": self.session.strategy.rank, "phase": phase, "start_step": start,
-                                      "steps": stop - start, "seconds": seconds, "steady": steady})
+                                      "steps": program.steps_done(stop) - start, "seconds": seconds, "steady": steady})
         return seconds
 
     def _everyones(self, own: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -24,6 +24,7 @@ from .evaluation import Evaluation
 from .gpu_counters import GpuCounters
 from .gradient_norms import Probe
 from .image_pipeline import DecodedInputs, ImagePipeline
+from .sharpness import Sharpness
 from .strategies.base import Strategy
 from .train import Program, program_key
 
@@ -36,6 +37,7 @@ class Examples:
     feed: feed.Feed
     evaluation: Evaluation
     probe: Probe
+    sharpness: Sharpness
 
 
 @dataclass
@@ -95,14 +97,16 @@ class Session:
 def _in_memory(config: RunConfig, split: data.Split, strategy: Strategy) -> Examples:
     x, y = _typed(split.train, config.precision)
     placed = {name: _typed(part, config.precision) for name, part in _evaluated(split).items()}
-    return Examples(split, feed.create(config, x, y, strategy), Evaluation(placed, strategy), Probe(x, y, strategy))
+    return Examples(split, feed.create(config, x, y, strategy), Evaluation(placed, strategy), Probe(x, y, strategy),
+                    Sharpness(x, y))
 
 
 def _from_disk(config: RunConfig, split: data.Split, strategy: Strategy) -> Examples:
     train, *parts = (ImagePipeline(x, y, config.precision) for x, y in (split.train, *_evaluated(split).values()))
     evaluated = DiskEvaluation(dict(zip(_evaluated(split), parts)), strategy)
+    inputs = DecodedInputs(train)
     return Examples(split, DiskFeed(train.images, train.labels, strategy, config.precision), evaluated,
-                    Probe(DecodedInputs(train), train.labels, strategy))
+                    Probe(inputs, train.labels, strategy), Sharpness(inputs, train.labels))
 
 
 def _evaluated(split: data.Split) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import tensorflow as tf
 from ..config import RunConfig
 from ..data.arrays import Classes, Shapes, each
 from ..rules import adam_constants
-from . import losses, models, optimizers
+from . import adascale, losses, models, optimizers
 from .feed import Layout
 from .losses import Function
 from .strategies.base import Strategy
@@ -42,14 +42,15 @@ def program_key(config: RunConfig) -> tuple[Any, ...]:
     """What a program is compiled for: runs with equal keys share one."""
     return (config.dataset, config.model, config.loss, config.metrics, config.optimizer, config.momentum,
             config.weight_decay, config.clip_norm, config.accumulation, adam_constants(config), config.precision,
-            config.jit)
+            config.jit, *adascale.key(config))
 
 
 class Program:
     """A model, its optimizer's slots and its compiled functions. Runs of one `program_key` share it."""
 
     def __init__(self, config: RunConfig, strategy: Strategy, input_shape: Shapes, classes: Classes) -> None:
-        self._build = lambda seed: models.build(config.model, input_shape, classes, seed, config.precision)
+        self._build = lambda seed, precision=config.precision: models.build(
+            config.model, input_shape, classes, seed, precision)
         self.strategy = strategy
         self.objective = losses.objective(config)
         with strategy.scope():
@@ -59,6 +60,7 @@ class Program:
         self.variables = [v.value for v in self.model.variables]
         self.statistics = [v.value for v in self.model.non_trainable_weights if v.value.dtype.is_floating]
         self._jit, self._clip_norm, self._accumulation = config.jit, config.clip_norm, config.accumulation
+        self.gains = adascale.create(config)
         self._loops: dict[tuple[int, Layout, bool], Callable[..., Any]] = {}
 
     def reset(self, seed: int) -> None:
@@ -67,6 +69,16 @@ class Program:
             variable.assign(fresh.value)
         self.strategy.broadcast_weights(self.variables)
         self.optimizer.reset()
+        if self.gains:
+            self.gains.reset()
+
+    def copy(self, precision: str) -> keras.Model:
+        """A model like this one in another precision, with weights of its own, on this process alone."""
+        return self._build(0, precision)
+
+    def steps_done(self, stop: int) -> int:
+        """Steps done in this phase once the loop was asked to go up to `stop`; a run that adapts may end before."""
+        return self.gains.steps if self.gains else stop
 
     @property
     def state(self) -> list[Any]:
@@ -133,18 +145,19 @@ class Program:
     def _compile(self, share: int, layout: Layout, exchange: bool) -> Callable[..., Any]:
         """`share`: examples per replica and step."""
         compute = tf.function(self.gradients, jit_compile=True, autograph=False) if self._jit else self.gradients
-        strategy, micro = self.strategy, share // self._accumulation
+        strategy, micro, gains = self.strategy, share // self._accumulation, self.gains
 
         def step(x: Any, y: Any, order: Any, rate: Any, count: Any, row: Any) -> Any:
             def part(start: Any) -> tuple[Any, Sequence[Any]]:
                 chosen = tf.slice(order, [start], [micro])
-                return compute(*(each(lambda values: tf.gather(values, chosen), part) for part in (x, y)))
+                loss, gradients = compute(*(each(lambda values: tf.gather(values, chosen), part) for part in (x, y)))
+                return loss, gains.beside(gradients) if gains else gradients
 
             index = strategy.replica_index() if layout.whole_epoch else strategy.local_index()
             loss, gradients = self._accumulate(part, row * layout.stride + index * share, micro)
             gradients = strategy.mean(gradients) if exchange else gradients
-            self.optimizer.apply(self._clip(gradients), rate, count)
-            return loss
+            self.optimizer.apply(self._clip(gradients[:len(self.weights)]), rate, count)
+            return tf.stack([tf.cast(loss, tf.float64), *gains.sample(gradients)]) if gains else loss
 
         def loop(x: Any, y: Any, order: Any, rates: Any, start: Any, stop: Any, base: Any) -> Any:
             last = tf.shape(rates)[0] - 1
@@ -157,6 +170,8 @@ class Program:
             zero = tf.zeros([], self.model.compute_dtype)
             return tf.while_loop(lambda k, _: k < stop, body, [start, zero], parallel_iterations=1)[1]
 
+        if gains:
+            return gains.loop(step, strategy, layout)
         return tf.function(loop, autograph=False, reduce_retracing=False)
 
     def _accumulate(self, part: Callable[[Any], tuple[Any, Sequence[Any]]], start: Any,
@@ -169,7 +184,8 @@ class Program:
             loss, gradients = part(start + k * micro)
             return (k + 1, total + loss, *(s + g for s, g in zip(sums, gradients)))
 
-        zeros = [tf.zeros([], self.model.compute_dtype), *(tf.zeros(w.shape, w.dtype) for w in self.weights)]
+        zeros = [tf.zeros([], self.model.compute_dtype), *(tf.zeros(w.shape, w.dtype) for w in self.weights),
+                 *([tf.zeros([], self.weights[0].dtype)] if self.gains else [])]
         _, total, *sums = tf.while_loop(lambda k, *_: k < self._accumulation, body, [0, *zeros], parallel_iterations=1)
         return total / self._accumulation, [s / self._accumulation for s in sums]
 
