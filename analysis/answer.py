@@ -13,6 +13,8 @@ from .table import Results, experiments
 
 SPOKEN = {"sgd": "SGD", "momentum": "SGD with momentum", "adam": "Adam", "constant": "the constant rate",
           "linear": "the linear rule", "sqrt": "the square-root rule",
+          "adam_sqrt": "the square-root rule that scales Adam's coefficients too", "legw": "the LEGW rule",
+          "noise_scale": "the noise-scale rule", "surge": "the surge rule", "adascale": "AdaScale's measured rate",
           "tuned": "the tuned rate"}
 
 
@@ -65,7 +67,12 @@ def _arm(arm: Arm, margin: float) -> str:
         else "no larger batch is shown to keep the accuracy"
     apart = f"; apart from it: {', '.join(f'batch {b:,} {what}' for b, what in arm.apart.items())}" if arm.apart else ""
     return (f"At {spoken(arm.rule)}{_own_reference(arm)}, batch {largest.global_batch:,} {change} at "
-            f"equal epochs; {upto}{apart}.")
+            f"{_budget(arm.rule)}; {upto}{apart}.")
+
+
+def _budget(rule: str) -> str:
+    """AdaScale ends when its steps are worth the reference batch's, which takes more epochs."""
+    return "its own number of epochs" if rule == "adascale" else "equal epochs"
 
 
 def _own_reference(arm: Arm) -> str:

@@ -15,7 +15,9 @@ from .options import Option, Recommendation
 from .scaling import Scaling
 
 ARTICLES = {"constant": "at the constant rate", "linear": "under the linear rule",
-            "sqrt": "under the square-root rule", "tuned": "at rates tuned batch by batch"}
+            "sqrt": "under the square-root rule", "adam_sqrt": "where Adam's coefficients scale too",
+            "legw": "under the LEGW rule", "noise_scale": "under the noise-scale rule", "surge": "under the surge rule",
+            "adascale": "under AdaScale, in more epochs", "tuned": "at rates tuned batch by batch"}
 
 
 def headlines(recommended: Sequence[Recommendation], found: Mapping[str, Sequence[Arm]],

@@ -41,6 +41,11 @@ RULES = {
     "sqrt": Role("#007a5b", "#35cc9f", "-."),
     "as_published": Role("#7c3aa1", "#cb9cf0", ":"),
     "tuned": Role("#8a6a00", "#edc644", (0, (6, 1.5))),  # type: ignore[arg-type]
+    "adam_sqrt": Role("#3f7d20", "#8fd16a", (0, (1, 1))),  # type: ignore[arg-type]
+    "legw": Role("#a3387f", "#f08cd0", (0, (4, 1, 1, 1))),  # type: ignore[arg-type]
+    "noise_scale": Role("#2d5fc4", "#86aef7", (0, (8, 2))),  # type: ignore[arg-type]
+    "surge": Role("#b03a2e", "#ff8f80", (0, (3, 1, 1, 1, 1, 1))),  # type: ignore[arg-type]
+    "adascale": Role("#00695f", "#4fd0c0", (0, (5, 1))),  # type: ignore[arg-type]
 }
 STRATEGIES = {
     "single": Role("#55657b", "#aab9cd", ":"),

@@ -17,7 +17,8 @@ from ..benchmarks.schema import finite
 from ..benchmarks.store import Store
 from . import (export, imported, sections_accuracy, sections_critical, sections_curves, sections_forecast,
                sections_gradient, sections_imported, sections_input, sections_memory, sections_published,
-               sections_ranks, sections_runs, sections_scaling, sections_search, sections_step, sections_tuned)
+               sections_ranks, sections_rates, sections_runs, sections_scaling, sections_search, sections_sharpness,
+               sections_step, sections_tuned)
 from .claims_cost import timing_runs
 from .columns import readme
 from .content import Section, Table, counted, listed
@@ -102,12 +103,13 @@ def sections(results: Results, decided: Decision) -> tuple[tuple[Section, ...], 
     steps, good = step_fits(results), goodputs(results, decided.critical)
     halves = three_ways(timing_runs(results))
     chapters = (decision(decided), claims(decided.verdicts), sections_accuracy.accuracy(results),
-                sections_tuned.tuned(results),
+                sections_tuned.tuned(results), sections_rates.rates(results),
                 sections_published.as_published(results), sections_curves.curves(results),
                 scaling.throughput(results), scaling.scaling(results, decided.scaling),
                 sections_ranks.slow_ranks(results), sections_input.input_from_disk(halves),
                 sections_step.step(steps, good), sections_forecast.forecast(results),
-                sections_gradient.noise(results), sections_critical.critical(results, decided.critical),
+                sections_gradient.noise(results), sections_sharpness.sharpness(results),
+                sections_critical.critical(results, decided.critical),
                 sections_memory.memory(results, decided.memory), *sections_search.largest_batch(results),
                 runs.time_spent(results), runs.failures(results), runs.drift(results),
                 runs.agreement(results), runs.provenance(results), runs.repeat(results))

@@ -33,7 +33,9 @@ WHOLE_KEYS = ("phase", "replicas", "nodes", "cores_per_replica", "accumulation",
               "replica_batch", "reference_batch", "train_examples", "seed", "launch", "epochs", "steps_per_epoch",
               "steps", "trial")
 KEYS = ("run_id", "status", *TEXT_KEYS, *WHOLE_KEYS)
-NUMBERS = ("base_learning_rate", "peak_learning_rate", "momentum", "parameters",
+SHARPNESS = ("eigenvalue", "sam_sharpness", "last_learning_rate")
+NUMBERS = ("base_learning_rate", "peak_learning_rate", "momentum", "weight_kept_per_epoch", "warmup_steps", "mean_gain",
+           *SHARPNESS, "parameters",
            "flops_per_example", "last_step", *METRICS, "generalization_gap", "loss_gap",
            "best_validation_step", "test_accuracy_at_best_validation", "gap_at_best_validation",
            "step_seconds", "examples_per_second", "window_spread", "input_examples_per_second",
@@ -100,6 +102,8 @@ def run_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
         status = str(record.get("status")) if phase == reached else "completed"
         rows.append({**_keys(record, config, phase, batch, status),
                      **_measured(record, config, own, phase, batch, status)})
+        if config.get("rule") == "adascale" and own:
+            rows[-1]["steps"] = int(own[-1].get("step") or 0)  # decided while training
     return rows
 
 
@@ -127,13 +131,16 @@ def _measured(record: Mapping[str, Any], config: Mapping[str, Any],
     published = config.get("rule") == "as_published"
     peak = config.get("base_learning_rate") if published else derived.get("peak_learning_rate")
     values = {"base_learning_rate": config.get("base_learning_rate"),
-              "peak_learning_rate": peak, "momentum": config.get("momentum"),
+              "peak_learning_rate": peak, "momentum": config.get("momentum"), **_sharpness(record, phase),
+              "weight_kept_per_epoch": derived.get("weight_kept_per_epoch"),
+              "warmup_steps": None if published else derived.get("warmup_steps"),
               "parameters": workload.get("parameters"),
               "flops_per_example": workload.get("flops_per_example"),
               **_table(record, "timing"), **_table(record, "memory")}
     if evaluations:
         values["train_seconds"] = evaluations[-1].get("train_seconds")
         values["last_step"] = evaluations[-1].get("step")
+        values["mean_gain"] = number(evaluations[-1].get("reference_steps")) / (number(values["last_step"]) or math.nan)
     numbers = {name: number(values.get(name)) for name in NUMBERS}
     if evaluations and status == "completed":
         numbers |= _final(evaluations)
@@ -167,6 +174,12 @@ def _final(evaluations: list[Mapping[str, Any]]) -> dict[str, float]:
                   "test_accuracy_at_best_validation": test,
                   "gap_at_best_validation": number(best.get("train_accuracy")) - test}
     return found
+
+
+def _sharpness(record: Mapping[str, Any], phase: int) -> dict[str, Any]:
+    """Where this phase ended, if it was measured there."""
+    own = [row for row in _list(record, "sharpness") if isinstance(row, Mapping) and row.get("phase") == phase]
+    return {name: own[-1].get(name.removeprefix("last_")) for name in SHARPNESS} if own else {}
 
 
 def joules_per_example(energy: list[Any]) -> float:

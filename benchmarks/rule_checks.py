@@ -52,10 +52,10 @@ def _validate_warmup(config: RunConfig) -> None:
     if length > config.epochs:
         parts = config.replicas * config.accumulation
         fits = math.floor(config.epochs * config.reference_batch / config.legw_epochs) // parts * parts
-        raise PlanError(f"rule='legw' warms up for {length:g} epochs at global_batch={config.global_batch}, legw_epochs "
-                        f"{config.legw_epochs:g} times kappa {config.kappa:g}, longer than the run of {config.epochs}; "
-                        f"the largest batch that fits is {fits}. Leave the batch out, lower legw_epochs, or raise "
-                        f"epochs to {math.ceil(length)}.")
+        raise PlanError(f"rule='legw' warms up for {length:g} epochs at global_batch={config.global_batch}, "
+                        f"legw_epochs {config.legw_epochs:g} times kappa {config.kappa:g}, longer than the run of "
+                        f"{config.epochs}; the largest batch that fits is {fits}. Leave the batch out, lower "
+                        f"legw_epochs, or raise epochs to {math.ceil(length)}.")
 
 
 def _validate_adascale(config: RunConfig) -> None:

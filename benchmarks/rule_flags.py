@@ -37,7 +37,7 @@ def instability(config: RunConfig, rate: float, eigenvalue: float) -> str:
 
     `eigenvalue`: the top Hessian eigenvalue lambda where training ended, `rate`: that of the last step.
     """
-    bound = stability_bound(config)
+    bound = stability_bound(config.optimizer, config.momentum)
     if bound is None or not rate * eigenvalue > bound:
         return ""
     return (f"rate times top Hessian eigenvalue is {rate * eigenvalue:.3g} at the end, beyond the {bound:.3g} at which "

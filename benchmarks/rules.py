@@ -158,18 +158,17 @@ def adam_constants(config: RunConfig) -> AdamConstants:
     return AdamConstants(beta_1, beta_2, given.epsilon / math.sqrt(kappa))
 
 
-def stability_bound(config: RunConfig) -> float | None:
+def stability_bound(optimizer: str, momentum: float) -> float | None:
     """The eta lambda_max beyond which the update diverges on a quadratic; None for optimizers that rescale gradients.
 
     2 for gradient descent, 2 (1 + m) with momentum and 2 (1 + m) / (1 + 2 m) with Nesterov's: where a root of z^2 - (1
     + m - eta lambda) z + m, or of z^2 - (1 + m)(1 - eta lambda) z + m (1 - eta lambda), reaches -1.
 
-    >>> from types import SimpleNamespace as run
-    >>> stability_bound(run(optimizer="momentum", momentum=0.9))
+    >>> stability_bound("momentum", 0.9)
     3.8
     """
-    m = config.momentum
-    return {"sgd": 2.0, "momentum": 2 * (1 + m), "nesterov": 2 * (1 + m) / (1 + 2 * m)}.get(config.optimizer)
+    m = momentum
+    return {"sgd": 2.0, "momentum": 2 * (1 + m), "nesterov": 2 * (1 + m) / (1 + 2 * m)}.get(optimizer)
 
 
 def weight_kept_per_epoch(config: RunConfig) -> float | None:

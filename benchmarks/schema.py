@@ -89,8 +89,8 @@ SHARPNESS = {
     "examples": Field(int, "training examples it was measured on, the same in all runs; inference mode, float32"),
     "loss": Field(Optional, "their mean loss L(w)"),
     "gradient_norm": Field(Optional, "|g| of that loss"),
-    "eigenvalue": Field(Optional, "the Hessian's eigenvalue that is largest in size, by power iteration; a few per cent "
-                        "low where others are near it"),
+    "eigenvalue": Field(Optional, "the Hessian's eigenvalue that is largest in size, by power iteration; a few per "
+                        "cent low where others are near it"),
     "products": Field(int, "Hessian-vector products taken"),
     "converged": Field(bool, "whether the last one changed it by at most 0.1 %"),
     "sam_sharpness": Field(Optional, "L(w + 0.05 g / |g|) - L(w)"),

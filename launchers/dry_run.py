@@ -11,6 +11,8 @@ from ..benchmarks import selection
 from ..benchmarks.config import RunConfig
 from ..benchmarks.errors import EXIT_OK
 from ..benchmarks.plan import Plan
+from ..benchmarks.rule_flags import flags
+from ..benchmarks.rules import peak_rate
 from . import doctor, local
 from .progress import duration
 from .stages import Stage, expected_wall_seconds, stages
@@ -25,6 +27,8 @@ def show(plan: Plan, results: Path, only: str, launcher: str) -> int:
     staged, seconds = stages(runs, *here), sum(expected_wall_seconds(runs, *here).values())
     print(f"plan {plan.name}: {len(runs)} runs in {len(staged)} stages, about {duration(seconds)} here")
     print("\n".join(_table(runs)))
+    for line in _flagged(runs):
+        print(line)
     for skip in expansion.skipped:
         print(f"left out: {skip.experiment}, {skip.what}: {skip.reason}")
     for text in plan.settings["leaves_out"]:
@@ -35,21 +39,42 @@ def show(plan: Plan, results: Path, only: str, launcher: str) -> int:
 
 
 def _table(runs: Sequence[RunConfig]) -> list[str]:
-    """One line per experiment, strategy and rule: batches and repeats."""
+    """One line per experiment, strategy and rule: batches, their peak rates and repeats."""
     groups: dict[tuple[str, ...], list[RunConfig]] = {}
     for c in runs:
         strategy = "-".join(p for p in (c.strategy, c.transport) if p)
         groups.setdefault((c.experiment, c.kind, c.model, c.optimizer, f"{strategy} x{c.replicas}", c.rule),
                           []).append(c)
     rows: list[tuple[str, ...]] = [("experiment", "kind", "model", "optimizer", "strategy", "rule",
-                                    "global batches", "runs")]
+                                    "global batches", "peak rates", "runs")]
     for key, group in groups.items():
         batches = sorted({c.global_batch for c in group})
         if trials := len({c.trial for c in group if c.trial >= 0}):
             key = (*key[:-1], f"{key[-1]}, {trials} rates")
-        rows.append((*key, " ".join(map(str, batches)), str(len(group))))
+        rows.append((*key, " ".join(map(str, batches)), _rates(group), str(len(group))))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def _rates(runs: Sequence[RunConfig]) -> str:
+    """The peak rate at each batch, ascending; of a tuned arm the lowest and highest tried at any."""
+    if runs[0].kind != "accuracy":
+        return ""
+    found = {c.global_batch: f"{peak_rate(c):.3g}" for c in sorted(runs, key=lambda c: c.global_batch)}
+    if runs[0].trial >= 0:
+        tried = [peak_rate(c) for c in runs]
+        return f"{min(tried):.3g} to {max(tried):.3g}"
+    return " ".join(found.values()) + (" times the gain" if runs[0].adapts else "")
+
+
+def _flagged(runs: Sequence[RunConfig]) -> list[str]:
+    """What the records will warn of, each sentence once with the batches that it holds for."""
+    found: dict[tuple[str, str, str], set[int]] = {}
+    for c in runs:
+        for flag in flags(c) if c.kind == "accuracy" else ():
+            found.setdefault((c.experiment, c.rule, flag), set()).add(c.global_batch)
+    return [f"to know: {experiment}, {rule}, batch {', '.join(map(str, sorted(batches)))}: {flag}"
+            for (experiment, rule, flag), batches in found.items()]
 
 
 def _commands(staged: Sequence[Stage], folder: Path, launcher: str) -> list[str]:

@@ -1,7 +1,8 @@
 """Sharpness of the loss where training ended: the top Hessian eigenvalue, and SAM's rise within a small ball.
 
-Measured by rank 0 on a float32 copy of the model, so the trained weights are not touched and the precision and the
-replicas of the run make no difference. In inference mode: the loss is then a function of the weights alone, the one
+Measured on a float32 copy of the model, so the trained weights are not touched and the precision and the replicas of
+the run make no difference. Every rank measures, and rank 0's values are recorded: Horovod knows tensors by their names,
+and a model that rank 0 alone builds would leave its later ones with other names. In inference mode: the loss is then a function of the weights alone, the one
 that evaluations report; batch norm uses its settled moving statistics and dropout is off. A diagnostic: what it says
 depends on how the weights are scaled (Dinh et al. 2017, arXiv:1703.04933).
 """
@@ -36,7 +37,7 @@ class Sharpness:
         self._compiled: dict[Program, Surface] = {}
 
     def row(self, program: Program, examples: int) -> dict[str, Any]:
-        """Of the program's weights as they are. Call on rank 0."""
+        """Of the program's weights as they are. All ranks call it."""
         chosen = epoch_order(0, SUBSET_EPOCH, len(self._y))[:examples]
         if program not in self._compiled:
             self._compiled[program] = Surface(program.copy("float32"))

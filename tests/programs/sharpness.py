@@ -51,12 +51,13 @@ def measured(session: Session, config: RunConfig, folder: Path) -> dict[str, Any
     advance(loop, examples.feed.parts(0, steps, config.global_batch), tf.constant(rates(config)))
     program.settle()
     before = agreement.weight_digests(strategy, program.variables)
-    rows = [examples.sharpness.row(program, EXAMPLES) if strategy.rank == 0 else {} for _ in range(2)]
+    rows = [examples.sharpness.row(program, EXAMPLES) for _ in range(2)]
     after = agreement.weight_digests(strategy, program.variables)
     if strategy.rank == 0 and config.model == MODELS[0]:
         chosen = epoch_order(0, SUBSET_EPOCH, config.train_examples)[:EXAMPLES]
+        kernel, bias = (strategy.copies(v)[0] for v in program.weights)
         np.savez(folder / f"{config.precision}.npz", x=examples.split.train[0][chosen],
-                 y=examples.split.train[1][chosen], **dict(zip("wb", (strategy.copies(v)[0] for v in program.weights))))
+                 y=examples.split.train[1][chosen], w=kernel, b=bias)
     return {"row": rows[0], "again": rows[1], "untouched": before == after}
 
 
