@@ -22,7 +22,7 @@ from batchscale.benchmarks import data
 from batchscale.benchmarks.data import epoch_order
 
 pytestmark = pytest.mark.launched
-STRATEGIES = ("single", "mirrored", "horovod-gloo", "horovod-mpi")
+STRATEGIES = ("single", "mirrored", "multiworker", "horovod-gloo", "horovod-mpi")
 Floats = npt.NDArray[np.float64]
 
 
@@ -94,7 +94,7 @@ def by_hand(reference: int, start: Floats) -> Iterator[tuple[float, float, float
 def initial_weights() -> Floats:
     """Of the seed, in a process of its own."""
     code = ("import json; from batchscale.benchmarks.rank import models; import numpy as np;"
-            "m = models.build('linear_softmax:build', (8, 8, 1), 10, 3, 'float64');"
+            "m = models.build('small_models:softmax', (8, 8, 1), 10, 3, 'float64');"
             "print(json.dumps(np.concatenate([np.ravel(v) for v in m.get_weights()]).tolist()))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, cwd=PROGRAMS,
                           env=environment())

@@ -80,7 +80,7 @@ def test_it_is_worded_as_a_diagnostic(measured: Results) -> None:
 
 def test_without_sharpness_the_section_says_how_to_get_it() -> None:
     section = sharpness(read(records(SMALL)))
-    assert "sharpness_examples" in section.text[0] and section.figures == section.tables == ()
+    assert "sharpness_examples" in section.text[0] and not section.figures and not section.tables
 
 
 def test_both_sections_are_in_the_report(measured: Results) -> None:

@@ -16,8 +16,8 @@ import pytest
 from conftest import PROGRAMS, environment, rank_words, require_strategy
 
 pytestmark = pytest.mark.launched
-STRATEGIES = ("single", "mirrored", "horovod-gloo")
-REGRESSIONS = ("linear_softmax:build float32", "linear_softmax:build float64")
+STRATEGIES = ("single", "mirrored", "multiworker", "horovod-gloo")
+REGRESSIONS = ("small_models:softmax float32", "small_models:softmax float64")
 Floats = npt.NDArray[np.float64]
 POWER = """
 import json, numpy as np, tensorflow as tf
@@ -128,7 +128,7 @@ def test_sam_sharpness_is_the_exact_rise_of_the_loss(folder_of: Callable[[str], 
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("case", [*REGRESSIONS, "resnet_20 float32"])
+@pytest.mark.parametrize("case", [*REGRESSIONS, "small_models:normalized float32"])
 def test_measuring_touches_no_weight_and_gives_the_same_again(folder_of: Callable[[str], Path], strategy: str,
                                                               case: str) -> None:
     ran = found(folder_of(strategy))[case]

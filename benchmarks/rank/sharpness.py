@@ -2,9 +2,11 @@
 
 Measured on a float32 copy of the model, so the trained weights are not touched and the precision and the replicas of
 the run make no difference. Every rank measures, and rank 0's values are recorded: Horovod knows tensors by their names,
-and a model that rank 0 alone builds would leave its later ones with other names. In inference mode: the loss is then a function of the weights alone, the one
-that evaluations report; batch norm uses its settled moving statistics and dropout is off. A diagnostic: what it says
-depends on how the weights are scaled (Dinh et al. 2017, arXiv:1703.04933).
+and a model that rank 0 alone builds would leave its later ones with other names.
+
+In inference mode: the loss is then a function of the weights alone, the one that evaluations report; batch norm uses
+its settled moving statistics and dropout is off. A diagnostic: what it says depends on how the weights are scaled (Dinh
+et al. 2017, arXiv:1703.04933).
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
+from ..data.arrays import Arrays, count, each, leaves
 from ..data.order import epoch_order
 from .adascale import norm_squared
+from .losses import Function
 from .train import Program, loss_per_example
 
 RHO = 0.05
@@ -32,34 +35,37 @@ Vector = Sequence[Any]
 class Sharpness:
     """Measures on the first `examples` of an order that is the same for all runs of a data set."""
 
-    def __init__(self, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> None:
+    def __init__(self, x: Arrays, y: Arrays) -> None:
         self._x, self._y = x, y
         self._compiled: dict[Program, Surface] = {}
 
     def row(self, program: Program, examples: int) -> dict[str, Any]:
         """Of the program's weights as they are. All ranks call it."""
-        chosen = epoch_order(0, SUBSET_EPOCH, len(self._y))[:examples]
+        chosen = epoch_order(0, SUBSET_EPOCH, count(self._y))[:examples]
         if program not in self._compiled:
-            self._compiled[program] = Surface(program.copy("float32"))
+            self._compiled[program] = Surface(program.copy("float32"), program.objective.loss)
         surface = self._compiled[program]
         for own, trained in zip(surface.model.variables, program.variables):
             own.assign(tf.cast(program.strategy.copies(trained)[0], own.dtype))
-        return {"examples": examples, **measure(surface, tf.constant(self._x[chosen], tf.float32),
-                                                tf.constant(self._y[chosen]))}
+        x, y = (each(lambda values: _single(values[chosen]), part) for part in (self._x, self._y))
+        return {"examples": examples, **measure(surface, x, y)}
 
 
 class Surface:
-    """The mean loss of a model over examples, its gradient and products with its Hessian, compiled, in chunks."""
+    """The mean loss of a model over examples, its gradient and products with its Hessian, compiled, in chunks.
 
-    def __init__(self, model: keras.Model) -> None:
-        self.model = model
+    The loss of the data alone: penalties that the model's layers add to the training loss are left out.
+    """
+
+    def __init__(self, model: keras.Model, loss: Function) -> None:
+        self.model, self._of_examples = model, loss
         self.weights = [v.value for v in model.trainable_variables]
         self.loss = tf.function(self._loss, autograph=False, reduce_retracing=True)
         self.gradient = tf.function(self._gradient, autograph=False, reduce_retracing=True)
         self.product = tf.function(self._product, autograph=False, reduce_retracing=True)
 
     def _chunk_loss(self, x: Any, y: Any) -> Any:
-        return tf.reduce_sum(loss_per_example(self.model, x, y, training=False)[0])
+        return tf.reduce_sum(loss_per_example(self.model, self._of_examples, x, y, training=False)[0])
 
     def _chunk_gradient(self, x: Any, y: Any) -> Vector:
         with tf.GradientTape() as tape:
@@ -83,7 +89,7 @@ class Surface:
 
 
 def measure(surface: Surface, x: Any, y: Any) -> dict[str, Any]:
-    """x: float32[n, ...]; y: labels, [n]. The surface's weights are as before afterwards, bit for bit."""
+    """x, y: examples, float32 or whole numbers, (n, ...) each. The surface keeps its weights, bit for bit."""
     loss = float(surface.loss(x, y))
     gradient = surface.gradient(x, y)
     norm = float(tf.sqrt(norm_squared(gradient)))
@@ -102,13 +108,13 @@ def top_eigenvalue(product: Callable[[Vector], Vector], like: Vector) -> tuple[f
     random = np.random.default_rng(0)
     vector = _unit([tf.constant(random.standard_normal(w.shape), w.dtype) for w in like])
     last = np.inf
-    for count in range(1, MOST_PRODUCTS + 1):
+    for products in range(1, MOST_PRODUCTS + 1):
         moved = product(vector)
         value = float(_dot(moved, vector))
         if not np.isfinite(value) or not float(norm_squared(moved)) > 0:
-            return value, count, value == 0.0
+            return value, products, value == 0.0
         if abs(value - last) <= TOLERANCE * abs(value):
-            return value, count, True
+            return value, products, True
         last, vector = value, _unit(moved)
     return value, MOST_PRODUCTS, False
 
@@ -126,14 +132,20 @@ def _rise(surface: Surface, x: Any, y: Any, gradient: Vector, norm: float) -> fl
 
 def _mean(of_chunk: Callable[[Any, Any], Vector], x: Any, y: Any, zeros: Vector) -> Vector:
     """The mean over all examples of what `of_chunk` gives as sums over its own."""
-    count = tf.shape(y)[0]
+    examples = tf.shape(leaves(y)[0])[0]
 
     def body(start: Any, *sums: Any) -> tuple[Any, ...]:
-        stop = tf.minimum(start + CHUNK, count)
-        return (stop, *(s + value for s, value in zip(sums, of_chunk(x[start:stop], y[start:stop]))))
+        stop = tf.minimum(start + CHUNK, examples)
+        found = of_chunk(*(each(lambda values: values[start:stop], part) for part in (x, y)))
+        return (stop, *(s + value for s, value in zip(sums, found)))
 
-    _, *sums = tf.while_loop(lambda start, *_: start < count, body, [0, *zeros], parallel_iterations=1)
-    return [s / tf.cast(count, s.dtype) for s in sums]
+    _, *sums = tf.while_loop(lambda start, *_: start < examples, body, [0, *zeros], parallel_iterations=1)
+    return [s / tf.cast(examples, s.dtype) for s in sums]
+
+
+def _single(values: Any) -> Any:
+    """Floats as float32; whole numbers (labels, tokens) as they are."""
+    return tf.constant(values if np.issubdtype(values.dtype, np.integer) else np.asarray(values, np.float32))
 
 
 def _dense(gradients: Vector, weights: Vector) -> Vector:

@@ -1,7 +1,7 @@
 """Trains softmax regression under adascale with the suite's own loop, in float64, and saves what every step did.
 
 Four groups of examples a step, made of two replicas or of micro-batches alone. Usage: adascale_gains.py STRATEGY
-FOLDER, as a plain process or as one of two Horovod ranks.
+FOLDER, as a plain process or as one of two ranks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def configuration(strategy: str, reference: int, **changes: Any) -> RunConfig:
     name, _, transport = strategy.partition("-")
     replicas = 1 if name == "single" else 2
     values: dict[str, Any] = {
-        "experiment": "gains", "kind": "accuracy", "dataset": "digits", "model": "linear_softmax:build",
+        "experiment": "gains", "kind": "accuracy", "dataset": "digits", "model": "small_models:softmax",
         "optimizer": "momentum", "momentum": 0.5, "global_batch": GLOBAL_BATCH, "validation_fraction": 0.0,
         "train_examples": describe_size("digits").train_examples, "train_subset": 32, "seed": 3, "epochs": 2,
         "rule": "adascale", "reference_batch": reference, "base_learning_rate": 0.002, "decay": "piecewise",

@@ -1,7 +1,7 @@
 """Measures sharpness after a few steps, on every strategy. Usage: sharpness.py STRATEGY FOLDER.
 
 Softmax regression, whose weights and examples are saved, so that its Hessian can be had exactly; then a network with
-batch norm. As a plain process or as one of two Horovod ranks.
+batch norm and dropout. As a plain process or as one of two ranks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from batchscale.benchmarks.rank.session import Session
 
 EXAMPLES, STEPS = 1000, 20
-MODELS = ("linear_softmax:build", "resnet_20")
+MODELS = ("small_models:softmax", "small_models:normalized")
 
 
 def configuration(strategy: str, model: str, precision: str) -> RunConfig:
