@@ -21,6 +21,7 @@ from .verdict import Verdict, undecided, with_others
 
 UNTUNED = " At untuned rates."
 TUNED = " At tuned rates: at each batch the best by validation of those tried."
+OWN_BUDGET = ("adascale",)  # rules whose runs are not as many epochs long as the others'
 RATE_MATTERS = (2, 3, 4, 5, 6, 7, 10)
 
 
@@ -29,7 +30,7 @@ def decide(results: Results, arms: Sequence[Arm] | None = None) -> list[Verdict]
 
     arms: from load_arms, to spare loading them twice.
     """
-    arms = load_arms(results) if arms is None else arms
+    arms = [arm for arm in (load_arms(results) if arms is None else arms) if arm.rule not in OWN_BUDGET]
     margin = results.margin
     found = {1: noisier_gradients(results), 8: more_memory(results), 9: throughput_limit(results),
              2: [faster_at_first(arm, margin) for arm in arms],

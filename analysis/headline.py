@@ -32,7 +32,7 @@ def _choice(one: Recommendation, options: Sequence[Option], margin: float) -> st
     if one.option is None:
         return f"{who}: {one.reason}"
     chosen = one.option
-    text = (f"{who}: train with global batch {chosen.global_batch:,} and learning rate {chosen.learning_rate:.3g}; "
+    text = (f"{who}: train with global batch {chosen.global_batch:,} and learning rate {chosen.rate}; "
             f"test accuracy {100 * chosen.test_accuracy.value:.1f} %.")
     reference = min((o for o in options if o.not_worse and o.placement == chosen.placement and o.timed == chosen.timed),
                     key=lambda option: option.global_batch, default=chosen)

@@ -23,6 +23,9 @@ COMMENT_WIDTH = 110
 SEEDS = 6
 MOST_SEEDS = 20
 GLYPHS = 48_000
+# What changes a result and is the same in all runs of an experiment.
+RECIPE = ("momentum", "weight_decay", "warmup_epochs", "legw_epochs", "noise_scale", "decay", "decay_epochs",
+          "decay_factor", "decay_power", "clip_norm", "accumulation", "strategies", "replicas")
 WIDER = 10.0  # times the end of the search that the best rate touches
 
 
@@ -60,13 +63,14 @@ def plan_text(gaps: Sequence[Gap]) -> str:
 
 def _accuracy(arms: Sequence[Arm], results: Results) -> list[Gap]:
     arm, found, margin = arms[0], [], results.margin
-    basis = {**_of(arm, results), **_tuning(arms, results)}
-    rules = [one.rule for one in arms]
+    basis = {**_of(arm, results), **_tuning(arms, results), **_given(arm, results, *RECIPE)}
     seeds = int(arm.runs.loc[arm.runs["status"] == "completed", "seed"].nunique())
     batches = sorted({*arm.batches, *arm.apart})
     wanted = _seeds_wanted(arms, margin)
     if len(batches) < 2:
         batches = sorted({*batches, *_larger(arm, 4), *_larger(arm, 16)})
+    rules = _fitting([one.rule for one in arms], basis, max(batches, default=0))
+    if len({*arm.batches, *arm.apart}) < 2:
         found.append(Gap(f"{arm.experiment}: one batch alone; its effect is not known",
                          {"name": arm.experiment, **basis, "global_batches": batches,
                           "rules": rules, "seeds": SEEDS}))
@@ -75,8 +79,14 @@ def _accuracy(arms: Sequence[Arm], results: Results) -> list[Gap]:
                          {"name": arm.experiment, **basis, "global_batches": batches,
                           "rules": rules, "seeds": min(max(SEEDS, wanted), MOST_SEEDS)}))
     else:
-        found += _beyond(arms, basis, rules, seeds, margin)
+        found += _beyond(arms, basis, seeds, margin)
     return found
+
+
+def _fitting(rules: Sequence[str], basis: Mapping[str, Any], largest: int) -> list[str]:
+    """Without legw where its warm-up would be longer than the run at the largest batch."""
+    warmup = float(basis.get("legw_epochs", 0)) * largest / basis["reference_batch"]
+    return [rule for rule in rules if rule != "legw" or warmup <= basis["epochs"]]
 
 
 def _seeds_wanted(arms: Sequence[Arm], margin: float) -> int:
@@ -91,22 +101,23 @@ def _seeds_wanted(arms: Sequence[Arm], margin: float) -> int:
     return max(wanted)
 
 
-def _beyond(arms: Sequence[Arm], basis: Mapping[str, Any], rules: list[str], seeds: int,
-            margin: float) -> list[Gap]:
+def _beyond(arms: Sequence[Arm], basis: Mapping[str, Any], seeds: int, margin: float) -> list[Gap]:
     """Larger batches, where the largest one is still not worse under some rule."""
     largest = arms[0].batches[-1] if arms[0].batches else 0
     for arm in arms:
         fit = not_worse_batches(gap_table(arm, margin, metric=chosen_metric(arm)))
         if fit and fit[-1] == largest and (more := _larger(arm, 2)):
             return [Gap(f"{arm.experiment}: batch {largest:,} is still not worse; the limit lies "
-                        "beyond", {"name": arm.experiment, **basis, "rules": rules,
+                        "beyond", {"name": arm.experiment, **basis,
+                                   "rules": _fitting([one.rule for one in arms], basis, more[-1]),
                                    "global_batches": [arm.reference_batch, largest, *more],
                                    "seeds": seeds})]
     return []
 
 
 def _larger(arm: Arm, factor: int) -> list[int]:
-    size = int(arm.first("train_examples"))
+    parts = int(arm.first("replicas")) * int(arm.first("accumulation"))
+    size = int(arm.first("train_examples")) // parts * parts
     largest = arm.batches[-1] if arm.batches else arm.reference_batch
     return [largest * factor] if largest * factor <= size else [] if largest >= size else [size]
 

@@ -45,6 +45,10 @@ class Option:
     not_worse: bool
     pareto: bool = False
 
+    @property
+    def rate(self) -> str:
+        return f"{self.learning_rate:.3g}" + (" times its measured gain" if self.rule == "adascale" else "")
+
     def to_json(self) -> dict[str, Any]:
         return {name: value.to_json() if isinstance(value, Estimate) else
                 None if isinstance(value, float) and not math.isfinite(value) else value

@@ -48,7 +48,8 @@ def accuracy(results: Results) -> Section:
                     "its gaps are against that.")
     if any("adascale" in work.rules for work in found):
         text.append("Runs under adascale are not at equal epochs: they end when their gains add up to the steps of the "
-                    "reference batch's run, which takes them more examples than the other rules have.")
+                    "reference batch's run, which takes them more examples than the other rules have. The ten "
+                    "claims compare at equal epochs and leave them out.")
     if not figures:
         text = ["No figure: it takes runs with a finite accuracy at two batches or more."]
     text += [f"{work.name} was trained at one batch only; it is in the table." for work in found
