@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from .rules import adam_constants, stability_bound, warmup_length_epochs, warmup_step_count
 
@@ -30,6 +31,12 @@ def flags(config: RunConfig) -> list[str]:
     if late and config.kind == "accuracy":
         found.append(f"decay at epoch {late[0]:g} never comes: the run ends after {config.epochs}")
     return found
+
+
+def instabilities(config: RunConfig, sharpness: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Of the record's rows of sharpness."""
+    found = (instability(config, row["learning_rate"], row["eigenvalue"]) for row in sharpness)
+    return [sentence for sentence in found if sentence]
 
 
 def instability(config: RunConfig, rate: float, eigenvalue: float) -> str:

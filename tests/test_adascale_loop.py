@@ -129,6 +129,13 @@ def test_segments_end_as_single_steps_do(found: Callable[[str, int], dict[str, A
     assert ran["weights_after_segments"] == ran["weights_after_steps"]
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_checkpoint_keeps_the_gains(found: Callable[[str, int], dict[str, Any]], strategy: str) -> None:
+    ran = found(strategy, 16)
+    assert ran["resumed"] == ran["segments"]
+    assert ran["weights_after_resumed"] == ran["weights_after_segments"]
+
+
 def test_a_larger_batch_takes_fewer_steps_than_the_reference_batch(found: Callable[[str, int], dict[str, Any]]) -> None:
     config = configuration("single", 16)
     taken = len(found("single", 16)["steps"])

@@ -15,7 +15,7 @@ import tensorflow as tf
 from .. import schedule
 from ..config import RunConfig, derived, to_json
 from ..data.order import epoch_order
-from ..rule_flags import instability
+from ..rule_flags import instabilities
 from ..rules import rates
 from ..schema import SCHEMA_VERSION, finite
 from . import agreement, evaluation, step_parts
@@ -101,8 +101,8 @@ class Execution:
             "memory": self.measured.memory,
             "timing": {**watch.timing(), **self.session.start_seconds()},
             "continues": self.earlier.run_id if self.earlier else "", "resumed": self.resumed,
-            "warnings": [*derived(config)["flags"], *program.notes(config), *self._instabilities(),
-                         *filter(None, [self.checkpoints.problem])],
+            "warnings": [*derived(config)["flags"], *program.notes(config),
+                         *instabilities(config, self.measured.sharpness), *filter(None, [self.checkpoints.problem])],
         })
 
     def _measure(self, program: Program, examples: Examples) -> None:
@@ -130,19 +130,8 @@ class Execution:
             if self.measured.status != "completed":
                 return
         if self.config.sharpness_examples:
-            self._measure_sharpness(program, examples)
-
-    def _measure_sharpness(self, program: Program, examples: Examples) -> None:
-        """At the end of the last phase."""
-        with self.watch.activity("probe"):
-            row = examples.sharpness.row(program, self.config.sharpness_examples)
-        last = self.measured.evaluations[-1]
-        rate = program.gains.last_rate if program.gains else float(rates(self.config)[-1])
-        self.measured.sharpness.append({"phase": last["phase"], "step": last["step"], "learning_rate": rate, **row})
-
-    def _instabilities(self) -> list[str]:
-        found = [instability(self.config, row["learning_rate"], row["eigenvalue"]) for row in self.measured.sharpness]
-        return [sentence for sentence in found if sentence]
+            with self.watch.activity("probe"):
+                self.measured.sharpness += [examples.sharpness.row(program, self.config, self.measured.evaluations[-1])]
 
     def _train_phase(self, program: Program, examples: Examples, phase: schedule.Phase,
                      begun: Checkpoint | None) -> None:

@@ -11,15 +11,17 @@ et al. 2017, arXiv:1703.04933).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from ..config import RunConfig
 from ..data.arrays import Arrays, count, each, leaves
 from ..data.order import epoch_order
+from ..rules import rates
 from .adascale import norm_squared
 from .losses import Function
 from .train import Program, loss_per_example
@@ -39,8 +41,13 @@ class Sharpness:
         self._x, self._y = x, y
         self._compiled: dict[Program, Surface] = {}
 
-    def row(self, program: Program, examples: int) -> dict[str, Any]:
-        """Of the program's weights as they are. All ranks call it."""
+    def row(self, program: Program, config: RunConfig, last: Mapping[str, Any]) -> dict[str, Any]:
+        """Of the program's weights as they are after the evaluation `last`. All ranks call it."""
+        rate = program.gains.last_rate if program.gains else float(rates(config)[-1])
+        return {"phase": last["phase"], "step": last["step"], "learning_rate": rate,
+                **self.values(program, config.sharpness_examples)}
+
+    def values(self, program: Program, examples: int) -> dict[str, Any]:
         chosen = epoch_order(0, SUBSET_EPOCH, count(self._y))[:examples]
         if program not in self._compiled:
             self._compiled[program] = Surface(program.copy("float32"), program.objective.loss)

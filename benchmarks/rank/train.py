@@ -57,10 +57,10 @@ class Program:
             self.model = self._build(0)
             self.weights = [v.value for v in self.model.trainable_variables]
             self.optimizer = optimizers.create(config, self.weights)
+            self.gains = adascale.create(config)
         self.variables = [v.value for v in self.model.variables]
         self.statistics = [v.value for v in self.model.non_trainable_weights if v.value.dtype.is_floating]
         self._jit, self._clip_norm, self._accumulation = config.jit, config.clip_norm, config.accumulation
-        self.gains = adascale.create(config)
         self._loops: dict[tuple[int, Layout, bool], Callable[..., Any]] = {}
 
     def reset(self, seed: int) -> None:
@@ -83,7 +83,13 @@ class Program:
     @property
     def state(self) -> list[Any]:
         """All that a step changes: what a checkpoint keeps."""
-        return [*self.variables, *(slot for slots in self.optimizer.slots for slot in slots)]
+        slots = [slot for slots in self.optimizer.slots for slot in slots]
+        return [*self.variables, *slots, *([self.gains.state] if self.gains else [])]
+
+    @property
+    def finished(self) -> bool:
+        """Whether a run that adapts is done before its steps are."""
+        return bool(self.gains and self.gains.finished)
 
     @property
     def normalizes_batches(self) -> bool:

@@ -40,12 +40,13 @@ def configuration(strategy: str, reference: int, **changes: Any) -> RunConfig:
 
 
 def train(session: Session, config: RunConfig) -> dict[str, Any]:
-    """One step at a time to the end of the run; then once more in segments, as runs do."""
+    """One step at a time to the end of the run; once more in segments, as runs do; and cut off and taken up again."""
     import tensorflow as tf
 
     from batchscale.benchmarks import schedule
     from batchscale.benchmarks.data import epoch_order
     from batchscale.benchmarks.rank import agreement
+    from batchscale.benchmarks.rank.checkpoint import Checkpoint
     from batchscale.benchmarks.rank.train import Program, advance
     from batchscale.benchmarks.rules import rates
     examples = session.examples(config)
@@ -53,18 +54,25 @@ def train(session: Session, config: RunConfig) -> dict[str, Any]:
     loop, step_rates = program.loop(config.global_batch, examples.feed.layout(config.global_batch)), rates(config)
     phase, = schedule.phases(config)
     found: dict[str, Any] = {}
-    for way, segments in (("steps", [(k, k + 1) for k in range(phase.steps)]), ("segments", schedule.segments(phase))):
+    segments = schedule.segments(phase)
+    for way, parts in (("steps", [(k, k + 1) for k in range(phase.steps)]), ("segments", segments),
+                       ("resumed", segments)):
         program.reset(config.seed)
         assert program.gains is not None
         found[way] = []
-        for start, stop in segments:
+        for number, (start, stop) in enumerate(parts):
             if start % phase.steps_per_epoch == 0:
                 order = epoch_order(config.seed, start // phase.steps_per_epoch, config.train_examples)
                 examples.feed.set_order(order, start)
             advance(loop, examples.feed.parts(start, stop, config.global_batch), tf.constant(step_rates))
             found[way].append({**program.gains.row(), "rate": program.gains.last_rate, "steps": program.gains.steps})
-            if program.gains.finished:
+            if program.finished:
                 break
+            if way == "resumed" and number == 3:
+                kept = [session.strategy.copies(variable)[0] for variable in program.state]
+                program.reset(config.seed + 1)
+                Checkpoint("", 0, stop, 0.0, arrays=kept).restore(program.state, session.strategy)
+                agreement.check_weights(session.strategy, program.state, "after the checkpoint")
         agreement.check_weights(session.strategy, program.variables, f"after {way}")
         found[f"weights_after_{way}"] = np.concatenate(
             [session.strategy.copies(v)[0].ravel() for v in program.weights]).tolist()

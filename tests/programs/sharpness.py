@@ -51,7 +51,7 @@ def measured(session: Session, config: RunConfig, folder: Path) -> dict[str, Any
     advance(loop, examples.feed.parts(0, steps, config.global_batch), tf.constant(rates(config)))
     program.settle()
     before = agreement.weight_digests(strategy, program.variables)
-    rows = [examples.sharpness.row(program, EXAMPLES) for _ in range(2)]
+    rows = [examples.sharpness.values(program, EXAMPLES) for _ in range(2)]
     after = agreement.weight_digests(strategy, program.variables)
     if strategy.rank == 0 and config.model == MODELS[0]:
         chosen = epoch_order(0, SUBSET_EPOCH, config.train_examples)[:EXAMPLES]
