@@ -21,37 +21,13 @@ from ..schema import SCHEMA_VERSION, finite
 from . import agreement, evaluation, step_parts
 from .checkpoint import Checkpoint, Checkpoints
 from .continuation import Ended
+from .measured import Interrupted, Measured
 from .meters import MemoryMeter, Stopwatch
 from .session import Examples, Session
 from .train import Program, advance
 
 MOST_WINDOW_STEPS = 100_000
 STRETCH_SECONDS = 20.0  # of training, after which ranks ask each other whether to stop
-
-
-class Interrupted(Exception):
-    """The ranks agreed to stop at a step boundary; `status` is what the attempt is recorded as."""
-
-    def __init__(self, status: str) -> None:
-        super().__init__(f"stopped at a step boundary on request ({status})")
-        self.status = status
-
-
-@dataclass
-class Measured:
-    """The raw values of one run as they come."""
-
-    evaluations: list[dict[str, Any]] = field(default_factory=list)
-    windows: list[dict[str, Any]] = field(default_factory=list)
-    own_windows: list[dict[str, Any]] = field(default_factory=list)
-    input_windows: list[dict[str, Any]] = field(default_factory=list)
-    synthetic_windows: list[dict[str, Any]] = field(default_factory=list)
-    energy: list[dict[str, Any]] = field(default_factory=list)
-    gradient_norms: list[dict[str, Any]] = field(default_factory=list)
-    sharpness: list[dict[str, Any]] = field(default_factory=list)
-    memory: dict[str, Any] = field(default_factory=dict)
-    equal_evaluations: int = 0
-    status: str = "completed"
 
 
 @dataclass

@@ -131,7 +131,8 @@ def work(store: Store, runs: list[Run], all_runs: Sequence[Run], session: Sessio
 def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], runs: Sequence[Run]) -> int:
     """One run. EXIT_OK when the worker can go on with the next one."""
     from . import checkpoint, continuation
-    from .run import Execution, Interrupted, step_writer
+    from .measured import Interrupted
+    from .run import Execution, step_writer
     rank, config = session.strategy.rank, run.config
     try:
         with claims.Heartbeat(attempt) if rank == 0 else nullcontext():
