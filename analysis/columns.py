@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..benchmarks.schema import AGREEMENT, EVALUATION, GRADIENT_NORM, MEMORY, TIMING, WINDOW
+from ..benchmarks.schema import AGREEMENT, EVALUATION, GRADIENT_NORM, MEMORY, SHARPNESS, TIMING, WINDOW
 from .rows import RUN
 
 OWN = {
@@ -27,7 +27,13 @@ OWN = {
     "steps_per_epoch": "training steps of an epoch", "steps": "planned length, training steps",
     "trial": "number of a tuned arm's trial; -1: none",
     "base_learning_rate": "learning rate at the reference batch, or as another tool states it",
-    "peak_learning_rate": "learning rate after warm-up", "momentum": "of the optimizer",
+    "peak_learning_rate": "learning rate after warm-up; under adascale what the gain multiplies",
+    "momentum": "of the optimizer",
+    "weight_kept_per_epoch": "what decoupled weight decay alone leaves of a weight after an epoch at the peak rate",
+    "warmup_steps": "steps of gradual warm-up; 0: none",
+    "mean_gain": "under adascale: how many of the reference batch's steps one step was worth",
+    "sam_sharpness": "how much the loss rises within a step of length 0.05 along the gradient",
+    "last_learning_rate": "rate of the last step, where sharpness was measured",
     "parameters": "trainable parameters", "flops_per_example": "forward floating-point operations per example",
     "last_step": "training steps done", "generalization_gap": "train minus test accuracy at the end, a fraction",
     "loss_gap": "test minus train loss at the end", "best_validation_step": "step of the least validation loss",
@@ -53,8 +59,8 @@ OWN = {
     "elapsed_seconds": "seconds since the start by another tool's clock, which may count evaluation",
     "own_step_seconds": "seconds of a step without the exchange of gradients", "host": "the node",
 }
-MEANINGS = {**{name: field.meaning for fields in (EVALUATION, WINDOW, GRADIENT_NORM, MEMORY, TIMING, AGREEMENT)
-               for name, field in fields.items()}, **OWN}
+FIELDS = (EVALUATION, WINDOW, GRADIENT_NORM, SHARPNESS, MEMORY, TIMING, AGREEMENT)
+MEANINGS = {**{name: field.meaning for fields in FIELDS for name, field in fields.items()}, **OWN}
 FIGURE = {"series": "label of the line, bar or row", "x": "place, in the unit of x_label; of bars, the part",
           "value": "in the unit of y_label", "low": "lower end of the 95 % interval; empty: none",
           "high": "its upper end", "n": "how many runs, launches or seeds are in it; 0: a law's line",
