@@ -21,7 +21,7 @@ from .table import Results
 from .verdict import FEWEST_SEEDS
 
 ALONE = "timing runs, alone on the machine"
-BESIDE = "accuracy runs, other runs beside them"
+BESIDE = "training runs, other runs beside them"
 
 
 @dataclass(frozen=True)

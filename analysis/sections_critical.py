@@ -42,7 +42,8 @@ def critical(results: Results, found: Sequence[CriticalBatch]) -> Section:
              if item.statements[1:]]
     figures = [figure for name, work, item in known for figure in _panels(name, work, item, results)]
     rows = [(item.experiment, source, estimated(value), f"{item.outcome.name} {number(item.target)}",
-             _batch(item, "useful"), _batch(item, "perfect")) for _, _, item in known for source, value in item.sources.items()]
+             _batch(item, "useful"), _batch(item, "perfect"))
+            for _, _, item in known for source, value in item.sources.items()]
     return Section("critical", TITLE, tuple(text), tuple(figures), table(
         ("experiment", "source", "critical batch, examples", "target", "largest useful batch",
          "perfect scaling ends"), rows,
