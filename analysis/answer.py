@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ..benchmarks.objectives import CROSS_ENTROPY
 from ..benchmarks.tuning import TUNED_RULE
 from .arms import Arm, published_artefact
 from .estimate import Estimate, mean_estimate
@@ -20,6 +21,11 @@ def spoken(name: str) -> str:
     return SPOKEN.get(name, name)
 
 
+def trained(optimizer: str, model: str, loss: str) -> str:
+    """Who was trained, with the loss where it is not the usual one: Adam on mlp_128 (mean_squared_error)."""
+    return f"{spoken(optimizer)} on {model}" + (f" ({loss})" if loss not in ("", CROSS_ENTROPY) else "")
+
+
 def accuracy_answers(results: Results, arms: Sequence[Arm]) -> list[str]:
     """One sentence or a few per experiment, in the plan's order of experiments."""
     return [text for name in experiments(results)
@@ -31,7 +37,7 @@ def _experiment(results: Results, arms: Sequence[Arm]) -> str:
     if not told:
         return ""
     first = told[0]
-    who = f"{spoken(first.text('optimizer'))} on {first.text('model')}"
+    who = trained(first.text("optimizer"), first.text("model"), first.text("loss"))
     ends, outcome = first.at_end(first.outcome.test), first.outcome
     reference = mean_estimate(ends[first.reference_batch].dropna()) if first.reference_batch in ends else None
     opening = f"{who}: test {outcome.name} at batch {first.reference_batch:,} is {outcome.level(reference)}." \
@@ -50,7 +56,8 @@ def _arm(arm: Arm) -> str:
     of_loss = "" if outcome.percent else " of test loss"
     change = f"{outcome.worse} {outcome.difference(value)}{of_loss}" if value.value >= 0 \
         else f"{outcome.better} {outcome.difference(_opposite(value))}{of_loss}"
-    upto = f"no more than {outcome.within} are lost up to batch {max(safe):,}" if safe \
+    cost = "are lost" if outcome.percent else "is added"
+    upto = f"no more than {outcome.within} {cost} up to batch {max(safe):,}" if safe \
         else f"no larger batch is shown to keep the {outcome.name}"
     apart = f"; apart from it: {', '.join(f'batch {b:,} {what}' for b, what in arm.apart.items())}" if arm.apart else ""
     return (f"At {spoken(arm.rule)}{_own_reference(arm)}, batch {largest.global_batch:,} {change} at "

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ..benchmarks.tuning import TUNED_RULE
-from .answer import spoken
+from .answer import trained
 from .arms import Arm
 from .content import Table, listed, number, table
 from .estimate import Estimate, mean_estimate
@@ -26,7 +26,7 @@ def headlines(recommended: Sequence[Recommendation], found: Mapping[str, Sequenc
 
 
 def _choice(one: Recommendation, options: Sequence[Option]) -> str:
-    who = f"{spoken(one.optimizer)} on {one.model}"
+    who = trained(one.optimizer, one.model, one.loss)
     if one.option is None:
         return f"{who}: {one.reason}"
     chosen = one.option
@@ -86,7 +86,7 @@ def _rows(one: Recommendation, arms: Sequence[Arm]) -> list[tuple[str, ...]]:
         if not gaps:
             continue
         safe = [gap.global_batch for gap in gaps if gap.not_worse]
-        rows.append((f"{spoken(one.optimizer)} on {one.model}, {_reference(arm)}" if not rows else "",
+        rows.append((f"{trained(one.optimizer, one.model, one.loss)}, {_reference(arm)}" if not rows else "",
                      f"{arm.rule}, {_reference(arm)}" if rows and arm.rule == TUNED_RULE else arm.rule,
                      f"{gaps[-1].global_batch:,}", arm.outcome.difference(gaps[-1].estimate, unit=False),
                      f"{max(safe):,}" if safe else "none above the reference"))

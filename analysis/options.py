@@ -146,6 +146,7 @@ class Recommendation:
     experiment: str
     optimizer: str
     model: str
+    loss: str
     option: Option | None
     reason: str
     valid_for: str
@@ -161,7 +162,7 @@ def recommend(arms: Sequence[Arm], listed: Sequence[Option], threshold: float) -
     arm = arms[0]
     at_reference = arm.runs[arm.runs["global_batch"] == arm.reference_batch]
     seeds = int(at_reference[chosen_metric(arm)].notna().sum())
-    about = (arm.experiment, arm.text("optimizer"), arm.text("model"))
+    about = (arm.experiment, arm.text("optimizer"), arm.text("model"), arm.text("loss"))
     valid = _validity(arms, seeds, arm.outcome.margin)
     if seeds < FEWEST_SEEDS or not arm.batches:
         return Recommendation(*about, None, f"{seeds} seeds have a result at batch "

@@ -62,7 +62,14 @@ class Outcome:
         """The margin in words."""
         if self.percent:
             return f"{100 * self.margin:g} points"
-        return f"{number(self.margin)} of loss ({self.share:.3g} times the reference batch's)"
+        return f"{number(self.margin)} of loss"
+
+    @property
+    def counts_as_same(self) -> str:
+        """The margin in words, with where it comes from."""
+        if self.percent:
+            return f"{100 * self.margin:g} percentage points"
+        return f"{self.within} ({100 * self.share:.3g} % of the reference batch's)"
 
     def generalization_gap(self, values: Any) -> Any:
         """Train minus test accuracy, or test minus train loss: above zero, training data are predicted better."""

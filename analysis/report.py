@@ -141,7 +141,7 @@ def _data(results: Results) -> str:
                     dict.fromkeys(zip(accuracy["model"], accuracy["optimizer"])))
     trained = f"; {models}, {counted(accuracy['seed'].nunique(), 'seed')}" if models else ""
     outcomes = [results.outcomes[name] for name in experiments(results)]
-    margins = list(dict.fromkeys(one.within for one in outcomes))
+    margins = list(dict.fromkeys(one.counts_as_same for one in outcomes))
     same = f"; what lies within {listed(margins)} counts as the same" if margins else ""
     return (f"{examples}{trained}; {counted(results.all_runs['run_id'].nunique(), 'run')} with a record of "
             f"{len(results.statuses):,} planned{same}.")
