@@ -26,7 +26,8 @@ def throws() -> tuple[Part, Part]:
         0, 5, TRAIN + TEST)
     distance = speed**2 * np.sin(2 * angle) / GRAVITY / 10 * (0.8 + 0.1 * wind)
     x: dict[str, Any] = {"throw": np.stack([speed / 10, angle], axis=1), "wind": wind[:, None].astype(np.int32)}
-    y: dict[str, Any] = {"distance": distance + 0.02 * rng.standard_normal(len(speed)), "inside": (distance < FIELD).astype(np.int32)}
+    y: dict[str, Any] = {"distance": distance + 0.02 * rng.standard_normal(len(speed)),
+                         "inside": (distance < FIELD).astype(np.int32)}
 
     def part(rows: slice) -> Part:
         return {name: array[rows] for name, array in x.items()}, {name: array[rows] for name, array in y.items()}
