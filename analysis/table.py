@@ -50,8 +50,7 @@ class Results:
     notes: what a reader must know about these records, in sentences.
     ranks: one row per rank of the timing runs of several ranks, columns slow_ranks.COLUMNS.
     metrics: one row per run, part of the data and metric beside loss and accuracy, columns rows.METRIC.
-    tuned: the tuned arms' batches with all their trials; not_chosen: rows like those of `runs` of
-    the trials that were not chosen.
+    tuned: the tuned arms' batches with all trials; not_chosen: rows as of `runs`, of the trials not chosen.
     searches: the answers of largest-batch searches, found or on the way.
     """
 
@@ -85,8 +84,7 @@ class Results:
         """experiment -> its accuracy runs and their evaluations."""
         runs, curves = (dict(list(frame[frame["kind"] == "accuracy"].groupby("experiment")))
                         for frame in (self.runs, self.evaluations))
-        return {str(name): (rows, curves.get(name, self.evaluations[:0]))
-                for name, rows in runs.items()}
+        return {str(name): (rows, curves.get(name, self.evaluations[:0])) for name, rows in runs.items()}
 
     @property
     def margin(self) -> float:
@@ -140,8 +138,7 @@ def arm(frame: pd.DataFrame, experiment: str, rule: str, placement: str = "") ->
 
 
 def planned(plan: Mapping[str, Any], experiment: str) -> dict[str, Any]:
-    """The keys that the plan's own text gives an experiment, its defaults among them; none
-    without that text."""
+    """The keys that the plan's own text gives an experiment, its defaults among them; none without that text."""
     defaults = _tables(plan).get("defaults")
     own = next((item for item in _planned(plan) if item.get("name") == experiment), {})
     return {**(defaults if own and isinstance(defaults, dict) else {}), **own}
