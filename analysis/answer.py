@@ -1,10 +1,11 @@
-"""The answer about accuracy in plain words: what growing the batch did at each rule, and in the published way."""
+"""The answer about accuracy or loss in plain words: what growing the batch did, by rule and in the published way."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
+from ..benchmarks.objectives import CROSS_ENTROPY
 from ..benchmarks.tuning import TUNED_RULE
 from .arms import Arm, published_artefact
 from .estimate import Estimate, mean_estimate
@@ -22,18 +23,9 @@ def spoken(name: str) -> str:
     return SPOKEN.get(name, name)
 
 
-def in_percent(value: Estimate) -> str:
-    """An accuracy for people: 93.2 % (93.0 to 93.4, n = 6)."""
-    if not math.isfinite(value.value):
-        return "not known"
-    within = f"{100 * value.low:.1f} to {100 * value.high:.1f}, " if value.has_interval else ""
-    return f"{100 * value.value:.1f} % ({within}n = {value.n})"
-
-
-def in_points(value: Estimate) -> str:
-    """A difference of accuracies for people: 1.25 points (1.10 to 1.40, n = 6)."""
-    within = f"{100 * value.low:.2f} to {100 * value.high:.2f}, " if value.has_interval else ""
-    return f"{100 * value.value:.2f} points ({within}n = {value.n})"
+def trained(optimizer: str, model: str, loss: str) -> str:
+    """Who was trained, with the loss where it is not the usual one: Adam on mlp_128 (mean_squared_error)."""
+    return f"{spoken(optimizer)} on {model}" + (f" ({loss})" if loss not in ("", CROSS_ENTROPY) else "")
 
 
 def accuracy_answers(results: Results, arms: Sequence[Arm]) -> list[str]:
@@ -47,24 +39,28 @@ def _experiment(results: Results, arms: Sequence[Arm]) -> str:
     if not told:
         return ""
     first = told[0]
-    who = f"{spoken(first.text('optimizer'))} on {first.text('model')}"
-    ends = first.at_end("test_accuracy")
+    who = trained(first.text("optimizer"), first.text("model"), first.text("loss"))
+    ends, outcome = first.at_end(first.outcome.test), first.outcome
     reference = mean_estimate(ends[first.reference_batch].dropna()) if first.reference_batch in ends else None
-    opening = f"{who}: test accuracy at batch {first.reference_batch:,} is {in_percent(reference)}." if reference \
-        else f"{who}."
-    return " ".join([opening, *(_arm(arm, results.margin) for arm in told), *_published(results, first)])
+    opening = f"{who}: test {outcome.name} at batch {first.reference_batch:,} is {outcome.level(reference)}." \
+        if reference else f"{who}."
+    return " ".join([opening, *(_arm(arm) for arm in told), *_published(results, first)])
 
 
-def _arm(arm: Arm, margin: float) -> str:
+def _arm(arm: Arm) -> str:
     """What the largest batch of the arm costs, and up to which batch nothing is lost."""
-    gaps = gap_table(arm, margin)
+    outcome = arm.outcome
+    gaps = gap_table(arm, outcome.margin)
     if not gaps:
         return ""
     largest, safe = gaps[-1], [gap.global_batch for gap in gaps if gap.not_worse]
     value = largest.estimate
-    change = f"loses {in_points(value)}" if value.value >= 0 else f"gains {in_points(_opposite(value))}"
-    upto = f"no more than {100 * margin:g} points are lost up to batch {max(safe):,}" if safe \
-        else "no larger batch is shown to keep the accuracy"
+    of_loss = "" if outcome.percent else " of test loss"
+    change = f"{outcome.worse} {outcome.difference(value)}{of_loss}" if value.value >= 0 \
+        else f"{outcome.better} {outcome.difference(_opposite(value))}{of_loss}"
+    cost = "are lost" if outcome.percent else "is added"
+    upto = f"no more than {outcome.within} {cost} up to batch {max(safe):,}" if safe \
+        else f"no larger batch is shown to keep the {outcome.name}"
     apart = f"; apart from it: {', '.join(f'batch {b:,} {what}' for b, what in arm.apart.items())}" if arm.apart else ""
     return (f"At {spoken(arm.rule)}{_own_reference(arm)}, batch {largest.global_batch:,} {change} at "
             f"{_budget(arm.rule)}; {upto}{apart}.")
@@ -77,11 +73,11 @@ def _budget(rule: str) -> str:
 
 def _own_reference(arm: Arm) -> str:
     """The tuned arm is tuned at the reference batch too, and is held against what it reaches there."""
-    ends = arm.at_end("test_accuracy")
+    ends = arm.at_end(arm.outcome.test)
     if arm.rule != TUNED_RULE or arm.reference_batch not in ends:
         return ""
     return (f" of each batch, at which batch {arm.reference_batch:,} reaches "
-            f"{in_percent(mean_estimate(ends[arm.reference_batch].dropna()))}")
+            f"{arm.outcome.level(mean_estimate(ends[arm.reference_batch].dropna()))}")
 
 
 def _opposite(value: Estimate) -> Estimate:
@@ -99,4 +95,4 @@ def _published(results: Results, arm: Arm) -> list[str]:
         return []
     batch = int(last["global_batch"])
     return [f"Compared the published way, one model trained on from batch to batch, batch {batch:,} would seem to "
-            f"reach {100 * carried:.1f} %; started afresh it reaches {100 * clean:.1f} %."]
+            f"reach {arm.outcome.short(carried)}; started afresh it reaches {arm.outcome.short(clean)}."]

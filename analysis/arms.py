@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from .estimate import Floats
+from .outcome import Outcome
 from .rows import METRICS
 from .table import PUBLISHED_RULE, Results, arm
 
@@ -36,6 +37,7 @@ class Arm:
     reference_batch: int
     batches: tuple[int, ...]
     apart: Mapping[int, str]
+    outcome: Outcome
     kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -62,7 +64,7 @@ class Arm:
         rows = rows.sort_values(["seed", "global_batch", "step"])
         keys = rows[["seed", "global_batch"]].to_numpy(np.int64)
         table = {name: rows[name].to_numpy(np.float64) for name in CURVE if name in rows}
-        table[GAP] = table["train_accuracy"] - table["test_accuracy"]
+        table[GAP] = self.outcome.generalization_gap(table)
         starts = np.flatnonzero(np.any(keys[1:] != keys[:-1], axis=1)) + 1
         ends = [*starts.tolist(), len(rows)] if len(rows) else []
         found = {}
@@ -143,7 +145,7 @@ def load_arm(results: Results, experiment: str, rule: str) -> Arm | None:
     stated = int(runs["reference_batch"].iloc[0])
     reference = stated if stated in trained or not trained else trained[0]
     return Arm(experiment, rule, runs, arm(of_evaluations, experiment, rule), reference,
-               tuple(trained), apart)
+               tuple(trained), apart, results.outcomes[experiment])
 
 
 def pairs(matrix: pd.DataFrame, first: int, second: int) -> Floats:
@@ -156,18 +158,19 @@ def pairs(matrix: pd.DataFrame, first: int, second: int) -> Floats:
 
 def published_artefact(results: Results, experiment: str) -> pd.DataFrame:
     """Weights kept from batch to batch, beside runs that begin anew: per global batch the mean
-    test accuracy at the first evaluation and at the end, and n; empty without such runs."""
+    test accuracy (or loss) at the first evaluation and at the end, and n; empty without such runs."""
     kept = arm(results.evaluations, experiment, PUBLISHED_RULE)
     clean = arm(results.evaluations, experiment, "constant")
-    columns = [ends.rename(columns=lambda name, which=which: f"{which}_{name}")
-               for which, ends in (("kept", _ends(kept)), ("clean", _ends(clean)))]
     if kept.empty:
         return pd.DataFrame()
+    metric = results.outcomes[experiment].test
+    columns = [ends.rename(columns=lambda name, which=which: f"{which}_{name}")
+               for which, ends in (("kept", _ends(kept, metric)), ("clean", _ends(clean, metric)))]
     return columns[0].join(columns[1], how="left").reset_index()
 
 
-def _ends(rows: pd.DataFrame) -> pd.DataFrame:
-    ordered = rows.sort_values("step").groupby(["global_batch", "run_id"])["test_accuracy"]
+def _ends(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    ordered = rows.sort_values("step").groupby(["global_batch", "run_id"])[metric]
     each = pd.DataFrame({"start": ordered.first(), "end": ordered.last()})
     grouped = each.groupby(level="global_batch")
     return grouped.mean().assign(n=grouped.size())

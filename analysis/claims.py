@@ -1,7 +1,7 @@
 """The ten claims about batch size, each with its verdict, in order.
 
-Accuracy claims are judged for every experiment and rule; the headline is the first experiment
-that has the numbers, under the constant rule, and the others stand beside it.
+Claims about accuracy are judged for every experiment and rule, by the loss where an experiment has no accuracy; the
+headline is the first experiment that has the numbers, under the constant rule, and the others stand beside it.
 """
 
 from __future__ import annotations
@@ -31,15 +31,14 @@ def decide(results: Results, arms: Sequence[Arm] | None = None) -> list[Verdict]
     arms: from load_arms, to spare loading them twice.
     """
     arms = [arm for arm in (load_arms(results) if arms is None else arms) if arm.rule not in OWN_BUDGET]
-    margin = results.margin
     found = {1: noisier_gradients(results), 8: more_memory(results), 9: throughput_limit(results),
-             2: [faster_at_first(arm, margin) for arm in arms],
-             3: [ends_worse(arm, margin) for arm in arms],
-             4: [adam_less_sensitive(*two, margin) for two in optimizer_pairs(arms)],
-             5: [drops_then_stagnates(arm, margin) for arm in _adaptive(arms)],
-             6: _flat(generalizes_better, arms, margin),
-             7: _flat(strongest_near_all, arms, margin),
-             10: [deeper_shows_more(*two, margin) for two in depth_pairs(arms)]}
+             2: [faster_at_first(arm) for arm in arms],
+             3: [ends_worse(arm) for arm in arms],
+             4: [adam_less_sensitive(*two) for two in optimizer_pairs(arms)],
+             5: [drops_then_stagnates(arm) for arm in _adaptive(arms)],
+             6: _flat(generalizes_better, arms),
+             7: _flat(strongest_near_all, arms),
+             10: [deeper_shows_more(*two) for two in depth_pairs(arms)]}
     return [_headline(number, found[number]) for number in range(1, 11)]
 
 
@@ -55,10 +54,9 @@ def _adaptive(arms: Sequence[Arm]) -> list[Arm]:
     return [arm for arm in arms if arm.text("optimizer") in ADAPTIVE]
 
 
-def _flat(claim: Callable[[Arm, float], list[Verdict]], arms: Sequence[Arm],
-          margin: float) -> list[Verdict]:
+def _flat(claim: Callable[[Arm], list[Verdict]], arms: Sequence[Arm]) -> list[Verdict]:
     """The first budget of every arm, then the second ones: the first decides."""
-    each = [claim(arm, margin) for arm in arms]
+    each = [claim(arm) for arm in arms]
     return [found[i] for i in range(max(map(len, each), default=0)) for found in each
             if i < len(found)]
 

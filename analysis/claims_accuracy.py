@@ -40,7 +40,7 @@ def assemble(number: int, arm: Arm, budget: str, decisive: Sequence[Detail],
                    f"{words}.{apart_note(arm)}".replace("..", "."), tuple(details))
 
 
-def faster_at_first(arm: Arm, margin: float) -> Verdict:
+def faster_at_first(arm: Arm) -> Verdict:
     """Claim 2: train loss in the first tenth, reference minus larger batch, above 0."""
     if not arm.larger:
         return no_contrast(2, arm, FIRST_BUDGET)
@@ -60,23 +60,32 @@ def faster_at_first(arm: Arm, margin: float) -> Verdict:
                     both(steps_[-1].answer, examples[-1].answer))
 
 
+def lost_words(arm: Arm) -> str:
+    return "test accuracy lost" if arm.outcome.percent else "test loss added"
+
+
+def gap_words(arm: Arm, gap: str) -> str:
+    """`generalization gap`, or `generalization gap in loss` where the arm is judged by its loss."""
+    return gap if arm.outcome.percent else f"{gap} in loss"
+
+
 def _against(arm: Arm, batch: int, what: str) -> str:
     return f"{what}, batch {batch:,} against {arm.reference_batch:,}"
 
 
-def ends_worse(arm: Arm, margin: float) -> Verdict:
-    """Claim 3: test accuracy lost by more than the margin, and a higher train loss."""
+def ends_worse(arm: Arm) -> Verdict:
+    """Claim 3: test accuracy lost (or test loss added) by more than the margin, and a higher train loss."""
     if not arm.larger:
         return no_contrast(3, arm, EQUAL_EPOCHS)
-    details = {}
-    for metric, sign, what, limit in (("test_accuracy", 1, "test accuracy lost", margin),
+    details, judged = {}, arm.outcome
+    for metric, sign, what, limit in ((judged.test, judged.sign, lost_words(arm), judged.margin),
                                       ("train_loss", -1, "train loss added", 0.0)):
         matrix = arm.at_end(metric)
         details[metric] = judge(
             [Contrast(_against(arm, batch, what), batch,
                       sign * pairs(matrix, arm.reference_batch, batch))
              for batch in arm.larger], limit, limit)
-    accuracy, loss = details["test_accuracy"], details["train_loss"]
+    accuracy, loss = details[judged.test], details["train_loss"]
     found = assemble(3, arm, EQUAL_EPOCHS, (accuracy[-1], loss[-1]), (*accuracy, *loss),
                      both(accuracy[-1].answer, loss[-1].answer))
     if (accuracy[-1].answer, loss[-1].answer) == (CONTRADICTED, SUPPORTED):
@@ -85,7 +94,7 @@ def ends_worse(arm: Arm, margin: float) -> Verdict:
     return found
 
 
-def drops_then_stagnates(arm: Arm, margin: float) -> Verdict:
+def drops_then_stagnates(arm: Arm) -> Verdict:
     """Claim 5: the largest batch falls less steeply than the middle one over the last 30 % of
     the epochs, and ends with a higher train loss."""
     if len(arm.batches) < 3:

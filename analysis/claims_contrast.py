@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 
 from .arms import Arm
-from .claims_accuracy import ADAPTIVE, EQUAL_EPOCHS, apart_note, assemble
+from .claims_accuracy import ADAPTIVE, EQUAL_EPOCHS, apart_note, assemble, gap_words
 from .estimate import Floats
 from .verdict import Contrast, Verdict, judge, undecided
 
 
-def adam_less_sensitive(sgd: Arm, adam: Arm, margin: float) -> Verdict:
+def adam_less_sensitive(sgd: Arm, adam: Arm) -> Verdict:
     """Claim 4: batch gap of SGD minus that of Adam at the same batches, above 0."""
     common = [batch for batch in sgd.larger if batch in adam.larger]
-    name = "batch gap of SGD minus that of Adam"
+    name = f"{gap_words(sgd, 'batch gap')} of SGD minus that of Adam"
     if sgd.reference_batch != adam.reference_batch or not common:
         return undecided(4, f"{sgd.experiment} and {adam.experiment} share no batch beside the "
                          f"reference.{apart_note(sgd)}{apart_note(adam)} Measure the same batches "
@@ -25,11 +25,11 @@ def adam_less_sensitive(sgd: Arm, adam: Arm, margin: float) -> Verdict:
     first, second = batch_gaps(sgd), batch_gaps(adam)
     details = judge([Contrast(f"{name}, batch {batch:,} against {sgd.reference_batch:,}", batch,
                               _difference(first[batch], second[batch])) for batch in common],
-                    0.0, margin)
+                    0.0, sgd.outcome.margin)
     return assemble(4, sgd, EQUAL_EPOCHS, details[-1:], details, details[-1].answer)
 
 
-def deeper_shows_more(shallow: Arm, deep: Arm, margin: float) -> Verdict:
+def deeper_shows_more(shallow: Arm, deep: Arm) -> Verdict:
     """Claim 10: batch gap of the deep model minus that of the shallow one, above 0.
 
     At a batch that the shallow model was not trained with, its gap is read between the two
@@ -43,7 +43,7 @@ def deeper_shows_more(shallow: Arm, deep: Arm, margin: float) -> Verdict:
         if batch not in gaps:
             notes.append(batch)
         contrasts.append(Contrast(
-            f"batch gap of the deep model minus the shallow one's, batch {batch:,} against "
+            f"{gap_words(deep, 'batch gap')} of the deep model minus the shallow one's, batch {batch:,} against "
             f"{deep.reference_batch:,}", batch,
             _difference(batch_gaps(deep)[batch], between(gaps, batch)),
             "shallow gap read between neighbouring batches" if batch not in gaps else ""))
@@ -51,14 +51,14 @@ def deeper_shows_more(shallow: Arm, deep: Arm, margin: float) -> Verdict:
         return undecided(10, f"{shallow.experiment} and {deep.experiment} cover no common range of "
                          f"batches.{apart_note(shallow)}{apart_note(deep)} Measure the same "
                          "batches with both models.", deep.experiment, deep.rule, EQUAL_EPOCHS)
-    details = judge(contrasts, 0.0, margin)
+    details = judge(contrasts, 0.0, deep.outcome.margin)
     return assemble(10, deep, EQUAL_EPOCHS, details[-1:], details, details[-1].answer)
 
 
-def batch_gaps(arm: Arm, metric: str = "test_accuracy") -> pd.DataFrame:
-    """Reference minus batch, per seed and batch; 0 at the reference."""
-    ends = arm.at_end(metric)
-    return ends.rsub(ends[arm.reference_batch], axis=0) if not ends.empty else ends
+def batch_gaps(arm: Arm) -> pd.DataFrame:
+    """What each batch loses against the reference, on the test data, per seed and batch; 0 at the reference."""
+    ends = arm.at_end(arm.outcome.test)
+    return arm.outcome.sign * ends.rsub(ends[arm.reference_batch], axis=0) if not ends.empty else ends
 
 
 def between(gaps: pd.DataFrame, batch: int) -> pd.Series:
@@ -81,7 +81,7 @@ def optimizer_pairs(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
     """(SGD, Adam) arms alike in all else."""
     return [(one, two) for one in arms for two in arms
             if one.text("optimizer") == "sgd" and two.text("optimizer") in ADAPTIVE
-            and _alike(one, two, ("dataset", "model", "epochs", "placement"))]
+            and _alike(one, two, ("dataset", "model", "loss", "epochs", "placement"))]
 
 
 def depth_pairs(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
@@ -89,9 +89,10 @@ def depth_pairs(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
     parameters counts as the deeper."""
     return [(one, two) for one in arms for two in arms
             if one.text("optimizer") in ADAPTIVE and one.text("model") != two.text("model")
-            and _alike(one, two, ("dataset", "optimizer", "epochs", "placement"))
+            and _alike(one, two, ("dataset", "optimizer", "loss", "epochs", "placement"))
             and one.first("parameters") < two.first("parameters")]
 
 
 def _alike(one: Arm, two: Arm, columns: Sequence[str]) -> bool:
-    return one.rule == two.rule and all(one.text(name) == two.text(name) for name in columns)
+    judged_alike = (one.rule, one.outcome.name) == (two.rule, two.outcome.name)
+    return judged_alike and all(one.text(name) == two.text(name) for name in columns)

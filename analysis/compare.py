@@ -39,7 +39,8 @@ class Metric:
 
 METRICS = {metric.name: metric for metric in (
     Metric("examples_per_second", True), Metric("step_seconds", False), Metric("seconds", False),
-    Metric("test_accuracy", True, relative=False, paired=True), Metric("peak_memory_bytes", False, paired=True))}
+    Metric("test_accuracy", True, relative=False, paired=True), Metric("test_loss", False, paired=True),
+    Metric("peak_memory_bytes", False, paired=True))}
 
 
 @dataclass(frozen=True)

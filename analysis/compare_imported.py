@@ -10,7 +10,7 @@ from typing import Any
 from .compare import Cell, Side
 from .difference import Summary
 from .importers.found import TIMING, ImportedRun
-from .table import DEFAULT_MARGIN
+from .outcome import DEFAULT_MARGIN
 
 BENCHMARKS = "pytest-benchmark's times"
 METRICS = {"throughput": "examples_per_second", "accuracy": "test_accuracy"}

@@ -14,13 +14,15 @@ import pandas as pd
 
 from ..benchmarks.config import RunConfig
 from ..benchmarks.errors import RecordError
+from ..benchmarks.objectives import ACCURACY, metric_name
 from ..benchmarks.store import Store, open_store, read_json
 from . import imported
 from .claims_cost import DRIFT_GUARD, peak_bytes
 from .compare import NOT_RECORDED, REPEATS, Cell, Side
 from .compare_imported import BENCHMARKS, imported_side
 from .pytest_benchmark import Benchmark, read_benchmarks
-from .table import DEFAULT_MARGIN, Results, read
+from .outcome import DEFAULT_MARGIN
+from .table import Results, read
 
 MACHINE = ("processor", "cores", "memory_gib", "devices", "gpus", "tensorflow", "keras", "horovod")
 FACTS = ("host", "system", "python", "commit")
@@ -124,7 +126,9 @@ def _metric(config: Mapping[str, Any]) -> str:
     """Throughput and step time say the same of one batch, so each timing run gives one of them."""
     if config["kind"] == "throughput":
         return "step_seconds" if config.get("scaling") == "strong" else "examples_per_second"
-    return "test_accuracy" if config["kind"] == "accuracy" else "peak_memory_bytes"
+    if config["kind"] == "memory":
+        return "peak_memory_bytes"
+    return "test_accuracy" if ACCURACY in map(metric_name, config["metrics"]) else "test_loss"
 
 
 def _cell(metric: str, runs: Sequence[str], configs: Mapping[str, Mapping[str, Any]],

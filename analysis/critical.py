@@ -15,8 +15,9 @@ from .claims_cost import knee, throughput_groups
 from .critical_batch import (StepsToTarget, ThroughputKnee, UsefulBatches, compare_sources,
                              fit_steps_to_target, useful_batches)
 from .estimate import Estimate, mean_estimate, unknown
-from .gaps import best_steps, steps_to_target, target_accuracy
+from .gaps import best_steps, steps_to_target, target_value
 from .noise_by_seed import noise_scales
+from .outcome import ACCURACY, Outcome
 from .table import Results, rules
 
 STEPS, NOISE, KNEE = "steps to target", "gradient noise scale", "throughput knee"
@@ -28,16 +29,17 @@ class CriticalBatch:
     replica's batch). `statements` put agreement, disagreement and what is not known in words."""
 
     experiment: str
-    target_accuracy: float
+    target: float
+    outcome: Outcome
     steps: StepsToTarget | None
     useful: UsefulBatches | None
     sources: dict[str, Estimate]
     statements: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        known = math.isfinite(self.target_accuracy)
+        known = math.isfinite(self.target)
         return {"experiment": self.experiment,
-                "target_accuracy": self.target_accuracy if known else None,
+                f"target_{self.outcome.name}": self.target if known else None,
                 "sources": {name: e.to_json() for name, e in self.sources.items()},
                 "perfect_scaling_end": self.useful.perfect_scaling_end if self.useful else None,
                 "largest_useful": self.useful.largest_useful if self.useful else None,
@@ -50,18 +52,19 @@ def critical_batch(results: Results, experiment: str,
     if arms is None:
         arms = [arm for rule in rules(results, experiment)
                 if (arm := load_arm(results, experiment, rule)) is not None]
-    target = target_accuracy(arms[0], results.margin) if arms else math.nan
+    outcome = results.outcomes.get(experiment, ACCURACY)
+    target = target_value(arms[0], outcome.margin) if arms else math.nan
     steps, useful = _steps(arms, target)
     noise, noise_note = _noise(results, experiment)
     replica_knee, knee_note = _knee(results, arms)
     sources = {STEPS: steps.critical_batch if steps else unknown(), NOISE: noise,
                KNEE: replica_knee}
     notes = [f"{STEPS}: {steps.note}" if steps and steps.note else "",
-             "" if steps else f"{STEPS}: not known; the reference batch has no accuracy",
+             "" if steps else f"{STEPS}: not known; the reference batch has no {outcome.name}",
              f"{STEPS}: {useful.note}" if useful and useful.note else "",
              f"{NOISE}: {noise_note}" if noise_note else "",
              f"{KNEE}: {knee_note}" if knee_note else ""]
-    return CriticalBatch(experiment, target, steps, useful, sources,
+    return CriticalBatch(experiment, target, outcome, steps, useful, sources,
                          (*_sides(sources, arms), *(note for note in notes if note),
                           *compare_sources(_comparable(sources, arms))))
 
@@ -115,7 +118,7 @@ def _sides(sources: dict[str, Estimate], arms: Sequence[Arm]) -> list[str]:
     known = [f"{name} {estimate}" for name, estimate in sources.items()
              if math.isfinite(estimate.value)]
     tried = ", ".join(arm.rule for arm in arms)
-    tuned = "the tuned one by final accuracy, not by steps" if any(arm.rule == TUNED_RULE for arm in arms) \
+    tuned = "the tuned one by what it ends with, not by steps" if any(arm.rule == TUNED_RULE for arm in arms) \
         else "none tuned"
     if not known:
         return ["The critical batch is not known: no source was measured."]

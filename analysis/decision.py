@@ -15,7 +15,7 @@ import pandas as pd
 
 from ..benchmarks.store import RETRYABLE
 from ..benchmarks.tuning import TUNED_RULE
-from .answer import accuracy_answers, in_percent, spoken
+from .answer import accuracy_answers, spoken
 from .claims import decide, load_arms
 from .claims_cost import memory_laws
 from .content import Table
@@ -70,7 +70,7 @@ class Deadline:
 
 @dataclass(frozen=True)
 class Decision:
-    """answers: what growing the batch did to accuracy, then the recommendations, in plain words;
+    """answers: what growing the batch did to accuracy or loss, then the recommendations, in plain words;
     sentences: those and all the rest that can be said. headlines, overview: the same for a hurried
     reader. open_questions: what was not measured.
     next_plan: TOML of a plan that measures it; "" when nothing is missing, or while this plan is
@@ -119,7 +119,7 @@ def decide_study(results: Results, verdicts: Sequence[Verdict] | None = None,
                      for name in experiments(results)}
     listed = {name: options(arms, results) for name, arms in by_experiment.items()}
     found = tuple(decide(results, arms) if verdicts is None else verdicts)
-    recommended = tuple(_cautioned(recommend(arms, listed[name], worthwhile, results.margin), results)
+    recommended = tuple(_cautioned(recommend(arms, listed[name], worthwhile), results)
                         for name, arms in by_experiment.items())
     critical = tuple(critical_batch(results, name, arms) for name, arms in by_experiment.items())
     scaling, memory = scalings(results), _memory(results)
@@ -136,8 +136,7 @@ def decide_study(results: Results, verdicts: Sequence[Verdict] | None = None,
                     (*unfinished, *(gap.what for gap in gaps)),
                     (*timing_warnings(results), *(text for one in results.tuned for text in one.warnings)),
                     plan_text(gaps), worthwhile,
-                    headlines(recommended, by_experiment, listed, results.margin),
-                    overview(recommended, by_experiment, results.margin))
+                    headlines(recommended, by_experiment, listed), overview(recommended, by_experiment))
 
 
 def _cautioned(one: Recommendation, results: Results) -> Recommendation:
@@ -178,7 +177,7 @@ def _memory(results: Results) -> tuple[MemoryFinding, ...]:
 
 def _recommended(found: Sequence[Recommendation]) -> list[str]:
     if not found:
-        return ["No batch is recommended: no accuracy was measured."]
+        return ["No batch is recommended: no accuracy or loss was measured."]
     sentences = []
     for one in found:
         who = f"{one.experiment} ({one.optimizer} on {one.model})"
@@ -189,7 +188,7 @@ def _recommended(found: Sequence[Recommendation]) -> list[str]:
         money = f", {o.money.value:.3g} in money" if math.isfinite(o.money.value) else ""
         sentences.append(
             f"Recommended for {who}: global batch {o.global_batch:,} with {spoken(o.rule)}, learning rate "
-            f"{o.learning_rate:.4g}, on {o.placement}: test accuracy {in_percent(o.test_accuracy)}, "
+            f"{o.learning_rate:.4g}, on {o.placement}: test {o.outcome.name} {o.outcome.level(o.test)}, "
             f"{o.seconds.value:.3g} s of training{money}. {one.reason} {one.caution}".rstrip())
     return sentences
 

@@ -1,7 +1,8 @@
 """Batch gaps of one arm at several budgets, the largest batch that costs nothing, and the steps
 that a target takes.
 
-Batch gap: accuracy at the reference batch minus accuracy at this batch, paired by seed.
+Batch gap: accuracy at the reference batch minus accuracy at this batch, paired by seed; of an experiment that is
+judged by its loss, loss at this batch minus loss at the reference batch. Above zero is worse, either way.
 """
 
 from __future__ import annotations
@@ -61,12 +62,14 @@ class BatchGap:
 
 
 def gap_table(arm: Arm, margin: float, budget: str = EQUAL_EPOCHS,
-              metric: str = "test_accuracy") -> tuple[BatchGap, ...]:
-    """One row per larger batch.
+              metric: str = "") -> tuple[BatchGap, ...]:
+    """One row per larger batch. margin: in the unit of the arm's outcome. metric: one of its columns, by default
+    that on the test data.
 
     Equal steps: each pair up to the steps of its larger batch, at the last step at which both
     evaluated. Equal train loss: where both first reach the loss that both reach.
     """
+    metric = metric or arm.outcome.test
     key = ("gaps", margin, budget, metric)
     if key not in arm.kept:
         arm.kept[key] = _gap_table(arm, margin, budget, metric)
@@ -74,7 +77,7 @@ def gap_table(arm: Arm, margin: float, budget: str = EQUAL_EPOCHS,
 
 
 def _gap_table(arm: Arm, margin: float, budget: str, metric: str) -> tuple[BatchGap, ...]:
-    values = [pairs(_at(arm, budget, metric, batch), arm.reference_batch, batch)
+    values = [arm.outcome.sign * pairs(_at(arm, budget, metric, batch), arm.reference_batch, batch)
               for batch in arm.larger]
     found = [paired_difference(v, [0.0] * len(v)) for v in values]
     apart = holm([of.p_value for of in found])
@@ -118,7 +121,7 @@ def not_worse_than(arm: Arm, standard: Arm, margin: float, metric: str) -> tuple
     against, own = standard.at_end(metric)[standard.reference_batch], arm.at_end(metric)
     found: list[int] = []
     for batch in (arm.reference_batch, *arm.larger):
-        values = (against - own[batch]).dropna().to_numpy(np.float64)
+        values = arm.outcome.sign * (against - own[batch]).dropna().to_numpy(np.float64)
         lost = paired_difference(values, [0.0] * len(values))
         if len(values) >= FEWEST_SEEDS and _not_worse(lost, margin) < 1 - LEVEL:
             found.append(batch)
@@ -128,28 +131,28 @@ def not_worse_than(arm: Arm, standard: Arm, margin: float, metric: str) -> tuple
 
 
 def chosen_metric(arm: Arm) -> str:
-    """Validation accuracy, by which choices are made; test accuracy where none was split off."""
-    known = arm.runs["validation_accuracy"].notna().any()
-    return "validation_accuracy" if known else "test_accuracy"
+    """The validation column of what the arm is judged by; the test column where none was split off."""
+    return arm.outcome.chosen_by(arm.runs)
 
 
-def target_accuracy(arm: Arm, margin: float) -> float:
-    """Two margins below what the reference batch reaches on the mean; NaN without it."""
+def target_value(arm: Arm, margin: float) -> float:
+    """Two margins worse than what the reference batch reaches on the mean; NaN without it."""
     ends = arm.at_end(chosen_metric(arm))
     if arm.reference_batch not in ends:
         return math.nan
-    return float(ends[arm.reference_batch].mean()) - 2 * margin
+    return float(ends[arm.reference_batch].mean()) - arm.outcome.sign * 2 * margin
 
 
 def steps_to_target(arms: Sequence[Arm], target: float) -> pd.DataFrame:
-    """rule, seed, global_batch, steps: the first evaluation at or above the target; NaN for a run
+    """rule, seed, global_batch, steps: the first evaluation at the target or better; NaN for a run
     that never gets there (censored), whatever became of it. Runs that were evaluated once, at their end, are left
     out: when they passed is not known."""
     rows = []
     for arm in arms:
+        sign = arm.outcome.sign
         own = arm.evaluations
         own = own[(own.groupby(["run_id", "phase"])["step"].transform("size") > 1) | (own["step"] <= 1)]
-        step = own["step"].astype("float64").where(own[chosen_metric(arm)] >= target)
+        step = own["step"].astype("float64").where(sign * own[chosen_metric(arm)] >= sign * target)
         first = step.groupby([own["global_batch"], own["seed"]]).min()
         rows += [(arm.rule, int(seed), int(batch), float(steps))
                  for (batch, seed), steps in first.items()]

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .estimate import Estimate, mean_estimate, t_interval, without_interval
+from .outcome import Outcome
 from .plots import MARKERS
 from .table import Results
 
@@ -28,6 +29,7 @@ class Workload:
     detail: str
     marker: str
     runs: pd.DataFrame
+    outcome: Outcome
 
     @property
     def reference_batch(self) -> int:
@@ -61,7 +63,8 @@ def workloads(results: Results) -> list[Workload]:
         first = rows.iloc[0]
         name = f"{experiment}, {placement}" if several[experiment] > 1 else str(experiment)
         detail = f"{first['optimizer']} on {first['model']}, {first['dataset']}, {placement}"
-        found.append(Workload(str(experiment), name, detail, MARKERS[index % len(MARKERS)], rows))
+        found.append(Workload(str(experiment), name, detail, MARKERS[index % len(MARKERS)], rows,
+                              results.outcomes[str(experiment)]))
     return found
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ..benchmarks.tuning import TUNED_RULE
-from .answer import in_percent, in_points, spoken
+from .answer import trained
 from .arms import Arm
 from .content import Table, listed, number, table
 from .estimate import Estimate, mean_estimate
@@ -21,73 +21,85 @@ ARTICLES = {"constant": "at the constant rate", "linear": "under the linear rule
 
 
 def headlines(recommended: Sequence[Recommendation], found: Mapping[str, Sequence[Arm]],
-              options: Mapping[str, Sequence[Option]], margin: float) -> tuple[str, ...]:
+              options: Mapping[str, Sequence[Option]]) -> tuple[str, ...]:
     """One paragraph for each experiment."""
-    return tuple(" ".join([_choice(one, options[one.experiment], margin), *([one.caution] if one.caution else ()),
-                           *_largest(found[one.experiment], margin)]) for one in recommended)
+    return tuple(" ".join([_choice(one, options[one.experiment]), *([one.caution] if one.caution else ()),
+                           *_largest(found[one.experiment])]) for one in recommended)
 
 
-def _choice(one: Recommendation, options: Sequence[Option], margin: float) -> str:
-    who = f"{spoken(one.optimizer)} on {one.model}"
+def _choice(one: Recommendation, options: Sequence[Option]) -> str:
+    who = trained(one.optimizer, one.model, one.loss)
     if one.option is None:
         return f"{who}: {one.reason}"
     chosen = one.option
     text = (f"{who}: train with global batch {chosen.global_batch:,} and learning rate {chosen.rate}; "
-            f"test accuracy {100 * chosen.test_accuracy.value:.1f} %.")
+            f"test {chosen.outcome.name} {chosen.outcome.short(chosen.test.value)}.")
     reference = min((o for o in options if o.not_worse and o.placement == chosen.placement and o.timed == chosen.timed),
                     key=lambda option: option.global_batch, default=chosen)
     if reference.global_batch >= chosen.global_batch:
-        return f"{text} No larger batch is shown to cost at most {100 * margin:g} points."
+        return f"{text} No larger batch is shown to cost at most {chosen.outcome.within}."
     gain = reference.seconds.value / chosen.seconds.value
     if not math.isfinite(gain):
         return text
-    return (f"{text} By validation it costs no more than {100 * margin:g} points against batch "
+    return (f"{text} By validation it costs no more than {chosen.outcome.within} against batch "
             f"{reference.global_batch:,} and trains in {1 / gain:.0%} of its time.")
 
 
-def _largest(arms: Sequence[Arm], margin: float) -> list[str]:
+def _largest(arms: Sequence[Arm]) -> list[str]:
     """What the largest batch loses under each rule, where the rules share it."""
-    last = {arm.rule: gaps[-1] for arm in arms if arm.rule in ARTICLES and (gaps := gap_table(arm, margin))}
+    last = {arm.rule: gaps[-1] for arm in arms if arm.rule in ARTICLES and (gaps := gap_table(arm, arm.outcome.margin))}
     if not last:
         return []
     batch = max(gap.global_batch for gap in last.values())
     changes = {rule: gap.estimate.value for rule, gap in last.items() if gap.global_batch == batch}
-    told, said, unit = [], "", " points of test accuracy"
+    outcome = arms[0].outcome
+    told, said, unit = [], "", outcome.unit
     for rule, lost in changes.items():
-        verb = "loses" if lost >= 0 else "gains"
-        told.append(f"{verb + ' ' if verb != said else ''}{100 * abs(lost):.1f}{unit} {ARTICLES[rule]}")
+        verb = outcome.worse if lost >= 0 else outcome.better
+        told.append(f"{verb + ' ' if verb != said else ''}{outcome.amount(lost)}{unit} {ARTICLES[rule]}")
         said, unit = verb, ""
     return [f"Batch {batch:,} {listed(told)}."]
 
 
-def overview(recommended: Sequence[Recommendation], found: Mapping[str, Sequence[Arm]], margin: float
-             ) -> tuple[Table, ...]:
-    """The same numbers with their intervals: a row for each experiment and rule."""
-    rows = [row for one in recommended for row in _rows(one, found[one.experiment], margin)]
-    return table(("trained", "rule", "largest batch", "points lost against the reference", "no loss up to"), rows,
-                 f"Points of test accuracy, paired by seed, at equal epochs. No loss: of more than {100 * margin:g} "
-                 "points, shown batch by batch.", (2,))
+def overview(recommended: Sequence[Recommendation], found: Mapping[str, Sequence[Arm]]) -> tuple[Table, ...]:
+    """The same numbers with their intervals: a row for each experiment and rule, accuracies and losses apart."""
+    return tuple(part for percent in (True, False) for part in _overview(
+        [one for one in recommended if found[one.experiment][0].outcome.percent is percent], found, percent))
 
 
-def _rows(one: Recommendation, arms: Sequence[Arm], margin: float) -> list[tuple[str, ...]]:
+def _overview(recommended: Sequence[Recommendation], found: Mapping[str, Sequence[Arm]],
+              percent: bool) -> tuple[Table, ...]:
+    rows = [row for one in recommended for row in _rows(one, found[one.experiment])]
+    outcomes = [found[one.experiment][0].outcome for one in recommended]
+    if percent:
+        lost, no_loss, told = "points lost against the reference", "no loss up to", "Points of test accuracy"
+    else:
+        lost, no_loss, told = "test loss added against the reference", "nothing added up to", "Test loss"
+    within = listed(outcome.within for outcome in outcomes)
+    return table(("trained", "rule", "largest batch", lost, no_loss), rows,
+                 f"{told}, paired by seed, at equal epochs. {no_loss.removesuffix(' up to').capitalize()}: of more "
+                 f"than {within}, shown batch by batch.", (2,))
+
+
+def _rows(one: Recommendation, arms: Sequence[Arm]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for arm in arms:
-        gaps = gap_table(arm, margin) if arm.rule in ARTICLES else ()
+        gaps = gap_table(arm, arm.outcome.margin) if arm.rule in ARTICLES else ()
         if not gaps:
             continue
         safe = [gap.global_batch for gap in gaps if gap.not_worse]
-        rows.append((f"{spoken(one.optimizer)} on {one.model}, {_reference(arm)}" if not rows else "",
+        rows.append((f"{trained(one.optimizer, one.model, one.loss)}, {_reference(arm)}" if not rows else "",
                      f"{arm.rule}, {_reference(arm)}" if rows and arm.rule == TUNED_RULE else arm.rule,
-                     f"{gaps[-1].global_batch:,}", in_points(gaps[-1].estimate).replace(" points", ""),
+                     f"{gaps[-1].global_batch:,}", arm.outcome.difference(gaps[-1].estimate, unit=False),
                      f"{max(safe):,}" if safe else "none above the reference"))
     return rows
 
 
 def _reference(arm: Arm) -> str:
-    ends = arm.at_end("test_accuracy")
+    ends = arm.at_end(arm.outcome.test)
     if arm.reference_batch not in ends:
         return f"reference batch {arm.reference_batch:,}"
-    return f"batch {arm.reference_batch:,}: {in_percent(mean_estimate(ends[arm.reference_batch].dropna()))}"
+    return f"batch {arm.reference_batch:,}: {arm.outcome.level(mean_estimate(ends[arm.reference_batch].dropna()))}"
 
 
 def scaling_headlines(found: Sequence[Scaling]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..benchmarks import plan_keys
 from ..benchmarks.errors import PlanError
+from ..benchmarks.objectives import CROSS_ENTROPY
 from ..benchmarks.tuning import TUNED_RULE
 from .arms import Arm
 from .claims_cost import timing_runs
@@ -41,7 +42,7 @@ def missing(results: Results, by_experiment: Mapping[str, Sequence[Arm]]) -> lis
     """In order of what a decision needs most."""
     found = [gap for name, arms in by_experiment.items()
              for gap in (*_accuracy(arms, results), *_search(arms, results))]
-    basis = _basis(by_experiment)
+    basis = _basis(by_experiment, results)
     if not by_experiment:
         found.append(Gap("no accuracy runs: nothing is known about the batch and accuracy",
                          {"name": "accuracy", **basis, "global_batches": [32, 128, 512],
@@ -62,8 +63,9 @@ def plan_text(gaps: Sequence[Gap]) -> str:
 
 
 def _accuracy(arms: Sequence[Arm], results: Results) -> list[Gap]:
-    arm, found, margin = arms[0], [], results.margin
+    arm, found, margin = arms[0], [], arms[0].outcome.margin
     basis = {**_of(arm, results), **_tuning(arms, results), **_given(arm, results, *RECIPE)}
+    rules = [one.rule for one in arms]
     seeds = int(arm.runs.loc[arm.runs["status"] == "completed", "seed"].nunique())
     batches = sorted({*arm.batches, *arm.apart})
     wanted = _seeds_wanted(arms, margin)
@@ -127,8 +129,14 @@ def _of(arm: Arm, results: Results) -> dict[str, Any]:
     rate = _given(arm, results, "learning_rate") if arm.rule == TUNED_RULE else \
         {"learning_rate": arm.first("base_learning_rate")}
     return {"dataset": arm.text("dataset"), "model": arm.text("model"),
-            "optimizer": arm.text("optimizer"), "epochs": int(arm.first("epochs")), **rate,
+            **_objective(arm, results), "optimizer": arm.text("optimizer"), "epochs": int(arm.first("epochs")), **rate,
             "reference_batch": int(arm.first("reference_batch"))}
+
+
+def _objective(arm: Arm, results: Results) -> dict[str, Any]:
+    """Loss and metrics, where they are not the defaults."""
+    own = {"loss": arm.text("loss")} if arm.text("loss") not in ("", CROSS_ENTROPY) else {}
+    return {**own, **_given(arm, results, "metrics")}
 
 
 def _tuning(arms: Sequence[Arm], results: Results) -> dict[str, Any]:
@@ -164,9 +172,10 @@ def _search(arms: Sequence[Arm], results: Results) -> list[Gap]:
                 f"{', '.join(map(str, batches))}", keys)]
 
 
-def _basis(by_experiment: Mapping[str, Sequence[Arm]]) -> dict[str, Any]:
+def _basis(by_experiment: Mapping[str, Sequence[Arm]], results: Results) -> dict[str, Any]:
     for arms in by_experiment.values():
-        return {name: arms[0].text(name) for name in ("dataset", "model", "optimizer")}
+        return {**{name: arms[0].text(name) for name in ("dataset", "model", "optimizer")},
+                **_objective(arms[0], results)}
     return {"dataset": "glyphs", "model": "mlp_128", "optimizer": "sgd"}
 
 

@@ -1,4 +1,4 @@
-"""What could be run: every measured batch, rule and placement with its accuracy, time and cost."""
+"""What could be run: every measured batch, rule and placement with its accuracy or loss, time and cost."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from .claims_cost import timing_runs
 from .cost import cost
 from .estimate import Estimate, Floats, mean_estimate
 from .gaps import chosen_metric, gap_table, not_worse_batches, not_worse_than
+from .outcome import Outcome
 from .table import Results
 from .verdict import FEWEST_SEEDS
 
 ALONE = "timing runs, alone on the machine"
-BESIDE = "accuracy runs, other runs beside them"
+BESIDE = "training runs, other runs beside them"
 
 
 @dataclass(frozen=True)
 class Option:
     """seconds: training alone, of the whole run, `timed` how. device_hours follows from it, and
     money is NaN without a price. `not_worse`: than the reference batch by more than the margin;
-    `pareto`: no option of its experiment is better in one of time, device-hours and accuracy
-    and at least as good in the others."""
+    `pareto`: no option of its experiment is better in one of time, device-hours and outcome
+    and at least as good in the others. `test`, `choosing`: what it is judged by, on the test data
+    and on those that choose."""
 
     experiment: str
     rule: str
@@ -36,8 +38,9 @@ class Option:
     learning_rate: float
     placement: str
     replicas: int
-    test_accuracy: Estimate
-    choosing_accuracy: float
+    outcome: Outcome
+    test: Estimate
+    choosing: float
     seconds: Estimate
     timed: str
     device_hours: Estimate
@@ -50,9 +53,10 @@ class Option:
         return f"{self.learning_rate:.3g}" + (" times its measured gain" if self.rule == "adascale" else "")
 
     def to_json(self) -> dict[str, Any]:
-        return {name: value.to_json() if isinstance(value, Estimate) else
+        names = {"test": self.outcome.test, "choosing": f"choosing_{self.outcome.name}"}
+        return {names.get(name, name): value.to_json() if isinstance(value, Estimate) else
                 None if isinstance(value, float) and not math.isfinite(value) else value
-                for name, value in vars(self).items()}
+                for name, value in vars(self).items() if name != "outcome"}
 
 
 def options(arms: Sequence[Arm], results: Results) -> tuple[Option, ...]:
@@ -61,7 +65,7 @@ def options(arms: Sequence[Arm], results: Results) -> tuple[Option, ...]:
     price = float(price) if isinstance(price, (int, float)) else None
     found: dict[tuple[int, str, str], Option] = {}
     for arm in arms:
-        fit = _fit(arm, standard(arms), results.margin)
+        fit = _fit(arm, standard(arms), arm.outcome.margin)
         for batch in arm.batches:
             shared = batch == arm.reference_batch and arm.rule != TUNED_RULE
             rule = arms[0].rule if shared else arm.rule
@@ -79,7 +83,7 @@ def standard(arms: Sequence[Arm]) -> Arm:
     def merit(arm: Arm) -> float:
         ends = arm.at_end(chosen_metric(arm))
         value = float(ends[arm.reference_batch].mean()) if arm.reference_batch in ends else math.nan
-        return -math.inf if math.isnan(value) else value
+        return -math.inf if math.isnan(value) else arm.outcome.sign * value
 
     return max([arms[0], *(arm for arm in arms[1:] if arm.rule == TUNED_RULE)], key=merit)
 
@@ -108,7 +112,7 @@ def _placed(arm: Arm, results: Results, own: pd.DataFrame, rule: str, not_worse:
         spent = cost(seconds, replicas, price)
         result.append(Option(arm.experiment, rule, int(first["global_batch"]),
                              float(first["peak_learning_rate"]), place, replicas,
-                             _mean(own["test_accuracy"]), chosen, seconds, timed,
+                             arm.outcome, _mean(own[arm.outcome.test]), chosen, seconds, timed,
                              spent.device_hours, spent.money, not_worse))
     return result
 
@@ -135,7 +139,7 @@ def _dominates(one: Option, two: Option) -> bool:
 
 
 def _merits(of: Option) -> tuple[float, float, float]:
-    return of.seconds.value, of.device_hours.value, -of.test_accuracy.value
+    return of.seconds.value, of.device_hours.value, -of.outcome.sign * of.test.value
 
 
 @dataclass(frozen=True)
@@ -146,6 +150,7 @@ class Recommendation:
     experiment: str
     optimizer: str
     model: str
+    loss: str
     option: Option | None
     reason: str
     valid_for: str
@@ -155,24 +160,23 @@ class Recommendation:
         return {**vars(self), "option": self.option.to_json() if self.option else None}
 
 
-def recommend(arms: Sequence[Arm], listed: Sequence[Option], threshold: float,
-              margin: float) -> Recommendation:
+def recommend(arms: Sequence[Arm], listed: Sequence[Option], threshold: float) -> Recommendation:
     """The fastest batch that is not worse than the reference, the rule with the best validation
-    accuracy at it, and as many replicas as bring at least `threshold` of their share each."""
+    result at it, and as many replicas as bring at least `threshold` of their share each."""
     arm = arms[0]
     at_reference = arm.runs[arm.runs["global_batch"] == arm.reference_batch]
     seeds = int(at_reference[chosen_metric(arm)].notna().sum())
-    about = (arm.experiment, arm.text("optimizer"), arm.text("model"))
-    valid = _validity(arms, seeds, margin)
+    about = (arm.experiment, arm.text("optimizer"), arm.text("model"), arm.text("loss"))
+    valid = _validity(arms, seeds, arm.outcome.margin)
     if seeds < FEWEST_SEEDS or not arm.batches:
-        return Recommendation(*about, None, f"{seeds} seeds have an accuracy at batch "
+        return Recommendation(*about, None, f"{seeds} seeds have a result at batch "
                               f"{arm.reference_batch:,}; no batch is recommended on fewer than "
                               f"{FEWEST_SEEDS}.", valid)
     fit = [option for option in listed if option.not_worse]
     home = [option for option in fit if option.placement == arm.text("placement")]
     batch, why = _fastest(home)
     rule = max((o for o in home if o.global_batch == batch),
-               key=lambda option: option.choosing_accuracy).rule
+               key=lambda option: option.outcome.sign * option.choosing).rule
     placed = [o for o in fit if (o.global_batch, o.rule) == (batch, rule)]
     alone = [o for o in placed if o.timed == ALONE]
     fewest = min(o.replicas for o in placed)
@@ -182,9 +186,10 @@ def recommend(arms: Sequence[Arm], listed: Sequence[Option], threshold: float,
     reference = arm.reference_batch
     shown = any(o.global_batch != reference for o in home)
     tuned = " at its tuned rate" if standard(arms).rule == TUNED_RULE else ""
+    of_accuracy = " of accuracy" if arm.outcome.percent else ""
     why = f"Batch {batch:,} is {why} among those not worse than batch {reference:,}{tuned} by more than " \
-        f"{100 * margin:g} points, judged by validation." if shown else \
-        f"No batch above {reference:,} is shown to cost at most {100 * margin:g} points of accuracy."
+        f"{arm.outcome.within}, judged by validation." if shown else \
+        f"No batch above {reference:,} is shown to cost at most {arm.outcome.within}{of_accuracy}."
     return Recommendation(*about, option, f"{why} {place_why}", valid)
 
 
@@ -241,5 +246,5 @@ def cheapest_in_time(listed: Sequence[Option],
         return None, (f"none of {len(fit)} options meets {deadline_seconds:g} s; the fastest takes "
                       f"{min(late):.4g} s. Time more replicas")
     best = min(good, key=lambda one: (one.device_hours.value, one.replicas,
-                                      -one.choosing_accuracy))
+                                      -one.outcome.sign * one.choosing))
     return best, f"{best.seconds} s by {best.timed}"

@@ -32,7 +32,7 @@ from .rows import RUN
 from .sections_claims import claims
 from .sections_decision import decision
 from .step_fits import goodputs, step_fits
-from .table import Results, read
+from .table import Results, experiments, read
 
 QUESTION = "How does the batch size affect accuracy, speed and memory?"
 # What has a meaning in Markdown; a run's name must stay text.
@@ -142,9 +142,11 @@ def _data(results: Results) -> str:
     models = listed(f"{model} with {optimizer}" for model, optimizer in
                     dict.fromkeys(zip(accuracy["model"], accuracy["optimizer"])))
     trained = f"; {models}, {counted(accuracy['seed'].nunique(), 'seed')}" if models else ""
-    margin = f"{results.margin * 100:g} percentage points count as the same"
+    outcomes = [results.outcomes[name] for name in experiments(results)]
+    margins = list(dict.fromkeys(one.counts_as_same for one in outcomes))
+    same = f"; what lies within {listed(margins)} counts as the same" if margins else ""
     return (f"{examples}{trained}; {counted(results.all_runs['run_id'].nunique(), 'run')} with a record of "
-            f"{len(results.statuses):,} planned; accuracies within {margin}.")
+            f"{len(results.statuses):,} planned{same}.")
 
 
 def _write_figures(chapters: Sequence[Section], folder: Path) -> None:

@@ -27,7 +27,7 @@ WHOLE = ("phase", "step", "examples", "rank", "start_step", "steps", "batch", "c
          "global_batch")
 
 # Columns of every frame: which run a row belongs to and what was varied.
-TEXT_KEYS = ("experiment", "kind", "dataset", "model", "optimizer", "strategy", "transport",
+TEXT_KEYS = ("experiment", "kind", "dataset", "model", "loss", "optimizer", "strategy", "transport",
              "placement", "rule", "scaling", "precision")
 WHOLE_KEYS = ("phase", "replicas", "nodes", "cores_per_replica", "accumulation", "global_batch",
               "replica_batch", "reference_batch", "train_examples", "seed", "launch", "epochs", "steps_per_epoch",
@@ -41,6 +41,7 @@ NUMBERS = ("base_learning_rate", "peak_learning_rate", "momentum", "weight_kept_
            "step_seconds", "examples_per_second", "window_spread", "input_examples_per_second",
            "synthetic_examples_per_second", "joules_per_example", "epochs_to_target",
            "examples_to_target", "steps_to_target", "seconds_to_target", "price_per_hour", *TIMING, *MEMORY)
+METRIC = ("run_id", "experiment", "placement", "rule", "global_batch", "seed", "part", "metric", "value")
 CHECKS = ("size_expected", "size", "equal_after_broadcast", "shards_disjoint_and_complete",
           "equal_at_evaluations")
 # `source`: what the data is. `reference_point`: the part of another tool's file that an imported run comes from.
@@ -180,6 +181,19 @@ def _sharpness(record: Mapping[str, Any], phase: int) -> dict[str, Any]:
     """Where this phase ended, if it was measured there."""
     own = [row for row in _list(record, "sharpness") if isinstance(row, Mapping) and row.get("phase") == phase]
     return {name: own[-1].get(name.removeprefix("last_")) for name in SHARPNESS} if own else {}
+
+
+def metric_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The other metrics at the end of the last phase of a completed run; keys are METRIC."""
+    evaluations = [row for row in _list(record, "evaluations") if isinstance(row, Mapping)]
+    if not evaluations or record.get("status") != "completed":
+        return []
+    config = _table(record, "config")
+    keys = _keys(record, config, 0, config.get("global_batch"), "completed")
+    own = {name: keys[name] for name in METRIC if name in keys}
+    return [{**own, "part": part, "metric": metric, "value": number(value)}
+            for name, value in _table(evaluations[-1], "metrics").items()
+            for part, _, metric in [str(name).partition("_")]]
 
 
 def joules_per_example(energy: list[Any]) -> float:

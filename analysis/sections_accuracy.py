@@ -1,4 +1,4 @@
-"""Accuracy, gaps and loss against the batch: what growing the batch does to what is learned."""
+"""Accuracy or loss, and gaps, against the batch: what growing the batch does to what is learned."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..benchmarks.tuning import TUNED_RULE
-from .content import Figure, Section, listed, number, percentage, table
+from .content import Figure, Section, Table, estimated, listed, number, table
 from .difference import paired_difference
 from .estimate import Estimate, unknown
 from .groups import MOST_PANELS, NO_ACCURACY, OWN_REFERENCE, Workload, first_panels, mean_of, seeds_text, workloads
+from .outcome import LOSS, Outcome
 from .plots import Role, role
 from .plots_lines import Axis, Panel, Series, draw_lines
 from .table import PUBLISHED_RULE, Results
@@ -24,7 +25,7 @@ class Cell:
     rule: str
     batch: int
     arm: pd.DataFrame
-    accuracy: Estimate
+    value: Estimate
     gap: Estimate
     batch_gap: Estimate
 
@@ -34,15 +35,21 @@ class Cell:
 
 
 def accuracy(results: Results) -> Section:
-    """Test accuracy, generalization gap and batch gap against the global batch."""
+    """Test accuracy or loss, generalization gap and batch gap against the global batch."""
     found = workloads(results)
+    kinds = list(dict.fromkeys(work.outcome.name for work in found)) or ["accuracy"]
+    title = f"{listed(kinds).capitalize()} against batch"
     if not found:
-        return Section("accuracy", "Accuracy against batch", (NO_ACCURACY,))
+        return Section("accuracy", title, (NO_ACCURACY,))
     shown = [(name, work, cells(work)) for name, work in first_panels(found)]
-    figures = [figure for name, work, own in shown for figure in _batch_panels(name, work, own, results.margin)]
+    figures = [figure for name, work, own in shown for figure in _batch_panels(name, work, own)]
     text = ["Each point is the end of training at equal epochs. Generalization gap: accuracy on training data minus "
             "accuracy on test data, at the same weights. Batch gap: test accuracy at the reference batch minus test "
             "accuracy at this batch, paired by seed; above zero means that the larger batch ends worse."]
+    if LOSS.name in kinds:
+        text.append("Where an experiment has no accuracy, its loss stands for it: the generalization gap is then test "
+                    "loss minus train loss, and the batch gap test loss at this batch minus that at the reference "
+                    "batch; above zero is worse, as before.")
     if any(TUNED_RULE in work.rules for work in found):
         text.append("The tuned arm has the best rate by validation at every batch, the reference batch included, and "
                     "its gaps are against that.")
@@ -51,16 +58,16 @@ def accuracy(results: Results) -> Section:
                     "reference batch's run, which takes them more examples than the other rules have. The ten "
                     "claims compare at equal epochs and leave them out.")
     if not figures:
-        text = ["No figure: it takes runs with a finite accuracy at two batches or more."]
+        text = ["No figure: it takes runs with a finite result at two batches or more."]
     text += [f"{work.name} was trained at one batch only; it is in the table." for work in found
              if len(work.batches) < 2]
     text += _left_out(found)
-    return Section("accuracy", "Accuracy against batch", tuple(text), tuple(figures),
-                   table(("experiment", "rule", "batch", "peak rate", "test accuracy", "generalization gap",
-                          "batch gap", "without a result"),
+    return Section("accuracy", title, tuple(text), tuple(figures),
+                   table(("experiment", "rule", "batch", "peak rate", f"test {' or '.join(kinds)}",
+                          "generalization gap", "batch gap", "without a result"),
                          (row for _, work, own in shown for row in _rows(work, own)), numbers=(2, 3),
-                         caption="At the end of training: mean, 95 % interval over seeds, n. Gaps in percentage "
-                                 "points.", fold="Numbers"))
+                         caption="At the end of training: mean, 95 % interval over seeds, n. Gaps of accuracies in "
+                                 "percentage points.", fold="Numbers") + _other_metrics(results))
 
 
 def _left_out(found: list[Workload]) -> list[str]:
@@ -73,32 +80,39 @@ def cells(work: Workload) -> list[Cell]:
     one's, and each is held against what it has there."""
     shared, tuned = (work.arm(rule, work.reference_batch) for rule in ("constant", TUNED_RULE))
     arms = [(rule, batch, work.arm(rule, batch)) for rule in work.rules for batch in work.batches]
-    return [Cell(rule, batch, arm, mean_of(arm, "test_accuracy"), mean_of(arm, "generalization_gap"),
-                 batch_gap(tuned if rule == TUNED_RULE else shared, arm)) for rule, batch, arm in arms if not arm.empty]
+    return [Cell(rule, batch, arm, mean_of(arm, work.outcome.test), mean_of(arm, work.outcome.gap),
+                 batch_gap(tuned if rule == TUNED_RULE else shared, arm, work.outcome))
+            for rule, batch, arm in arms if not arm.empty]
 
 
-def batch_gap(reference: pd.DataFrame, arm: pd.DataFrame) -> Estimate:
-    """Test accuracy at the reference batch minus this arm's, paired by seed."""
-    columns = ["seed", "test_accuracy"]
+def batch_gap(reference: pd.DataFrame, arm: pd.DataFrame, outcome: Outcome) -> Estimate:
+    """What this arm loses on the test data against the reference batch, paired by seed."""
+    columns = ["seed", outcome.test]
     pairs = reference[columns].merge(arm[columns], on="seed").dropna()
     if pairs.empty:
         return unknown()
-    return paired_difference(pairs["test_accuracy_x"].to_numpy(), pairs["test_accuracy_y"].to_numpy()).estimate
+    first, second = (outcome.sign * pairs[f"{outcome.test}_{side}"].to_numpy() for side in ("x", "y"))
+    return paired_difference(first, second).estimate
 
 
-def _batch_panels(name: str, work: Workload, own: list[Cell], margin: float) -> Iterator[Figure]:
+def _batch_panels(name: str, work: Workload, own: list[Cell]) -> Iterator[Figure]:
     if len(work.batches) < 2:
         return
     clean = [cell for cell in own if cell.rule != PUBLISHED_RULE]
     lost = tuple((float(cell.batch), role(cell.rule), f"{len(cell.lost)} of {len(cell.arm)}")
                  for cell in own if len(cell.lost))
-    yield from _panel(f"{name}-accuracy", work, "test accuracy against global batch", own,
-                      Axis("test accuracy", percent=True, bounds=(-0.01, 1.01)), lambda cell: cell.accuracy, None, lost)
+    judged = work.outcome
+    percent, widest = judged.percent, (-1.0, 1.0) if judged.percent else judged.bounds
+    difference, change, margin = ("train minus test accuracy", "accuracy lost", f"{judged.margin * 100:g} %") \
+        if percent else ("test minus train loss", "loss added", number(judged.margin))
+    yield from _panel(f"{name}-{judged.name}", work, f"test {judged.name} against global batch", own,
+                      Axis(f"test {judged.name}", percent=percent, bounds=judged.bounds), lambda cell: cell.value, None,
+                      lost)
     yield from _panel(f"{name}-gap", work, "generalization gap against global batch", clean,
-                      Axis("train minus test accuracy", percent=True, bounds=(-1, 1)), lambda cell: cell.gap, (0, ""))
-    yield from _panel(f"{name}-batchgap", work, f"accuracy lost against batch {work.reference_batch}", clean,
-                      Axis("batch gap", percent=True, bounds=(-1, 1)), lambda cell: cell.batch_gap,
-                      (margin, f"margin {margin * 100:g} %"))
+                      Axis(difference, percent=percent, bounds=widest), lambda cell: cell.gap, (0, ""))
+    yield from _panel(f"{name}-batchgap", work, f"{change} against batch {work.reference_batch}", clean,
+                      Axis("batch gap", percent=percent, bounds=widest), lambda cell: cell.batch_gap,
+                      (judged.margin, f"margin {margin}"))
 
 
 def _panel(name: str, work: Workload, title: str, own: list[Cell], y: Axis, measure: Callable[[Cell], Estimate],
@@ -124,6 +138,17 @@ def _rows(work: Workload, own: list[Cell]) -> Iterator[tuple[str, ...]]:
             continue
         lost = cell.lost["status"].value_counts()
         yield (work.name, cell.rule, f"{cell.batch:,}", number(float(cell.arm["peak_learning_rate"].iloc[0])),
-               percentage(cell.accuracy), percentage(cell.gap, signed=True),
-               "" if at_reference else percentage(cell.batch_gap, signed=True),
+               work.outcome.cell(cell.value), work.outcome.cell_difference(cell.gap),
+               "" if at_reference else work.outcome.cell_difference(cell.batch_gap),
                listed(f"{count} {status.replace('_', ' ')}" for status, count in lost.items()))
+
+
+def _other_metrics(results: Results) -> tuple[Table, ...]:
+    """The plan's own metrics at the end of training, on the test data."""
+    own = results.metrics[results.metrics["part"] == "test"]
+    keys = ["experiment", "placement", "metric", "rule", "global_batch"]
+    rows = [(experiment, place, rule, f"{int(batch):,}", metric, estimated(mean_of(values, "value")))
+            for (experiment, place, metric, rule, batch), values in own.groupby(keys, sort=False)]
+    return table(("experiment", "on", "rule", "batch", "metric", "on the test data"), rows,
+                 "The other metrics of the plan at the end of training: mean, 95 % interval over seeds, n.", (3,),
+                 "Other metrics", longest=150)

@@ -47,7 +47,7 @@ def value(verdict: Verdict) -> tuple[str, str, str]:
 
 
 def _in_points(quantity: str) -> bool:
-    return "accuracy" in quantity or "gap" in quantity
+    return ("accuracy" in quantity or "gap" in quantity) and "in loss" not in quantity
 
 
 def _points(fraction: float) -> str:

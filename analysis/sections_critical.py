@@ -41,10 +41,11 @@ def critical(results: Results, found: Sequence[CriticalBatch]) -> Section:
     text += [f"{item.experiment}. {' '.join(map(_sentence, item.statements[1:]))}" for _, _, item in known
              if item.statements[1:]]
     figures = [figure for name, work, item in known for figure in _panels(name, work, item, results)]
-    rows = [(item.experiment, source, estimated(value), number(item.target_accuracy), _batch(item, "useful"),
-             _batch(item, "perfect")) for _, _, item in known for source, value in item.sources.items()]
+    rows = [(item.experiment, source, estimated(value), f"{item.outcome.name} {number(item.target)}",
+             _batch(item, "useful"), _batch(item, "perfect"))
+            for _, _, item in known for source, value in item.sources.items()]
     return Section("critical", TITLE, tuple(text), tuple(figures), table(
-        ("experiment", "source", "critical batch, examples", "target accuracy", "largest useful batch",
+        ("experiment", "source", "critical batch, examples", "target", "largest useful batch",
          "perfect scaling ends"), rows,
         "Steps to target: least squares on log steps over runs, n runs. Noise scale: mean over seeds. Knee: least "
         "squares over launches. 95 % intervals. The last two columns are the 20 % rules of steps and of examples.",
@@ -75,7 +76,7 @@ def _steps_panel(name: str, work: Workload, item: CriticalBatch, law: StepsToTar
     title = f"{work.name}: steps to target against global batch"
     order = sorted(rules(results, work.experiment), key=lambda r: RULE_ORDER.index(r) if r in RULE_ORDER else 99)
     arms = [arm for rule in order if (arm := load_arm(results, work.experiment, rule)) is not None]
-    steps = steps_to_target(arms, item.target_accuracy)
+    steps = steps_to_target(arms, item.target)
     series, lost = [], []
     for arm in arms:
         own = steps[steps["rule"] == arm.rule]
@@ -89,9 +90,9 @@ def _steps_panel(name: str, work: Workload, item: CriticalBatch, law: StepsToTar
     panel = Panel(f"{name}-steps", title, Axis("global batch, examples", 2, tuple(map(float, work.batches))),
                   Axis("steps to target", 10), tuple(series), lost=tuple(lost))
     return Figure(panel.name, title, draw_lines(panel),
-                  f"{work.detail}. Target: {number(item.target_accuracy)}, two margins below the reference batch's "
-                  f"accuracy. Bars: 95 % intervals over seeds that pass. The law is fitted to the fewest steps over "
-                  f"the rules, n = {law.critical_batch.n} runs.{never}")
+                  f"{work.detail}. Target: {item.outcome.name} {number(item.target)}, two margins worse than the "
+                  "reference batch's. Bars: 95 % intervals over seeds that pass. The law is fitted to the fewest steps "
+                  f"over the rules, n = {law.critical_batch.n} runs.{never}")
 
 
 def _law(law: StepsToTarget, work: Workload) -> list[Series]:

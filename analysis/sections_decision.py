@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .content import Section, counted, duration, estimated, number, percentage, table
+from .content import Section, counted, duration, estimated, number, table
 from .decision import Decision
 from .options import Option
 
@@ -15,11 +15,11 @@ def decision(found: Decision) -> Section:
               if one.option is not None]
     rest = [(one.experiment, *_option(one), "yes" if one.not_worse else "not shown", "yes" if one.pareto else "")
             for one in found.options]
-    header = ("experiment", "batch", "rule", "rate", "on", "test accuracy", "training time", "device-hours", "money")
+    header = ("experiment", "batch", "rule", "rate", "on", "test result", "training time", "device-hours", "money")
     tables = table((*header, "valid for"), chosen, numbers=(1, 3))
     tables += table((*header, "not worse", "Pareto"), rest, "Every batch, rule and placement measured. Not worse: than "
                     "the reference batch by more than the margin. Pareto: nothing of the same experiment is better in "
-                    "one of time, device-hours and accuracy and as good in the others.", (1, 3), "All options")
+                    "one of time, device-hours and test result and as good in the others.", (1, 3), "All options")
     refused = len(found.recommendations) - len(chosen)
     text = [*found.answers] if found.headlines else []
     if refused or not chosen:
@@ -34,4 +34,4 @@ def _option(one: Option) -> tuple[str, ...]:
     seconds = f"{duration(one.seconds.value)}: {estimated(one.seconds, 's')}" if one.seconds.value >= 100 else \
         estimated(one.seconds, "s")
     return (f"{one.global_batch:,}", one.rule, number(one.learning_rate), one.placement,
-            percentage(one.test_accuracy), seconds, estimated(one.device_hours), money)
+            f"{one.outcome.name} {one.outcome.cell(one.test)}", seconds, estimated(one.device_hours), money)

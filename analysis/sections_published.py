@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from .content import Figure, Section, percentage, table
+from .content import Figure, Section, table
 from .estimate import Estimate, mean_estimate
 from .groups import Workload, evaluations_of, finite, first_panels, mean_curve, own_evaluations, seeds_text, workloads
 from .plots import role
@@ -18,7 +18,7 @@ def as_published(results: Results) -> Section:
     """Batches trained one after another on the same weights, beside runs that start anew."""
     title = "The published comparison, and its flaw"
     found = [work for work in workloads(results)
-             if finite(work.runs[work.runs["rule"] == PUBLISHED_RULE], "test_accuracy")]
+             if finite(work.runs[work.runs["rule"] == PUBLISHED_RULE], work.outcome.test)]
     if not found:
         return Section("as-published", title, ("No finished run trains the batches one after another on the same "
                                                "weights (`as_published`), so this artefact is not shown.",))
@@ -31,7 +31,8 @@ def as_published(results: Results) -> Section:
     cells = [row for _, work, rows in shown for row in _carried_rows(work, rows)]
     return Section("as-published", title, text, figures, table(
         ("experiment", "batch", "starts, as published", "starts, fresh", "ends, as published", "ends, fresh"), cells,
-        "Test accuracy at the first evaluation and at the last: mean, 95 % interval over seeds, n.", (1,), "Numbers"))
+        "Test accuracy, or loss, at the first evaluation and at the last: mean, 95 % interval over seeds, n.", (1,),
+        "Numbers"))
 
 
 def _carried_panel(name: str, work: Workload, evaluations: pd.DataFrame) -> Figure:
@@ -43,7 +44,7 @@ def _carried_panel(name: str, work: Workload, evaluations: pd.DataFrame) -> Figu
         for rule, label in ((PUBLISHED_RULE, ""), ("constant", "")):
             rows = evaluations_of(work, evaluations, rule, int(batch))
             rows = rows.assign(total=rows["epoch"] + int(phase) * epochs)
-            points = mean_curve(rows, "total", "test_accuracy")
+            points = mean_curve(rows, "total", work.outcome.test)
             counts += [point.n for _, point in points]
             if rule == PUBLISHED_RULE:
                 joined += list(points)
@@ -54,8 +55,10 @@ def _carried_panel(name: str, work: Workload, evaluations: pd.DataFrame) -> Figu
     series.append(Series("as published", role(PUBLISHED_RULE), tuple(joined), band=True))
     marks = tuple((float(phase * epochs), f"B = {batch:,}") for phase, batch in phases.itertuples(index=False))
     title = f"{work.name}: batches one after another, and each from fresh weights"
+    bounds = (-0.01, 1.12) if work.outcome.percent else work.outcome.bounds  # room for the marks' names
     panel = Panel(f"{name}-carried", title, Axis("epochs trained one after another"),
-                  Axis("test accuracy", percent=True, bounds=(-0.01, 1.12)), tuple(series), marks=marks)
+                  Axis(f"test {work.outcome.name}", percent=work.outcome.percent, bounds=bounds), tuple(series),
+                  marks=marks)
     return Figure(panel.name, title, draw_lines(panel),
                   f"{work.detail}. Bands: 95 % t intervals over seeds, {seeds_text(counts)}.")
 
@@ -65,11 +68,11 @@ def _carried_rows(work: Workload, evaluations: pd.DataFrame) -> Iterator[tuple[s
         sides = [evaluations_of(work, evaluations, rule, batch) for rule in (PUBLISHED_RULE, "constant")]
         if sides[0].empty:
             continue
-        first = [percentage(_end(side, "min")) for side in sides]
-        last = [percentage(_end(side, "max")) for side in sides]
+        first = [work.outcome.cell(_end(side, "min", work.outcome.test)) for side in sides]
+        last = [work.outcome.cell(_end(side, "max", work.outcome.test)) for side in sides]
         yield (work.name, f"{batch:,}", *first, *last)
 
 
-def _end(rows: pd.DataFrame, which: str) -> Estimate:
+def _end(rows: pd.DataFrame, which: str, metric: str) -> Estimate:
     steps = rows.groupby("run_id")["step"].transform(which)
-    return mean_estimate(finite(rows[rows["step"] == steps], "test_accuracy"))
+    return mean_estimate(finite(rows[rows["step"] == steps], metric))

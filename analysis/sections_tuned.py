@@ -1,4 +1,4 @@
-"""The tuned arm: validation accuracy against rate, the rates chosen, and what each rule leaves on the table."""
+"""The tuned arm: validation result against rate, the rates chosen, and what each rule leaves on the table."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Iterator
 import pandas as pd
 
 from ..benchmarks.tuning import TUNED_RULE
-from .content import Figure, Section, Table, counted, listed, number, percentage, table
+from .content import Figure, Section, Table, counted, listed, number, table
 from .difference import paired_difference
 from .estimate import Estimate, unknown
+from .outcome import ACCURACY, Outcome
 from .groups import OWN_REFERENCE, Workload, batch_shades, first_panels, seeds_text, workloads
 from .plots import Role, role
 from .plots_lines import Axis, Panel, Series, draw_lines
 from .table import Results
-from .tuning import TunedBatch
+from .tuning import Trial, TunedBatch
 
 TITLE = "Tuned rates, and what each rule leaves on the table"
 
@@ -27,8 +28,9 @@ def tuned(results: Results) -> Section:
                                         "batch and picks by validation.",))
     text = ("At each batch, the reference batch included, the same number of rates was tried with every seed, spread "
             "evenly on a log scale around what the square-root rule gives there. The rate with the best mean "
-            "validation accuracy is the tuned arm at that batch; trials of which a seed diverged come last.",
-            "Test accuracy is reported, never chosen by. The seeds that choose also report, so a tuned mean keeps "
+            "validation accuracy, or loss where there is no accuracy, is the tuned arm at that batch; trials of which "
+            "a seed diverged come last.",
+            "Test results are reported, never chosen by. The seeds that choose also report, so a tuned mean keeps "
             "what luck its weights have on both splits; gaps between tuned batches share it, a difference from a "
             "rule, which had one trial, does not.")
     works = [(name, work, own) for name, work in first_panels(workloads(results))
@@ -47,18 +49,23 @@ def _panel(name: str, work: Workload, own: list[TunedBatch]) -> Iterator[Figure]
     own = sorted(own, key=lambda one: one.global_batch)
     shades = batch_shades([one.global_batch for one in own])
     series = tuple(Series(f"B = {one.global_batch:,}", role(TUNED_RULE), tuple(
-        (trial.learning_rate, trial.validation_accuracy) for trial in one.trials if not trial.lost),
+        (trial.learning_rate, trial.validation) for trial in one.trials if not trial.lost),
         work.marker, opacity=shades[one.global_batch]) for one in own)
     counts = [point.n for line in series for _, point in line.points]
     if not any(counts):
         return
-    title = f"{work.name}: validation accuracy against the learning rate tried"
+    title = f"{work.name}: validation {work.outcome.name} against the learning rate tried"
     panel = Panel(f"{name}-tuned", title, Axis("learning rate", 10),
-                  Axis("validation accuracy", percent=True, bounds=(-0.01, 1.01)), series, lost=_crosses(own))
+                  Axis(f"validation {work.outcome.name}", percent=work.outcome.percent, bounds=work.outcome.bounds),
+                  series, lost=_crosses(own))
     crosses = " Crosses at the foot: rates at which a seed diverged or ran out of memory." if panel.lost else ""
     yield Figure(panel.name, title, draw_lines(panel),
                  f"{work.detail}. At the end of training. Bars: 95 % intervals of the mean over seeds, "
                  f"{seeds_text(counts)}.{crosses}")
+
+
+def _validation(trial: Trial) -> str:
+    return f"{trial.outcome.name} {trial.outcome.cell(trial.validation)}"
 
 
 def _crosses(own: list[TunedBatch]) -> tuple[tuple[float, Role, str], ...]:
@@ -68,9 +75,9 @@ def _crosses(own: list[TunedBatch]) -> tuple[tuple[float, Role, str], ...]:
 def _chosen(found: tuple[TunedBatch, ...]) -> tuple[Table, ...]:
     rows = [(one.experiment, one.placement, f"{one.global_batch:,}", number(one.chosen.learning_rate),
              f"{number(one.trials[0].learning_rate)} to {number(one.trials[-1].learning_rate)}",
-             f"{one.finished_trials} of {one.planned_trials}", percentage(one.chosen.validation_accuracy),
+             f"{one.finished_trials} of {one.planned_trials}", _validation(one.chosen),
              _remarks(one)) for one in found]
-    return table(("experiment", "on", "batch", "tuned rate", "tried", "trials finished", "validation accuracy",
+    return table(("experiment", "on", "batch", "tuned rate", "tried", "trials finished", "validation",
                   "remarks"), rows, "The rate chosen at each batch.", (2, 3))
 
 
@@ -83,16 +90,16 @@ def _remarks(one: TunedBatch) -> str:
 
 def _tried(found: tuple[TunedBatch, ...]) -> tuple[Table, ...]:
     rows = [(one.experiment, f"{one.global_batch:,}", number(trial.learning_rate),
-             percentage(trial.validation_accuracy), f"{trial.lost} lost" if trial.lost else "",
+             _validation(trial), f"{trial.lost} lost" if trial.lost else "",
              "chosen" if trial is one.chosen else "") for one in found for trial in one.trials]
-    return table(("experiment", "batch", "rate", "validation accuracy", "seeds", ""), rows,
+    return table(("experiment", "batch", "rate", "validation", "seeds", ""), rows,
                  "Every rate tried, at the end of training: mean over the seeds that completed, 95 % interval, n.",
                  (1, 2), "All trials", longest=150)
 
 
 def _left(works: list[tuple[str, Workload, list[TunedBatch]]]) -> tuple[Table, ...]:
     rows = [row for _, work, own in works for one in own for row in _differences(work, one)]
-    return table(("experiment", "batch", "rule", "its rate", "tuned rate", "test accuracy, tuned minus rule"), rows,
+    return table(("experiment", "batch", "rule", "its rate", "tuned rate", "test result, tuned better by"), rows,
                  "What each rule leaves on the table: paired by seed, 95 % intervals, n. Above zero: the tuned rate "
                  "predicts better.", (1, 3, 4), longest=150)
 
@@ -107,16 +114,19 @@ def _differences(work: Workload, one: TunedBatch) -> Iterator[tuple[str, ...]]:
         lost = runs.loc[runs["status"] != "completed", "status"].value_counts()
         remark = "".join(f"; {count} of {len(runs)} {status.replace('_', ' ')}" for status, count in lost.items())
         name = "all rules" if at_reference else rule
+        better = work.outcome.cell_difference(advantage(best, runs, work.outcome), 2)
         yield (work.name, f"{one.global_batch:,}", name, number(float(runs["peak_learning_rate"].iloc[0])),
-               number(one.chosen.learning_rate), percentage(advantage(best, runs), 2, signed=True) + remark)
+               number(one.chosen.learning_rate), better + remark)
 
 
-def advantage(best: pd.DataFrame, runs: pd.DataFrame) -> Estimate:
-    """Test accuracy of the tuned arm minus a rule's, paired by seed; unknown where either lost a seed, for the seeds
-    that survived are no fair sample."""
+def advantage(best: pd.DataFrame, runs: pd.DataFrame, outcome: Outcome = ACCURACY) -> Estimate:
+    """How much better the tuned arm ends than a rule's, on the test data, paired by seed; unknown where either lost a
+    seed, for the seeds that survived are no fair sample."""
     if not (best["status"].eq("completed").all() and runs["status"].eq("completed").all()):
         return unknown()
-    pairs = best[["seed", "test_accuracy"]].merge(runs[["seed", "test_accuracy"]], on="seed").dropna()
+    columns = ["seed", outcome.test]
+    pairs = best[columns].merge(runs[columns], on="seed").dropna()
     if pairs.empty:
         return unknown()
-    return paired_difference(pairs["test_accuracy_x"].to_numpy(), pairs["test_accuracy_y"].to_numpy()).estimate
+    first, second = (outcome.sign * pairs[f"{outcome.test}_{side}"].to_numpy() for side in ("x", "y"))
+    return paired_difference(first, second).estimate

@@ -22,7 +22,8 @@ from ..benchmarks.store import Run, Store, altered, read_json
 from ..benchmarks.tuning import TUNED_RULE
 from . import imported
 from .importers.found import ImportedRun
-from .rows import EVALUATION, GRADIENT_NORM, MEMORY, RUN, WINDOW, Numbers, run_rows
+from .outcome import DEFAULT_LOSS_MARGIN, DEFAULT_MARGIN, Outcome, judged_by
+from .rows import EVALUATION, GRADIENT_NORM, MEMORY, METRIC, RUN, WINDOW, Numbers, metric_rows, run_rows
 from .slow_ranks import COLUMNS, rank_rows
 from .tuning import TunedBatch, not_chosen, tuned_batches
 
@@ -30,7 +31,6 @@ STATUS = ("run_id", "experiment", "kind", "rule", "trial", "global_batch", "seed
 ENVIRONMENT = ("host", "system", "processor", "cores", "memory_bytes", "python", "tensorflow",
                "keras", "packages", "commit", "dirty", "devices", "gpus", "intra_op_threads",
                "inter_op_threads", "launcher", "input", "library")
-DEFAULT_MARGIN = 0.005
 SHARED_RULE = "constant"
 PUBLISHED_RULE = "as_published"
 
@@ -49,8 +49,8 @@ class Results:
     environments: one row per distinct machine and software, with `runs`, the runs it did.
     notes: what a reader must know about these records, in sentences.
     ranks: one row per rank of the timing runs of several ranks, columns slow_ranks.COLUMNS.
-    tuned: the tuned arms' batches with all their trials; not_chosen: rows like those of `runs` of
-    the trials that were not chosen.
+    metrics: one row per run, part of the data and metric beside loss and accuracy, columns rows.METRIC.
+    tuned: the tuned arms' batches with all trials; not_chosen: rows as of `runs`, of the trials not chosen.
     searches: the answers of largest-batch searches, found or on the way.
     """
 
@@ -67,6 +67,7 @@ class Results:
     tuned: tuple[TunedBatch, ...] = ()
     not_chosen: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(RUN)))
     searches: tuple[searches.Answer, ...] = ()
+    metrics: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(METRIC)))
 
     @cached_property
     def all_runs(self) -> pd.DataFrame:
@@ -83,14 +84,22 @@ class Results:
         """experiment -> its accuracy runs and their evaluations."""
         runs, curves = (dict(list(frame[frame["kind"] == "accuracy"].groupby("experiment")))
                         for frame in (self.runs, self.evaluations))
-        return {str(name): (rows, curves.get(name, self.evaluations[:0]))
-                for name, rows in runs.items()}
+        return {str(name): (rows, curves.get(name, self.evaluations[:0])) for name, rows in runs.items()}
 
     @property
     def margin(self) -> float:
         """Accuracy difference, as a fraction, that counts as the same."""
-        value = self.settings.get("margin")
-        return float(value) if isinstance(value, (int, float)) and value > 0 else DEFAULT_MARGIN
+        return self._positive("margin", DEFAULT_MARGIN)
+
+    @cached_property
+    def outcomes(self) -> dict[str, Outcome]:
+        """experiment -> what its accuracy runs are judged by, with the margin that holds for them."""
+        loss_margin = self._positive("loss_margin", DEFAULT_LOSS_MARGIN)
+        return {name: judged_by(runs, self.margin, loss_margin) for name, (runs, _) in self.accuracy.items()}
+
+    def _positive(self, name: str, default: float) -> float:
+        value = self.settings.get(name)
+        return float(value) if isinstance(value, (int, float)) and value > 0 else default
 
 
 def experiments(results: Results) -> tuple[str, ...]:
@@ -129,8 +138,7 @@ def arm(frame: pd.DataFrame, experiment: str, rule: str, placement: str = "") ->
 
 
 def planned(plan: Mapping[str, Any], experiment: str) -> dict[str, Any]:
-    """The keys that the plan's own text gives an experiment, its defaults among them; none
-    without that text."""
+    """The keys that the plan's own text gives an experiment, its defaults among them; none without that text."""
     defaults = _tables(plan).get("defaults")
     own = next((item for item in _planned(plan) if item.get("name") == experiment), {})
     return {**(defaults if own and isinstance(defaults, dict) else {}), **own}
@@ -159,6 +167,7 @@ class _Gathering:
     gradient_norms: Numbers = field(default_factory=lambda: Numbers(GRADIENT_NORM))
     memory: Numbers = field(default_factory=lambda: Numbers(MEMORY))
     ranks: list[dict[str, Any]] = field(default_factory=list)
+    metrics: list[dict[str, Any]] = field(default_factory=list)
     statuses: list[dict[str, Any]] = field(default_factory=list)
     environments: dict[str, int] = field(default_factory=dict)
     versions: Counter[str] = field(default_factory=Counter)
@@ -172,6 +181,7 @@ class _Gathering:
         self.windows.add(first, record["windows"])
         self.gradient_norms.add(first, record["gradient_norms"])
         self.ranks += rank_rows(record)
+        self.metrics += metric_rows(record)
         if any(value is not None for value in record["memory"].values()):
             self.memory.add(first, [record["memory"]], by_phase=False)
         self.versions[str(record.get("schema_version"))] += 1
@@ -205,9 +215,12 @@ class _Gathering:
         gone = set(runs.loc[out, "run_id"])
         evaluations, norms = (frame[~frame["run_id"].isin(gone)].reset_index(drop=True) if gone else frame
                               for frame in (self.evaluations.frame(runs), self.gradient_norms.frame(runs)))
+        metrics = pd.DataFrame(self.metrics, columns=list(METRIC))
+        metrics = metrics[~metrics["run_id"].isin(gone)].reset_index(drop=True)
         return Results(plan, runs[~out].reset_index(drop=True), evaluations, self.windows.frame(runs), norms,
                        self.memory.frame(runs), statuses, environments, tuple(self._notes(environments)),
-                       pd.DataFrame(self.ranks, columns=list(COLUMNS)), tuned, runs[out].reset_index(drop=True))
+                       pd.DataFrame(self.ranks, columns=list(COLUMNS)), tuned, runs[out].reset_index(drop=True),
+                       metrics=metrics)
 
     def _notes(self, environments: pd.DataFrame) -> list[str]:
         notes = [f"{count} records have schema version {version}; this version reads "

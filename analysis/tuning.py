@@ -1,6 +1,7 @@
 """The tuned arm: which of the learning rates tried at a batch stands for it, and how far that can be believed.
 
-At each batch it is the trial with the best mean validation accuracy over seeds; test accuracy is only reported.
+At each batch it is the trial with the best mean validation accuracy over seeds, or validation loss where there is no
+accuracy; test results are only reported.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import pandas as pd
 
 from ..benchmarks.tuning import TUNED_RULE
 from .estimate import Estimate, mean_estimate
+from .outcome import Outcome, kind_of
 
 LOST = ("diverged", "out_of_memory")
 LOWEST, HIGHEST = "lowest", "highest"
@@ -23,18 +25,20 @@ MANY_LOST = 0.5  # share of the trials; below it the search just reaches past wh
 
 @dataclass(frozen=True)
 class Trial:
-    """One rate at one batch. validation_accuracy: mean over the seeds that completed. `missing`: planned seeds
+    """One rate at one batch. validation: mean accuracy or loss over the seeds that completed. `missing`: planned seeds
     without a result; `lost`: seeds that diverged or ran out of memory."""
 
     trial: int
     learning_rate: float
-    validation_accuracy: Estimate
+    outcome: Outcome
+    validation: Estimate
     completed: int
     lost: int
     missing: int
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "validation_accuracy": self.validation_accuracy.to_json()}
+        own = {name: value for name, value in vars(self).items() if name not in ("outcome", "validation")}
+        return {**own, self.outcome.validation: self.validation.to_json()}
 
 
 @dataclass(frozen=True)
@@ -97,32 +101,35 @@ class TunedBatch:
 def tuned_batches(runs: pd.DataFrame, statuses: pd.DataFrame) -> tuple[TunedBatch, ...]:
     """One per experiment, placement and batch. runs: all trials'; statuses: every planned run."""
     own = runs[runs["rule"] == TUNED_RULE]
+    kinds = {name: kind_of(rows) for name, rows in runs[runs["kind"] == "accuracy"].groupby("experiment")}
     planned = statuses[statuses["rule"] == TUNED_RULE]
     found = []
     for (experiment, placement, batch), rows in own.groupby(["experiment", "placement", "global_batch"], sort=False):
         listed = planned[planned["experiment"] == experiment]
         seeds = set(listed["seed"].dropna()) | set(own.loc[own["experiment"] == experiment, "seed"])
-        trials = tuple(sorted(_trials(rows, len(seeds)), key=lambda trial: (trial.learning_rate, trial.trial)))
+        trials = tuple(sorted(_trials(rows, len(seeds), kinds[experiment]),
+                              key=lambda trial: (trial.learning_rate, trial.trial)))
         count = max(int(listed["trial"].nunique()), len(trials))
         found.append(TunedBatch(str(experiment), str(placement), int(batch), trials, count, min(trials, key=_order)))
     return tuple(found)
 
 
-def _trials(rows: pd.DataFrame, seeds: int) -> Iterator[Trial]:
+def _trials(rows: pd.DataFrame, seeds: int, outcome: Outcome) -> Iterator[Trial]:
     for trial, own in rows.groupby("trial"):
         lost = int(own["status"].isin(LOST).sum())
         completed = own[own["status"] == "completed"]
-        values = completed["validation_accuracy"].to_numpy(np.float64)
-        yield Trial(int(trial), float(own["base_learning_rate"].iloc[0]), mean_estimate(values[np.isfinite(values)]),
-                    len(completed), lost, max(seeds - len(completed) - lost, 0))
+        values = completed[outcome.validation].to_numpy(np.float64)
+        yield Trial(int(trial), float(own["base_learning_rate"].iloc[0]), outcome,
+                    mean_estimate(values[np.isfinite(values)]), len(completed), lost,
+                    max(seeds - len(completed) - lost, 0))
 
 
 def _order(trial: Trial) -> tuple[bool, int, float, float]:
     """The best first: trials without a diverged seed, then those with most seeds, so that equal seeds are compared,
-    then by accuracy, then the smaller rate."""
-    accuracy = trial.validation_accuracy.value
+    then by accuracy or loss, then the smaller rate."""
+    value = trial.outcome.sign * trial.validation.value
     return (trial.lost > 0 or not trial.completed, -trial.completed,
-            math.inf if math.isnan(accuracy) else -accuracy, trial.learning_rate)
+            math.inf if math.isnan(value) else -value, trial.learning_rate)
 
 
 def not_chosen(runs: pd.DataFrame, found: tuple[TunedBatch, ...]) -> pd.Series:

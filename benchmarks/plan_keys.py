@@ -34,6 +34,8 @@ PLAN: dict[str, Key] = {
     "name": Key("text", REQUIRED, "names the results folder"),
     "question": Key("text", "", "what the study is to answer, printed at the top of the report"),
     "margin": Key("number", 0.005, "difference in accuracy, as a fraction, that counts as the same"),
+    "loss_margin": Key("number", 0.02, "of experiments without an accuracy: difference in loss that counts as the "
+                       "same, as a share of the loss at the reference batch"),
     "first_seed": Key("whole", 0, "seeds are first_seed, first_seed + 1, ..."),
     "leaves_out": Key("texts", (), "what this plan does not measure, printed in the report"),
     "drift_guard": Key("flag", True, "time one short run at the start and again at the end"),

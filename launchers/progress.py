@@ -93,8 +93,9 @@ def summary(run: Run) -> str:
         failure = run.failure()
         return f" ({failure['message'][:200]})" if failure and failure.get("message") else ""
     if record["evaluations"]:
-        accuracy = record["evaluations"][-1].get("test_accuracy")
-        return "" if accuracy is None else f", test accuracy {accuracy:.4f}"
+        last = record["evaluations"][-1]
+        told = [(name, last[f"test_{name}"]) for name in ("accuracy", "loss") if last.get(f"test_{name}") is not None]
+        return f", test {told[0][0]} {told[0][1]:.4g}" if told else ""
     steady = [w for w in record["windows"] if w["steady"] and w["rank"] == 0]
     seconds = sum(w["seconds"] for w in steady)
     rate = sum(w["steps"] for w in steady) * record["config"]["global_batch"] / seconds if seconds else 0.0

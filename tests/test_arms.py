@@ -13,7 +13,7 @@ from batchscale.analysis.arms import load_arm, pairs, published_artefact
 from batchscale.analysis.critical import NOISE, STEPS, critical_batch
 from batchscale.analysis.gaps import (EQUAL_EPOCHS, EQUAL_LOSS, EQUAL_STEPS, best_steps,
                                       chosen_metric, gap_table, not_worse_batches,
-                                      steps_to_target, target_accuracy)
+                                      steps_to_target, target_value)
 from batchscale.analysis.noise_by_seed import covariance_slopes, noise_scales
 from batchscale.analysis.noise_scale import average_noise_scale, covariance_slope
 from batchscale.analysis.table import Results
@@ -91,7 +91,7 @@ def test_steps_to_a_target_keep_the_runs_that_never_pass() -> None:
     study = change(EXACT, "sgd", accuracy_gap={4096: 0.3}, diverged=(512,))
     arm = constant(results(study))
     assert chosen_metric(arm) == "validation_accuracy"
-    target = target_accuracy(arm, 0.005)
+    target = target_value(arm, 0.005)
     assert target == pytest.approx(0.89, abs=0.003)
     table = steps_to_target([arm], target)
     batches, steps = best_steps(table)
@@ -109,7 +109,7 @@ def test_the_critical_batch_three_ways() -> None:
     assert not any("look for a bug" in text for text in found.statements)
     assert found.useful is not None and found.useful.perfect_scaling_end == 4096
     none = critical_batch(results(change(STUDY, "sgd", diverged=SGD.batches)), "sgd")
-    assert math.isnan(none.target_accuracy) and math.isnan(none.sources[STEPS].value)
+    assert math.isnan(none.target) and math.isnan(none.sources[STEPS].value)
 
 
 def test_weights_kept_from_batch_to_batch_start_where_the_last_ended() -> None:

@@ -43,7 +43,7 @@ def test_the_fastest_batch_that_costs_no_accuracy_is_recommended() -> None:
     found = decision(change(STUDY, "sgd", accuracy_gap=GAPS))
     option = found.recommendations[0].option
     assert option is not None and option.global_batch == 128 and option.not_worse
-    assert option.test_accuracy.low < 0.9 < option.test_accuracy.high
+    assert option.test.low < 0.9 < option.test.high
     assert "batch 128" in found.sentences[0]
     assert "4096 training examples" in found.recommendations[0].valid_for.replace(",", "")
 
@@ -94,7 +94,7 @@ def test_the_front_holds_what_nothing_else_beats() -> None:
     for one in front:
         assert not any(o.seconds.value <= one.seconds.value
                        and o.device_hours.value <= one.device_hours.value
-                       and o.test_accuracy.value > one.test_accuracy.value for o in found.options)
+                       and o.test.value > one.test.value for o in found.options)
     assert {32, 128, 512} <= {o.global_batch for o in front}
 
 
@@ -181,7 +181,7 @@ def test_a_complete_study_asks_for_nothing() -> None:
 
 def test_nothing_measured_decides_nothing() -> None:
     found = decide_study(from_records([], {}))
-    assert found.sentences[0] == "No batch is recommended: no accuracy was measured."
+    assert found.sentences[0] == "No batch is recommended: no accuracy or loss was measured."
     assert not found.options and not found.recommendations
     names = [e["name"] for e in plan.parse(found.next_plan).experiments]
     assert names == ["accuracy", "weak_scaling", "strong_scaling", "memory"]

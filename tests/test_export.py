@@ -74,7 +74,7 @@ def test_the_report_of_the_table_decides_as_the_report_of_the_records(tmp_path: 
     first, second = ([(one.experiment, one.option.global_batch, one.option.rule)
                       for one in decided.recommendations if one.option] for decided in (before, after))
     assert first == second != []
-    first_values, second_values = ([one.option.test_accuracy.value for one in decided.recommendations if one.option]
+    first_values, second_values = ([one.option.test.value for one in decided.recommendations if one.option]
                                    for decided in (before, after))
     assert first_values == pytest.approx(second_values)
     assert [one.points[-1].efficiency.value for one in after.scaling if one.points] == pytest.approx(

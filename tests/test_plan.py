@@ -67,6 +67,18 @@ def test_batches_one_after_another_follow_the_run_whose_end_they_begin_with() ->
         assert len(begins_as) == 1 and runs.index(begins_as[0]) < runs.index(published)
 
 
+def test_loss_and_metrics_reach_every_run_of_an_experiment_and_the_drift_guard() -> None:
+    plain = expand().runs
+    assert {(c.loss, c.metrics) for c in plain} == {("sparse_categorical_crossentropy", ("accuracy",))}
+    own = expand(TEXT.replace('model = "mlp_128"', 'model = "mlp_128"\nloss = "mine:loss"\nmetrics = ["mine:error"]'))
+    assert {(c.loss, c.metrics) for c in own.runs} == {("mine:loss", ("mine:error",))}
+    assert "drift_guard" in {c.experiment for c in own.runs}
+    squared = expand(TEXT.replace('model = "mlp_128"', 'model = "mlp_128"\nloss = "mean_squared_error"')).runs
+    assert {c.metrics for c in squared} == {()}
+    keys = {c.workload_key for runs in (plain, own.runs, squared) for c in runs}
+    assert len(keys) == 3, "each is described, and tried, by itself"
+
+
 def test_what_the_machine_lacks_is_left_out_by_name_and_horovod_prefers_mpi() -> None:
     assert {c.transport for c in expand().runs if c.strategy == "horovod"} == {"mpi"}
     assert {c.transport for c in expand(unavailable={"horovod-mpi": "no mpirun"}).runs
