@@ -87,7 +87,7 @@ def test_a_trial_trains_at_its_own_rate_from_the_first_step_to_the_last() -> Non
 def test_a_plan_s_dry_run_counts_and_prices_the_trials() -> None:
     with_trials, without = expand(), expand(PLAN.replace(', "tuned"', ""))
     line = next(text for text in dry_run_table(with_trials) if "tuned" in text)
-    assert line.split()[-6:] == ["5", "rates", "32", "128", "512", "90"]
+    assert line.split()[-9:] == ["5", "rates", "32", "128", "512", "0.00707", "to", "0.16", "90"]
     assert len(with_trials) == len(without) + 90
     assert sum(map(expected_seconds, with_trials)) > 3 * sum(map(expected_seconds, without))
 
