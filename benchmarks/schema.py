@@ -132,6 +132,8 @@ WORKLOAD = {
                      "names"),
     "parameters": Field(int, "trainable parameters"),
     "flops_per_example": Field(Optional, "forward floating-point operations per example, 2 per multiply-add"),
+    "flops_not_counted": Field(list, "kinds of operation that this number leaves out, with how often each occurs",
+                               False),
 }
 RECORD = {
     "schema_version": Field(int, f"{SCHEMA_VERSION}"),
