@@ -43,7 +43,7 @@ def stationary(chain: Floats) -> Floats:
     pairs = np.full(chain.shape[:2], 1 / chain[..., 0].size)
     for _ in range(200):  # the second eigenvalue is about 0.3
         pairs = np.einsum("ab,abc->bc", pairs, chain)
-    return pairs / pairs.sum()
+    return np.asarray(pairs / pairs.sum())
 
 
 def entropy_rate(chain: Floats) -> float:

@@ -142,8 +142,8 @@ class Program:
         updates = sum(phase.steps for phase in phases(config)) * config.accumulation
         if config.kind == "accuracy" and updates < (needed := self.batch_norms.updates_needed()):
             found.append(f"batch norm's moving statistics need {needed} updates to forget their start and this run "
-                         f"makes {updates}: its evaluations may judge the model worse than it is; take more epochs, or a "
-                         "model with a lower batch norm momentum")
+                         f"makes {updates}: its evaluations may judge the model worse than it is; take more epochs, "
+                         "or a model with a lower batch norm momentum")
         if skipped := self.scaling().get("skipped_steps"):
             found.append(f"{skipped} step{'s were' if skipped > 1 else ' was'} left out because the gradient was not "
                          "finite in float16")

@@ -76,7 +76,7 @@ def train(session: Session, config: RunConfig, steps: int) -> tuple[Program, lis
     program = Program(config, session.strategy, examples.split.input_shape, examples.split.classes)
     program.reset(config.seed)
     before = examples.evaluation.metrics(program)["train_loss"]
-    loop = program.loop(config.global_batch, examples.feed.layout(config.global_batch))
+    loop: Any = program.loop(config.global_batch, examples.feed.layout(config.global_batch))
     for epoch in range(-(-steps // config.steps_per_epoch)):
         start = epoch * config.steps_per_epoch
         examples.feed.set_order(epoch_order(config.seed, epoch, config.train_examples), start)
