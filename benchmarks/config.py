@@ -24,7 +24,7 @@ ADAMS = ("adam", "adamw")  # the optimizers that the rule adam_sqrt is made for
 DECAYING = ("adamw", "lars", "lamb")  # the optimizers that take a weight_decay
 LARGEST = 2**53  # whole numbers up to here are exact as float64, and products of two stay finite
 SEEDS = 2**32
-PRECISIONS = ("float32", "float64")
+PRECISIONS = ("float32", "float64", "mixed_float16", "mixed_bfloat16")
 INPUTS = ("auto", "resident", "stream")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]{0,59}")
 
@@ -84,6 +84,7 @@ class RunConfig:
     memory_limit_bytes: int = 0
     precision: str = "float32"
     jit: bool = False
+    synchronized_batch_norm: bool = False
     input: str = "auto"
 
     def __post_init__(self) -> None:

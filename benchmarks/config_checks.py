@@ -35,6 +35,7 @@ def validate(config: RunConfig) -> None:
     _validate_input(config)
     _validate_optimizer(config)
     _validate_placement(config)
+    _validate_arithmetic(config)
     _validate_batches(config)
     validate_rule(config)
     _validate_decay(config)
@@ -118,6 +119,15 @@ def _validate_placement(config: RunConfig) -> None:
     if config.replicas % config.nodes:
         raise PlanError(f"replicas={config.replicas} do not divide over {config.nodes} nodes; "
                         f"use a multiple of {config.nodes}.")
+
+
+def _validate_arithmetic(config: RunConfig) -> None:
+    if config.adapts and config.precision == "mixed_float16":
+        raise PlanError("rule='adascale' counts every step's gain, and precision='mixed_float16' leaves steps out; use "
+                        "precision='mixed_bfloat16', or another rule.")
+    if config.jit and config.synchronized_batch_norm and config.replicas > 1:
+        raise PlanError("synchronized_batch_norm = true exchanges moments inside the loss, which jit = true compiles "
+                        "by XLA, where replicas cannot exchange anything; leave one of them out.")
 
 
 def _validate_batches(config: RunConfig) -> None:

@@ -98,15 +98,18 @@ EXPERIMENT: dict[str, Key] = {
     "warmup_steps": Key("whole", 20, "steps before timing"),
     "windows": Key("whole", 10, "timed windows per launch"),
     "window_seconds": Key("number", 0.2, "length of a window; its step count is fixed before timing"),
-    "precision": Key("text", "float32", "of weights and arithmetic", PRECISIONS),
-    "jit": Key("flag", False, "XLA compilation, the same in all arms"),
+    "precision": Key("text", "float32", "of weights and arithmetic; mixed: arithmetic in 16 bits, weights, losses and "
+                     "updates in float32, with dynamic loss scaling for float16", PRECISIONS),
+    "jit": Key("flag", False, "XLA compilation of each replica's loss and gradient, the same in all arms"),
+    "synchronized_batch_norm": Key("flag", False, "batch norm over the examples of all replicas, instead of each "
+                                   "replica's own"),
     "input": Key("text", "auto", "resident on the device, or streamed from memory; data sets on disk are always "
                  "read from there", INPUTS),
 }
 PASSED_THROUGH = ("dataset", "model", "loss", "optimizer", "momentum", "reference_batch",
                   "warmup_epochs", "decay", "decay_epochs", "decay_factor", "decay_power", "clip_norm", "accumulation",
                   "epochs", "validation_fraction", "train_subset", "cores_per_replica", "scaling",
-                  "warmup_steps", "windows", "window_seconds", "precision", "jit", "input")
+                  "warmup_steps", "windows", "window_seconds", "precision", "jit", "synchronized_batch_norm", "input")
 KERAS_RATES = {"sgd": 0.01, "momentum": 0.01, "nesterov": 0.01, "adam": 0.001, "adamw": 0.001, "lamb": 0.001}
 KERAS_DECAYS = {"adamw": 0.004}
 

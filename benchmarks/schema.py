@@ -40,6 +40,9 @@ EVALUATION = {
     "epoch": Field(Number, "epochs done in this phase"),
     "examples": Field(int, "training examples seen in this phase"),
     "train_seconds": Field(Number, "seconds of training up to here in this phase; evaluation and tracing left out"),
+    "loss_scale": Field(Number, "scale of the loss after this step, under mixed_float16", False),
+    "skipped_steps": Field(int, "steps of this phase left out, whose gradient was not finite, under mixed_float16",
+                           False),
     "train_loss": Field(Optional, "mean loss on the fixed subset of the training data, inference mode"),
     "train_accuracy": Field(Optional, "fraction right on the same subset", False),
     "validation_loss": Field(Optional, "mean loss on the validation data", False),
@@ -132,6 +135,8 @@ WORKLOAD = {
                      "names"),
     "parameters": Field(int, "trainable parameters"),
     "flops_per_example": Field(Optional, "forward floating-point operations per example, 2 per multiply-add"),
+    "flops_not_counted": Field(list, "kinds of operation that this number leaves out, with how often each occurs",
+                               False),
 }
 RECORD = {
     "schema_version": Field(int, f"{SCHEMA_VERSION}"),

@@ -141,7 +141,7 @@ def run(plan: Plan, options: Options) -> int:
     wanted = selection.parse(options.only)
     runs = [run for run in store.runs() if wanted(run.config)]
     expected = expected_wall_seconds([run.config for run in runs], sorted(os.sched_getaffinity(0)),
-                                     len(doctor.gpu_names()))
+                                     len(doctor.gpu_names()), read_json(store.folder / "workloads.json") or {})
     with machine_to_itself(lambda text: print(text, flush=True)), stopping_on_sigterm(), \
             Progress(runs, lambda run: unfinished(run, limits), expected) as progress:
         for skip in expansion.skipped:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..benchmarks.config import RunConfig
-from ..benchmarks.expected_cost import WORKER_START_SECONDS, expected_seconds
+from ..benchmarks.expected_cost import NOTHING, WORKER_START_SECONDS, expected_seconds
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,14 @@ def stages(runs: Sequence[RunConfig], cores: Sequence[int], gpus: int = 0) -> li
     return [Stage(group[0], slots(group[0], len(group), cores, gpus), len(group)) for group in shapes.values()]
 
 
-def expected_wall_seconds(runs: Sequence[RunConfig], cores: Sequence[int], gpus: int = 0) -> dict[str, float]:
-    """Digest of a run -> what it adds to the wall time: its share of its stage's slots and of their start."""
+def expected_wall_seconds(runs: Sequence[RunConfig], cores: Sequence[int], gpus: int = 0,
+                          workloads: Mapping[str, Any] = NOTHING) -> dict[str, float]:
+    """Digest of a run -> what it adds to the wall time: its share of its stage's slots and of their start.
+
+    `workloads`: those that have been described, by their key.
+    """
     shapes = {stage.shape: stage for stage in stages(runs, cores, gpus)}
-    return {run.digest: expected_seconds(run) / len(shapes[run.shape].slots)
+    return {run.digest: expected_seconds(run, workloads.get(run.workload_key, NOTHING)) / len(shapes[run.shape].slots)
             + WORKER_START_SECONDS / shapes[run.shape].runs for run in runs}
 
 

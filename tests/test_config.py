@@ -97,3 +97,11 @@ def test_examples_on_disk_are_not_asked_to_be_in_memory(config: Callable[..., Ru
     with pytest.raises(PlanError, match="read from disk"):
         config(dataset="images:/data", input=given)
     assert config(dataset="images:/data").input == "auto"
+
+
+def test_arithmetic_that_cannot_be_is_refused_with_what_to_use_instead(config: Callable[..., RunConfig]) -> None:
+    with pytest.raises(PlanError, match="leave one of them out"):
+        config(jit=True, synchronized_batch_norm=True, strategy="mirrored", replicas=2)
+    with pytest.raises(PlanError, match="mixed_bfloat16"):
+        config(rule="adascale", precision="mixed_float16")
+    assert config(jit=True, synchronized_batch_norm=True).replicas == 1

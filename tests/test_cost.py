@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 
 from batchscale.analysis.cost import cost, energy_joules
 from batchscale.analysis.estimate import Estimate, without_interval
+from batchscale.benchmarks.config import RunConfig
 from batchscale.benchmarks.errors import PlanError, RecordError
+from batchscale.benchmarks.expected_cost import expected_seconds
 
 
 # DAWNBench, fast.ai on p3.16xlarge machines of $24.48 an hour: machines, hours, dollars.
@@ -43,3 +46,11 @@ def test_energy_is_summed_over_gpus_or_absent() -> None:
         energy_joules([5000], [10])
     with pytest.raises(RecordError, match="same GPUs twice"):
         energy_joules([1], [2, 3])
+
+
+def test_a_described_workload_is_costed_by_its_counted_operations(config: Callable[..., RunConfig]) -> None:
+    run, flops = config(model="ResNet50", epochs=4), 7.76e9
+    steps, points, evaluated = 4 * (1146 // 128), 4 + (4 * (1146 // 128)).bit_length(), 30_000
+    calculated = (3 * flops * steps * 128 + flops * points * evaluated) / 90e9
+    assert expected_seconds(run, {"flops_per_example": flops}) == pytest.approx(0.5 + steps * 60e-6 + calculated)
+    assert expected_seconds(run, {"flops_per_example": None}) == expected_seconds(run) < 10

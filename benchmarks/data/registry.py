@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..errors import DataError, one_of
-from . import digits, disk_name, glyphs, image_files, keras_files, npz, synthetic, tfrecord_files
+from . import digits, disk_name, glyphs, image_files, keras_files, npz, synthetic, tfrecord_files, tokens
 from .dataset import Dataset, DataSize
 from .user_function import from_function
 
@@ -35,6 +35,7 @@ BUILT_IN = {
     "glyphs": Source(lambda _: glyphs.load_glyphs(), lambda _: glyphs.GLYPHS_SIZE),
     "mnist": Source(lambda _: keras_files.load_mnist(),
                     _with_files(keras_files.mnist_paths, keras_files.MNIST_SIZE)),
+    "tokens": Source(lambda _: tokens.load_tokens(), lambda _: tokens.TOKENS_SIZE),
 }
 SCHEMES = {
     "images": Source(image_files.load_images, lambda name: image_files.load_images(name).size),

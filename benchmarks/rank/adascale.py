@@ -21,7 +21,6 @@ import tensorflow as tf
 
 from ..config import RunConfig
 from .feed import Layout
-from .strategies.base import Strategy
 
 LEAST_VARIANCE = 1e-6
 PROGRESS, VARIANCE, MEAN_SQUARED, STEPS, GAIN, RATE = range(6)  # of the state, float64[6]
@@ -105,15 +104,15 @@ class Gains:
         moved = tf.where(tf.reduce_all(tf.math.is_finite(sample)), averages + weight * (sample - averages), averages)
         return tf.stack([state[PROGRESS] + gain, moved[0], moved[1], steps, gain, rate])
 
-    def loop(self, step: Callable[..., Any], strategy: Strategy, layout: Layout) -> Callable[..., Any]:
+    def loop(self, step: Callable[..., Any], layout: Layout) -> Callable[..., Any]:
         """fn(x, y, order, rates, start, stop, base) -> loss of the last step; stops early where tau reaches T.
 
-        `step`, on a replica, gives [loss, sigma2, mu2]. `rates` are the reference batch's.
+        `step`, on all replicas, gives the first one's [loss, sigma2, mu2]. `rates` are the reference batch's.
         """
         def run(x: Any, y: Any, order: Any, rates: Any, start: Any, stop: Any, base: Any, state: Any) -> Any:
             def body(k: Any, _: Any, state: Any) -> tuple[Any, Any, Any]:
                 rate = self.rate(state, rates)
-                found = strategy.run(step, (x, y, order, rate, k, (k - base) % layout.rows))
+                found = step(x, y, order, rate, k, (k - base) % layout.rows)
                 return k + 1, found[0], self.after(state, rate, found[1], found[2])
 
             def more(k: Any, _: Any, state: Any) -> Any:

@@ -21,28 +21,11 @@ from ..errors import EXIT_OK, BatchscaleError, DataError
 from . import imports
 
 
-def forward_flops(model: Any, example: Any) -> int | None:
-    """Floating-point operations of one forward pass on one example, 2 per multiply-add; None if not countable.
-
-    `example`: inputs with one row. Counted by TensorFlow's profiler on a graph with a static batch of 1; it counts no
-    Einsum.
-    """
-    import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-    spec = each(lambda values: tf.TensorSpec(values.shape, values.dtype), example)
-    concrete = tf.function(lambda x: model(x, training=False), autograph=False).get_concrete_function(spec)
-    graph = convert_variables_to_constants_v2(concrete).graph
-    options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
-    options["output"] = "none"
-    profile = tf.compat.v1.profiler.profile(graph, options=options)
-    return int(profile.total_float_ops) if profile is not None and profile.total_float_ops else None
-
-
 def workload(config: RunConfig) -> dict[str, Any]:
     """The record's `workload`. Raises DataError, PlanError for what cannot be built, trained or evaluated."""
     from .. import data
     imports.tensorflow_and_keras()
-    from . import models, trial
+    from . import flops, models, trial
     from .image_pipeline import ImagePipeline
     split = data.split(data.load(config.dataset), config.validation_fraction, 1)
     built = models.build(config.model, split.input_shape, split.classes, seed=0)
@@ -52,11 +35,12 @@ def workload(config: RunConfig) -> dict[str, Any]:
     if isinstance(x, EncodedImages):
         x = ImagePipeline(x, y, config.precision).decoded(np.arange(trial.EXAMPLES))
     trial.check_step(config, built, x, y, split.classes)
+    operations, not_counted = flops.forward_flops(built, each(lambda values: values[:1], x))
     return {"source": split.source, "train_examples": count(y),
             "validation_examples": count(split.validation[1]), "test_examples": count(split.test[1]),
             "input_shape": _listed(split.input_shape), "classes": split.classes,
             "parameters": int(sum(int(v.value.numpy().size) for v in built.trainable_variables)),
-            "flops_per_example": forward_flops(built, each(lambda values: values[:1], x))}
+            "flops_per_example": operations, "flops_not_counted": not_counted}
 
 
 def _listed(shape: Shapes) -> Any:

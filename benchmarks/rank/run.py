@@ -113,7 +113,7 @@ class Execution:
                      begun: Checkpoint | None) -> None:
         step_rates, first, seconds = self._rates(phase.steps), 0, 0.0
         self._trace(program, examples, phase.global_batch, step_rates)
-        program.optimizer.reset()  # a later phase compiles again, which makes a new optimizer
+        program.reset_optimizer()  # a later phase compiles again, which makes a new optimizer
         if begun:
             first, seconds = begun.step, begun.train_seconds
             begun.restore(program.state, self.session.strategy)
@@ -190,7 +190,8 @@ class Execution:
         self.measured.equal_evaluations += 1
         row = {"phase": phase.index, "global_batch": phase.global_batch, "step": step,
                "epoch": step / phase.steps_per_epoch, "examples": step * phase.global_batch,
-               "train_seconds": seconds, **metrics, **(program.gains.row() if program.gains else {})}
+               "train_seconds": seconds, **program.scaling(), **metrics,
+               **(program.gains.row() if program.gains else {})}
         self.measured.evaluations.append(row)
         self.write_step(row)
         if evaluation.diverged(metrics):

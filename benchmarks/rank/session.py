@@ -114,7 +114,9 @@ def _evaluated(split: data.Split) -> dict[str, Any]:
 
 
 def _typed(part: tuple[Arrays, Arrays], precision: str) -> tuple[Arrays, Arrays]:
-    """Floats in the run's precision; whole numbers (labels, tokens) as they are."""
+    """Floats in the precision of the run's weights; whole numbers (labels, tokens) as they are."""
+    dtype = "float64" if precision == "float64" else "float32"
+
     def typed(values: Any) -> Any:
-        return values if np.issubdtype(values.dtype, np.integer) else np.asarray(values, dtype=precision)
+        return values if np.issubdtype(values.dtype, np.integer) else np.asarray(values, dtype=dtype)
     return each(typed, part[0]), each(typed, part[1])

@@ -1,15 +1,16 @@
-"""The built-in models, by name: Keras models that end in logits."""
+"""The built-in models, by name, and those of keras.applications by theirs: Keras models that end in logits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import keras
 
 from ...data import import_function
 from ...data.arrays import Classes, Shapes
 from ...errors import PlanError, one_of
-from . import convolutional, dense, keskar, residual
+from . import applications, convolutional, dense, keskar, residual, transformers
 
 Builder = Callable[[Shapes, Classes], keras.Model]
 
@@ -20,6 +21,8 @@ MODELS: dict[str, Builder] = {
     "resnet_20": residual.resnet_20,
     "keskar_c1": keskar.keskar_c1,
     "keskar_c2": keskar.keskar_c2,
+    "vit_4x64": transformers.vit_4x64,
+    "causal_2x64": transformers.causal_2x64,
 }
 
 
@@ -27,24 +30,26 @@ def build(name: str, input_shape: Shapes, classes: Classes, seed: int, precision
     """The model with weights drawn from `seed`; the last layer gives logits, (examples, classes), or one output for
     each example where `classes` is 0, a regression.
 
-    `name`: a built-in name, or "package.module:function" of a function (input_shape, classes) -> keras.Model, whose
-    arguments are mappings by name where there are several inputs or outputs. Raises PlanError.
+    `name`: a built-in name, one of keras.applications, or "package.module:function" of a function
+    (input_shape, classes) -> keras.Model, whose arguments are mappings by name where there are several inputs or
+    outputs. `precision`: the dtype of all, or mixed_float16 and mixed_bfloat16, which calculate in 16 bits with
+    variables of 32. Raises PlanError.
     """
     builder = _builder(name)
-    keras.backend.set_floatx(precision)
+    keras.backend.set_floatx("float32" if precision.startswith("mixed_") else precision)
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
-    if name in MODELS:
-        return builder(*_single(name, input_shape, classes))
-    return _from_function(name, builder, input_shape, classes)
+    return builder(input_shape, classes)
 
 
 def _builder(name: str) -> Builder:
     if name in MODELS:
-        return MODELS[name]
+        return lambda input_shape, classes: MODELS[name](*_single(name, input_shape, classes))
+    if name in applications.names():
+        return lambda input_shape, classes: applications.build(name, *_single(name, input_shape, classes))
     if ":" not in name:
-        raise PlanError(one_of("model", name, MODELS) + " Or give package.module:function.")
-    return import_function(name, "model", error=PlanError)
+        raise PlanError(one_of("model", name, (*MODELS, *applications.names())) + " Or give package.module:function.")
+    return partial(_from_function, name, import_function(name, "model", error=PlanError))
 
 
 def _single(name: str, input_shape: Shapes, classes: Classes) -> tuple[tuple[int, ...], int]:
