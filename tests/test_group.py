@@ -56,16 +56,15 @@ def test_ranks_that_stop_on_request_are_no_failure() -> None:
 
 
 def test_a_signal_reaches_every_rank() -> None:
-    waiting = ("import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(75))\nprint('up', flush=True)\n"
+    waiting = ("import os, signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(75))\nos.write(1, b'up\\n')\n"
                "time.sleep(60)")
-    process = subprocess.Popen(words(2, waiting), stdout=subprocess.PIPE, text=True, env=environment())
-    assert process.stdout is not None
-    assert [process.stdout.readline() for _ in range(2)] == ["up\n"] * 2
-    ranks = psutil.Process(process.pid).children()
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 75
+    with subprocess.Popen(words(2, waiting), stdout=subprocess.PIPE, text=True, env=environment()) as process:
+        assert process.stdout is not None
+        assert [process.stdout.readline() for _ in range(2)] == ["up\n"] * 2
+        ranks = psutil.Process(process.pid).children()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 75
     assert not any(rank.is_running() for rank in ranks)
-    process.stdout.close()
 
 
 def test_ports_in_use_are_passed_over() -> None:
