@@ -17,7 +17,7 @@ PYTHON ?= $(shell for python in $(BIN)/python python3 python3.13 python3.12 pyth
 ACTIVATED := PATH="$(abspath $(BIN)):$$PATH"
 PACKAGES := benchmarks launchers analysis slurm
 
-.PHONY: study reference setup test test-slurm test-faults fuzz reliability bench bench-fit lint clean
+.PHONY: study reference setup test test-slurm test-faults test-three-times fuzz reliability bench bench-fit lint clean
 
 study: setup
 	$(ACTIVATED) batchscale study quick
@@ -38,12 +38,16 @@ test-slurm: setup
 test-faults: setup
 	$(ACTIVATED) pytest -m faults
 
+# Three times in a row, each in another random order whose seed is printed.
+test-three-times: setup
+	$(ACTIVATED) python tests/three_times.py
+
 # Hostile plans, records and imports for a bounded time; and many kills of one sweep (an hour).
 fuzz: setup
 	$(ACTIVATED) python tests/fuzz.py --seconds 60 --count 10000
 
 reliability: setup
-	$(ACTIVATED) python tests/reliability.py --faults 200 --runs 50 --summary tests/RELIABILITY.md
+	$(ACTIVATED) python tests/reliability.py --faults 200 --runs 50 --longest-wait 8 --summary tests/RELIABILITY.md
 
 bench: setup
 	$(ACTIVATED) pytest benchmarks/micro --benchmark-autosave --benchmark-columns=min,median,max,rounds

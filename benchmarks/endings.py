@@ -7,14 +7,13 @@ launcher, which sees what it printed and how it ended, then has the last word.
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import claims
-from .json_files import read_json, write_json
+from .json_files import put, read_json, write_json
 
 FAILURE = "failure.json"
 LAUNCHER = "launcher.json"  # by the launcher alone
@@ -34,15 +33,16 @@ def sign_of_no_memory(text: str, limited: bool = False) -> str:
     return next((sign for sign in NO_MEMORY + (NO_STACK if limited else ()) if sign in text), "")
 
 
-def write_failure(attempt: Path, status: str, rank: int, error: BaseException | str, trace: str = "") -> None:
-    """Created exclusively: the first rank to say why is the one that is kept."""
+def write_failure(attempt: Path, status: str, rank: int, error: BaseException | str, trace: str = "",
+                  host: str = "") -> None:
+    """Created exclusively: the first rank to say why is the one that is kept. `host`: the rank's, if not this one."""
     kind = type(error).__name__ if isinstance(error, BaseException) else ""
-    value = {"status": status, "rank": rank, "host": claims.host(), "error": kind,
+    value = {"status": status, "rank": rank, "host": host or claims.host(), "error": kind,
              "message": cause(str(error)) or kind, "details": trace[-20_000:]}
     temporary = attempt / f".failure.{rank}.{uuid.uuid4().hex[:6]}"
     try:
         temporary.write_text(json.dumps(value, indent=1))
-        os.link(temporary, attempt / FAILURE)
+        put(temporary, attempt / FAILURE)
     except OSError:
         pass
     finally:
@@ -88,10 +88,13 @@ class Ending:
 
 def ending(attempt: Path) -> Ending:
     """For people. The launcher's word counts where the ranks only say that a peer is gone, or nothing."""
-    failure, seen = told(attempt) or {"status": "lost", "message": "nothing was written"}, read_json(attempt / LAUNCHER)
-    seen = seen if isinstance(seen, dict) else {}
+    seen, claim = (read_json(attempt / name) for name in (LAUNCHER, "claim.json"))
+    seen, claim = (value if isinstance(value, dict) else {} for value in (seen, claim))
+    failure = told(attempt) or {
+        "status": "lost", "rank": 0, "host": claim.get("host", "?"),
+        "message": "nothing was written: the process is gone, and so is its launcher"}
     said = {**failure, **seen, "error": ""} if failure.get("status") == "lost" and seen else failure
     rank = "the launcher" if said.get("rank") == -1 else f"rank {said.get('rank', '?')}"
     message = ": ".join(str(said[name]) for name in ("error", "message") if said.get(name))
     where = f"{rank} on {said.get('host', '?')}"
-    return Ending(str(failure.get("status")), where, message, str(seen.get("logs") or ""))
+    return Ending(str(failure.get("status")), where, message, str(seen.get("logs") or claim.get("logs") or ""))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
+import stat
 import uuid
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from .schema import finite
 
 MOST_BYTES = 64 * 2**20
 MOST_LEVELS = 32
+WITHOUT_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 MOST_DIGITS = 30
 SURROGATE = re.compile(rb"\\u[dD][89abAB]")
 
@@ -38,6 +41,25 @@ def write_json(path: Path, value: Any) -> None:
         raise cannot_write(path, error) from None
 
 
+def put(source: Path, target: Path) -> None:
+    """Put a whole file in a place that must be free; `source` may stay. Raises FileExistsError, OSError.
+
+    A hard link does that at once. Where the file system has none, the place is looked at first; and where a network
+    repeats a request that was done, the place may be taken by this very file.
+    """
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        if os.path.islink(target) or not os.path.samefile(source, target):
+            raise
+    except OSError as error:
+        if error.errno not in WITHOUT_LINKS:
+            raise
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        os.rename(source, target)
+
+
 def cannot_write(path: Path, error: OSError) -> RecordError:
     return RecordError(f"cannot write {path}: {error.strerror}. Free space or choose another folder with --results.")
 
@@ -45,8 +67,7 @@ def cannot_write(path: Path, error: OSError) -> RecordError:
 def load_json(path: Path) -> Any:
     """The JSON in `path`. Raises RecordError, its message the reason alone, for a file that cannot be used."""
     try:
-        with open(path, "rb") as file:
-            data = file.read(MOST_BYTES + 1)
+        data = read_bytes(path, MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
             raise Unreadable(f"it is larger than {MOST_BYTES // 2**20} MiB")
         value = json.loads(data, parse_int=_whole)
@@ -61,6 +82,17 @@ def load_json(path: Path) -> Any:
     if nested_deeper(value, MOST_LEVELS):
         raise RecordError(f"it is nested more than {MOST_LEVELS} levels deep")
     return value
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """The first `most` bytes of a plain file. Raises OSError, and RecordError for anything that is none.
+
+    A pipe would be waited for and a device may have no end.
+    """
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise RecordError("it is no plain file")
+        return file.read(most)
 
 
 def _whole(text: str) -> int:

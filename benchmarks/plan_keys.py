@@ -41,6 +41,9 @@ PLAN: dict[str, Key] = {
     "drift_guard": Key("flag", True, "time one short run at the start and again at the end"),
     "checkpoint_seconds": Key("number", 600.0, "a run that trains longer keeps its state at the first end of an epoch "
                               "after each such time; 0: at each. The next attempt goes on from there"),
+    "watchdog_seconds": Key("number", 1800.0, "a run that gets on nowhere for so long is ended as timed_out, with the "
+                            "stacks of all ranks; longer than the longest compilation or evaluation; 0: never. It "
+                            "changes no result, so it may be edited between two commands"),
     "price_per_device_hour": Key("number", ABSENT, "for costs; absent: no costs"),
 }
 EXPERIMENT: dict[str, Key] = {
@@ -110,8 +113,16 @@ PASSED_THROUGH = ("dataset", "model", "loss", "optimizer", "momentum", "referenc
                   "warmup_epochs", "decay", "decay_epochs", "decay_factor", "decay_power", "clip_norm", "accumulation",
                   "epochs", "validation_fraction", "train_subset", "cores_per_replica", "scaling",
                   "warmup_steps", "windows", "window_seconds", "precision", "jit", "synchronized_batch_norm", "input")
+WATCHDOG_SECONDS = float(PLAN["watchdog_seconds"].default)
 KERAS_RATES = {"sgd": 0.01, "momentum": 0.01, "nesterov": 0.01, "adam": 0.001, "adamw": 0.001, "lamb": 0.001}
 KERAS_DECAYS = {"adamw": 0.004}
+
+
+def patience_seconds(manifest: Mapping[str, Any]) -> float:
+    """The plan's watchdog_seconds, from plan.json; the default where it says none."""
+    settings = manifest.get("settings")
+    given = settings.get("watchdog_seconds") if isinstance(settings, dict) else None
+    return WATCHDOG_SECONDS if given is None or (found := _number(given)) is None else found
 
 
 def check(values: Any, keys: Mapping[str, Key], where: str, partial: bool = False) -> dict[str, Any]:

@@ -13,7 +13,6 @@ One writer per file and exclusive creation instead of locks, which shared file s
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -25,10 +24,13 @@ from typing import Any
 from . import claims, endings
 from .config import RunConfig, from_json, to_json, derived
 from .errors import BatchscaleError, RecordError
-from .json_files import MOST_BYTES, Unreadable, cannot_write, content_hash, load_json
+from .json_files import MOST_BYTES, Unreadable, cannot_write, load_json, put
 from .json_files import read_json as read_json
 from .json_files import write_json as write_json
-from .schema import RESULT_STATUSES, SCHEMA_VERSION, finite, problems
+from .schema import RESULT_STATUSES, finite, problems
+from .sealing import altered as altered
+from .sealing import other_version as other_version
+from .sealing import sealed as sealed
 
 FINAL = (*RESULT_STATUSES, "invalid", "failed", "unreadable")
 RETRYABLE = ("lost", "preempted", "timed_out")
@@ -36,28 +38,6 @@ FAILURES = (*RETRYABLE, "invalid", "failed", "out_of_memory")
 MAX_ATTEMPTS = 3
 CHECKPOINT, CHECKPOINT_SECONDS = "checkpoint.json", 600.0
 FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
-
-
-def other_version(record: Any) -> bool:
-    """Whether this is a record by another version of the schema, which is none of ours to set aside."""
-    version = record.get("schema_version") if isinstance(record, dict) else None
-    return isinstance(version, int) and version != SCHEMA_VERSION
-
-
-def sealed(record: dict[str, Any]) -> dict[str, Any]:
-    """The record as JSON gives it back, with the hash of all the rest in `content_hash`."""
-    plain = json.loads(json.dumps(finite({k: v for k, v in record.items() if k != "content_hash"}), allow_nan=False))
-    return {**plain, "content_hash": content_hash(plain)}
-
-
-def altered(record: dict[str, Any]) -> list[str]:
-    """Why the record is not what was written, by its hash; empty when it is, or when it has no hash."""
-    if "content_hash" not in record:
-        return []
-    found = content_hash({k: v for k, v in record.items() if k != "content_hash"})
-    given = str(record["content_hash"])[:12]
-    return [] if record["content_hash"] == found else [
-        f"its content was changed after it was written: SHA-256 {found[:12]}..., not {given}..."]
 
 
 @dataclass(frozen=True)
@@ -82,12 +62,17 @@ class Run:
     def record_path(self) -> Path:
         return self.folder / "record.json"
 
+    @property
+    def has_record(self) -> bool:
+        """Whether its place is taken, be it by a link that leads nowhere."""
+        return os.path.lexists(self.record_path)
+
     def attempts(self) -> list[Path]:
-        return sorted(p for p in self.folder.glob("attempt-[0-9][0-9]") if p.is_dir())
+        return sorted(p for p in self.folder.glob("attempt-[0-9][0-9]") if p.is_dir() and not p.is_symlink())
 
     def record(self) -> dict[str, Any] | None:
         """The record, or None. One that cannot be believed is set aside under another name and left for people."""
-        if not self.record_path.exists():
+        if not self.has_record:
             return None
         record, wrong, seen = self._examine()
         if other_version(record):
@@ -136,7 +121,7 @@ class Run:
         """pending, running, a final status, or one of lost, preempted, timed_out (tried again)."""
         if (record := self.record()) is not None:
             return str(record["status"])
-        if (self.folder / "record.json").exists():
+        if self.has_record:
             return "unreadable"  # of another version of the schema, or not to be opened now: kept as it is
         attempts = self.attempts()
         if not attempts:
@@ -165,24 +150,36 @@ class Run:
         the epoch).
         """
         # The number comes first: whoever claims between the two looks makes this claim fail, instead of a second one.
-        number = max((int(attempt.name[-2:]) for attempt in self.attempts()), default=0) + 1
+        before = self.attempts()
+        number = max((int(attempt.name[-2:]) for attempt in before), default=0) + 1
         status = self.status()
-        retry = status in ("invalid", "failed") and self.last_began() < retry_before
+        retry = self.retry_due(status, retry_before)
         if status != "pending" and status not in RETRYABLE and not retry:
             return None
-        return claims.take(self.folder / f"attempt-{number:02d}", retry=retry)
+        taken = claims.take(self.folder / f"attempt-{number:02d}", retry_before if retry else 0.0)
+        if taken and before:
+            claims.end_halted(before[-1] / "claim.json")
+        return taken
 
-    def last_began(self) -> float:
+    def retry_due(self, status: str, retry_before: float) -> bool:
+        """Whether a retry asked for at this time was not made: by its claim, since a node's clock may be behind."""
+        return (status in ("invalid", "failed") and self.last_began() < retry_before
+                and self.last_began("retry") < retry_before - 0.01)
+
+    def last_began(self, name: str = "began") -> float:
+        """This time in the last attempt's claim; 0 where there is none."""
         attempts = self.attempts()
         claim = read_json(attempts[-1] / "claim.json") if attempts else None
-        began = claim.get("began") if isinstance(claim, dict) else None
-        return float(began) if isinstance(began, (int, float)) and abs(began) < 2**53 else 0.0
+        value = claim.get(name) if isinstance(claim, dict) else None
+        return float(value) if isinstance(value, (int, float)) and abs(value) < 2**53 else 0.0
 
     def finish(self, attempt: Path, record: dict[str, Any]) -> None:
         """Write the record with its hash, once. Raises RecordError when one is there or a later attempt has begun."""
         if (last := self.attempts()[-1:]) != [attempt]:
             by = f"taken over by {last[0].name}" if last else "removed"
             raise RecordError(f"{attempt} was {by}; its result is not used.")
+        if (attempt / "failure.json").exists():
+            raise RecordError(f"{attempt} was ended ({(self.failure() or {}).get('message')}); its result is not used.")
         if wrong := problems(finite(record)):
             raise RecordError(f"this record breaks the schema: {'; '.join(wrong[:3])}.")
         write_json(attempt / "record.json", sealed(record))
@@ -190,16 +187,17 @@ class Run:
             raise RecordError(f"{attempt / 'record.json'} has {size:,} bytes, more than the {MOST_BYTES:,} that are "
                               "ever read; take fewer windows or evaluations.")
         try:
-            os.link(attempt / "record.json", self.record_path)
+            put(attempt / "record.json", self.record_path)
         except FileExistsError:
             raise RecordError(f"{self.record_path} exists and is never replaced.") from None
         except OSError as error:
             raise cannot_write(self.record_path, error) from None
-        (attempt / "record.json").unlink()
+        (attempt / "record.json").unlink(missing_ok=True)
 
-    def fail(self, attempt: Path, status: str, rank: int, error: BaseException | str, trace: str = "") -> None:
-        """Say why an attempt ended without a record; the first rank to say so is the one that is kept."""
-        endings.write_failure(attempt, status, rank, error, trace)
+    def fail(self, attempt: Path, status: str, rank: int, error: BaseException | str, trace: str = "",
+             host: str = "") -> None:
+        """Say why an attempt ended without a record; the first to say so is kept. `host`: the rank's, if not this."""
+        endings.write_failure(attempt, status, rank, error, trace, host)
 
 
 @dataclass(frozen=True)
@@ -257,7 +255,7 @@ class Store:
     def claim_next(runs: list[Run], retry_before: float = 0.0) -> tuple[Run, Path] | None:
         """Claim the first of `runs` that needs an attempt; None when none does."""
         for run in runs:
-            if (run.folder / "record.json").exists():
+            if run.has_record:
                 continue
             if (attempt := run.claim(retry_before)) is not None:
                 return run, attempt

@@ -16,6 +16,7 @@ from pathlib import Path
 from ..benchmarks import claims
 from ..benchmarks.errors import EXIT_OK, RecordError
 from ..benchmarks.store import Run, Store, open_stores
+from .plain import plain
 from .verify import run_folders
 
 ORPHAN_SECONDS = 600.0
@@ -46,7 +47,7 @@ def show(results: Path, remove: bool) -> int:
         return EXIT_OK
     for leftover in found:
         note = f" ({leftover.consequence})" if leftover.consequence else ""
-        print(f"{leftover.what}: {leftover.path}{note}")
+        print(plain(f"{leftover.what}: {leftover.path}{note}"))
     count = f"{len(found)} leftover{'s' * (len(found) > 1)}, {sum(item.bytes for item in found):,} bytes"
     if not remove:
         print(f"{count}; nothing was removed. To remove: batchscale clean {results} --yes")
@@ -73,7 +74,7 @@ def _of_run(run: Run) -> Iterator[Leftover]:
     for attempt in run.attempts():
         if claims.alive(attempt / "claim.json") or attempt.is_symlink():
             continue
-        if not run.record_path.exists():
+        if not run.has_record:
             if not (attempt / "failure.json").exists():
                 yield Leftover("stale claim", attempt, "its process is gone; this attempt will no longer count")
         elif record is not None and not wrong:  # one that cannot be believed is for `verify` to name first

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..benchmarks import claims
 from ..benchmarks.endings import OUT_OF_MEMORY, note, sign_of_no_memory, told
-from ..benchmarks.store import Run
+from ..benchmarks.store import Run, read_json
 
 ROOT = Path("/")
+STARTERS = ("mpirun", "horovodrun", "launchers.group")
+MPIRUN = re.compile(r"process rank (\d+) with PID \d+ on node (\S+) exited on (signal \d+ \([^)]*\))")
+HOROVODRUN = re.compile(r"Process (\d+) exit with status code (-?\d+)")
+GROUP = re.compile(r"^rank (\d+) ended by (SIG[A-Z0-9]+);", re.MULTILINE)
+STUCK = re.compile(r"^Timeout \(\d+:\d\d:", re.MULTILINE)  # by faulthandler, as it ends a process
 TAIL_BYTES = 65_536
 
 
@@ -39,13 +46,59 @@ def evidence(logs: Path, kills_before: int | None, kills_after: int | None, limi
     return ""
 
 
-def explain(runs: Sequence[Run], since: float, logs: Path, kills_before: int | None) -> None:
-    """Note on attempts that were begun after `since` and lost what their worker died of, where there is evidence."""
-    lost = [run for run in runs if not run.record_path.exists() and run.last_began() >= since and _unexplained(run)]
-    kills = kernel_kills() if lost else None
+def explain(runs: Sequence[Run], since: float, logs: Path, kills_before: int | None, code: int | None = None) -> None:
+    """Note on attempts that were begun after `since` and lost what their worker died of, and which rank died first.
+
+    `code`: of the program that started the ranks, where it is known.
+    """
+    lost = [run for run in runs if own_attempt(run, logs) and run.last_began() >= since and _unexplained(run)]
+    kills, log = kernel_kills() if lost else None, _text(logs / "worker.log")
+    rank, host, end = (-1, claims.host(), "") if code is None else dead_rank(log, code)
     for run in lost:
+        attempt = run.attempts()[-1]
         if found := evidence(logs, kills_before, kills, run.config.memory_limit_bytes > 0):
-            note(run.attempts()[-1], -1, claims.host(), found, logs, OUT_OF_MEMORY)
+            note(attempt, rank, host, found, logs, OUT_OF_MEMORY)
+        elif STUCK.search(log):
+            run.fail(attempt, "timed_out", max(rank, 0), "no progress (watchdog_seconds), and Python itself was stuck: "
+                     f"its stacks are in {logs / 'worker.log'}")
+        elif end:
+            note(attempt, rank, host, end, logs)
+
+
+def own_attempt(run: Run, logs: Path) -> Path | None:
+    """The run's last attempt, if it has no record and was made by ranks that log there, as far as its claim says."""
+    attempts = [] if run.has_record else run.attempts()
+    claim = read_json(attempts[-1] / "claim.json") if attempts else None
+    told = claim.get("logs") if isinstance(claim, dict) else None
+    return attempts[-1] if attempts and told in (None, str(logs.absolute())) else None
+
+
+def dead_rank(log: str, code: int) -> tuple[int, str, str]:
+    """Rank, host and how it ended: the first rank that a signal ended, as the program that started it tells.
+
+    >>> dead_rank("mpirun noticed that process rank 1 with PID 0 on node g9 exited on signal 9 (Killed).", 137)
+    (1, 'g9', 'ended by signal 9 (Killed)')
+    >>> dead_rank("rank 1 ended by SIGKILL; the others are stopped", 137)[::2]
+    (1, 'ended by signal 9 (Killed)')
+    """
+    if found := MPIRUN.search(log):
+        return int(found[1]), found[2], f"ended by {found[3]}"
+    for line in HOROVODRUN.finditer(log):
+        if (status := int(line[2])) < 0 or status > 128:
+            return int(line[1]), claims.host(), _ended_by(-status if status < 0 else status - 128)
+    if found := GROUP.search(log):
+        return int(found[1]), claims.host(), _ended_by(signal.Signals[found[2]])
+    end = _ended_by(-code) if code < 0 else f"ended with code {code}"
+    if any(name in log.partition("\n")[0] for name in STARTERS):
+        return -1, claims.host(), f"the program that started the ranks {end}"
+    return 0, claims.host(), end
+
+
+def _ended_by(number: int) -> str:
+    try:
+        return f"ended by signal {number:d} ({signal.strsignal(number)})"
+    except ValueError:
+        return f"ended by signal {number}"
 
 
 def _unexplained(run: Run) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from ..benchmarks import data, selection
 from ..benchmarks.config import RunConfig, to_json
 from ..benchmarks.errors import (EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, EnvironmentUnusable, PlanError)
 from ..benchmarks.plan import Expansion, Plan, expand
+from ..benchmarks.plan_keys import WATCHDOG_SECONDS, patience_seconds
 from ..benchmarks.store import FINAL, Run, Store, read_json, write_json
 from . import doctor
 from .progress import Progress
@@ -72,17 +74,25 @@ def keep(store: Store, configs: list[RunConfig], workloads: dict[str, Any], fact
     store.prepare(configs, facts)
 
 
-def describe(configs: Sequence[RunConfig], store: Store) -> dict[str, Any]:
-    """The workloads, each data set and model built once in a child process. Raises PlanError."""
+def describe(configs: Sequence[RunConfig], store: Store, patience_seconds: float = WATCHDOG_SECONDS) -> dict[str, Any]:
+    """The workloads, each data set and model built once in a child process. Raises PlanError.
+
+    `patience_seconds`: the child is given up after it, with its stack in the message; 0: never.
+    """
     known = read_json(store.folder / "workloads.json") or {}
     wanted = {c.workload_key: c for c in configs}
     missing = [to_json(c) for key, c in wanted.items() if known.get(key, {}).get("train_examples") != c.train_examples]
     if not missing:
         return dict(known)
-    child = subprocess.run([sys.executable, "-m", "batchscale.benchmarks.rank.describe"], input=json.dumps(missing),
-                           capture_output=True, text=True)
+    child = subprocess.run([sys.executable, "-m", "batchscale.benchmarks.rank.describe", str(patience_seconds)],
+                           input=json.dumps(missing), capture_output=True, text=True)
     if child.returncode:
         lines = child.stderr.strip().splitlines()
+        if "Timeout (" in child.stderr:
+            frames = [line.strip() for line in lines if line.startswith("  File ")]
+            frames = [frame for frame in frames if not re.search(r'"<frozen |/lib/python3', frame)] or frames
+            raise PlanError(f"a data set or model was not described within {patience_seconds:g} s (watchdog_seconds): "
+                            f"it was at {frames[0] if frames else 'an unknown place'}.")
         raise PlanError(lines[-1] if lines else f"describing the workloads failed with code {child.returncode}.")
     return {**known, **json.loads(child.stdout)}
 
@@ -97,7 +107,7 @@ def prepare(plan: Plan, options: Options) -> tuple[Store, Expansion]:
     if not any(wanted(config) for config in expansion.runs):
         raise PlanError(f"--only {options.only!r} selects none of the {len(expansion.runs)} runs of {plan.name!r}.")
     store = Store(options.results / plan.name)
-    workloads = describe(expansion.runs, store)
+    workloads = describe(expansion.runs, store, patience_seconds({"settings": dict(plan.settings)}))
     keep(store, expansion.runs, workloads, facts(plan, expansion))
     return store, expansion
 
@@ -137,7 +147,8 @@ def run(plan: Plan, options: Options) -> int:
     """Do what of the plan is not done. Returns the exit code; every command may be repeated."""
     store, expansion = prepare(plan, options)
     until = time.time() + options.budget_seconds
-    limits = Limits(store.folder, options.only, until, time.time() if options.retry else 0.0, options.launcher)
+    limits = Limits(store.folder, options.only, until, time.time() if options.retry else 0.0, options.launcher,
+                    patience_seconds(store.manifest))
     wanted = selection.parse(options.only)
     runs = [run for run in store.runs() if wanted(run.config)]
     expected = expected_wall_seconds([run.config for run in runs], sorted(os.sched_getaffinity(0)),

@@ -16,6 +16,7 @@ from typing import Any
 from ..benchmarks import data, selection
 from ..benchmarks.errors import EXIT_OK, EnvironmentUnusable, PlanError
 from ..benchmarks.plan import Expansion, Plan, expand
+from ..benchmarks.plan_keys import patience_seconds
 from ..benchmarks.store import Store, write_json
 from . import doctor, installed, local, slurm_queue
 from .site import Site, read
@@ -74,7 +75,8 @@ def prepare(plan: Plan, options: local.Options, site: Site) -> tuple[Store, Expa
         reasons = "; ".join(f"{s.what}: {s.reason}" for s in expansion.skipped)
         raise PlanError(f"nothing of plan {plan.name!r} is selected or can be done with this site profile. {reasons}")
     store = Store(options.results / plan.name)
-    local.keep(store, expansion.runs, local.describe(expansion.runs, store), local.facts(plan, expansion))
+    facts = local.facts(plan, expansion)
+    local.keep(store, expansion.runs, local.describe(expansion.runs, store, patience_seconds(facts)), facts)
     return store, expansion
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -80,7 +83,8 @@ def command(config: RunConfig, site: Site, layout: Layout, logs: Path, worker: S
 def rendezvous(layout: Layout) -> Iterator[Layout]:
     """A server on this host where Gloo's ranks find each other; the layout says how to reach it.
 
-    The ranks of multiworker are servers themselves: their ports are free on this host, and likely on the others.
+    It listens at the address by which the ranks come, and nowhere else: whoever reaches it could send ranks astray. The
+    ranks of multiworker are servers themselves: their ports are free on this host, and likely on the others.
     """
     if layout.transport == COLLECTIVES:
         yield replace(layout, rendezvous_port=free_ports(layout.tasks, layout.tasks * os.getpid())[0])
@@ -89,16 +93,38 @@ def rendezvous(layout: Layout) -> Iterator[Layout]:
         yield layout
         return
     from horovod.runner.common.util.hosts import SlotInfo
-    from horovod.runner.http.http_server import RendezvousServer
+    from horovod.runner.http.http_server import RendezvousHandler, RendezvousHTTPServer
     per_node, nodes = layout.tasks_per_node, len(layout.nodes)
-    server = RendezvousServer()
-    port = server.start()
+    try:  # Horovod's own RendezvousServer listens at every address of the host
+        server = RendezvousHTTPServer((listening_address(layout), 0), RendezvousHandler, 0)
+    except OSError as error:
+        raise EnvironmentUnusable(f"cannot listen at {layout.addresses[0]}, the address of {layout.nodes[0]}, for the "
+                                  f"ranks to find each other: {error}; set launcher = \"srun-mpi\" in the site "
+                                  "profile, or start the job on its first node.") from None
     server.init([SlotInfo(layout.nodes[rank // per_node], rank, rank % per_node, rank // per_node, layout.tasks,
                           per_node, nodes) for rank in range(layout.tasks)])
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
     try:
-        yield replace(layout, rendezvous_port=port)
+        yield replace(layout, rendezvous_port=server.server_address[1])
     finally:
-        server.stop()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def listening_address(layout: Layout) -> str:
+    """Where the rendezvous listens: at the first node's address; "", everywhere, where only other nodes know it.
+
+    A host's own name often leads to its loopback, by which other nodes cannot come.
+    """
+    address = layout.addresses[0]
+    try:
+        ipaddress.ip_address(address)
+        return address
+    except ValueError:
+        found = socket.gethostbyname(address)
+        return "" if len(layout.nodes) > 1 and ipaddress.ip_address(found).is_loopback else found
 
 
 def run(config: RunConfig, site: Site, layout: Layout, logs: Path, worker: Sequence[str]) -> int:

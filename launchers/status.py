@@ -14,6 +14,7 @@ from ..benchmarks.endings import ending
 from ..benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED
 from ..benchmarks.store import FINAL, Run, Store, open_store
 from . import slurm_queue
+from .plain import plain
 
 ORDER = ("completed", "diverged", "out_of_memory", "running", "pending", "invalid", "failed", "lost", "preempted",
          "timed_out", "unreadable")
@@ -47,11 +48,11 @@ def _poll(results: Path) -> tuple[int, bool]:
     active = jobs(store)
     bad = sorted((run for run in runs if statuses[run.run_id] in BAD), key=lambda run: run.last_began())
     for run in bad[:1]:
-        print("\n".join(_first_error(run, statuses[run.run_id])))
+        print("\n".join(map(plain, _first_error(run, statuses[run.run_id]))))
     _print_repeated([run for run in runs if statuses[run.run_id] not in BAD])
     for run in runs:
         for path in run.corrupt():
-            print(f"set aside, not believed: {path}")
+            print(plain(f"set aside, not believed: {path}"))
     return _advice(store, counts, active), active or counts["running"] > 0
 
 
@@ -66,7 +67,7 @@ def jobs(store: Store) -> bool:
                 tasks = found[str(job["id"])]
                 print(f"  {slurm_queue.summary(job, tasks)}")
                 if said := slurm_queue.last_word(facts["folder"], job, tasks):
-                    print(f"    said: {said}")
+                    print(f"    said: {plain(said)}")
     return any(task.active for tasks in found.values() for task in tasks)
 
 
@@ -81,7 +82,7 @@ def _print_repeated(runs: Sequence[Run]) -> None:
     ended = [(run, attempt) for run in runs for attempt in run.attempts()[:-1]]
     for run, attempt in ended[:MOST_REPEATED]:
         found = ending(attempt)
-        print(f"begun again: {run.run_id} after {attempt.name}: {found.status}, {found.where}: {found.message}")
+        print(plain(f"begun again: {run.run_id} after {attempt.name}: {found.status}, {found.where}: {found.message}"))
     if len(ended) > MOST_REPEATED:
         print(f"  and {len(ended) - MOST_REPEATED} more attempts")
 

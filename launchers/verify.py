@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..benchmarks.errors import EXIT_OK, EXIT_RUNS_FAILED, BatchscaleError, RecordError
-from ..benchmarks.json_files import read_json
+from ..benchmarks.json_files import read_bytes, read_json
 from ..benchmarks.store import Run, Store, open_stores, other_version
+from .plain import plain
+
+LONGEST_REASON = 300
 
 
 @dataclass
@@ -26,9 +29,9 @@ def show(results: Path) -> int:
     for store in open_stores(results):
         found = examine(store)
         for path, reason in found.corrupt:
-            print(f"corrupt: {path}: {reason}")
+            print(plain(f"corrupt: {path}: {reason}"))
         for path, reason in found.notes:
-            print(f"note: {path}: {reason}")
+            print(plain(f"note: {path}: {reason}"))
         records = found.good + len(found.corrupt)
         print(f"{store.folder}: {found.good} of {records} files can be believed")
         code = EXIT_RUNS_FAILED if found.corrupt else code
@@ -68,7 +71,7 @@ def run_folders(store: Store) -> Iterator[Run]:
     """Every run in the folder, in the order of their names; links are not followed."""
     for path in sorted(store.folder.iterdir()):
         if path.is_dir() and not path.is_symlink() and ((path / "config.json").exists()
-                                                        or (path / "record.json").exists()):
+                                                        or Run(path).has_record):
             yield Run(path)
 
 
@@ -77,7 +80,7 @@ def _examine_run(run: Run, found: Findings) -> None:
         assert run.config
     except BatchscaleError as error:
         found.corrupt.append((run.folder / "config.json", str(error)))
-    if not run.record_path.exists():
+    if not run.has_record:
         _set_aside(run, found, replaced=False)
         return
     record, wrong = run.examine()
@@ -106,8 +109,9 @@ def _set_aside(run: Run, found: Findings, replaced: bool) -> None:
     """Records that were set aside earlier: corrupt as long as no good record has taken their place."""
     for path in run.corrupt():
         try:
-            reason = path.with_suffix(".txt").read_text(errors="replace").strip().replace("\n", "; ")[:300]
-        except OSError:
+            text = read_bytes(path.with_suffix(".txt"), LONGEST_REASON).decode(errors="replace")
+            reason = text.strip().replace("\n", "; ")
+        except (OSError, RecordError):
             reason = "no reason was written"
         where = found.notes if replaced else found.corrupt
         where.append((path, f"set aside: {reason}{'; the run was done again' if replaced else ''}"))

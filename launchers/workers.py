@@ -10,9 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from ..benchmarks.errors import EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_USAGE
+from ..benchmarks.json_files import cannot_write
+from ..benchmarks.plan_keys import WATCHDOG_SECONDS
 from ..benchmarks.store import FINAL, Run
 from . import deaths
+from .halted import Halted
 from .stages import Stage
 from .start import start
 
@@ -30,6 +35,7 @@ class Limits:
     until: float = float("inf")
     retry_before: float = 0.0
     launcher: str = "auto"
+    patience_seconds: float = WATCHDOG_SECONDS
 
 
 @dataclass
@@ -45,6 +51,9 @@ class Worker:
     kernel_kills: int | None = None
     logs: Path = field(default_factory=Path)
 
+    def __post_init__(self) -> None:
+        self.halted = Halted(self.limits.patience_seconds)
+
     def arguments(self) -> list[str]:
         limits = self.limits
         words = ["--results", str(limits.folder), "--shape", self.stage.shape]
@@ -59,17 +68,17 @@ class Worker:
         return [*words, "--parent", str(os.getpid())]
 
     def launch(self) -> None:
-        """Start the process in a session of its own, so that a whole rank group can be signalled."""
+        """Start it in a session of its own, so that a whole rank group can be signalled. Raises RecordError."""
         self.starts, self.began, self.kernel_kills = self.starts + 1, time.time(), deaths.kernel_kills()
         self.logs = fresh_folder(self.limits.folder / "logs", self.stage.shape)
         command = start(self.stage.config, self.arguments(), self.logs / "ranks", self.limits.launcher)
-        with open(self.logs / "worker.log", "wb") as log:
-            log.write((" ".join(command.words) + "\n").encode())
-            log.flush()
+        write_whole(self.logs / "worker.log", " ".join(command.words) + "\n")
+        with open(self.logs / "worker.log", "ab") as log:
             self.process = subprocess.Popen(command.words, stdout=log, stderr=subprocess.STDOUT,
                                             stdin=subprocess.DEVNULL, start_new_session=True,
                                             env={**os.environ, **command.environment,
-                                                 "BATCHSCALE_LAUNCHED": f"{time.time():.3f}"})
+                                                 "BATCHSCALE_LAUNCHED": f"{time.time():.3f}",
+                                                 "BATCHSCALE_LOGS": str(self.logs.absolute())})
 
     def signal(self, number: int) -> None:
         if self.process is not None:
@@ -81,16 +90,52 @@ class Worker:
     def ended(self) -> int | None:
         return self.process.poll() if self.process is not None else EXIT_OK
 
+    def watch(self, runs: Sequence[Run]) -> None:
+        """End the ranks if they are halted and cannot do so themselves."""
+        if self.process is not None and self.ended() is None:
+            try:
+                if self.halted.ended(psutil.Process(self.process.pid), runs, self.logs):
+                    self.signal(signal.SIGKILL)
+                    kill_left(self.logs)
+            except psutil.Error:
+                pass
+
+    def buried(self, runs: Sequence[Run]) -> int:
+        """End what is left of the ranks and keep how they ended. Returns the code of the program that started them."""
+        self.signal(signal.SIGKILL)
+        kill_left(self.logs)
+        code = self.ended() or EXIT_OK
+        if code not in STOPS:
+            deaths.explain(runs, self.began, self.logs, self.kernel_kills, code)
+        return code
+
+
+def kill_left(logs: Path) -> None:
+    """End ranks that outlived the program that started them, which put some into process groups of their own."""
+    for process in psutil.process_iter(["environ"]):
+        if (process.info["environ"] or {}).get("BATCHSCALE_LOGS") == str(logs.absolute()):
+            try:
+                process.kill()
+            except psutil.Error:
+                continue
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Raises RecordError, where there is no space for instance."""
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
 
 def unfinished(run: Run, limits: Limits) -> bool:
     """Whether the run is still to be done, or to be done again."""
     status = run.status()
-    return status not in FINAL or (limits.retry_before > 0 and status in ("invalid", "failed")
-                                   and run.last_began() < limits.retry_before)
+    return status not in FINAL or run.retry_due(status, limits.retry_before)
 
 
 def fresh_folder(parent: Path, name: str) -> Path:
-    """A new folder parent/name-NN."""
+    """A new folder parent/name-NN. Raises RecordError where none can be made."""
     for number in range(1, 10_000):
         folder = parent / f"{name}-{number:02d}"
         try:
@@ -98,6 +143,8 @@ def fresh_folder(parent: Path, name: str) -> Path:
             return folder
         except FileExistsError:
             continue
+        except OSError as error:
+            raise cannot_write(folder, error) from None
     raise FileExistsError(parent / name)
 
 
@@ -115,11 +162,10 @@ def work(stage: Stage, limits: Limits, runs: Sequence[Run], on_poll: Callable[[]
         while active:
             time.sleep(POLL_SECONDS)
             on_poll()
+            for worker in active:
+                worker.watch(runs)
             for worker in [w for w in active if w.ended() is not None]:
-                worker.signal(signal.SIGKILL)  # ranks that outlived their launcher
-                code = worker.ended()
-                if code not in STOPS:
-                    deaths.explain(runs, worker.began, worker.logs, worker.kernel_kills)
+                code = worker.buried(runs)
                 if code in (EXIT_ENVIRONMENT, EXIT_USAGE):
                     problem = last_line(worker.logs)
                 done = code in STOPS or problem or worker.starts > len(runs) + 2
@@ -143,6 +189,8 @@ def stop(workers: Sequence[Worker]) -> None:
         time.sleep(POLL_SECONDS / 4)
     for worker in workers:
         worker.signal(signal.SIGKILL)
+        if worker.process is not None:
+            kill_left(worker.logs)
 
 
 def last_line(logs: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,30 @@ PROGRAMS = Path(__file__).parent / "programs"
 CONFIG: dict[str, Any] = {
     "experiment": "sgd", "kind": "accuracy", "dataset": "digits", "model": "mlp_128", "optimizer": "sgd",
     "global_batch": 128, "train_examples": 1146, "seed": 0, "epochs": 2}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--order-seed", type=int, metavar="SEED", help="files and the tests of each in a random order")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    seed = config.getoption("--order-seed")
+    return "" if seed is None else f"order: random, --order-seed {seed}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A file's tests stay together, since they share what is made once for the file."""
+    if (seed := config.getoption("--order-seed")) is None:
+        return
+    chance = random.Random(seed)
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    groups = list(files.values())
+    for group in groups:
+        chance.shuffle(group)
+    chance.shuffle(groups)
+    items[:] = [item for group in groups for item in group]
 
 
 @pytest.fixture

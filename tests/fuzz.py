@@ -26,10 +26,12 @@ from typing import Any
 import fuzz_targets
 from fuzz_mutations import mutate
 from fuzz_target import Target
+from summary_file import machine, write_section
 
 from batchscale.benchmarks.errors import LONGEST_MESSAGE, BatchscaleError
 
-SLOW_SECONDS = 10
+SLOW_SECONDS = 10  # of the processor's time; a busy machine is no fault of the input
+STILL_SECONDS = 120  # of the clock, for what waits without working
 MORE_BYTES = 2 * 2**30
 HUGE_BYTES = 3 * 2**30
 MEMORY = "/dev/shm"  # where small files are many times as fast as on a disk
@@ -123,7 +125,8 @@ def try_one(target: Target, folder: Path, data: bytes, huge: bool, guard: Guard,
     if huge:
         os.truncate(path, HUGE_BYTES)  # sparse
     guard.active = True
-    signal.alarm(SLOW_SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, SLOW_SECONDS)
+    signal.alarm(STILL_SECONDS)
     try:
         target.read(path)
     except BatchscaleError as error:
@@ -131,16 +134,26 @@ def try_one(target: Target, folder: Path, data: bytes, huge: bool, guard: Guard,
         if len(str(error)) > LONGEST_MESSAGE:
             return f"a message of {len(str(error)):,} characters: {str(error)[:60]}"
     except TooSlow:
-        return f"more than {SLOW_SECONDS} s"
+        return f"more than {SLOW_SECONDS} s of work, or {STILL_SECONDS} s of waiting"
     except BaseException as error:
         frames = traceback.extract_tb(error.__traceback__)
         ours = [f for f in frames if "batchscale" in f.filename or str(Path(__file__).parent.parent) in f.filename]
         where = (ours or frames)[-1]
         return f"{type(error).__name__} in {Path(where.filename).name}:{where.lineno}: {str(error)[:200]}"
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.alarm(0)
         guard.active = False
     return guard.seen.pop() if guard.seen else ""
+
+
+def summary(given: argparse.Namespace, lines: Sequence[str]) -> str:
+    """The outcome as Markdown."""
+    command = f"    python tests/fuzz.py --count {given.count} --seconds {given.seconds:g} --seed {given.seed}"
+    allowed = ("Each input is a good file, changed; none may end in anything but a value or one of the suite's own "
+               "errors, write elsewhere, start a program, or take more than "
+               f"{MORE_BYTES // 2**30} GiB of memory or {SLOW_SECONDS} s.")
+    return "\n".join([command, "", f"{machine()}. {allowed}", "", *(f"- {line}" for line in lines)])
 
 
 def _slow(number: int, frame: object) -> None:
@@ -162,8 +175,10 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the random changes")
     names = [target.name for target in fuzz_targets.TARGETS]
     parser.add_argument("--format", choices=names, action="append", help="default: all")
+    parser.add_argument("--summary", type=Path, help="a Markdown file, whose section on hostile input is written")
     parser.add_argument("--keep", type=Path, help="a folder for the inputs that failed")
     given = parser.parse_args(words)
+    given.summary = given.summary and given.summary.resolve()
     sys.dont_write_bytecode = True
     targets = [t for t in fuzz_targets.TARGETS if not given.format or t.name in given.format]
     with tempfile.TemporaryDirectory(dir=MEMORY if os.path.isdir(MEMORY) else None) as folder:
@@ -174,19 +189,23 @@ def run(targets: Sequence[Target], guard: Guard, given: argparse.Namespace) -> i
     sys.addaudithook(guard)
     setattr(os, "fsync", lambda descriptor: None)  # thousands of files a minute that nobody keeps
     signal.signal(signal.SIGALRM, _slow)
+    signal.signal(signal.SIGPROF, _slow)
     resource.setrlimit(resource.RLIMIT_AS, (_size_bytes() + MORE_BYTES, resource.RLIM_INFINITY))
-    before, failed = Path.cwd(), 0
+    before, failed, lines = Path.cwd(), 0, []
     try:
         for target in targets:
             (Path(guard.folder) / target.name).mkdir()
             os.chdir(Path(guard.folder) / target.name)
             outcome = fuzz(target, guard, given)
             failed += outcome.failures.total()
-            print(outcome.line(_peak_bytes()), flush=True)
+            lines.append(outcome.line(_peak_bytes()))
+            print(lines[-1], flush=True)
     finally:
         os.chdir(before)
         guard.active = False
     print(json.dumps({"failed": failed, "seed": given.seed}))
+    if given.summary:
+        write_section(given.summary, "Hostile input", summary(given, lines))
     return 1 if failed else 0
 
 

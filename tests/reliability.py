@@ -1,9 +1,9 @@
 """Random faults over a sweep on two ranks: `python tests/reliability.py --faults 200 --runs 50 --summary FILE`.
 
 An undisturbed sweep comes first. Then the same command is started again and again; at random moments a signal goes to a
-rank, to the program that started the ranks, to the launcher, to the group of ranks, or to everything at once. When all
-faults have been dealt, the command is repeated until it ends well. A sweep that finishes earlier is followed by a
-new one.
+rank, to the program that started the ranks, to the launcher, to the group of ranks, or to everything at once: killed,
+asked to stop, or, for ranks, halted, which is for the watchdog to end. When all faults have been dealt, the command is
+repeated until it ends well. A sweep that finishes earlier is followed by a new one.
 
 Every run must then have one record, written once, never changed, and equal to the undisturbed sweep's wherever the
 seed fixes it; and no process may be left. Exit code 1 otherwise.
@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import random
 import signal
 import subprocess
@@ -29,11 +27,13 @@ from typing import Any
 
 import psutil
 from reliability_sweep import PLAN, Sweep, new_sweep, role, wait
+from summary_file import machine, write_section
 
 from batchscale.launchers import doctor, verify
 
 VICTIMS = ("rank", "starter", "launcher", "group", "everything")
-SIGNALS = (signal.SIGKILL, signal.SIGTERM)
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGSTOP)
+HALTED = 0.25  # the share of the faults of ranks that halt them
 LEFT_SECONDS = 90.0  # ranks whose launcher is gone stop by themselves, at a step's end or after their grace
 COMMAND_SECONDS = 1200.0
 MOST_REPEATS = 20
@@ -70,7 +70,9 @@ def strike(sweep: Sweep, launcher: int, began: float, chance: random.Random) -> 
         by_role.setdefault(role(process, launcher), []).append(process)
     possible = [victim for victim in VICTIMS if victim in ("launcher", "everything") or by_role.get(
         victim if victim != "group" else "rank")]
-    victim, number = chance.choice(possible), chance.choice(SIGNALS)
+    victim, number = chance.choice(possible), chance.choice((signal.SIGKILL, signal.SIGTERM))
+    if victim in ("rank", "group") and chance.random() < HALTED:
+        number = signal.SIGSTOP
     group = [*by_role.get("rank", []), *by_role.get("starter", [])]
     if victim in ("group", "everything"):
         chosen = [*(by_role.get("launcher", []) if victim == "everything" else []), *group]
@@ -165,19 +167,24 @@ def compare(sweep: Sweep, expected: dict[str, str], tally: Tally) -> None:
 
 def run(folder: Path, given: argparse.Namespace) -> Tally:
     """The undisturbed sweep, then disturbed ones until all faults are dealt."""
-    chance, tally = random.Random(given.seed), Tally()
+    chance, tally, started = random.Random(given.seed), Tally(), time.monotonic()
     plan = PLAN.format(strategy=given.strategy, seeds=given.runs // 2, epochs=given.epochs)
     quiet, began = new_sweep(folder / "undisturbed", plan), time.monotonic()
     settle(quiet, tally)
     expected = {record["run_id"]: fixed(record) for record in quiet.store.records()}
     seconds = time.monotonic() - began
     print(f"undisturbed: {len(expected)} runs in {seconds:.0f} s", flush=True)
+    if len(expected) < given.runs:
+        tally.wrong.append(f"the undisturbed sweep has {len(expected)} records of {given.runs} runs")
+        return tally
     while len(tally.faults) < given.faults:
         tally.sweeps += 1
         sweep = new_sweep(folder / f"sweep-{tally.sweeps:02d}", plan)
         disturb(sweep, tally, given.faults, chance, given.longest_wait)
         settle(sweep, tally)
         compare(sweep, expected, tally)
+        if given.summary:
+            write_section(given.summary, "Faults", summary(tally, given, time.monotonic() - started))
     return tally
 
 
@@ -187,14 +194,12 @@ def summary(tally: Tally, given: argparse.Namespace, seconds: float) -> str:
     rows = "\n".join(f"| {victim} | " + " | ".join(str(counts[victim, n.name]) for n in SIGNALS) + " |"
                      for victim in VICTIMS)
     wrong = "\n".join(f"- {sentence}" for sentence in tally.wrong) or "Nothing went wrong."
-    return f"""# Reliability
-
-    python tests/reliability.py --faults {given.faults} --runs {given.runs} --epochs {given.epochs} \\
-        --longest-wait {given.longest_wait:g} --seed {given.seed}
+    return f"""    python tests/reliability.py --faults {given.faults} --runs {given.runs} --epochs {given.epochs} \\
+        --longest-wait {given.longest_wait:g} --strategy {given.strategy} --seed {given.seed}
 
 {len(tally.faults)} random faults over {tally.sweeps} sweep{'s' * (tally.sweeps > 1)} of {given.runs} runs on 2 \
 ranks ({given.strategy}), \
-{sum(f.working for f in tally.faults)} of them amid a run; Python {platform.python_version()}, {os.cpu_count()} cores, \
+{sum(f.working for f in tally.faults)} of them amid a run; {machine()}, \
 {seconds / 60:.0f} minutes.
 
 | signal to | {' | '.join(n.name for n in SIGNALS)} |
@@ -230,7 +235,7 @@ def main(words: Sequence[str] | None = None) -> int:
     text = summary(tally, given, time.monotonic() - began)
     print(text)
     if given.summary:
-        given.summary.write_text(text)
+        write_section(given.summary, "Faults", text)
     return 1 if tally.wrong else 0
 
 

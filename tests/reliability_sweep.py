@@ -18,6 +18,7 @@ PLAN = """
 [plan]
 name = "sweep"
 drift_guard = false
+watchdog_seconds = 15
 [[experiment]]
 name = "two_ranks"
 dataset = "digits"

@@ -132,6 +132,23 @@ def test_a_killed_rank_ends_the_step_and_only_its_run_is_done_again(cluster: Pat
     assert "all runs are done" in study.run().stdout
 
 
+def test_a_halted_rank_ends_the_step_within_the_watchdogs_time_and_its_run_is_done_again(cluster: Path) -> None:
+    text = plan("epochs = 60\nseeds = 2\n" + TWO_NODES).replace("drift_guard", "watchdog_seconds = 20\ndrift_guard")
+    study = Study(cluster / "hang", text)
+    first, second = study.store.runs()
+    study.until(lambda: begun(second))
+    rank_process(second, rank=1).send_signal(signal.SIGSTOP)
+    study.until_ended()
+    failure = first_failure(second)
+    assert (failure["status"], failure["rank"], failure["host"]) == ("timed_out", 1, "g10"), study.said()
+    assert "no progress for 20 s (watchdog_seconds): rank 1 does not answer, and rank 0 waits" in failure["message"]
+    assert (second.folder / "attempt-01" / "logs" / "rank-0.stacks").exists()
+    woken = "".join(path.read_text() for path in study.store.folder.glob("logs/*/rank-1.log"))
+    assert "most recent call first" in woken
+    assert study.statuses() == ["completed"] * 2, study.said()
+    assert [len(run.attempts()) for run in (first, second)] == [1, 2]
+
+
 def test_a_time_limit_cuts_off_one_run_that_the_requeued_job_does_again(cut_off: Study) -> None:
     first, second = cut_off.store.runs()
     task = f"{cut_off.jobs[0]}_0"

@@ -2,14 +2,17 @@
 
 Reads a JSON list of configurations on standard input, one for each workload, and writes, on standard output, JSON from
 `workload_key` to the record's `workload`. What cannot be built or trained ends in one sentence on standard error and
-exit code 2.
+exit code 2. After as many seconds as the first argument says without progress, the stacks go there and the process
+ends; 0: never.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -48,6 +51,17 @@ def _listed(shape: Shapes) -> Any:
     return each(list, shape)
 
 
+def watched(work: Callable[..., Any], *given: Any) -> Any:
+    """Do it; what takes longer than the first argument allows ends the process."""
+    patience_seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
+    if patience_seconds:
+        faulthandler.dump_traceback_later(patience_seconds, exit=True)
+    try:
+        return work(*given)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
 def main() -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -55,7 +69,8 @@ def main() -> int:
     answer = sys.stdout
     sys.stdout = sys.stderr  # nothing but the answer goes to standard output
     try:
-        found = {config.workload_key: workload(config) for config in map(from_json, wanted)}
+        watched(imports.tensorflow_and_keras)
+        found = {config.workload_key: watched(workload, config) for config in map(from_json, wanted)}
     except BatchscaleError as error:
         print(error, file=sys.stderr)
         return error.exit_code

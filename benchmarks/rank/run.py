@@ -40,10 +40,12 @@ class Execution:
     checkpoints: Checkpoints
     earlier: Ended | None = None
     variables: list[Any] = field(default_factory=list)
-    watch: Stopwatch = field(default_factory=Stopwatch)
     measured: Measured = field(default_factory=Measured)
     resumed: list[dict[str, Any]] = field(default_factory=list)
     stretch_steps: int = MOST_WINDOW_STEPS
+
+    def __post_init__(self) -> None:
+        self.watch = Stopwatch(self.session.watchdog.progress)
 
     def record(self, run_id: str, attempt: int, workload: dict[str, Any]) -> dict[str, Any]:
         """Do the run. The record is complete on rank 0; the others only take part. Raises RanksDisagree."""

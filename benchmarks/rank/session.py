@@ -27,6 +27,7 @@ from .image_pipeline import DecodedInputs, ImagePipeline
 from .sharpness import Sharpness
 from .strategies.base import Strategy
 from .train import Program, program_key
+from .watchdog import Watchdog
 
 
 @dataclass
@@ -50,6 +51,7 @@ class Session:
     start: dict[str, float] = field(default_factory=dict)
     gpus: GpuCounters = field(default_factory=GpuCounters)
     checkpoint_seconds: float = CHECKPOINT_SECONDS
+    watchdog: Watchdog = field(default_factory=lambda: Watchdog(0.0))
     _examples: dict[tuple[Any, ...], Examples] = field(default_factory=dict)
     _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
 

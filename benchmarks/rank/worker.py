@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from .. import claims, selection
+from .. import claims, plan_keys, selection
 from ..errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, BatchscaleError, PlanError,
                       RanksDisagree)
+from ..endings import FAILURE
 from ..store import Run, Store, read_json
 from . import devices, gpu_counters, imports
+from .watchdog import Watchdog, address
 
 if TYPE_CHECKING:
     from .session import Session
@@ -85,20 +87,23 @@ def pending_runs(runs: Sequence[Run], folder: Path, shape: str, only: str) -> li
     return found
 
 
-def open_session(runs: Sequence[Run], cores: str, interruption: Interruption) -> Session:
+def open_session(runs: Sequence[Run], cores: str, interruption: Interruption, watchdog: Watchdog) -> Session:
     """Take the core budget, start TensorFlow and the strategy."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     config = runs[0].config
     given = [int(c) for c in cores.split(",")] if cores else sorted(os.sched_getaffinity(0))
     own = devices.pin(config, given, os.environ)
     imports.tensorflow_and_keras()
+    watchdog.progress("start")
     local = devices.prepare(config)
     from . import strategies
     from .session import Session
     strategy = strategies.create(config, local)
+    watchdog.meet(strategy.rank, strategy.gather(address()))
+    watchdog.progress("first run")
     counters = gpu_counters.gpu_counters(devices.visible_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
     started = _start_seconds(os.environ.get("BATCHSCALE_LAUNCHED"))
-    return Session(strategy, local, own, config.ranks, interruption, started, counters)
+    return Session(strategy, local, own, config.ranks, interruption, started, counters, watchdog=watchdog)
 
 
 def _start_seconds(launched: str | None) -> dict[str, float]:
@@ -135,7 +140,7 @@ def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], run
     from .run import Execution, step_writer
     rank, config = session.strategy.rank, run.config
     try:
-        with claims.Heartbeat(attempt) if rank == 0 else nullcontext():
+        with session.watchdog.watching(run, attempt), claims.Heartbeat(attempt) if rank == 0 else nullcontext():
             earlier = continuation.agreed(session.strategy, run, runs)
             kept = checkpoint.Checkpoints(run, attempt, session.checkpoint_seconds)
             execution = Execution(config, session, step_writer(attempt, rank), kept, earlier)
@@ -161,10 +166,11 @@ def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], run
         if session.strategy.lost_a_peer(error):
             status = "lost"  # a rank that raised says so before it leaves; one that was killed does not
             time.sleep(FIRST_WORD_SECONDS)
+        given_up = (attempt / FAILURE).exists()  # by others, who will not let this process go on either
         run.fail(attempt, status, rank, error, "" if status == "out_of_memory" else traceback.format_exc())
         print(f"run {run.run_id}: {status}: {error}", file=sys.stderr, flush=True)
         if session.strategy.size == 1:
-            return EXIT_OK
+            return EXIT_RUNS_FAILED if given_up else EXIT_OK
         _leave()
         return EXIT_RUNS_FAILED
 
@@ -185,7 +191,7 @@ def main(words: Sequence[str] | None = None) -> int:
         store = Store(given.results)
         all_runs = store.runs()
         runs = pending_runs(all_runs, store.folder, given.shape, given.only)
-        session = open_session(runs, given.cores, interruption)
+        session = open_session(runs, given.cores, interruption, Watchdog(plan_keys.patience_seconds(store.manifest)))
         session.checkpoint_seconds = store.checkpoint_seconds
         return work(store, runs, all_runs, session, given.until, given.retry_before)
     except BatchscaleError as error:
