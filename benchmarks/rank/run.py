@@ -43,6 +43,7 @@ class Execution:
     measured: Measured = field(default_factory=Measured)
     resumed: list[dict[str, Any]] = field(default_factory=list)
     stretch_steps: int = MOST_WINDOW_STEPS
+    ordered: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         self.watch = Stopwatch(self.session.watchdog.progress)
@@ -132,7 +133,9 @@ class Execution:
                        stop: int, seconds: float) -> float:
         """Steps [start, stop) in stretches short enough to stop in between. Returns the phase's train seconds."""
         epoch = start // phase.steps_per_epoch
-        self._set_order(examples, phase.index * phase.epochs + epoch, epoch * phase.steps_per_epoch)
+        if self.ordered != (place := (phase.index, epoch)):
+            self._set_order(examples, phase.index * phase.epochs + epoch, epoch * phase.steps_per_epoch)
+            self.ordered = place
         while start < stop and not program.finished:
             until = min(stop, start + self.stretch_steps)
             seconds += self._advance(program, examples, phase.global_batch, step_rates, phase.index, start, until)
