@@ -62,7 +62,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def described(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is asked of TensorFlow."""
-    monkeypatch.setattr(local, "describe", lambda configs, store: {})
+    monkeypatch.setattr(local, "describe", lambda configs, store, patience_seconds: {})
     monkeypatch.setattr(slurm, "unavailable", lambda profile: {})
 
 
