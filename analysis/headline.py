@@ -34,10 +34,14 @@ def _choice(one: Recommendation, options: Sequence[Option]) -> str:
     chosen = one.option
     text = (f"{who}: train with global batch {chosen.global_batch:,} and learning rate {chosen.rate}; "
             f"test {chosen.outcome.name} {chosen.outcome.short(chosen.test.value)}.")
-    reference = min((o for o in options if o.not_worse and o.placement == chosen.placement and o.timed == chosen.timed),
-                    key=lambda option: option.global_batch, default=chosen)
+    good = [o for o in options if o.not_worse and o.placement == chosen.placement and o.timed == chosen.timed]
+    reference = min(good, key=lambda option: option.global_batch, default=chosen)
     if reference.global_batch >= chosen.global_batch:
-        return f"{text} No larger batch is shown to cost at most {chosen.outcome.within}."
+        largest = max((option.global_batch for option in good), default=chosen.global_batch)
+        if largest > chosen.global_batch:
+            return (f"{text} By validation batch {largest:,} costs no more than {chosen.outcome.within} against it "
+                    "either, but trains no faster.")
+        return f"{text} By validation no larger batch is shown to cost at most {chosen.outcome.within}."
     gain = reference.seconds.value / chosen.seconds.value
     if not math.isfinite(gain):
         return text

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from batchscale.analysis.decision import decide_study
+from batchscale.analysis.headline import headlines
 from synthetic_records import ADAM, SGD, Curve, Study, Timing, change, results
 
 STUDY = Study(experiments=(replace(SGD, curves={"constant": Curve(), "sqrt": Curve()}),), noise=1e-4)
@@ -15,7 +16,7 @@ def test_the_headline_names_the_batch_the_rate_and_what_the_largest_batch_loses(
     lossy = change(lossy, "sgd", "sqrt", accuracy_gap={128: 0.05, 512: 0.05, 4096: 0.05})
     headline, = decide_study(results(lossy)).headlines
     assert headline.startswith("SGD on mlp_128: train with global batch 32 and learning rate 0.01; test accuracy 90.0")
-    assert "No larger batch is shown to cost at most 0.5 points." in headline
+    assert "By validation no larger batch is shown to cost at most 0.5 points." in headline
     assert headline.endswith("Batch 4,096 loses 20.0 points of test accuracy at the constant rate and 5.0 under the "
                              "square-root rule.")
 
@@ -41,3 +42,12 @@ def test_scaling_is_told_from_its_worst_batch_to_its_best() -> None:
     weak = next(text for text in decide_study(results(study)).sentences if "weak scaling" in text)
     assert weak.startswith("mirrored, weak scaling to 2 replicas: efficiency 0.8")
     assert weak.index("at batch 32 per replica") < weak.index("at batch 2,048 per replica")
+
+
+def test_a_larger_batch_that_keeps_the_accuracy_but_saves_no_time_is_not_denied() -> None:
+    decision = decide_study(results(change(STUDY, "sgd", "sqrt", accuracy_gap={4096: -0.02})))
+    one, = decision.recommendations
+    small = min((option for option in decision.options if option.not_worse), key=lambda option: option.global_batch)
+    text, = headlines((replace(one, option=small),), {"sgd": ()}, {"sgd": decision.options})
+    assert small.global_batch == 32
+    assert "By validation batch 4,096 costs no more than 0.5 points against it either, but trains no faster." in text
