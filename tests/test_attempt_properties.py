@@ -121,14 +121,15 @@ def test_the_rank_that_is_named_is_one_that_is_silent_or_none_is_further_behind(
 
 
 @FIXED
-@given(st.sampled_from(sorted(rules.RULES.keys() - {"tuned", "as_published"})),
+@given(st.sampled_from(sorted(rules.RULES.keys() - {"tuned", "as_published", "adascale"})),  # its gains are measured
        st.sampled_from([decay for decay in DECAYS if decay != "piecewise"]),
        st.integers(1, 512), st.floats(0, 3), st.integers(4, 9))
 def test_rates_of_every_rule_and_decay_are_finite_and_never_above_the_peak(
         rule: str, decay: str, batch: int, warmup: float, epochs: int) -> None:
-    config = RunConfig(experiment="x", kind="accuracy", dataset="digits", model="mlp_128", optimizer="adam",
-                       global_batch=batch, train_examples=1146, seed=0, rule=rule, decay=decay, warmup_epochs=warmup,
-                       epochs=epochs)
+    needs = {"legw": {"legw_epochs": 0.2}, "noise_scale": {"noise_scale": 100.0}, "surge": {"noise_scale": 100.0}}
+    config = RunConfig(**needs.get(rule, {}), experiment="x", kind="accuracy", dataset="digits", model="mlp_128",
+                       optimizer="adam", global_batch=batch, train_examples=1146, seed=0, rule=rule, decay=decay,
+                       warmup_epochs=warmup, epochs=epochs)
     rates = rules.rates(config)
     most = max(rules.peak_rate(config), config.base_learning_rate)
     assert rates.shape == (config.steps,) and np.all(np.isfinite(rates))
