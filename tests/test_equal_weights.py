@@ -46,7 +46,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 def weights(folder: Path, case: str) -> Weights:
-    return np.asarray(np.load(folder / f"{folder.name.rstrip('0')}-{case}.npy"))
+    return np.asarray(np.load(folder / f"{folder.name.rstrip('0123456789')}-{case}.npy"))
 
 
 def distance(w: Weights, other: Weights) -> float:
