@@ -41,6 +41,10 @@ class Interruption:
 
     def __init__(self) -> None:
         self.reason = ""
+        self.listen()
+
+    def listen(self) -> None:
+        """Again once TensorFlow's workers have met, for their preemption notice takes SIGTERM to itself."""
         for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT):
             signal.signal(number, self._signalled)
 
@@ -99,6 +103,7 @@ def open_session(runs: Sequence[Run], cores: str, interruption: Interruption, wa
     from . import strategies
     from .session import Session
     strategy = strategies.create(config, local)
+    interruption.listen()
     watchdog.meet(strategy.rank, strategy.gather(address()))
     watchdog.progress("first run")
     counters = gpu_counters.gpu_counters(devices.visible_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
