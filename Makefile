@@ -17,7 +17,7 @@ PYTHON ?= $(shell for python in $(BIN)/python python3 python3.13 python3.12 pyth
 ACTIVATED := PATH="$(abspath $(BIN)):$$PATH"
 PACKAGES := benchmarks launchers analysis slurm
 
-.PHONY: study reference setup test test-slurm test-faults test-three-times fuzz reliability bench bench-fit lint clean
+.PHONY: study reference setup test test-slow test-slurm test-faults test-three-times fuzz reliability bench bench-fit lint clean
 
 study: setup
 	$(ACTIVATED) batchscale study quick
@@ -34,6 +34,9 @@ test: setup
 
 test-slurm: setup
 	$(ACTIVATED) pytest -m slurm
+
+test-slow: setup
+	$(ACTIVATED) pytest -m slow
 
 test-faults: setup
 	$(ACTIVATED) pytest -m faults

@@ -16,7 +16,8 @@ import pytest
 from conftest import PROGRAMS, environment, rank_words, require_strategy
 
 pytestmark = pytest.mark.launched
-STRATEGIES = ("single", "mirrored", "multiworker", "horovod-gloo")
+STRATEGIES = ("single", "mirrored", *(pytest.param(name, marks=pytest.mark.slow) for name in
+                                      ("multiworker", "horovod-gloo")))  # two processes for minutes
 MODELS = ("resnet_20", "ResNet50", "vit_4x64", "causal_2x64")
 TOLERANCE = 1e-9
 Found = dict[str, dict[str, Any]]
