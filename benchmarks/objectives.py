@@ -40,6 +40,8 @@ def check(loss: str, metrics: Sequence[str]) -> None:
     """Raises PlanError for a name that is neither built in nor a function's, or that stands twice."""
     if loss not in LOSSES and ":" not in loss:
         raise PlanError(one_of("loss", loss, LOSSES) + " Or give package.module:function.")
+    if not isinstance(metrics, (list, tuple)) or not all(isinstance(metric, str) for metric in metrics):
+        raise PlanError(f"metrics={str(metrics)[:200]} must be a list of texts, each the name of a metric.")
     names = [metric_name(metric) for metric in metrics]
     for metric, name in zip(metrics, names):
         if metric not in METRICS and ":" not in metric:

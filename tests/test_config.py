@@ -51,6 +51,8 @@ def test_derived_numbers_follow_from_batch_and_examples(config: Make) -> None:
     ({"experiment": "../../etc"}, "letters, digits"),
     ({"noise_batches": (600,)}, "half the training examples (573)"),
     ({"rule": "lineer"}, "'linear'"),
+    ({"metrics": (["accuracy"],)}, "a list of texts"),
+    ({"metrics": 5}, "a list of texts"),
     ({"seed": -1}, "must not be negative"),
     ({"accumulation": 5}, "not divisible by 1 replicas of 5 micro-batches; nearest valid: 125 and 130."),
     ({"accumulation": 0}, "greater than 0"),
