@@ -17,6 +17,7 @@ from .plots import INK, MUTED, Role, drawing, fit, new_panel, svg
 
 LABEL_GAP = 0.072
 MAXIMUM_TICKS = 9
+MOST_CHARACTERS = 33  # of tick labels side by side along an axis
 BAND_OPACITY = 0.16
 DODGE = 3.0  # points
 
@@ -168,10 +169,15 @@ def thinned(ticks: Sequence[float], log: int) -> tuple[float, ...]:
     if len(ordered) < 2:
         return tuple(ordered)
     place = [math.log(t) if log else t for t in ordered]
-    least = (place[-1] - place[0]) / MAXIMUM_TICKS
+    span, wide = place[-1] - place[0], [len(short(t)) for t in ordered]
+
+    def apart(one: int, other: int) -> bool:
+        room = max(1 / MAXIMUM_TICKS, ((wide[one] + wide[other]) / 2 + 0.8) / MOST_CHARACTERS)
+        return place[other] - place[one] >= room * span
+
     kept = [len(ordered) - 1]
     for index in range(len(ordered) - 2, 0, -1):
-        if place[kept[-1]] - place[index] >= least and place[index] - place[0] >= least:
+        if apart(index, kept[-1]) and apart(0, index):
             kept.append(index)
     return tuple(ordered[index] for index in [0, *reversed(kept)])
 

@@ -127,6 +127,8 @@ def test_ticks_are_thinned_but_the_ends_stay() -> None:
     assert thinned([float(n) for n in range(1, 101)], 0)[::len(thinned([float(n) for n in range(1, 101)], 0)) - 1] \
         == (1.0, 100.0)
     assert thinned(BATCHES, 2) == BATCHES
+    doubled = tuple(64.0 * 2 ** power for power in range(8))  # "1,024", "2,048" and "4,096" would touch
+    assert thinned(doubled, 2) == (64, 128, 256, 512, 2048, 8192)
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.0, "0"), (48_000.0, "48,000"), (0.001, "0.001"), (1e-7, "1e-7"),
