@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..benchmarks.errors import RecordError
-from .cost import energy_joules
+from .raw import list_in, number, table_in
+from .timed import GPU_NUMBERS, gpu_numbers, joules_per_example, step_timing
 
 METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
            "test_loss", "test_accuracy")
@@ -39,7 +39,7 @@ NUMBERS = ("base_learning_rate", "peak_learning_rate", "momentum", "weight_kept_
            "flops_per_example", "last_step", *METRICS, "generalization_gap", "loss_gap",
            "best_validation_step", "test_accuracy_at_best_validation", "gap_at_best_validation",
            "step_seconds", "examples_per_second", "window_spread", "input_examples_per_second",
-           "synthetic_examples_per_second", "joules_per_example", "epochs_to_target",
+           "synthetic_examples_per_second", "joules_per_example", *GPU_NUMBERS, "epochs_to_target",
            "examples_to_target", "steps_to_target", "seconds_to_target", "price_per_hour", *TIMING, *MEMORY)
 METRIC = ("run_id", "experiment", "placement", "rule", "global_batch", "seed", "part", "metric", "value")
 CHECKS = ("size_expected", "size", "equal_after_broadcast", "shards_disjoint_and_complete",
@@ -51,13 +51,6 @@ RUN = (*KEYS, *NUMBERS, *CHECKS, "affinity", "flags", "finished", "source", "ref
 REPEATED = ("run_id", "status", "experiment", "kind", "dataset", "model", "optimizer", "strategy",
             "transport", "placement", "rule", "scaling", "replicas", "replica_batch",
             "reference_batch", "train_examples", "seed", "launch", "epochs")
-
-
-def number(value: object) -> float:
-    """The value as a float; NaN for null, text and what else is no number."""
-    if isinstance(value, (int, float)):
-        return float(value)
-    return math.nan
 
 
 class Numbers:
@@ -93,9 +86,9 @@ class Numbers:
 def run_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One row per phase that was reached (one for a run that evaluates nothing); keys are RUN
     without `environment`."""
-    config = _table(record, "config")
+    config = table_in(record, "config")
     batches = [*(config.get("earlier_batches") or ()), config.get("global_batch")]
-    evaluations = [row for row in _list(record, "evaluations") if isinstance(row, Mapping)]
+    evaluations = [row for row in list_in(record, "evaluations") if isinstance(row, Mapping)]
     reached = max((int(row.get("phase") or 0) for row in evaluations), default=0)
     rows = []
     for phase, batch in enumerate(batches[:reached + 1]):
@@ -128,7 +121,7 @@ def _keys(record: Mapping[str, Any], config: Mapping[str, Any], phase: int, batc
 def _measured(record: Mapping[str, Any], config: Mapping[str, Any],
               evaluations: list[Mapping[str, Any]], phase: int, batch: Any,
               status: str) -> dict[str, Any]:
-    derived, workload = _table(record, "derived"), _table(record, "workload")
+    derived, workload = table_in(record, "derived"), table_in(record, "workload")
     published = config.get("rule") == "as_published"
     peak = config.get("base_learning_rate") if published else derived.get("peak_learning_rate")
     values = {"base_learning_rate": config.get("base_learning_rate"),
@@ -137,7 +130,7 @@ def _measured(record: Mapping[str, Any], config: Mapping[str, Any],
               "warmup_steps": None if published else derived.get("warmup_steps"),
               "parameters": workload.get("parameters"),
               "flops_per_example": workload.get("flops_per_example"),
-              **_table(record, "timing"), **_table(record, "memory")}
+              **table_in(record, "timing"), **table_in(record, "memory")}
     if evaluations:
         values["train_seconds"] = evaluations[-1].get("train_seconds")
         values["last_step"] = evaluations[-1].get("step")
@@ -146,18 +139,19 @@ def _measured(record: Mapping[str, Any], config: Mapping[str, Any],
     if evaluations and status == "completed":
         numbers |= _final(evaluations)
     if config.get("kind") == "throughput":
-        numbers |= step_timing(_list(record, "windows"), int(batch or 0))
+        numbers |= step_timing(list_in(record, "windows"), int(batch or 0))
         for name in ("input", "synthetic"):
-            alone = step_timing(_list(record, f"{name}_windows"), int(batch or 0))
+            alone = step_timing(list_in(record, f"{name}_windows"), int(batch or 0))
             numbers[f"{name}_examples_per_second"] = alone["examples_per_second"]
-        numbers["joules_per_example"] = joules_per_example(_list(record, "energy"))
-    flags = "; ".join(str(item) for item in _list(record, "warnings"))
-    agreement, environment = _table(record, "agreement"), _table(record, "environment")
+        numbers["joules_per_example"] = joules_per_example(list_in(record, "energy"))
+        numbers |= gpu_numbers(list_in(record, "gpus"))
+    flags = "; ".join(str(item) for item in list_in(record, "warnings"))
+    agreement, environment = table_in(record, "agreement"), table_in(record, "environment")
     checks = {name: number(agreement.get(name)) for name in CHECKS}
-    cores = ",".join(str(core) for core in _list(environment, "affinity"))
+    cores = ",".join(str(core) for core in list_in(environment, "affinity"))
     return {**numbers, **checks, "affinity": cores, "flags": flags,
             "finished": str(record.get("finished") or ""),
-            "source": str(_table(record, "workload").get("source") or ""), "reference_point": "",
+            "source": str(table_in(record, "workload").get("source") or ""), "reference_point": "",
             "continues": str(record.get("continues") or "")}
 
 
@@ -179,59 +173,18 @@ def _final(evaluations: list[Mapping[str, Any]]) -> dict[str, float]:
 
 def _sharpness(record: Mapping[str, Any], phase: int) -> dict[str, Any]:
     """Where this phase ended, if it was measured there."""
-    own = [row for row in _list(record, "sharpness") if isinstance(row, Mapping) and row.get("phase") == phase]
+    own = [row for row in list_in(record, "sharpness") if isinstance(row, Mapping) and row.get("phase") == phase]
     return {name: own[-1].get(name.removeprefix("last_")) for name in SHARPNESS} if own else {}
 
 
 def metric_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The other metrics at the end of the last phase of a completed run; keys are METRIC."""
-    evaluations = [row for row in _list(record, "evaluations") if isinstance(row, Mapping)]
+    evaluations = [row for row in list_in(record, "evaluations") if isinstance(row, Mapping)]
     if not evaluations or record.get("status") != "completed":
         return []
-    config = _table(record, "config")
+    config = table_in(record, "config")
     keys = _keys(record, config, 0, config.get("global_batch"), "completed")
     own = {name: keys[name] for name in METRIC if name in keys}
     return [{**own, "part": part, "metric": metric, "value": number(value)}
-            for name, value in _table(evaluations[-1], "metrics").items()
+            for name, value in table_in(evaluations[-1], "metrics").items()
             for part, _, metric in [str(name).partition("_")]]
-
-
-def joules_per_example(energy: list[Any]) -> float:
-    """Of all ranks' GPUs over the timed windows; NaN where one of them counts no energy, or its counter fell."""
-    readings = [row for row in energy if isinstance(row, Mapping)]
-    starts, ends = ([value if isinstance(value, int) else None for row in readings for value in _list(row, name)]
-                    for name in ("start_millijoules", "end_millijoules"))
-    examples = number(readings[0].get("examples")) if readings else math.nan
-    try:
-        spent = energy_joules(starts, ends)
-    except RecordError:
-        return math.nan
-    return spent / examples if spent is not None and examples > 0 else math.nan
-
-
-def step_timing(windows: list[Any], global_batch: int) -> dict[str, float]:
-    """Median step over the steady windows, each as slow as its slowest rank; and its spread."""
-    slowest: dict[float, float] = {}
-    for window in windows:
-        steps, seconds = number(window.get("steps")), number(window.get("seconds"))
-        if window.get("steady") and steps > 0 and seconds > 0:
-            start = number(window.get("start_step"))
-            slowest[start] = max(slowest.get(start, 0.0), seconds / steps)
-    if not slowest:
-        return {"step_seconds": math.nan, "examples_per_second": math.nan,
-                "window_spread": math.nan}
-    each = np.asarray(list(slowest.values()))
-    middle = float(np.median(each))
-    spread = float(np.std(each, ddof=1) / np.mean(each)) if each.size > 1 else math.nan
-    return {"step_seconds": middle, "examples_per_second": global_batch / middle,
-            "window_spread": spread}
-
-
-def _table(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = record.get(name)
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list(record: Mapping[str, Any], name: str) -> list[Any]:
-    value = record.get(name)
-    return value if isinstance(value, list) else []

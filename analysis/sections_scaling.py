@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pandas as pd
 
@@ -22,6 +22,15 @@ HERE = ("Training steps alone: the median of each launch's steady windows, each 
 ELSEWHERE = ("Training steps as the tool that measured them timed them. Where it keeps single times, the median of "
              "each launch; warm-up is left out where it tells which it was.")
 NOTHING = "No timing run has finished, so throughput and scaling are not known."
+GPU_COLUMNS: dict[str, tuple[str, Callable[[Estimate], str]]] = {
+    "joules_per_example": ("energy per example, mJ", lambda found: estimated(found.scaled(1000))),
+    "gpu_watts": ("power of a GPU, W", estimated),
+    "gpu_clock_share": ("clock, of its highest", percentage),
+    "gpu_busy_share": ("GPU busy", percentage),
+}
+GPU_NOTE = (" Energy: of the GPUs alone, by their own counters. Power, clock and use: read after each window, by meters "
+            "averaging over up to a second; clock and use of the worst GPU. A low clock is a GPU "
+            "held back by heat or by its power limit.")
 INTERVAL = "Bars: 95 % t intervals over launches"
 
 
@@ -75,7 +84,7 @@ def _trained(first: pd.Series) -> str:
 
 
 def _throughput_table(runs: pd.DataFrame) -> tuple[Table, ...]:
-    counted = bool(runs["joules_per_example"].notna().any())
+    gpus = {name: column for name, column in GPU_COLUMNS.items() if runs[name].notna().any()}
     rows = []
     for (experiment, strategy, replicas, batch), own in runs.groupby(
             ["experiment", "strategy", "replicas", "global_batch"], sort=False):
@@ -83,13 +92,13 @@ def _throughput_table(runs: pd.DataFrame) -> tuple[Table, ...]:
         row = (experiment, strategy, replicas, f"{batch:,}", f"{own['replica_batch'].iloc[0]:,}",
                estimated(mean_of(own, "examples_per_second")), estimated(mean_of(own, "step_seconds").scaled(1000)),
                f"{spread:.0%}" + (" (unstable)" if spread > 0.1 else "") if spread == spread else "")
-        rows.append((*row, estimated(mean_of(own, "joules_per_example").scaled(1000))) if counted else row)
+        rows.append((*row, *(write(mean_of(own, name)) for name, (_, write) in gpus.items())))
     header = ("experiment", "strategy", "replicas", "global batch", "per replica", "examples per second",
               "step, ms", "largest spread")
-    return table((*header, "energy per example, mJ") if counted else header, rows,
+    return table((*header, *(title for title, _ in gpus.values())), rows,
                  "Mean over launches, 95 % interval, n launches. Spread: standard deviation over mean of one launch's "
                  "windows; above 10 % the machine was not quiet."
-                 + (" Energy: of the GPUs alone, by their own counters." if counted else ""), (2, 3, 4, 7), "Numbers")
+                 + (GPU_NOTE if gpus else ""), (2, 3, 4, 7), "Numbers")
 
 
 def scaling(results: Results, found: Sequence[Scaling]) -> Section:

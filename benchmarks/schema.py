@@ -77,6 +77,16 @@ ENERGY = {
     "end_millijoules": Field(list, "the same after them"),
     "examples": Field(int, "examples that all replicas trained on in between"),
 }
+GPU_READING = {
+    "rank": Field(int, "rank whose GPU this is"),
+    "window": Field(int, "timed window that had just ended"),
+    "gpu": Field(int, "number among the rank's GPUs"),
+    "power_milliwatts": Field(Optional, "power drawn, by NVML, which may average over the last second"),
+    "power_limit_milliwatts": Field(Optional, "power that the GPU may draw"),
+    "clock_mhz": Field(Optional, "clock of its multiprocessors"),
+    "highest_clock_mhz": Field(Optional, "highest that this clock can be"),
+    "busy_percent": Field(Optional, "share of NVML's last sampling period in which a kernel ran"),
+}
 GRADIENT_NORM = {
     "phase": Field(int, "index of the phase"),
     "step": Field(int, "training steps done at these weights"),
@@ -156,6 +166,7 @@ RECORD = {
                            False),
     "synthetic_windows": Field(list, "see Window; the same steps on examples that are on the device already", False),
     "energy": Field(list, "see Energy; of timing runs on GPUs that count it", False),
+    "gpus": Field(list, "see GPU reading; of timing runs on GPUs", False),
     "gradient_norms": Field(list, "see Gradient norm"),
     "sharpness": Field(list, "see Sharpness; of accuracy runs whose plan asks for it", False),
     "memory": Field(dict, "see Memory"),
@@ -168,12 +179,11 @@ RECORD = {
 }
 SECTIONS = {"workload": WORKLOAD, "agreement": AGREEMENT, "memory": MEMORY, "timing": TIMING}
 ROWS = {"evaluations": EVALUATION, "windows": WINDOW, "own_windows": OWN_WINDOW,
-        "input_windows": WINDOW, "synthetic_windows": WINDOW, "energy": ENERGY, "gradient_norms": GRADIENT_NORM,
-        "sharpness": SHARPNESS}
+        "input_windows": WINDOW, "synthetic_windows": WINDOW, "energy": ENERGY, "gpus": GPU_READING,
+        "gradient_norms": GRADIENT_NORM, "sharpness": SHARPNESS}
 TITLES = {"Record": RECORD, "Workload": WORKLOAD, "Agreement": AGREEMENT, "Evaluation": EVALUATION, "Window": WINDOW,
-          "Own window": OWN_WINDOW, "Energy": ENERGY, "Gradient norm": GRADIENT_NORM, "Sharpness": SHARPNESS,
-          "Memory": MEMORY,
-          "Timing": TIMING}
+          "Own window": OWN_WINDOW, "Energy": ENERGY, "GPU reading": GPU_READING, "Gradient norm": GRADIENT_NORM,
+          "Sharpness": SHARPNESS, "Memory": MEMORY, "Timing": TIMING}
 
 
 def problems(record: object) -> list[str]:

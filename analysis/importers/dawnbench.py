@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...benchmarks.errors import RecordError
-from ..rows import number
+from ..raw import number
 from .files import Sources, json_value
 from .found import TRAINING, Found, ImportedRun, Options, Target, as_number, label
 

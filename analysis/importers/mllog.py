@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...benchmarks.errors import RecordError
-from ..rows import number
+from ..raw import number
 from .files import Sources, json_value
 from .found import CONVERGENCE, LARGEST, Found, ImportedRun, Options, label, whole
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...benchmarks.errors import RecordError
-from ..rows import number
+from ..raw import number
 from .files import Sources
 from .found import CONVERGENCE, Found, ImportedRun, Options
 

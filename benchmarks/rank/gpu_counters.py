@@ -1,4 +1,4 @@
-"""What NVML tells of this process' GPUs: energy and memory. Read before and after timed windows, never within them.
+"""What NVML tells of this process' GPUs: energy, memory, power, clocks and use. Read between windows, not within.
 
 The one place that speaks to NVML. Without a GPU, its driver or the pynvml package there are no counters; that is no
 error.
@@ -26,12 +26,27 @@ class GpuCounters:
         return [self._asked(lambda handle: self.library.nvmlDeviceGetTotalEnergyConsumption(handle), handle)
                 for handle in self.handles]
 
+    def readings(self) -> list[dict[str, int | None]]:
+        """Power, clock and use of each GPU now; NVML's own averages reach back up to a second. Null: not told."""
+        return [self._reading(number, handle) for number, handle in enumerate(self.handles)]
+
     def capacity_bytes(self) -> int | None:
         """Memory of the smallest GPU in use; null where that is not told."""
         sizes = [self._asked(lambda handle: self.library.nvmlDeviceGetMemoryInfo(handle).total, handle)
                  for handle in self.handles]
         known = [size for size in sizes if size is not None]
         return min(known) if known and len(known) == len(sizes) else None
+
+    def _reading(self, number: int, handle: Any) -> dict[str, int | None]:
+        nvml = self.library
+        questions: dict[str, Callable[[Any], Any]] = {
+            "power_milliwatts": nvml.nvmlDeviceGetPowerUsage,
+            "power_limit_milliwatts": nvml.nvmlDeviceGetEnforcedPowerLimit,
+            "clock_mhz": lambda gpu: nvml.nvmlDeviceGetClockInfo(gpu, nvml.NVML_CLOCK_SM),
+            "highest_clock_mhz": lambda gpu: nvml.nvmlDeviceGetMaxClockInfo(gpu, nvml.NVML_CLOCK_SM),
+            "busy_percent": lambda gpu: nvml.nvmlDeviceGetUtilizationRates(gpu).gpu,
+        }
+        return {"gpu": number, **{name: self._asked(question, handle) for name, question in questions.items()}}
 
     def _asked(self, question: Callable[[Any], Any], handle: Any) -> int | None:
         try:

@@ -24,6 +24,7 @@ class Measured:
     input_windows: list[dict[str, Any]] = field(default_factory=list)
     synthetic_windows: list[dict[str, Any]] = field(default_factory=list)
     energy: list[dict[str, Any]] = field(default_factory=list)
+    gpus: list[dict[str, Any]] = field(default_factory=list)
     gradient_norms: list[dict[str, Any]] = field(default_factory=list)
     sharpness: list[dict[str, Any]] = field(default_factory=list)
     memory: dict[str, Any] = field(default_factory=dict)

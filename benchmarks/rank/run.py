@@ -75,7 +75,7 @@ class Execution:
             "own_windows": self._everyones(self.measured.own_windows),
             "input_windows": self._everyones(self.measured.input_windows),
             "synthetic_windows": self._everyones(self.measured.synthetic_windows),
-            "energy": self._everyones(self.measured.energy),
+            "energy": self._everyones(self.measured.energy), "gpus": self._everyones(self.measured.gpus),
             "gradient_norms": self.measured.gradient_norms, "sharpness": self.measured.sharpness,
             "memory": self.measured.memory,
             "timing": {**watch.timing(), **self.session.start_seconds()},
@@ -220,6 +220,8 @@ class Execution:
         for window in range(config.windows):
             start = warmup + window * steps
             self._advance(program, examples, batch, step_rates, 0, start, start + steps)
+            self.measured.gpus += [{"rank": self.session.strategy.rank, "window": window, **reading}
+                                   for reading in self.session.gpus.readings()]
             self._stop_if_asked()
         if before:
             self.measured.energy.append({
