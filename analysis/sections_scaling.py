@@ -28,9 +28,9 @@ GPU_COLUMNS: dict[str, tuple[str, Callable[[Estimate], str]]] = {
     "gpu_clock_share": ("clock, of its highest", percentage),
     "gpu_busy_share": ("GPU busy", percentage),
 }
-GPU_NOTE = (" Energy: of the GPUs alone, by their own counters. Power, clock and use: read after each window, by meters "
-            "averaging over up to a second; clock and use of the worst GPU. A low clock is a GPU "
-            "held back by heat or by its power limit.")
+GPU_NOTE = (" Energy: of the GPUs alone, by their own counters. Power, clock and use: read after each window, by meters"
+            " averaging over up to a second; clock and use of the worst GPU. A low clock is a GPU held "
+            "back by heat or by its power limit.")
 INTERVAL = "Bars: 95 % t intervals over launches"
 
 

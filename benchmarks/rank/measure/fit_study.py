@@ -1,11 +1,12 @@
 """The accuracy runs of a plan by `model.fit`, one after another in one process, as one would without this suite.
 
-Request: configs [RunConfig as JSON], cores, evaluation_batches: seed s evaluates in batches of the s-th, taken in turn.
+Request: configs [RunConfig as JSON], cores, evaluation_batches: seed s evaluates in batches of the s-th, taken in turn;
+every_evaluation: false leaves out all evaluations but the last.
 Answer: a row for each run with its seconds and its test accuracy.
 
-The same models, seeds' initial weights, rates by step, epochs and evaluations. `fit` shuffles by itself and trains on the
-last, smaller batch as well. A run that goes on from another's end is trained on that model right after it, so that `fit`
-need not repeat the beginning either.
+The same models, seeds' initial weights, rates by step, epochs and evaluations. `fit` shuffles by itself and trains on
+the last, smaller batch as well. A run that goes on from another's end is trained on that model right after it, so that
+`fit` need not repeat the beginning either.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from .answer import Request, prepare, serve
 def measure(request: Request) -> dict[str, Any]:
     configs = [from_json(values) for values in request["configs"]]
     prepare(request["cores"], len(request["cores"]))
-    began, rows, batches = time.perf_counter(), [], request["evaluation_batches"]
+    rows, batches = [], request["evaluation_batches"]
     for beginning, others in chains(configs):
-        rows += _train(beginning, others, batches[beginning.seed % len(batches)])
-    return {"rows": rows, "seconds": time.perf_counter() - began}
+        rows += _train(beginning, others, batches[beginning.seed % len(batches)], request["every_evaluation"])
+    return {"rows": rows}
 
 
 def chains(configs: Iterable[RunConfig]) -> list[tuple[RunConfig, list[RunConfig]]]:
-    """Each run of one batch, with the runs that go on from its end. Raises KeyError where such a run lacks its beginning.
+    """Each run of one batch, with the runs that go on from its end. Raises KeyError where one lacks its beginning.
 
     A beginning is known by what changes weights: model, optimizer, seed, batch and rates.
     """
@@ -46,7 +47,8 @@ def chains(configs: Iterable[RunConfig]) -> list[tuple[RunConfig, list[RunConfig
     return list(found.values())
 
 
-def _train(beginning: RunConfig, others: Sequence[RunConfig], evaluation_batch: int) -> list[dict[str, Any]]:
+def _train(beginning: RunConfig, others: Sequence[RunConfig], evaluation_batch: int,
+           every_evaluation: bool) -> list[dict[str, Any]]:
     import keras
 
     from .. import models
@@ -58,7 +60,7 @@ def _train(beginning: RunConfig, others: Sequence[RunConfig], evaluation_batch: 
     rows = []
     for config in (beginning, *others):
         accuracies = [accuracy for phase in phases(config)[1 if config.earlier_batches else 0:]
-                      for accuracy in _fit(model, config, phase, split, evaluation_batch)]
+                      for accuracy in _fit(model, config, phase, split, evaluation_batch, every_evaluation)]
         now = time.perf_counter()
         rows.append({"run_id": config.run_id, "seconds": now - began, "test_accuracy": accuracies[-1],
                      "evaluations": len(accuracies), "evaluation_batch": evaluation_batch})
@@ -76,24 +78,26 @@ def _split(config: RunConfig) -> data.Split:
     return _splits[key]
 
 
-def _fit(model: Any, config: RunConfig, phase: Phase, split: data.Split, evaluation_batch: int) -> list[float]:
+def _fit(model: Any, config: RunConfig, phase: Phase, split: data.Split, evaluation_batch: int,
+         every_evaluation: bool) -> list[float]:
     """One phase, compiled anew. Returns the test accuracy of each evaluation."""
     import keras
     import tensorflow as tf
 
     steps_per_epoch = -(-config.train_examples // phase.global_batch)
-    table = tf.constant(rates(config, steps_per_epoch * phase.epochs))
+    steps = evaluation_steps(steps_per_epoch, phase.epochs)
+    table = tf.constant(rates(config, steps[-1]))
 
-    class ByStep(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    class ByStep(keras.optimizers.schedules.LearningRateSchedule):
         """The rule's rate of each step."""
 
         def __call__(self, step: Any) -> Any:
             return tf.gather(table, tf.minimum(tf.cast(step, tf.int32), table.shape[0] - 1))
 
-    class Evaluate(keras.callbacks.Callback):  # type: ignore[misc]
+    class Evaluate(keras.callbacks.Callback):
         """All three parts after the steps at which this suite evaluates."""
 
-        wanted = frozenset(evaluation_steps(steps_per_epoch, phase.epochs))
+        wanted = frozenset(steps if every_evaluation else steps[-1:])
         step = 0
 
         def __init__(self) -> None:
