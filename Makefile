@@ -17,7 +17,7 @@ PYTHON ?= $(shell for python in $(BIN)/python python3 python3.13 python3.12 pyth
 ACTIVATED := PATH="$(abspath $(BIN)):$$PATH"
 PACKAGES := benchmarks launchers analysis slurm
 
-.PHONY: study reference setup test test-slow test-slurm test-faults test-three-times fuzz reliability bench bench-fit lint clean
+.PHONY: study reference setup test test-slow test-slurm test-faults test-three-times fuzz reliability bench bench-fit bench-study lint clean
 
 study: setup
 	$(ACTIVATED) batchscale study quick
@@ -57,6 +57,10 @@ bench: setup
 
 bench-fit: setup
 	$(ACTIVATED) python -m batchscale.benchmarks.micro.fit_ratio
+
+# The accuracy part of keras_batching by this suite and by model.fit: three quarters of an hour.
+bench-study: setup
+	$(ACTIVATED) python -m batchscale.benchmarks.micro.study_ratio
 
 # The tables of docs/reference.md, from the code.
 reference: setup

@@ -30,6 +30,11 @@ class HeldOutError:
     relative_error: Estimate
     note: str
 
+    @property
+    def within(self) -> bool:
+        """Whether what was measured lies in the interval predicted without it."""
+        return self.predicted.low <= self.measured.value <= self.predicted.high
+
 
 def held_out_error(fit: Callable[[Floats, Floats], Predictor], sizes: Sequence[float] | Floats,
                    values: Sequence[float] | Floats, level: float = LEVEL) -> HeldOutError:

@@ -21,6 +21,7 @@ from .cost import cost
 from .critical import critical_batch
 from .estimate import Estimate, mean_estimate, unknown
 from .extrapolation import FARTHEST, HeldOutError, extrapolation_warning
+from .predict_batch import batch_forecasts
 from .step_fits import ALIKE
 from .step_laws import HALVING, HIERARCHICAL, RING, StepLaw, StepLaws, fit_step_laws
 from .step_model import StepPoint
@@ -81,25 +82,22 @@ class Forecast:
     def to_json(self) -> dict[str, Any]:
         errors = [{"replica_batch": one.size, "measured_seconds": one.measured.to_json(),
                    "predicted_seconds": one.predicted.to_json(), "relative_error": one.relative_error.to_json(),
-                   "within_interval": within(one)} for one in self.held_out]
+                   "within_interval": one.within} for one in self.held_out]
         return {"model": self.model, "optimizer": self.optimizer, "strategy": self.strategy, "laws": list(self.laws),
                 "measured_replicas": list(self.measured), "note": self.note, "held_out": errors,
                 "predictions": [one.to_json() for one in self.predictions]}
-
-
-def within(error: HeldOutError) -> bool:
-    """Whether what was measured lies in the interval predicted without it."""
-    return error.predicted.low <= error.measured.value <= error.predicted.high
 
 
 def run(folder: Path, gpus: str, network: str, price: float | None, output: Path | None) -> int:
     """The command: prints a table, and writes it as JSON to `output`."""
     from .predict_text import text
     counts, link = replica_counts(gpus), given_link(network)
-    found = forecasts(read(open_store(folder)), counts, link, price)
-    print(text(found, link))
+    results = read(open_store(folder))
+    found, by_batch = forecasts(results, counts, link, price), batch_forecasts(results)
+    print(text(found, link, by_batch))
     if output is not None:
-        content = json.dumps(finite({"forecasts": [one.to_json() for one in found]}), indent=1)
+        content = json.dumps(finite({"forecasts": [one.to_json() for one in found],
+                                     "largest_batches": [one.to_json() for one in by_batch]}), indent=1)
         try:
             output.write_text(content + "\n", encoding="utf-8")
         except OSError as error:

@@ -8,19 +8,21 @@ from collections.abc import Iterator, Sequence
 from .allreduce import Link
 from .content import UNKNOWN, duration, number
 from .estimate import Estimate
-from .predict import Forecast, Prediction, within
+from .predict import Forecast, Prediction
+from .predict_batch import BatchForecast
 
 HEADER = ("gpus", "scaling", "batch", "all-reduce", "examples/s", "95 % interval", "efficiency", "steps", "time",
           "95 % interval", "cost")
 
 
-def text(found: Sequence[Forecast], link: Link | None) -> str:
+def text(found: Sequence[Forecast], link: Link | None, by_batch: Sequence[BatchForecast] = ()) -> str:
     """A table per model and strategy, its held-out error, and every warning once."""
     lines = []
     if link is not None:
         lines.append(f"Network: {link.latency_seconds:g} s per message, {number(link.bytes_per_second)} bytes/s.")
     for one in found:
         lines += ["", f"{one.name}: measured on {', '.join(map(str, one.measured))} replicas", *_body(one)]
+    lines += ["", *(one.statement for one in by_batch if one.statement)]
     return "\n".join(lines).strip("\n")
 
 
@@ -45,7 +47,7 @@ def _held_out(one: Forecast) -> Iterator[str]:
         yield "Held-out error: not known; it takes two counts of several replicas below the largest."
         return
     worst = max(known, key=lambda error: abs(error.relative_error.value))
-    inside = sum(within(error) for error in known)
+    inside = sum(error.within for error in known)
     yield (f"Held-out error: {one.measured[-1]} replicas predicted from fewer are off by "
            f"{worst.relative_error.value:+.1%} at most; {inside} of {len(known)} lie within their intervals.")
 

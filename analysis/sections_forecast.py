@@ -1,4 +1,4 @@
-"""Throughput at replica counts that were not measured, from the laws fitted to those that were."""
+"""Throughput at replica counts and batches that were not measured, from the laws fitted to those that were."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from .claims_cost import timing_runs
 from .content import Figure, Section, Table, estimated, listed, percentage, table
 from .estimate import Estimate, without_interval
 from .groups import MOST_PANELS, mean_of
-from .plots import STRATEGIES, role
+from .plots import MARKERS, OTHERS, STRATEGIES, role
 from .plots_lines import Axis, Panel, Series, draw_lines
-from .predict import MEASURED, Forecast, Prediction, forecasts, within
+from .predict import MEASURED, Forecast, Prediction, forecasts
+from .predict_batch import BatchForecast, batch_forecasts
 from .table import Results
 
 TITLE = "At scales that were not measured"
@@ -31,8 +32,11 @@ def forecast(results: Results) -> Section:
             "every law that the times cannot tell apart. `batchscale predict RESULTS --gpus 16,64 --network "
             "ALPHA,BETA` asks for other counts, a slower link and a price.",
             *dict.fromkeys(f"{one.name}: {one.note}" for one in found if one.note), *_errors(found)]
+    by_batch = batch_forecasts(results)
+    text += [one.statement for one in by_batch if one.statement]
     figures = [figure for index, one in enumerate(found[:MOST_PANELS])
                for figure in _figures(f"f{index}", one, results)]
+    figures += [_batch_panel(f"b{index}", one) for index, one in enumerate(by_batch[:MOST_PANELS])]
     return Section("forecast", TITLE, tuple(text), tuple(figures), _table(found), tuple(_warnings(found)))
 
 
@@ -41,9 +45,10 @@ def _errors(found: Sequence[Forecast]) -> Iterator[str]:
         known = [error for error in one.held_out if math.isfinite(error.relative_error.value)]
         if known:
             worst = max(known, key=lambda error: abs(error.relative_error.value))
+            inside = sum(error.within for error in known)
             yield (f"{one.name}: fitted without {one.measured[-1]} replicas, the laws are off by "
-                   f"{worst.relative_error.value:+.1%} at most there; {sum(map(within, known))} of {len(known)} steps "
-                   "lie within their intervals.")
+                   f"{worst.relative_error.value:+.1%} at most there; {inside} of {len(known)} steps lie within their "
+                   "intervals.")
 
 
 def _beyond(one: Forecast) -> list[Prediction]:
@@ -86,6 +91,22 @@ def _panel(name: str, one: Forecast, scaling: str, held: int, line: Sequence[Pre
     return Figure(name, title, draw_lines(panel), f"{one.optimizer} on {one.model}, batch {held:,} "
                   f"{'per replica' if scaling == 'weak' else 'in all'}. Band: 95 % interval of the prediction; "
                   f"measured up to {one.measured[-1]} replicas.")
+
+
+def _batch_panel(name: str, one: BatchForecast) -> Figure:
+    title = f"{one.strategy}: examples per second against batch, predicted from smaller ones"
+    series = []
+    for index, count in enumerate(one.predicted):
+        colour, label = OTHERS[index % len(OTHERS)], f"{count} replica{'s' * (count > 1)}"
+        series += [Series(label, colour, one.predicted[count], marker="", band=True),
+                   Series(f"{label}, measured", colour, one.measured[count], MARKERS[index % len(MARKERS)], line=False)]
+    batches = sorted({batch for line in one.predicted.values() for batch, _ in line})
+    panel = Panel(name, title, Axis("global batch, examples", 2, tuple(batches)), Axis("examples per second", 10),
+                  tuple(series))
+    return Figure(name, title, draw_lines(panel),
+                  f"{one.optimizer} on {one.model}. Points: measured, 95 % t intervals over launches. Lines and bands: "
+                  f"the laws' predictions and 95 % intervals, fitted without {one.largest:,} examples per replica and "
+                  "drawn up to four times the largest batch.")
 
 
 def _table(found: Sequence[Forecast]) -> tuple[Table, ...]:

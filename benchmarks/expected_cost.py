@@ -24,6 +24,11 @@ EXPECTED_PRODUCTS = 40  # of the power iteration
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
+def guessed(config: RunConfig) -> bool:
+    """Whether this model's cost is not known before it was described."""
+    return config.model not in MULTIPLY_ADDS
+
+
 def priority(config: RunConfig) -> tuple[float, bool]:
     """Longest first, so that slots end together; a run that goes on from another's end right after that one."""
     return expected_seconds(first_phase(config) if config.earlier_batches else config), not config.earlier_batches
@@ -43,7 +48,7 @@ def expected_seconds(config: RunConfig, workload: Mapping[str, Any] = NOTHING) -
         return SECONDS_PER_RUN + config.memory_steps * config.global_batch * flops / rate
     seconds = SECONDS_PER_RUN
     for phase in phases(config)[-max(1, len(config.earlier_batches)):]:  # the first phase is another run's
-        steps, points = phase.steps, phase.epochs + phase.steps.bit_length()
+        steps, points = phase.steps, phase.epochs + phase.steps_per_epoch.bit_length()
         seconds += steps * SECONDS_PER_STEP + steps * phase.global_batch * flops / rate / config.replicas
         seconds += points * EVALUATED_EXAMPLES * flops / 3 / rate * (2 if config.noise_batches else 1)
     # A product of the Hessian with a vector costs about two gradients.

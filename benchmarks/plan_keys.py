@@ -63,8 +63,8 @@ EXPERIMENT: dict[str, Key] = {
     "learning_rate": Key("number", ABSENT, "eta0, at the reference batch; default: Keras' (adam, adamw and lamb 0.001, "
                          "sgd, momentum and nesterov 0.01); lars has none"),
     "reference_batch": Key("whole", 32, "B0, at which every rule gives eta0"),
-    "warmup_epochs": Key("number", 5.0, "length of the linear rule's gradual warm-up; cosine and polynomial decay "
-                         "begin here under every rule"),
+    "warmup_epochs": Key("number", 5.0, "length of the gradual warm-up of the rules linear and tuned; cosine and "
+                         "polynomial decay begin here under every rule"),
     "legw_epochs": Key("number", ABSENT, "epochs of warm-up at the reference batch under the rule legw, which needs it "
                        "and multiplies it by kappa"),
     "noise_scale": Key("number", ABSENT, "Bn in examples, which the rules noise_scale and surge need: measure it "
@@ -118,11 +118,11 @@ KERAS_RATES = {"sgd": 0.01, "momentum": 0.01, "nesterov": 0.01, "adam": 0.001, "
 KERAS_DECAYS = {"adamw": 0.004}
 
 
-def patience_seconds(manifest: Mapping[str, Any]) -> float:
-    """The plan's watchdog_seconds, from plan.json; the default where it says none."""
+def setting_seconds(manifest: Mapping[str, Any], name: str) -> float:
+    """A [plan] key in seconds, from plan.json; its default where that says none. No run's configuration has it."""
     settings = manifest.get("settings")
-    given = settings.get("watchdog_seconds") if isinstance(settings, dict) else None
-    return WATCHDOG_SECONDS if given is None or (found := _number(given)) is None else found
+    found = _number(settings.get(name)) if isinstance(settings, dict) else None
+    return float(PLAN[name].default) if found is None else found
 
 
 def check(values: Any, keys: Mapping[str, Key], where: str, partial: bool = False) -> dict[str, Any]:

@@ -72,24 +72,29 @@ def _surge(config: RunConfig) -> float:
 class Rule:
     """How the peak rate follows the batch (eta(B) / eta0, 1 at B0), and whether a gradual warm-up leads to it.
 
-    `needs`: the key of the configuration, a measured or chosen number above 0, without which there is no such rule.
+    `warmup_from`: where that begins, as a multiple of eta0; None: no warm-up. `needs`: the key of the configuration, a
+    measured or chosen number above 0, without which there is no such rule.
     """
 
     formula: str
     source: str
     factor: Callable[[RunConfig], float]
-    warmup: bool = False
+    warmup_from: float | None = None
     needs: str = ""
+
+    @property
+    def warmup(self) -> bool:
+        return self.warmup_from is not None
 
 
 RULES: dict[str, Rule] = {
     "constant": Rule("eta0", "baseline", _constant),
-    "linear": Rule("kappa eta0, gradual warm-up", "Goyal et al. 2017, arXiv:1706.02677", _linear, warmup=True),
+    "linear": Rule("kappa eta0, gradual warm-up", "Goyal et al. 2017, arXiv:1706.02677", _linear, warmup_from=1.0),
     "sqrt": Rule("sqrt(kappa) eta0", "Krizhevsky 2014, arXiv:1404.5997; Hoffer et al. 2017, arXiv:1705.08741", _sqrt),
     "adam_sqrt": Rule("sqrt(kappa) eta0; 1 - beta_i times kappa, epsilon over sqrt(kappa)",
                       "Malladi et al. 2022, arXiv:2205.10287", _sqrt),
     "legw": Rule("sqrt(kappa) eta0, warm-up of kappa times legw_epochs", "You et al. 2019, arXiv:1901.08256", _sqrt,
-                 warmup=True, needs="legw_epochs"),
+                 warmup_from=1.0, needs="legw_epochs"),
     "noise_scale": Rule("eta0 (1 + Bn/B0) / (1 + Bn/B)", "McCandlish et al. 2018, arXiv:1812.06162", _noise_scale,
                         needs="noise_scale"),
     "surge": Rule("eta0 (sqrt(Bn/B0) + sqrt(B0/Bn)) / (sqrt(Bn/B) + sqrt(B/Bn))", "Li et al. 2024, arXiv:2405.14578",
@@ -97,8 +102,10 @@ RULES: dict[str, Rule] = {
     # eta0 is what the gain multiplies; the gain is measured, from 1 to kappa.
     "adascale": Rule("gain r_t times the reference batch's rate at step tau, tau += r_t, until tau reaches its steps",
                      "Johnson et al. 2020, arXiv:2007.05105", _constant),
-    # Each trial is a run of its own, and its eta0 is the rate tried.
-    "tuned": Rule("eta0, the best of those tried at this batch", "Shallue et al. 2019, arXiv:1811.03600", _constant),
+    # Each trial is a run of its own, and its eta0 is the rate tried, which warm-up can but begin far below.
+    "tuned": Rule("eta0, the best of those tried at this batch, gradual warm-up from 0",
+                  "Shallue et al. 2019, arXiv:1811.03600; Goyal et al. 2017, arXiv:1706.02677", _constant,
+                  warmup_from=0.0),
     # Not a scaling rule: the published comparison that keeps one model's weights from batch to batch.
     "as_published": Rule("eta0, weights carried from batch to batch", "baseline", _constant),
 }
@@ -131,14 +138,16 @@ def warmup_step_count(config: RunConfig) -> int:
 def rates(config: RunConfig, steps: int | None = None) -> Rates:
     """The learning rate of each step of the last phase, float32[steps].
 
-    Warm-up is per iteration: eta_t = eta0 + (peak - eta0) min(1, (t + 1) / T_w), t = 0, 1, ... (Goyal et al. 2017);
-    the decay's factor multiplies it. Under adascale: those of the reference batch's run, float32[its steps].
+    Warm-up is per iteration: eta_t = start + (peak - start) min(1, (t + 1) / T_w), t = 0, 1, ..., from start = eta0
+    (Goyal et al. 2017), when tuned from 0; the decay's factor multiplies it. Under adascale: those of the reference
+    batch's run, float32[its steps].
     """
     peak, warmup = peak_rate(config), warmup_step_count(config)
     count = config.steps if steps is None or config.adapts else steps
     t = np.arange(count, dtype=np.float64)
     ramp = np.minimum(1.0, (t + 1) / warmup) if warmup else np.ones_like(t)
-    rising = config.base_learning_rate + (peak - config.base_learning_rate) * ramp
+    start = (RULES[config.rule].warmup_from or 0.0) * config.base_learning_rate
+    rising = start + (peak - start) * ramp
     return (rising * factors(config, len(t))).astype(np.float32)
 
 

@@ -36,7 +36,7 @@ FINAL = (*RESULT_STATUSES, "invalid", "failed", "unreadable")
 RETRYABLE = ("lost", "preempted", "timed_out")
 FAILURES = (*RETRYABLE, "invalid", "failed", "out_of_memory")
 MAX_ATTEMPTS = 3
-CHECKPOINT, CHECKPOINT_SECONDS = "checkpoint.json", 600.0
+CHECKPOINT = "checkpoint.json"
 FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 
 
@@ -214,13 +214,6 @@ class Store:
             raise RecordError(f"{self.folder / 'plan.json'} is absent or cannot be read; give the folder that "
                               "`batchscale run` wrote, RESULTS/<plan>.")
         return dict(value)
-
-    @property
-    def checkpoint_seconds(self) -> float:
-        """The plan's; it changes no result, and so is not part of a run's configuration."""
-        settings = self.manifest.get("settings")
-        found = settings.get("checkpoint_seconds") if isinstance(settings, dict) else None
-        return float(found) if isinstance(found, (int, float)) else CHECKPOINT_SECONDS
 
     def run(self, run_id: str) -> Run:
         """The run's folder, directly inside the plan's. Raises RecordError for what cannot name one."""

@@ -2,7 +2,8 @@
 
 The rates do not depend on results, so a plan lists them all; every batch has as many, at the same places between the
 ends of its range. Quasi-random points cover the range more evenly than random ones, and finer the more there are
-(Bousquet et al. 2017, arXiv:1706.03200; Shallue et al. 2019, arXiv:1811.03600).
+(Bousquet et al. 2017, arXiv:1706.03200; Shallue et al. 2019, arXiv:1811.03600). Above the reference batch each trial
+warms up as long as the linear rule does: without it, large rates fail at the start and the best one that lasts is low.
 """
 
 from __future__ import annotations

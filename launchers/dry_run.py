@@ -10,6 +10,7 @@ from pathlib import Path
 from ..benchmarks import selection
 from ..benchmarks.config import RunConfig
 from ..benchmarks.errors import EXIT_OK
+from ..benchmarks.expected_cost import guessed
 from ..benchmarks.plan import Plan
 from ..benchmarks.rule_flags import flags
 from ..benchmarks.rules import peak_rate
@@ -29,6 +30,8 @@ def show(plan: Plan, results: Path, only: str, launcher: str) -> int:
     print("\n".join(_table(runs)))
     for line in _flagged(runs):
         print(line)
+    for model in dict.fromkeys(config.model for config in runs if guessed(config)):
+        print(f"the time of model {model} is a guess here; `batchscale run` builds it first and counts its operations")
     for skip in expansion.skipped:
         print(f"left out: {skip.experiment}, {skip.what}: {skip.reason}")
     for text in plan.settings["leaves_out"]:

@@ -22,7 +22,7 @@ from ..benchmarks import data, selection
 from ..benchmarks.config import RunConfig, to_json
 from ..benchmarks.errors import (EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, EnvironmentUnusable, PlanError)
 from ..benchmarks.plan import Expansion, Plan, expand
-from ..benchmarks.plan_keys import WATCHDOG_SECONDS, patience_seconds
+from ..benchmarks.plan_keys import WATCHDOG_SECONDS, setting_seconds
 from ..benchmarks.store import FINAL, Run, Store, read_json, write_json
 from . import doctor
 from .progress import Progress
@@ -107,7 +107,7 @@ def prepare(plan: Plan, options: Options) -> tuple[Store, Expansion]:
     if not any(wanted(config) for config in expansion.runs):
         raise PlanError(f"--only {options.only!r} selects none of the {len(expansion.runs)} runs of {plan.name!r}.")
     store = Store(options.results / plan.name)
-    workloads = describe(expansion.runs, store, patience_seconds({"settings": dict(plan.settings)}))
+    workloads = describe(expansion.runs, store, setting_seconds({"settings": plan.settings}, "watchdog_seconds"))
     keep(store, expansion.runs, workloads, facts(plan, expansion))
     return store, expansion
 
@@ -148,7 +148,7 @@ def run(plan: Plan, options: Options) -> int:
     store, expansion = prepare(plan, options)
     until = time.time() + options.budget_seconds
     limits = Limits(store.folder, options.only, until, time.time() if options.retry else 0.0, options.launcher,
-                    patience_seconds(store.manifest))
+                    setting_seconds(store.manifest, "watchdog_seconds"))
     wanted = selection.parse(options.only)
     runs = [run for run in store.runs() if wanted(run.config)]
     expected = expected_wall_seconds([run.config for run in runs], sorted(os.sched_getaffinity(0)),

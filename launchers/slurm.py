@@ -16,8 +16,8 @@ from typing import Any
 from ..benchmarks import data, selection
 from ..benchmarks.errors import EXIT_OK, EnvironmentUnusable, PlanError
 from ..benchmarks.plan import Expansion, Plan, expand
-from ..benchmarks.plan_keys import patience_seconds
-from ..benchmarks.store import Store, write_json
+from ..benchmarks.plan_keys import setting_seconds
+from ..benchmarks.store import Store, read_json, write_json
 from . import doctor, installed, local, slurm_queue
 from .site import Site, read
 from .slurm_jobs import Job, jobs, report_command, script, worker_command
@@ -58,8 +58,9 @@ def run(plan: Plan, options: local.Options, site_name: str, dry_run: bool) -> in
         return EXIT_OK
     if not dry_run:
         nothing_queued(store)
+    wanted_jobs = jobs(todo, site, read_json(store.folder / "workloads.json") or {})
     submission = Submission(fresh_folder(store.folder.absolute() / "slurm", "submission"), plan.name, site,
-                            jobs(todo, site), worker_arguments(options, retry_before))
+                            wanted_jobs, worker_arguments(options, retry_before))
     write(submission, site_name)
     show(submission, len(todo))
     return EXIT_OK if dry_run else submit(submission, resubmit_command(plan, options, site_name))
@@ -76,7 +77,8 @@ def prepare(plan: Plan, options: local.Options, site: Site) -> tuple[Store, Expa
         raise PlanError(f"nothing of plan {plan.name!r} is selected or can be done with this site profile. {reasons}")
     store = Store(options.results / plan.name)
     facts = local.facts(plan, expansion)
-    local.keep(store, expansion.runs, local.describe(expansion.runs, store, patience_seconds(facts)), facts)
+    workloads = local.describe(expansion.runs, store, setting_seconds(facts, "watchdog_seconds"))
+    local.keep(store, expansion.runs, workloads, facts)
     return store, expansion
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..benchmarks.config import PROCESS_PER_REPLICA, RunConfig
-from ..benchmarks.expected_cost import WORKER_START_SECONDS, expected_seconds
+from ..benchmarks.expected_cost import NOTHING, WORKER_START_SECONDS, expected_seconds
 from .site import Site
 from .slurm_layout import tasks_per_node
 
@@ -49,8 +50,11 @@ def resources(config: RunConfig) -> Resources:
     return Resources(script, config.nodes, per_node, config.cores_per_replica * local // per_node, local, config.alone)
 
 
-def jobs(configs: Sequence[RunConfig], site: Site) -> list[Job]:
-    """Arrays in the order of each one's first run. Shapes whose runs must be alone get one task, one after another."""
+def jobs(configs: Sequence[RunConfig], site: Site, workloads: Mapping[str, Any] = NOTHING) -> list[Job]:
+    """Arrays in the order of each one's first run. Shapes whose runs must be alone get one task, one after another.
+
+    `workloads`: those that have been described, by their key; what the others cost is guessed.
+    """
     groups: dict[Resources, list[RunConfig]] = {}
     for config in configs:
         groups.setdefault(resources(config), []).append(config)
@@ -62,7 +66,7 @@ def jobs(configs: Sequence[RunConfig], site: Site) -> list[Job]:
             found.append(Job(f"{len(found) + 1:02d}-{need.script}-{need.nodes}n-{need.tasks_per_node}t"
                              + ("-alone" if need.alone else ""), need, tuple(part),
                              1 if need.alone else min(site.concurrency, len(part)),
-                             node_hours([c for c in group if c.shape in part], len(part))))
+                             node_hours([c for c in group if c.shape in part], len(part), workloads)))
     return found
 
 
@@ -74,9 +78,9 @@ def task_shapes(group: Sequence[RunConfig], concurrency: int) -> list[str]:
     return [shape for turn in range(max(counts.values())) for shape, count in counts.items() if turn < count]
 
 
-def node_hours(configs: Sequence[RunConfig], workers: int) -> float:
+def node_hours(configs: Sequence[RunConfig], workers: int, workloads: Mapping[str, Any] = NOTHING) -> float:
     """What the runs are expected to take, each worker's start included."""
-    seconds = sum(expected_seconds(c) * c.nodes for c in configs)
+    seconds = sum(expected_seconds(c, workloads.get(c.workload_key, NOTHING)) * c.nodes for c in configs)
     return (seconds + workers * WORKER_START_SECONDS * configs[0].nodes) / 3600
 
 

@@ -7,14 +7,12 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from conftest import PROGRAMS, environment, rank_words, require_strategy
+from conftest import PROGRAMS, environment, launched_once
 from programs.adascale_gains import GLOBAL_BATCH, GROUPS, REFERENCES, configuration
 
 from batchscale.analysis.adascale import adascale_gain
@@ -29,18 +27,8 @@ Floats = npt.NDArray[np.float64]
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], dict[str, Any]]:
     """What the loop did at a reference batch; each strategy is launched once."""
-    @lru_cache
-    def launch(strategy: str) -> tuple[Path, subprocess.CompletedProcess[str]]:
-        folder = tmp_path_factory.mktemp(strategy)
-        words = rank_words(strategy, 2, [sys.executable, str(PROGRAMS / "adascale_gains.py"), strategy, str(folder)])
-        return folder, subprocess.run(words, capture_output=True, text=True, timeout=480, env=environment())
-
-    def of(strategy: str, reference: int) -> dict[str, Any]:
-        require_strategy(strategy)
-        folder, done = launch(strategy)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return dict(json.loads((folder / "gains.json").read_text())[str(reference)])
-    return of
+    folder_of = launched_once(tmp_path_factory, "adascale_gains.py")
+    return lambda strategy, reference: json.loads((folder_of(strategy) / "gains.json").read_text())[str(reference)]
 
 
 def group_gradients(kernel: Floats, bias: Floats, x: Floats, y: npt.NDArray[np.int32]) -> Floats:

@@ -5,16 +5,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from conftest import PROGRAMS, batchscale, environment, rank_words, require_strategy
+from conftest import batchscale, launched_once
 
 from batchscale.benchmarks import data
 from batchscale.benchmarks.data import write_images
@@ -43,20 +41,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def trained(cases: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Each strategy's folder of weights and metrics; each strategy is launched once, also when it fails."""
-    @lru_cache
-    def launch(strategy: str) -> tuple[Path, subprocess.CompletedProcess[str]]:
-        folder = tmp_path_factory.mktemp(strategy)
-        program = [sys.executable, str(PROGRAMS / "disk_weights.py"), strategy, str(folder), json.dumps(cases)]
-        return folder, subprocess.run(rank_words(strategy, 2, program), capture_output=True, text=True, timeout=480,
-                                      env=environment())
-
-    def folder_of(strategy: str) -> Path:
-        require_strategy(strategy)
-        folder, done = launch(strategy)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return folder
-    return folder_of
+    return launched_once(tmp_path_factory, "disk_weights.py", json.dumps(cases))
 
 
 def weights(folder: Path, case: str) -> npt.NDArray[np.float64]:

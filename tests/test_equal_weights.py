@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
-import sys
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from conftest import PROGRAMS, environment, rank_words, require_strategy
+from conftest import launched_once
 
 pytestmark = pytest.mark.launched
 STRATEGIES = ("single", "mirrored", "multiworker", "horovod-gloo", "horovod-mpi")
@@ -30,23 +27,11 @@ Weights = npt.NDArray[np.float64]
 
 @pytest.fixture(scope="module")
 def launched(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Each strategy's folder of weights; each strategy is launched once, also when it fails."""
-    @lru_cache
-    def launch(strategy: str) -> tuple[Path, subprocess.CompletedProcess[str]]:
-        folder = tmp_path_factory.mktemp(strategy)
-        words = rank_words(strategy, 2, [sys.executable, str(PROGRAMS / "equal_weights.py"), strategy, str(folder)])
-        return folder, subprocess.run(words, capture_output=True, text=True, timeout=480, env=environment())
-
-    def weights_folder(strategy: str) -> Path:
-        require_strategy(strategy)
-        folder, done = launch(strategy)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return folder
-    return weights_folder
+    return launched_once(tmp_path_factory, "equal_weights.py")
 
 
 def weights(folder: Path, case: str) -> Weights:
-    return np.asarray(np.load(folder / f"{folder.name.rstrip('0123456789')}-{case}.npy"))
+    return np.asarray(np.load(folder / f"{folder.name}-{case}.npy"))
 
 
 def distance(w: Weights, other: Weights) -> float:

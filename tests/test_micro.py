@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from batchscale.benchmarks.config import RunConfig
 from batchscale.benchmarks.errors import EnvironmentUnusable
-from batchscale.benchmarks.micro import child, collective_law, fit_ratio
+from batchscale.benchmarks.micro import child, collective_law, fit_ratio, study_ratio
 from batchscale.benchmarks.micro.cases import CASES, Case
 from batchscale.benchmarks.micro.comparison import Comparison, geometric_mean
 from batchscale.benchmarks.micro.replay import ReplayClock
+from batchscale.benchmarks.rank.measure import fit_study
 
 
 class FakeBenchmark:
@@ -32,9 +35,9 @@ class FakeBenchmark:
 def test_the_saved_rounds_are_the_measured_seconds() -> None:
     clock = ReplayClock()
     benchmark = FakeBenchmark(clock)
-    clock.replay(benchmark, [0.25, 0.5, 0.125], cores=[0])
+    clock.replay(benchmark, [0.25, 0.5, 0.125], cores=[0], seconds={"value": 0.25})
     assert benchmark.rounds == [0.25, 0.5, 0.125]
-    assert benchmark.extra_info == {"cores": [0]}
+    assert benchmark.extra_info == {"cores": [0], "seconds": {"value": 0.25}}
 
 
 def rows(**seconds: list[float]) -> list[dict[str, Any]]:
@@ -78,9 +81,33 @@ def test_alpha_and_beta_of_exact_times_come_back_and_predict_the_sizes_held_out(
 
 
 def test_bus_bandwidth_of_an_all_reduce_on_two_ranks_is_its_algorithm_bandwidth() -> None:
-    row = collective_law.row("all_reduce", 2, 4_000_000, [0.001, 0.002, 0.003])
+    row = collective_law.row("all_reduce", 2, 4_000_000, [0.001, 0.002, 0.004])
     assert row["algbw_bytes_per_second"]["value"] == pytest.approx(2e9)
     assert row["busbw_bytes_per_second"]["value"] == pytest.approx(2e9)  # 2 (p - 1) / p = 1
+    scattered = collective_law.row("all_gather", 2, 4_000_000, [0.001, 0.001, 0.1])["busbw_bytes_per_second"]
+    assert 0 < scattered["low"] < scattered["value"] < scattered["high"]
+
+
+def test_runs_that_go_on_from_another_are_trained_right_after_it(config: Callable[..., RunConfig]) -> None:
+    small, other = config(global_batch=32), config(global_batch=32, seed=1)
+    large, after = config(), config(earlier_batches=(32,), rule="as_published")
+    assert fit_study.chains([after, small, large, other]) == [(small, [after]), (large, []), (other, [])]
+    with pytest.raises(KeyError):
+        fit_study.chains([after])
+
+
+def test_seconds_of_some_seeds_count_for_all(config: Callable[..., RunConfig]) -> None:
+    configs = [config(seed=seed) for seed in range(6)]
+    rows = [{"run_id": one.run_id, "seconds": 3.0 - one.seed, "evaluation_batch": (32, 2048)[one.seed],
+             "test_accuracy": 0.9} for one in configs[:2]]
+    side = study_ratio.Side("mlp_128", configs, 4.0, {one.run_id: 0.9 + 0.001 * one.seed for one in configs},
+                            {"rows": rows})
+    assert side.fit_seconds(32) == 18.0 and side.fit_seconds(2048) == 12.0
+    assert "18 s,  4.50 times" in study_ratio.times([side]) and "12 s,  3.00 times" in study_ratio.times([side])
+    same = study_ratio.adjusted(study_ratio.arms(side, {one.run_id: 0.902 - 0.001 * one.seed for one in configs}))
+    assert same[0]["learned"] and same[0]["adjusted_p_value"] < 0.05
+    apart = study_ratio.adjusted(study_ratio.arms(side, {one.run_id: 0.95 + 0.001 * one.seed for one in configs}))
+    assert apart[0]["adjusted_p_value"] > 0.95 and "not shown" in study_ratio.differences(apart)
 
 
 def test_figures_taken_beside_other_programs_say_so() -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from conftest import PROGRAMS, environment, rank_words, require_strategy
+from conftest import launched_once
 
 pytestmark = pytest.mark.launched
 STRATEGIES = ("single", "mirrored", *(pytest.param(name, marks=pytest.mark.slow) for name in
@@ -25,19 +22,7 @@ Found = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def launched(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Each strategy's folder; each strategy is launched once for all models, also when it fails."""
-    @lru_cache
-    def launch(strategy: str) -> tuple[Path, subprocess.CompletedProcess[str]]:
-        folder = tmp_path_factory.mktemp(strategy)
-        words = rank_words(strategy, 2, [sys.executable, str(PROGRAMS / "models_train.py"), strategy, str(folder)])
-        return folder, subprocess.run(words, capture_output=True, text=True, timeout=900, env=environment())
-
-    def folder_of(strategy: str) -> Path:
-        require_strategy(strategy)
-        folder, done = launch(strategy)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return folder
-    return folder_of
+    return launched_once(tmp_path_factory, "models_train.py", timeout=900)
 
 
 def found(folder: Path) -> Found:

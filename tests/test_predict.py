@@ -13,6 +13,7 @@ from synthetic_records import SGD, Study, Timing, records, results, write_store
 
 from batchscale.analysis.allreduce import Link, halving_doubling_seconds, hierarchical_seconds, ring_seconds
 from batchscale.analysis.predict import Prediction, forecasts, given_link, replica_counts
+from batchscale.analysis.predict_batch import batch_forecasts
 from batchscale.analysis.step_laws import (FEATURES, HALVING, HIERARCHICAL, PER_REPLICA, RING, StepLaws,
                                            fit_step_laws)
 from batchscale.analysis.step_model import StepModel, StepPoint, SynchronizationCost, step_seconds
@@ -61,6 +62,24 @@ def test_of_200_clusters_the_largest_lies_within_what_the_smaller_ones_predict()
     assert sum(map(sum, hits.values())) >= 0.9 * CLUSTERS
     assert all(sum(each) >= 0.9 * len(each) for each in hits.values())
     assert np.median(widths) < 1.3  # an interval that holds everything would hit as well
+
+
+def test_of_200_machines_the_largest_batch_lies_within_what_smaller_ones_predict() -> None:
+    hits, widths = [], []
+    for number in range(CLUSTERS):
+        rng = np.random.default_rng(number)
+        truth = cluster(rng, PER_REPLICA)
+        points = [StepPoint(r, 1, n) for r in (1, 2) for n in (*BATCHES, 2048, 8192) for _ in range(3)]
+        seconds = np.asarray([truth(point) * math.exp(rng.normal(0, 0.02)) for point in points])
+        smaller = [index for index, point in enumerate(points) if point.replica_batch < 8192]
+        laws = fit_step_laws([points[i] for i in smaller], seconds[smaller].tolist())
+        for replicas in (1, 2):
+            largest = [index for index, point in enumerate(points) if point == StepPoint(replicas, 1, 8192)]
+            found = laws.predict_seconds(StepPoint(replicas, 1, 8192))
+            hits.append(found.low <= float(np.mean(seconds[largest])) <= found.high)
+            widths.append(found.high / found.low)
+    assert sum(hits) >= 0.9 * len(hits)
+    assert np.median(widths) < 1.3
 
 
 def test_exact_times_of_a_ring_give_the_ring_back() -> None:
@@ -160,6 +179,18 @@ def test_the_largest_measured_is_predicted_from_the_others() -> None:
     assert two.held_out == () and "1 and 2 replicas alone cannot tell" in two.note
     assert {each.replicas for each in two.predictions} == {2}
     assert all(math.isnan(each.steps.value) for each in two.predictions)
+
+
+def test_the_largest_batch_is_predicted_from_smaller_ones_where_replica_counts_are_few() -> None:
+    timing = Timing(replicas=(1, 2), replica_batches=(32, 128, 512, 2048), global_batches=(), strategies=("mirrored",))
+    one, = batch_forecasts(results(Study(experiments=(), timing=timing, memory=None)))
+    assert one.largest == 2048 and list(one.held_out) == [1, 2]
+    assert all(error.within and abs(error.relative_error.value) < 0.1 for error in one.held_out.values())
+    assert [batch for batch, _ in one.predicted[2]] == [64, 256, 1024, 4096, 8192, 16384]
+    assert [batch for batch, _ in one.measured[2]] == [64, 256, 1024, 4096]
+    assert "fitted without 2,048 examples per replica" in one.statement and "within the interval" in one.statement
+    fewer = Timing(replicas=(1, 2), replica_batches=(32, 128, 512), global_batches=(), strategies=("mirrored",))
+    assert batch_forecasts(results(Study(experiments=(), timing=fewer, memory=None))) == ()
 
 
 def test_three_algorithms_are_reckoned_from_a_network() -> None:

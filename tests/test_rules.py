@@ -30,6 +30,14 @@ def test_warm_up_rises_by_iteration_to_the_peak_and_stays(config: Make) -> None:
     assert eta == pytest.approx(0.01 + 0.01 * np.minimum(1, (t + 1) / 20), rel=1e-6)
 
 
+def test_a_tuned_trial_warms_up_from_nothing_to_the_rate_it_tries(config: Make) -> None:
+    made = config(rule="tuned", trial=0, base_learning_rate=0.3, global_batch=64, train_examples=640, warmup_epochs=2.0,
+                  epochs=4)
+    assert rules.rates(made) == pytest.approx(0.3 * np.minimum(1, (np.arange(40) + 1) / 20), rel=1e-6)
+    at_reference = config(rule="tuned", trial=0, base_learning_rate=0.3, global_batch=32)
+    assert set(rules.rates(at_reference)) == {np.float32(0.3)}
+
+
 @pytest.mark.parametrize("rule", ["constant", "linear", "sqrt", "adam_sqrt"])
 def test_at_the_reference_batch_every_rule_is_the_base_rate(config: Make, rule: str) -> None:
     made = config(rule=rule, global_batch=32, optimizer="adam")

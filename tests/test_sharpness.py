@@ -6,14 +6,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from conftest import PROGRAMS, environment, rank_words, require_strategy
+from conftest import environment, launched_once
 
 pytestmark = pytest.mark.launched
 STRATEGIES = ("single", "mirrored", "multiworker", "horovod-gloo")
@@ -32,18 +31,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    @lru_cache
-    def launch(strategy: str) -> tuple[Path, subprocess.CompletedProcess[str]]:
-        folder = tmp_path_factory.mktemp(strategy)
-        words = rank_words(strategy, 2, [sys.executable, str(PROGRAMS / "sharpness.py"), strategy, str(folder)])
-        return folder, subprocess.run(words, capture_output=True, text=True, timeout=480, env=environment())
-
-    def of(strategy: str) -> Path:
-        require_strategy(strategy)
-        folder, done = launch(strategy)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return folder
-    return of
+    return launched_once(tmp_path_factory, "sharpness.py")
 
 
 def found(folder: Path) -> dict[str, Any]:

@@ -79,8 +79,9 @@ def held_out_errors(regimes: Sequence[Regime], times: Times) -> dict[int, float]
 
 
 def row(collective: str, ranks: int, size: int, launches: Sequence[float]) -> dict[str, Any]:
-    """Latency, algbw = s / t and busbw of one size, with intervals over launches."""
-    seconds = mean_estimate(launches)
+    """Latency, algbw = s / t and busbw of one size: geometric mean over launches, Student interval of the logarithm,
+    since a bandwidth is a time turned over and neither can be negative."""
+    seconds = mean_estimate([math.log(value) for value in launches]).transformed(math.exp)
     return {"collective": collective, "bytes": size, "seconds": seconds.to_json(),
             "algbw_bytes_per_second": algorithm_bandwidth(size, seconds).to_json(),
             "busbw_bytes_per_second": bus_bandwidth(collective, ranks, size, seconds).to_json()}

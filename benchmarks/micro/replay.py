@@ -20,7 +20,7 @@ class ReplayClock:
     def now(self) -> float:
         return self._now
 
-    def replay(self, benchmark: Any, seconds: Sequence[float], **extra_info: Any) -> None:
+    def replay(self, benchmark: Any, seconds: Sequence[float], /, **extra_info: Any) -> None:
         """One round for each value, in the order measured."""
         self._now, self._pending = 0.0, iter(seconds)
         benchmark.extra_info.update(extra_info)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,6 @@ from ..config import RunConfig
 from ..data.arrays import Arrays, count, each
 from ..data.encoded import EncodedImages
 from ..errors import DataError
-from ..store import CHECKPOINT_SECONDS
 from . import feed
 from .disk_evaluation import DiskEvaluation
 from .disk_feed import DiskFeed
@@ -50,7 +50,7 @@ class Session:
     interrupted: Any
     start: dict[str, float] = field(default_factory=dict)
     gpus: GpuCounters = field(default_factory=GpuCounters)
-    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    checkpoint_seconds: float = math.inf
     watchdog: Watchdog = field(default_factory=lambda: Watchdog(0.0))
     _examples: dict[tuple[Any, ...], Examples] = field(default_factory=dict)
     _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)

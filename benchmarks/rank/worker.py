@@ -196,8 +196,10 @@ def main(words: Sequence[str] | None = None) -> int:
         store = Store(given.results)
         all_runs = store.runs()
         runs = pending_runs(all_runs, store.folder, given.shape, given.only)
-        session = open_session(runs, given.cores, interruption, Watchdog(plan_keys.patience_seconds(store.manifest)))
-        session.checkpoint_seconds = store.checkpoint_seconds
+        manifest = store.manifest
+        watchdog = Watchdog(plan_keys.setting_seconds(manifest, "watchdog_seconds"))
+        session = open_session(runs, given.cores, interruption, watchdog)
+        session.checkpoint_seconds = plan_keys.setting_seconds(manifest, "checkpoint_seconds")
         return work(store, runs, all_runs, session, given.until, given.retry_before)
     except BatchscaleError as error:
         print(f"batchscale-rank: {error}", file=sys.stderr)
