@@ -6,12 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from matplotlib.ticker import FuncFormatter
-
 from .content import Drawing
 from .estimate import Estimate
 from .plots import INK, MUTED, Role, drawing, fit, new_panel, svg
-from .plots_lines import short
+from .plots_lines import Axis, short, write_ticks
 
 ROW_INCHES = 0.42
 FRAME_INCHES = 1.15
@@ -48,7 +46,7 @@ def draw_rows(name: str, title: str, x_label: str, rows: Sequence[Row], log: boo
         axes.set_yticks(range(len(rows)), [row.label for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.7)
         axes.grid(axis="y", visible=False)
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: short(tick)))
+        write_ticks(axes.xaxis, Axis(x_label, 10 if log else 0), axes.get_xlim())
         axes.set_xlabel(x_label)
         fit(figure, axes, left=[row.label for row in rows], top=0.8)
         drawn = [(row.label, "", row.estimate.value, row.estimate.low, row.estimate.high, row.estimate.n, "", x_label)

@@ -138,15 +138,15 @@ def _scale(axes: Axes, panel: Panel) -> None:
         axes.set_yscale("log", base=panel.y.log)
     low, high = axes.get_ylim()
     axes.set_ylim(max(low, panel.y.bounds[0]), min(high, panel.y.bounds[1]))
-    _write_ticks(axes.xaxis, panel.x, axes.get_xlim())
-    _write_ticks(axes.yaxis, panel.y, axes.get_ylim())
+    write_ticks(axes.xaxis, panel.x, axes.get_xlim())
+    write_ticks(axes.yaxis, panel.y, axes.get_ylim())
     axes.set_xlabel(panel.x.label)
     axes.set_title(panel.y.label, loc="left", color=MUTED, fontsize="medium")
     if not any(_usable(series, panel) for series in panel.series):
         axes.text(0.5, 0.5, "no finite values", transform=axes.transAxes, ha="center", color=MUTED)
 
 
-def _write_ticks(axis: AnyAxis, spec: Axis, limits: tuple[float, float]) -> None:
+def write_ticks(axis: AnyAxis, spec: Axis, limits: tuple[float, float]) -> None:
     """The values measured where they are given; else round ones, enough of them on short log axes."""
     decades = math.log10(limits[1] / limits[0]) if spec.log and limits[0] > 0 else math.nan
     if spec.ticks:

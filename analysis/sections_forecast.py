@@ -97,16 +97,16 @@ def _batch_panel(name: str, one: BatchForecast) -> Figure:
     title = f"{one.strategy}: examples per second against batch, predicted from smaller ones"
     series = []
     for index, count in enumerate(one.predicted):
-        colour, label = OTHERS[index % len(OTHERS)], f"{count} replica{'s' * (count > 1)}"
-        series += [Series(label, colour, one.predicted[count], marker="", band=True),
-                   Series(f"{label}, measured", colour, one.measured[count], MARKERS[index % len(MARKERS)], line=False)]
+        colour = OTHERS[index % len(OTHERS)]
+        series += [Series(f"{count}, laws", colour, one.predicted[count], marker="", band=True),
+                   Series(f"{count}", colour, one.measured[count], MARKERS[index % len(MARKERS)], line=False)]
     batches = sorted({batch for line in one.predicted.values() for batch, _ in line})
     panel = Panel(name, title, Axis("global batch, examples", 2, tuple(batches)), Axis("examples per second", 10),
                   tuple(series))
     return Figure(name, title, draw_lines(panel),
-                  f"{one.optimizer} on {one.model}. Points: measured, 95 % t intervals over launches. Lines and bands: "
-                  f"the laws' predictions and 95 % intervals, fitted without {one.largest:,} examples per replica and "
-                  "drawn up to four times the largest batch.")
+                  f"{one.optimizer} on {one.model}; labels: replicas. Points: measured, 95 % t intervals over "
+                  "launches. Lines and bands: the laws' predictions and 95 % intervals, fitted without "
+                  f"{one.largest:,} examples per replica and drawn up to four times the largest batch.")
 
 
 def _table(found: Sequence[Forecast]) -> tuple[Table, ...]:

@@ -143,6 +143,13 @@ def test_rows_say_what_is_not_known() -> None:
     assert {"noise", "steps", "not known", "900"} <= set(texts(svg))
 
 
+def test_rows_on_a_short_logarithmic_axis_have_numbers_for_ticks() -> None:
+    svg = draw_rows("r", "t", "examples", [Row("steps", Estimate(1080, 778, 1507, 18), role("a"))], log=True)
+    found = set(texts(svg))
+    assert not [text for text in found if "$" in text or "math" in text]
+    assert len([text for text in found if text.replace(",", "").isdigit()]) >= 3
+
+
 def test_stacks_name_their_parts() -> None:
     svg = draw_stack("s", "t", "seconds", ["sgd", "adam"], [("data", role("a"), [1, 2]), ("train", role("b"), [3, 4])])
     assert {"sgd", "adam", "data", "train"} <= set(texts(svg))
