@@ -18,6 +18,7 @@ from batchscale.benchmarks.config import RunConfig
 from batchscale.launchers import doctor
 
 LOCKS = tempfile.TemporaryDirectory()  # a study that runs on this machine does not hold up the tests
+os.environ["XDG_RUNTIME_DIR"] = LOCKS.name
 PROGRAMS = Path(__file__).parent / "programs"
 CONFIG: dict[str, Any] = {
     "experiment": "sgd", "kind": "accuracy", "dataset": "digits", "model": "mlp_128", "optimizer": "sgd",
@@ -57,7 +58,7 @@ def config() -> Callable[..., RunConfig]:
 def environment(**more: str) -> dict[str, str]:
     """A child's environment: this Python's programs first, the tests' own tree importable, quiet TensorFlow."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", "XDG_RUNTIME_DIR": LOCKS.name, **more}
+    return {**os.environ, "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", **more}
 
 
 def batchscale(*words: str, cwd: Path, timeout: float = 240, **more: str) -> subprocess.CompletedProcess[str]:

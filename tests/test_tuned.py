@@ -25,6 +25,7 @@ from batchscale.benchmarks.config import RunConfig
 from batchscale.benchmarks.errors import PlanError
 from batchscale.benchmarks.expected_cost import expected_seconds
 from batchscale.benchmarks.rules import rates as step_rates
+from batchscale.benchmarks.rules import warmup_step_count
 from batchscale.benchmarks.tuning import trial_rates
 from batchscale.launchers.dry_run import _table as dry_run_table
 
@@ -79,9 +80,12 @@ def test_rates_lie_around_the_square_root_rule_s_at_the_same_places_in_every_bat
         assert 0.25 < min(places) and max(places) < 4
 
 
-def test_a_trial_trains_at_its_own_rate_from_the_first_step_to_the_last() -> None:
+def test_a_trial_warms_up_to_its_own_rate_as_long_as_the_linear_rule_does_and_keeps_it() -> None:
     trial = next(c for c in expand() if c.rule == "tuned" and c.trial == 3 and c.global_batch == 512)
-    assert step_rates(trial).tolist() == pytest.approx([trial.base_learning_rate] * trial.steps)
+    warmup = warmup_step_count(trial)
+    assert 1 < warmup == warmup_step_count(replace(trial, rule="linear", trial=-1)) < trial.steps
+    ramp = [min(1.0, (t + 1) / warmup) for t in range(trial.steps)]
+    assert step_rates(trial).tolist() == pytest.approx([trial.base_learning_rate * part for part in ramp])
 
 
 def test_a_plan_s_dry_run_counts_and_prices_the_trials() -> None:
