@@ -9,7 +9,7 @@ from ..benchmarks.objectives import CROSS_ENTROPY
 from ..benchmarks.tuning import TUNED_RULE
 from .arms import Arm, published_artefact
 from .estimate import Estimate, mean_estimate
-from .gaps import gap_table
+from .gaps import gap_table, not_worse_batches
 from .table import Results, experiments
 
 SPOKEN = {"sgd": "SGD", "momentum": "SGD with momentum", "adam": "Adam", "constant": "the constant rate",
@@ -53,7 +53,7 @@ def _arm(arm: Arm) -> str:
     gaps = gap_table(arm, outcome.margin)
     if not gaps:
         return ""
-    largest, safe = gaps[-1], [gap.global_batch for gap in gaps if gap.not_worse]
+    largest, safe = gaps[-1], not_worse_batches(gaps)
     value = largest.estimate
     of_loss = "" if outcome.percent else " of test loss"
     change = f"{outcome.worse} {outcome.difference(value)}{of_loss}" if value.value >= 0 \

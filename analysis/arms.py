@@ -83,16 +83,11 @@ class Arm:
             self.kept[metric] = self._each(self.batches, lambda own: float(own[metric][-1]))
         return self.kept[metric]
 
-    def at_step(self, metric: str, batches: Sequence[int], most: float) -> pd.DataFrame:
-        """The metric at the last step, at most `most`, at which all these batches evaluated."""
-        steps = [set(own["step"].tolist()) for (_, batch), own in self.curves.items()
-                 if batch in batches]
-        common = [step for step in set.intersection(*steps) if step <= most] if steps else []
-        if not common:
-            return pd.DataFrame()
-        last = max(common)
-        return self._each(batches, lambda own: float(
-            own[metric][int(np.searchsorted(own["step"], last))]))
+    def at_step(self, metric: str, batches: Sequence[int], step: float) -> pd.DataFrame:
+        """The metric after `step` steps, read between evaluations on a straight line; not before the first evaluation
+        of all."""
+        start = max((float(own["step"][0]) for (_, batch), own in self.curves.items() if batch in batches), default=0.0)
+        return self._each(batches, lambda own: float(np.interp(max(step, start), own["step"], own[metric])))
 
     def at_epoch(self, metric: str, batches: Sequence[int], epoch: float) -> pd.DataFrame:
         """The metric after `epoch` epochs, read between evaluations on a straight line; not

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -85,12 +86,18 @@ def optimizer_pairs(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
 
 
 def depth_pairs(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
-    """(shallow, deep) arms under Adam, alike in all but the model; the one with more trainable
-    parameters counts as the deeper."""
+    """(shallow, deep) arms under Adam, alike in all but the model; of one family, by name, the one with more trainable
+    parameters counts as the deeper: parameters say nothing of the depth of unlike models."""
     return [(one, two) for one in arms for two in arms
             if one.text("optimizer") in ADAPTIVE and one.text("model") != two.text("model")
             and _alike(one, two, ("dataset", "optimizer", "loss", "epochs", "placement"))
+            and _family(one.text("model")) == _family(two.text("model"))
             and one.first("parameters") < two.first("parameters")]
+
+
+def _family(model: str) -> str:
+    """mlp of mlp_128 and of mlp_512_256_128, ResNet of ResNet50."""
+    return re.split(r"[_\d]", model, maxsplit=1)[0]
 
 
 def _alike(one: Arm, two: Arm, columns: Sequence[str]) -> bool:

@@ -18,6 +18,7 @@ from ..benchmarks.errors import EXIT_OK, EXIT_RUNS_FAILED, PlanError, one_of
 from .content import counted
 from .difference import Difference, Summary, difference, holm, paired_difference, summary_difference
 from .estimate import LEVEL, Estimate, Floats, all_equal, unknown
+from .verdict import FEWEST_SEEDS
 
 TOLERANCE = 0.05
 REPEATS = ("seed", "launch")
@@ -206,11 +207,9 @@ def _difference(base: Cell, new: Cell) -> Difference | None:
     if base.summary is not None or new.summary is not None:
         return _certain(difference(_summary(new), _summary(base)))
     if metric.paired:
-        common = [repeat for repeat in base.values if repeat in new.values]
-        if not common:
-            return None
-        before, after = (_scaled([cell.values[repeat] for repeat in common], metric.relative) for cell in (base, new))
-        return _certain(paired_difference(after, before))
+        if common := [repeat for repeat in base.values if repeat in new.values]:
+            before, after = (_scaled([cell.values[each] for each in common], metric.relative) for cell in (base, new))
+            return _certain(paired_difference(after, before))
     before, after = (_scaled(list(cell.values.values()), metric.relative) for cell in (base, new))
     if before.size > 1 and after.size > 1 and all_equal(before) and all_equal(after):
         return _certain(summary_difference(Summary(float(after[0] - before[0]), 0.0, min(before.size, after.size))))
@@ -232,9 +231,9 @@ def _summary(cell: Cell) -> Summary:
 
 
 def _certain(of: Difference) -> Difference:
-    """Equal values repeat exactly: what they show is no chance, and equal sides are no change even once."""
+    """Values that repeat exactly, often enough, are no chance; and equal sides are no change even once."""
     value, n = of.estimate.value, of.estimate.n
-    if of.standard_error == 0 and n > 1 or value == 0 and not of.standard_error > 0:
+    if of.standard_error == 0 and n >= FEWEST_SEEDS or value == 0 and not of.standard_error > 0:
         return Difference(Estimate(value, value, value, n), 0.0, math.nan, of.degrees_of_freedom, float(value == 0))
     return of
 
@@ -247,7 +246,7 @@ def _change(key: tuple[str, str], base: Cell, new: Cell | None, of: Difference |
     if of is not None:
         estimate = of.estimate.transformed(_as_change) if metric.relative else of.estimate
     if not reason and math.isnan(p_value):
-        answer, reason = "missing", "one repeat gives no interval; measure 6"
+        answer, reason = "missing", "too few repeats for an interval; measure 6"
     answer = answer if reason else _answer(metric, estimate, p_value, tolerance)
     return Change(metric.name, key[1], _middle(base, metric), _middle(new, metric), estimate, p_value, tolerance,
                   answer, reason)
@@ -260,9 +259,11 @@ def _as_change(log_ratio: float) -> float:
 
 
 def _answer(metric: Metric, estimate: Estimate, p_value: float, tolerance: float) -> Answer:
+    """No change takes an interval within the tolerance; a difference that is merely not significant is not decided."""
     worse = -estimate.value if metric.higher_is_better else estimate.value
     if not abs(worse) > tolerance:
-        return "no change"
+        within = -tolerance < estimate.low and estimate.high < tolerance or estimate.value == 0 == estimate.low
+        return "no change" if within else "not decided"
     if not p_value < 1 - LEVEL:
         return "not decided"
     return "regression" if worse > 0 else "improvement"

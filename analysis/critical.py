@@ -70,10 +70,11 @@ def critical_batch(results: Results, experiment: str,
 
 
 def _comparable(sources: dict[str, Estimate], arms: Sequence[Arm]) -> dict[str, Estimate]:
-    """A steps fit that lies outside the batches measured is a bound, not a value to compare."""
+    """A steps fit that lies outside the batches measured is a bound, not a value to compare; the knee is a property of
+    the hardware, in examples of one replica, which says nothing of the others."""
     batches = [batch for arm in arms for batch in arm.batches]
     inside = bool(batches) and min(batches) < sources[STEPS].value < max(batches)
-    return {name: e for name, e in sources.items() if name != STEPS or inside}
+    return {name: e for name, e in sources.items() if name == NOISE or (name == STEPS and inside)}
 
 
 def _steps(arms: Sequence[Arm], target: float) -> tuple[StepsToTarget | None,

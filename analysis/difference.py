@@ -18,6 +18,7 @@ from .estimate import LEVEL, Estimate, Floats, all_equal, finite_values, t_criti
 SIGN_FLIP_MINIMUM = 6
 SIGN_FLIP_MAXIMUM = 40
 MORE_SEEDS_LIMIT = 1000
+ROUNDING = 1e-12  # of values, relative: what their differences vary by when they are the same
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,10 @@ def paired_difference(first: Sequence[float] | Floats, second: Sequence[float] |
     if above.size != below.size:
         raise RecordError(f"{above.size} and {below.size} values cannot be paired; "
                           "keep the seeds that both arms have, or use `difference`.")
-    return summary_difference(summarize(above - below), level)
+    differences = above - below
+    if differences.size and np.ptp(differences) <= ROUNDING * max(np.max(np.abs(above)), np.max(np.abs(below))):
+        differences = np.full(differences.size, differences[0])  # they differ by the rounding of the subtraction alone
+    return summary_difference(summarize(differences), level)
 
 
 def summary_difference(differences: Summary, level: float = LEVEL) -> Difference:

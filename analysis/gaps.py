@@ -66,8 +66,8 @@ def gap_table(arm: Arm, margin: float, budget: str = EQUAL_EPOCHS,
     """One row per larger batch. margin: in the unit of the arm's outcome. metric: one of its columns, by default
     that on the test data.
 
-    Equal steps: each pair up to the steps of its larger batch, at the last step at which both
-    evaluated. Equal train loss: where both first reach the loss that both reach.
+    Equal steps: each pair after all steps of its larger batch. Equal train loss: where both first reach the loss that
+    both reach.
     """
     metric = metric or arm.outcome.test
     key = ("gaps", margin, budget, metric)

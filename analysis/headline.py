@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from ..benchmarks.tuning import TUNED_RULE
 from .answer import trained
 from .arms import Arm
-from .content import Table, listed, number, table
+from .content import Table, counted, listed, number, table
 from .estimate import Estimate, mean_estimate
-from .gaps import gap_table
+from .gaps import gap_table, not_worse_batches
 from .options import Option, Recommendation
 from .scaling import Scaling
 
@@ -23,30 +23,33 @@ ARTICLES = {"constant": "at the constant rate", "linear": "under the linear rule
 def headlines(recommended: Sequence[Recommendation], found: Mapping[str, Sequence[Arm]],
               options: Mapping[str, Sequence[Option]]) -> tuple[str, ...]:
     """One paragraph for each experiment."""
-    return tuple(" ".join([_choice(one, options[one.experiment]), *([one.caution] if one.caution else ()),
-                           *_largest(found[one.experiment])]) for one in recommended)
+    return tuple(_headline(one, found[one.experiment], options[one.experiment]) for one in recommended)
 
 
-def _choice(one: Recommendation, options: Sequence[Option]) -> str:
+def _headline(one: Recommendation, arms: Sequence[Arm], options: Sequence[Option]) -> str:
+    parts = [_choice(one, options, arms[0].reference_batch), one.caution, *_largest(arms), *_lost(arms)]
+    return " ".join(part for part in parts if part)
+
+
+def _choice(one: Recommendation, options: Sequence[Option], reference: int) -> str:
+    """The batch chosen, against the one that all were tested against; times where both were timed alike."""
     who = trained(one.optimizer, one.model, one.loss)
     if one.option is None:
         return f"{who}: {one.reason}"
     chosen = one.option
     text = (f"{who}: train with global batch {chosen.global_batch:,} and learning rate {chosen.rate}; "
             f"test {chosen.outcome.name} {chosen.outcome.short(chosen.test.value)}.")
-    good = [o for o in options if o.not_worse and o.placement == chosen.placement and o.timed == chosen.timed]
-    reference = min(good, key=lambda option: option.global_batch, default=chosen)
-    if reference.global_batch >= chosen.global_batch:
-        largest = max((option.global_batch for option in good), default=chosen.global_batch)
-        if largest > chosen.global_batch:
+    alike = [option for option in options if (option.placement, option.timed) == (chosen.placement, chosen.timed)]
+    if chosen.global_batch == reference:
+        largest = max((option.global_batch for option in alike if option.not_worse), default=reference)
+        if largest > reference:
             return (f"{text} By validation batch {largest:,} costs no more than {chosen.outcome.within} against it "
                     "either, but trains no faster.")
         return f"{text} By validation no larger batch is shown to cost at most {chosen.outcome.within}."
-    gain = reference.seconds.value / chosen.seconds.value
-    if not math.isfinite(gain):
-        return text
-    return (f"{text} By validation it costs no more than {chosen.outcome.within} against batch "
-            f"{reference.global_batch:,} and trains in {1 / gain:.0%} of its time.")
+    at_reference = [option.seconds.value for option in alike if option.global_batch == reference]
+    share = chosen.seconds.value / min(at_reference) if at_reference else math.nan
+    faster = f" and trains in {share:.0%} of its time" if math.isfinite(share) else ""
+    return f"{text} By validation it costs no more than {chosen.outcome.within} against batch {reference:,}{faster}."
 
 
 def _largest(arms: Sequence[Arm]) -> list[str]:
@@ -63,6 +66,12 @@ def _largest(arms: Sequence[Arm]) -> list[str]:
         told.append(f"{verb + ' ' if verb != said else ''}{outcome.amount(lost)}{unit} {ARTICLES[rule]}")
         said, unit = verb, ""
     return [f"Batch {batch:,} {listed(told)}."]
+
+
+def _lost(arms: Sequence[Arm]) -> list[str]:
+    """Batches at which a run has no result, which no mean speaks for."""
+    return [f"Batch {batch:,} {what} {ARTICLES[arm.rule]}." for arm in arms if arm.rule in ARTICLES
+            for batch, what in arm.apart.items()]
 
 
 def overview(recommended: Sequence[Recommendation], found: Mapping[str, Sequence[Arm]]) -> tuple[Table, ...]:
@@ -82,7 +91,7 @@ def _overview(recommended: Sequence[Recommendation], found: Mapping[str, Sequenc
     within = listed(outcome.within for outcome in outcomes)
     return table(("trained", "rule", "largest batch", lost, no_loss), rows,
                  f"{told}, paired by seed, at equal epochs. {no_loss.removesuffix(' up to').capitalize()}: of more "
-                 f"than {within}, shown batch by batch.", (2,))
+                 f"than {within}, tested from the smallest batch up.", (2,))
 
 
 def _rows(one: Recommendation, arms: Sequence[Arm]) -> list[tuple[str, ...]]:
@@ -91,7 +100,7 @@ def _rows(one: Recommendation, arms: Sequence[Arm]) -> list[tuple[str, ...]]:
         gaps = gap_table(arm, arm.outcome.margin) if arm.rule in ARTICLES else ()
         if not gaps:
             continue
-        safe = [gap.global_batch for gap in gaps if gap.not_worse]
+        safe = not_worse_batches(gaps)
         rows.append((f"{trained(one.optimizer, one.model, one.loss)}, {_reference(arm)}" if not rows else "",
                      f"{arm.rule}, {_reference(arm)}" if rows and arm.rule == TUNED_RULE else arm.rule,
                      f"{gaps[-1].global_batch:,}", arm.outcome.difference(gaps[-1].estimate, unit=False),
@@ -108,19 +117,21 @@ def _reference(arm: Arm) -> str:
 
 def scaling_headlines(found: Sequence[Scaling]) -> list[str]:
     """Per strategy and kind of scaling, its efficiency at the most replicas from the worst fixed batch to the best."""
-    groups: dict[tuple[str, str], list[Scaling]] = {}
+    groups: dict[tuple[str, str, int, int], list[Scaling]] = {}
     for one in found:
         if one.points and one.marginal:
-            groups.setdefault((one.strategy, one.kind), []).append(one)
-    return [_efficiency(kind, strategy, own) for (strategy, kind), own in groups.items()]
+            ends = one.points[0].replicas, one.points[-1].replicas
+            groups.setdefault((one.strategy, one.kind, *ends), []).append(one)
+    return [_efficiency(kind, strategy, own) for (strategy, kind, *_), own in groups.items()]
 
 
 def _efficiency(kind: str, strategy: str, found: Sequence[Scaling]) -> str:
     ordered = sorted(found, key=lambda one: one.points[-1].efficiency.value)
     per = "per replica" if kind == "weak" else "in all"
     ends = [_at(one, per) for one in (ordered[:1] + ordered[-1:] if len(ordered) > 1 else ordered)]
-    return (f"{strategy}, {kind} scaling to {ordered[-1].points[-1].replicas} replicas: efficiency "
-            f"{' to '.join(ends)}, against one replica of the same strategy.")
+    base, most = ordered[0].points[0].replicas, ordered[0].points[-1].replicas
+    return (f"{strategy}, {kind} scaling to {most} replicas: efficiency {' to '.join(ends)}, against "
+            f"{counted(base, 'replica')} of the same strategy.")
 
 
 def _at(one: Scaling, per: str) -> str:

@@ -75,17 +75,30 @@ def scalings(results: Results) -> tuple[Scaling, ...]:
     for kind, fixed in (("weak", "replica_batch"), ("strong", "global_batch")):
         own = runs[runs["scaling"] == kind]
         for keys, rows in own.groupby([*SAME, fixed], sort=False, dropna=False):
-            found.append(_scaling("weak" if kind == "weak" else "strong", rows, int(keys[-1])))
+            found += [_scaling("weak" if kind == "weak" else "strong", part, int(keys[-1]), nodes)
+                      for nodes, part in _by_nodes(rows)]
     return tuple(found)
 
 
-def _scaling(kind: Kind, rows: pd.DataFrame, fixed: int) -> Scaling:
+def _by_nodes(rows: pd.DataFrame) -> list[tuple[int, pd.DataFrame]]:
+    """(nodes or 0, rows): one curve for each node count where the same replicas were spread over several; all begin
+    with the fewest replicas on the fewest nodes."""
+    nodes = rows["nodes"].clip(lower=1)
+    if rows.groupby("replicas")["nodes"].nunique().max() <= 1:
+        return [(0, rows)]
+    fewest = rows["replicas"] == rows["replicas"].min()
+    base = fewest & (nodes == nodes[fewest].min())
+    return [(int(count), rows[base | ((nodes == count) & ~fewest)]) for count in sorted(nodes.unique())]
+
+
+def _scaling(kind: Kind, rows: pd.DataFrame, fixed: int, nodes: int = 0) -> Scaling:
     column = "examples_per_second" if kind == "weak" else "step_seconds"
     launches: dict[int, Floats] = {int(n): own[column].to_numpy(np.float64)
                                    for n, own in rows.groupby("replicas")}
     points = weak_scaling(launches) if kind == "weak" else strong_scaling(launches)
     first = rows.iloc[0]
-    strategy = f"{first['strategy']}{'-' + first['transport'] if first['transport'] else ''}"
+    strategy = f"{first['strategy']}{'-' + first['transport'] if first['transport'] else ''}" \
+        + (f" on {counted(nodes, 'node')}" if nodes else "")
     base = min(launches)
     note = "" if len(launches) > 1 else (
         f"only {base} replica{'s' * (base > 1)} measured: no efficiency; measure another number")

@@ -74,10 +74,18 @@ def _point(kind: Kind, launches: Launches, replicas: int, base: int,
     if replicas == base:
         speedup = Estimate(1.0, math.nan, math.nan, speedup.n)
     efficiency = speedup.scaled(1 / ratio)
-    serial = unknown(speedup.n) if ratio == 1 else speedup.transformed(
-        lambda value: karp_flatt(value, ratio))
+    serial = _serial_share(speedup, ratio)
     return ScalingPoint(kind, replicas, base, speedup, efficiency, serial,
                         _suspect_baseline(efficiency, base))
+
+
+def _serial_share(speedup: Estimate, ratio: float) -> Estimate:
+    """Without an interval where the speed-up's reaches 0: 1/S has no bound there."""
+    if ratio == 1:
+        return unknown(speedup.n)
+    if speedup.has_interval and speedup.low <= 0:
+        return Estimate(karp_flatt(speedup.value, ratio), math.nan, math.nan, speedup.n)
+    return speedup.transformed(lambda value: karp_flatt(value, ratio))
 
 
 def _suspect_baseline(efficiency: Estimate, base: int) -> str:

@@ -15,6 +15,7 @@ from .groups import MOST_PANELS, NO_ACCURACY, OWN_REFERENCE, Workload, first_pan
 from .outcome import LOSS, Outcome
 from .plots import Role, role
 from .plots_lines import Axis, Panel, Series, draw_lines
+from .sections_budgets import budgets
 from .table import PUBLISHED_RULE, Results
 
 
@@ -67,7 +68,7 @@ def accuracy(results: Results) -> Section:
                           "generalization gap", "batch gap", "without a result"),
                          (row for _, work, own in shown for row in _rows(work, own)), numbers=(2, 3),
                          caption="At the end of training: mean, 95 % interval over seeds, n. Gaps of accuracies in "
-                                 "percentage points.", fold="Numbers") + _other_metrics(results))
+                                 "percentage points.", fold="Numbers") + budgets(results) + _other_metrics(results))
 
 
 def _left_out(found: list[Workload]) -> list[str]:
@@ -80,9 +81,16 @@ def cells(work: Workload) -> list[Cell]:
     one's, and each is held against what it has there."""
     shared, tuned = (work.arm(rule, work.reference_batch) for rule in ("constant", TUNED_RULE))
     arms = [(rule, batch, work.arm(rule, batch)) for rule in work.rules for batch in work.batches]
-    return [Cell(rule, batch, arm, mean_of(arm, work.outcome.test), mean_of(arm, work.outcome.gap),
-                 batch_gap(tuned if rule == TUNED_RULE else shared, arm, work.outcome))
+    return [_cell(rule, batch, arm, tuned if rule == TUNED_RULE else shared, work.outcome)
             for rule, batch, arm in arms if not arm.empty]
+
+
+def _cell(rule: str, batch: int, arm: pd.DataFrame, reference: pd.DataFrame, outcome: Outcome) -> Cell:
+    """No gaps where a run was lost: the seeds that are left are not a fair sample of what the reference has."""
+    mean = mean_of(arm, outcome.test)
+    if (arm["status"] != "completed").any():
+        return Cell(rule, batch, arm, mean, unknown(mean.n), unknown(mean.n))
+    return Cell(rule, batch, arm, mean, mean_of(arm, outcome.gap), batch_gap(reference, arm, outcome))
 
 
 def batch_gap(reference: pd.DataFrame, arm: pd.DataFrame, outcome: Outcome) -> Estimate:
@@ -109,10 +117,10 @@ def _batch_panels(name: str, work: Workload, own: list[Cell]) -> Iterator[Figure
                       Axis(f"test {judged.name}", percent=percent, bounds=judged.bounds), lambda cell: cell.value, None,
                       lost)
     yield from _panel(f"{name}-gap", work, "generalization gap against global batch", clean,
-                      Axis(difference, percent=percent, bounds=widest), lambda cell: cell.gap, (0, ""))
+                      Axis(difference, percent=percent, bounds=widest), lambda cell: cell.gap, (0, ""), lost)
     yield from _panel(f"{name}-batchgap", work, f"{change} against batch {work.reference_batch}", clean,
                       Axis("batch gap", percent=percent, bounds=widest), lambda cell: cell.batch_gap,
-                      (judged.margin, f"margin {margin}"))
+                      (judged.margin, f"margin {margin}"), lost)
 
 
 def _panel(name: str, work: Workload, title: str, own: list[Cell], y: Axis, measure: Callable[[Cell], Estimate],

@@ -7,7 +7,7 @@ the two one-sided tests pass, else not decided; each p value is adjusted over th
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -108,7 +108,8 @@ def judge(contrasts: Sequence[Contrast], beyond: float, same: float) -> tuple[De
     above = holm([_p_beyond(of, beyond, 1.0) for of in found])
     below = holm([_p_beyond(of, beyond, -1.0) for of in found])
     alike = holm([equivalence(of, same).p_value if same > 0 else math.nan for of in found])
-    return tuple(_detail(contrast, of, above[i], below[i], alike[i], max(beyond, same))
+    return tuple(_detail(contrast, of, above[i], below[i], alike[i], max(beyond, same),
+                         lambda of: _lacking(of, beyond, same, len(found)))
                  for i, (contrast, of) in enumerate(zip(contrasts, found)))
 
 
@@ -121,7 +122,7 @@ def _p_beyond(of: Difference, margin: float, sign: float) -> float:
 
 
 def _detail(contrast: Contrast, of: Difference, above: float, below: float, alike: float,
-            margin: float) -> Detail:
+            margin: float, lacking: Callable[[Difference], str]) -> Detail:
     alpha, answer, p_value, note = 1 - LEVEL, NOT_DECIDED, above, contrast.note
     if of.estimate.n >= FEWEST_SEEDS:
         if above < alpha:
@@ -132,18 +133,25 @@ def _detail(contrast: Contrast, of: Difference, above: float, below: float, alik
             answer, p_value = CONTRADICTED, alike
             note = "; ".join(part for part in (note, f"the same within {margin:g}") if part)
     if answer == NOT_DECIDED:
-        note = "; ".join(part for part in (note, _lacking(of, margin)) if part)
+        note = "; ".join(part for part in (note, lacking(of)) if part)
     return Detail(contrast.quantity, contrast.global_batch, of.estimate, p_value, answer, note)
 
 
-def _lacking(of: Difference, margin: float) -> str:
-    """What keeps a contrast from being decided, and what would decide it."""
+def _lacking(of: Difference, beyond: float, same: float, tried: int) -> str:
+    """What keeps a contrast from being decided, and what would decide it beside the others that are tried with it.
+
+    Seeds are counted at Bonferroni's level, which Holm's adjustment never exceeds.
+    """
     n = of.estimate.n
     if n < FEWEST_SEEDS:
         return f"{n} seed{'s' * (n != 1)} cannot decide: use at least {FEWEST_SEEDS}"
     if not of.standard_error > 0:
         return "all seeds give the same value, so there is no interval"
-    return more_seeds(of, margin).statement if margin > 0 else "the interval holds zero"
+    margin = same if abs(of.estimate.value) < same else beyond
+    alone, needed = more_seeds(of, margin), more_seeds(of, margin, 1 - (1 - LEVEL) / tried)
+    if alone.more == 0 and tried > 1:
+        return f"decided if it stood alone, but not among {tried} comparisons: {needed.statement}"
+    return needed.statement
 
 
 def both(first: Answer, second: Answer) -> Answer:

@@ -43,14 +43,17 @@ def test_gaps_at_equal_epochs_are_paired_by_seed() -> None:
     assert not_worse_batches((large, small, middle)) == (128,)
 
 
-def test_equal_steps_are_the_prefix_up_to_the_larger_batch() -> None:
+def test_equal_steps_are_those_of_the_larger_batch() -> None:
     arm = constant(results(EXACT))
-    # Batch 4096 ends after 10 steps; both evaluate at step 8, at 1/16 and 8 epochs.
+    # Batch 4096 ends after 10 steps, 10 epochs; batch 32 evaluates after 8 and 16 of its 128 steps an epoch.
     at = arm.at_step("test_accuracy", (32, 4096), 10)
-    for batch, epoch in ((32, 8 / 128), (4096, 8)):
-        shared = np.random.default_rng(10_000).normal(0, 0.003)
-        expected = 0.1 + (0.9 + shared - 0.1) * (1 - math.exp(-epoch))
-        assert at.loc[0, batch] == pytest.approx(expected)
+    shared = np.random.default_rng(10_000).normal(0, 0.003)
+
+    def after(epoch: float) -> float:
+        return float(0.1 + (0.9 + shared - 0.1) * (1 - math.exp(-epoch)))
+
+    assert at.loc[0, 32] == pytest.approx(0.75 * after(8 / 128) + 0.25 * after(16 / 128))
+    assert at.loc[0, 4096] == pytest.approx(after(10))
     gap = gap_table(arm, 0.005, EQUAL_STEPS)[-1]
     assert gap.estimate.value < -0.7 and gap.budget == "equal steps"
 
