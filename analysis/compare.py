@@ -18,11 +18,11 @@ from ..benchmarks.errors import EXIT_OK, EXIT_RUNS_FAILED, PlanError, one_of
 from .content import counted
 from .difference import Difference, Summary, difference, holm, paired_difference, summary_difference
 from .estimate import LEVEL, Estimate, Floats, all_equal, unknown
-from .verdict import FEWEST_SEEDS
 
 TOLERANCE = 0.05
 REPEATS = ("seed", "launch")
 RESULTS = {"diverged", "out_of_memory"}
+FEWEST_EXACT = 3  # repeats whose difference is the very same, before that is no chance
 NOT_RECORDED = "not recorded"
 Answer = Literal["regression", "missing", "not decided", "improvement", "no change"]
 
@@ -233,7 +233,7 @@ def _summary(cell: Cell) -> Summary:
 def _certain(of: Difference) -> Difference:
     """Values that repeat exactly, often enough, are no chance; and equal sides are no change even once."""
     value, n = of.estimate.value, of.estimate.n
-    if of.standard_error == 0 and n >= FEWEST_SEEDS or value == 0 and not of.standard_error > 0:
+    if of.standard_error == 0 and n >= FEWEST_EXACT or value == 0 and not of.standard_error > 0:
         return Difference(Estimate(value, value, value, n), 0.0, math.nan, of.degrees_of_freedom, float(value == 0))
     return of
 

@@ -111,7 +111,7 @@ def _keys(record: Mapping[str, Any], config: Mapping[str, Any], phase: int, batc
     values |= {name: int(config.get(name) or 0) for name in WHOLE_KEYS}  # type: ignore[misc]
     transport = f"-{values['transport']}" if values["transport"] else ""
     parts = f"-{accumulation}x" if accumulation > 1 else ""
-    nodes = f"-{values['nodes']}n" if values["nodes"] > 1 else ""
+    nodes = f"-{count}n" if (count := int(config.get("nodes") or 1)) > 1 else ""
     return {**values, "run_id": str(record.get("run_id")), "status": status, "phase": phase,
             "global_batch": batch, "replicas": replicas, "accumulation": accumulation,
             "replica_batch": batch // (replicas * accumulation), "trial": int(config.get("trial", -1)),

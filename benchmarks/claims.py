@@ -137,8 +137,10 @@ class Heartbeat:
         while not self._ended.wait(HEARTBEAT_SECONDS):
             try:
                 os.utime(self._path)
-            except OSError:
+            except FileNotFoundError:
                 return
+            except OSError:
+                continue  # a file system that hesitates once must not cost the claim
 
     def __enter__(self) -> Heartbeat:
         self._thread.start()

@@ -26,6 +26,7 @@ LONGEST_TEXT = 2**20
 MOST_LEVELS = 8
 DOTTED = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){20}""")
 MOST_RUNS = 20_000
+WITH_MOMENTUM = ("momentum", "nesterov", "lars")
 
 TrainExamples = Callable[[str, float], int]
 """(data set, validation fraction) -> training examples after the split."""
@@ -129,6 +130,9 @@ def parse(text: str, source: str = "plan") -> Plan:
         merged = {**defaults, **experiment} if isinstance(experiment, dict) else experiment
         checked.append(plan_keys.check(merged, plan_keys.EXPERIMENT, where))
         tuning.check(checked[-1], where)
+        if "momentum" in experiment and checked[-1]["optimizer"] not in WITH_MOMENTUM:
+            raise PlanError(f"{where}: momentum = {experiment['momentum']} does nothing under optimizer = "
+                            f"{checked[-1]['optimizer']!r}; take optimizer = \"momentum\", or leave it out.")
     for name, count in Counter(e["name"] for e in checked).items():
         if count > 1:
             raise PlanError(f"{source}: experiment name {name!r} is used {count} times; names must differ.")
@@ -219,8 +223,9 @@ def _placement(experiment: Mapping[str, Any], strategy: str, replicas: int, node
     if strategy == "horovod":  # MPI is much the faster on one host; the choice is recorded
         strategy = "horovod-mpi" if not unavailable.get("horovod-mpi") else "horovod-gloo"
     uneven = f"{replicas} replicas do not divide over {nodes} nodes" if nodes and replicas % nodes else ""
-    reason = unavailable.get(strategy) or unavailable.get(f"{nodes} nodes") or uneven
-    if reason or (reason := unavailable.get(f"{replicas} replicas", "")):
+    too_many = (f"{replicas} replicas", f"{replicas} replicas of {experiment['cores_per_replica']} cores")
+    reason = next(filter(None, map(unavailable.get, (strategy, f"{nodes} nodes"))), uneven)
+    if reason := reason or next(filter(None, map(unavailable.get, too_many)), ""):
         where = f" on {nodes} nodes" if nodes > 1 else ""
         skip = Skip(experiment["name"], f"{strategy} with {replicas} replica{'s' * (replicas > 1)}{where}", reason)
         if skip not in skipped:
@@ -242,6 +247,10 @@ def _batches_and_rules(experiment: Mapping[str, Any], common: dict[str, Any], ex
             for launch in range(experiment["launches"] if experiment["kind"] == "throughput" else 1):
                 yield RunConfig(**common, kind=experiment["kind"], global_batch=batch, seed=first_seed, launch=launch)
         return
+    if experiment["noise_batches"] and experiment["reference_batch"] not in batches:
+        raise PlanError(f"experiment {experiment['name']!r}: noise_batches are probed in the runs at reference_batch = "
+                        f"{experiment['reference_batch']}, which is not among its batches "
+                        f"({', '.join(map(str, sorted(batches)))}); add it, or set reference_batch to one of them.")
     common = {**common, "sharpness_examples": experiment["sharpness_examples"]}
     for seed in range(first_seed, first_seed + experiment["seeds"]):
         yield from _accuracy_runs(experiment, common, batches, seed)

@@ -164,9 +164,19 @@ def check_gpus() -> Check:
 
 
 def gpu_names() -> list[str]:
-    """One name per GPU that nvidia-smi lists."""
-    return [line.partition(": ")[2].partition(" (")[0]
-            for line in printed("nvidia-smi", "-L").splitlines() if line.startswith("GPU ")]
+    """One name per GPU that nvidia-smi lists and CUDA_VISIBLE_DEVICES, where it is set, shows."""
+    lines = [line for line in printed("nvidia-smi", "-L").splitlines() if line.startswith("GPU ")]
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if shown is not None:
+        lines = [line for entry in shown.split(",") if (line := _listed(lines, entry.strip()))]
+    return [line.partition(": ")[2].partition(" (")[0] for line in lines]
+
+
+def _listed(lines: list[str], entry: str) -> str:
+    """nvidia-smi's line of a GPU by its number or the beginning of its UUID; "" for none."""
+    if entry.isdigit():
+        return lines[int(entry)] if int(entry) < len(lines) else ""
+    return next((line for line in lines if entry.startswith("GPU-") and f"UUID: {entry}" in line), "")
 
 
 def check_cores() -> Check:

@@ -63,7 +63,9 @@ def unavailable_here(plan: Plan) -> dict[str, str]:
             if gpus and replicas > gpus:
                 reasons[f"{replicas} replicas"] = f"this machine has {gpus} GPU{'s' * (gpus > 1)}"
             elif not gpus and need > cores:
-                reasons[f"{replicas} replicas"] = f"{need} cores are needed and this process may use {cores}"
+                each = experiment["cores_per_replica"]
+                reasons[f"{replicas} replicas of {each} cores"] = (f"{need} cores are needed and this process may use "
+                                                                   f"{cores}")
     return reasons
 
 

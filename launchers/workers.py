@@ -21,8 +21,9 @@ from .halted import Halted
 from .stages import Stage
 from .start import start
 
-GRACE_SECONDS = 20.0
+GRACE_SECONDS = 40.0  # ranks look every 20 s of training whether to stop, and then keep their state
 POLL_SECONDS = 0.2
+LOOK_SECONDS = 1.0  # between looks at all runs' folders, which cost milliseconds of a core that is being timed
 STOPS = (EXIT_OK, EXIT_INCOMPLETE, EXIT_ENVIRONMENT, EXIT_USAGE)
 
 
@@ -87,6 +88,24 @@ class Worker:
             except ProcessLookupError:
                 pass
 
+    def ask_to_stop(self) -> None:
+        """SIGTERM to the ranks, which keep their state first: mpirun and horovodrun would give them a second for it."""
+        for rank in self._ranks():
+            try:
+                rank.send_signal(signal.SIGTERM)
+            except psutil.Error:
+                continue
+
+    def _ranks(self) -> list[psutil.Process]:
+        """The ranks among this worker's processes; all of them where none can be told apart."""
+        if self.process is None:
+            return []
+        try:
+            found = [(one := psutil.Process(self.process.pid)), *one.children(recursive=True)]
+            return [one for one in found if is_rank(one)] or found
+        except psutil.Error:
+            return []
+
     def ended(self) -> int | None:
         return self.process.poll() if self.process is not None else EXIT_OK
 
@@ -108,6 +127,15 @@ class Worker:
         if code not in STOPS:
             deaths.explain(runs, self.began, self.logs, self.kernel_kills, code)
         return code
+
+
+def is_rank(process: psutil.Process) -> bool:
+    """Whether this is a rank's program itself, not what starts one."""
+    try:
+        return any(Path(word).name == "batchscale-rank" or word == "batchscale.benchmarks.rank.worker"
+                   for word in process.cmdline()[:3])
+    except psutil.Error:
+        return False
 
 
 def kill_left(logs: Path) -> None:
@@ -158,10 +186,12 @@ def work(stage: Stage, limits: Limits, runs: Sequence[Run], on_poll: Callable[[]
     try:
         for worker in workers:
             worker.launch()
-        active, problem = list(workers), ""
+        active, problem, looked = list(workers), "", time.monotonic()
         while active:
             time.sleep(POLL_SECONDS)
-            on_poll()
+            if time.monotonic() - looked >= LOOK_SECONDS:
+                on_poll()
+                looked = time.monotonic()
             for worker in active:
                 worker.watch(runs)
             for worker in [w for w in active if w.ended() is not None]:
@@ -183,7 +213,7 @@ def stop(workers: Sequence[Worker]) -> None:
     """Ask every worker to stop, wait, then make it."""
     running = [w for w in workers if w.ended() is None]
     for worker in running:
-        worker.signal(signal.SIGTERM)
+        worker.ask_to_stop()
     deadline = time.monotonic() + GRACE_SECONDS
     while any(w.ended() is None for w in running) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS / 4)

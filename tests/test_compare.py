@@ -101,8 +101,29 @@ def test_what_repeats_exactly_needs_no_spread_and_one_repeat_decides_nothing() -
         return judge(pair, 0.05, 0.005)[0].answer
 
     assert answer([1.0, 1.0], [1.0, 1.0]) == "no change"
-    assert answer([1.0, 1.0], [1.2, 1.2]) == "regression"
-    assert answer([1.0], [1.2]) == "missing"
+    assert answer([1.0] * 3, [1.2] * 3) == "regression"
+    assert answer([1.0, 1.0], [1.2, 1.2]) == answer([1.0], [1.2]) == "missing"
+
+
+def test_what_is_merely_not_significant_is_not_decided_and_no_change_takes_a_narrow_interval() -> None:
+    def answer(after: list[float]) -> str:
+        pair = {("examples_per_second", "a"): (Cell("examples_per_second", dict(enumerate([100.0, 60.0, 140.0]))),
+                                               Cell("examples_per_second", dict(enumerate(after))))}
+        return judge(pair, 0.05, 0.005)[0].answer
+
+    assert answer([98.0, 57.0, 142.0]) == "not decided"
+    assert answer([100.0, 60.0, 140.0]) == "not decided"
+    before, after = (Cell("examples_per_second", dict(enumerate(values)))
+                     for values in ([100.0, 101.0, 99.0, 100.5], [99.0, 100.0, 101.0, 100.0]))
+    assert judge({("examples_per_second", "a"): (before, after)}, 0.05, 0.005)[0].answer == "no change"
+
+
+def test_other_seeds_on_each_side_are_compared_unpaired() -> None:
+    one = {seed: 0.9 + 0.001 * seed for seed in range(6)}
+    other = {seed + 6: 0.8 + 0.001 * seed for seed in range(6)}
+    pair = {("test_accuracy", "a"): (cell("test_accuracy", one), cell("test_accuracy", other))}
+    found, = judge(pair, 0.05, 0.005, frozenset({"seed"}))
+    assert found.answer == "regression" and found.estimate.value == pytest.approx(-0.1)
 
 
 def folder(path: Path, change: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda record: record,
@@ -258,7 +279,7 @@ def test_a_spread_beyond_the_mean_is_compared_without_overflow(tmp_path: Path) -
     stats = {"rounds": 2, "mean": 1e-9, "stddev": 1e8}
     path.write_text(json.dumps({"benchmarks": [{"name": "a", "stats": stats}]}))
     change, = compare(read_side(path), read_side(path)).changes
-    assert change.answer == "no change" and change.estimate.high == math.inf
+    assert change.answer == "not decided" and change.estimate.high == math.inf
 
 
 def test_names_stay_text_and_folders_without_a_number_are_refused(tmp_path: Path) -> None:

@@ -205,3 +205,14 @@ def test_the_setup_script_runs_with_the_standard_library_alone() -> None:
     done = subprocess.run([sys.executable, "-I", "-S", str(script), "--help"], text=True,
                           capture_output=True)
     assert done.returncode == 0 and "--tensorflow" in done.stdout
+
+
+def test_only_gpus_that_ranks_would_see_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = "\n".join(f"GPU {n}: NVIDIA {name} (UUID: GPU-{n}aa)" for n, name in enumerate(("A", "B", "C")))
+    monkeypatch.setattr(doctor, "printed", lambda *words: listed)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert doctor.gpu_names() == ["NVIDIA A", "NVIDIA B", "NVIDIA C"]
+    for shown, expected in (("2,0", ["NVIDIA C", "NVIDIA A"]), ("GPU-1a", ["NVIDIA B"]), ("", []), ("-1", []),
+                            ("7", [])):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+        assert doctor.gpu_names() == expected

@@ -49,7 +49,7 @@ class Library:
         return SimpleNamespace(gpu=90 - handle, memory=40)
 
     def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:
-        return SimpleNamespace(total=(80 - handle) * 2**30)
+        return SimpleNamespace(total=(80 - handle) * 2**30, free=(handle + 1) * 2**30)
 
 
 def counters(visible: list[str], shown: str | None) -> GpuCounters:
@@ -77,6 +77,7 @@ def test_a_reading_has_power_clock_and_use_of_each_gpu() -> None:
 
 def test_the_capacity_is_that_of_the_smallest() -> None:
     assert counters(["GPU:0", "GPU:2"], None).capacity_bytes() == 78 * 2**30
+    assert counters(["GPU:0", "GPU:2"], "2,1,3").free_bytes() == 3 * 2**30
 
 
 def test_without_gpus_or_with_one_that_nvml_does_not_know_there_are_no_counters() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from batchscale.analysis.claims import load_arms
 from batchscale.analysis.decision import decide_study
 from batchscale.analysis.headline import headlines
 from synthetic_records import ADAM, SGD, Curve, Study, Timing, change, results
@@ -30,6 +31,27 @@ def test_a_batch_that_keeps_the_accuracy_is_named_with_the_time_it_spares() -> N
     assert "loses 20.0 points of test accuracy at the constant rate and gains 2.0 under" in headline
 
 
+def test_a_larger_batch_is_not_safe_where_a_smaller_one_is_not() -> None:
+    """Tested in order of size: what batch 4,096 reaches by luck says nothing of keeping the accuracy up to there."""
+    gaps = {128: 0.05, 512: 0.05, 4096: 0.0}
+    study = change(change(STUDY, "sgd", "sqrt", accuracy_gap=gaps), "sgd", "constant", accuracy_gap=gaps)
+    decision = decide_study(results(study))
+    row = next(row for table in decision.overview for row in table.rows if row[1] == "sqrt")
+    assert row[-1] == "none above the reference"
+    assert "no larger batch is shown to keep the accuracy" in " ".join(decision.sentences)
+    assert "up to batch 4,096" not in " ".join(decision.sentences)
+
+
+def test_the_batch_chosen_is_held_against_the_one_it_was_tested_against() -> None:
+    found = results(change(STUDY, "sgd", "sqrt", accuracy_gap={4096: -0.02}))
+    decision = decide_study(found)
+    one, = decision.recommendations
+    assert one.option and one.option.global_batch == 4096
+    untimed = [option for option in decision.options if option.global_batch > 32]
+    text, = headlines((one,), {"sgd": load_arms(found)}, {"sgd": untimed})
+    assert "costs no more than 0.5 points against batch 32. " in text and "of its time" not in text
+
+
 def test_the_table_beside_it_holds_every_rule_with_interval_and_n() -> None:
     table, = decide_study(results(replace(STUDY, experiments=(*STUDY.experiments, ADAM)))).overview
     assert [row[1] for row in table.rows] == ["constant", "sqrt", "constant", "linear", "sqrt"]
@@ -45,10 +67,11 @@ def test_scaling_is_told_from_its_worst_batch_to_its_best() -> None:
 
 
 def test_a_larger_batch_that_keeps_the_accuracy_but_saves_no_time_is_not_denied() -> None:
-    decision = decide_study(results(change(STUDY, "sgd", "sqrt", accuracy_gap={4096: -0.02})))
+    found = results(change(STUDY, "sgd", "sqrt", accuracy_gap={4096: -0.02}))
+    decision = decide_study(found)
     one, = decision.recommendations
     assert one.option
     good = {o.global_batch: o for o in decision.options if o.not_worse and o.timed == one.option.timed}
-    text, = headlines((replace(one, option=good[32]),), {"sgd": ()}, {"sgd": tuple(good.values())})
+    text, = headlines((replace(one, option=good[32]),), {"sgd": load_arms(found)}, {"sgd": tuple(good.values())})
     said = f"By validation batch {max(good):,} costs no more than 0.5 points against it either, but trains no faster."
     assert max(good) > 32 and said in text

@@ -89,6 +89,14 @@ def test_what_the_machine_lacks_is_left_out_by_name_and_horovod_prefers_mpi() ->
                                                           ("mirrored with 2 replicas", "1 core")}
 
 
+def test_one_experiments_cores_leave_out_no_run_of_another() -> None:
+    text = TEXT + TEXT.partition("[[experiment]]\nname = \"speed\"")[2].join(
+        ["[[experiment]]\nname = \"wide\"\ncores_per_replica = 2", ""])
+    found = expand(text, {"2 replicas of 2 cores": "4 cores are needed"})
+    assert {skip.experiment for skip in found.skipped} == {"wide"}
+    assert any(c.experiment == "speed" and c.replicas == 2 for c in found.runs)
+
+
 def test_optimizers_get_keras_decay_or_are_asked_for_a_rate() -> None:
     adamw = expand(TEXT.replace('name = "sgd"', 'name = "adamw"\noptimizer = "adamw"')).runs
     assert {(c.base_learning_rate, c.weight_decay) for c in adamw if c.experiment == "adamw"} == {(0.001, 0.004)}
@@ -124,6 +132,8 @@ def test_other_seeds_are_other_runs() -> None:
     (("[plan]", "[plans]"), "section='plans'"),
     (("replica_batches = [64]", ""), "neither global_batches nor replica_batches"),
     (("launches = 3", "launches = -3"), "not negative"),
+    (('name = "sgd"', 'name = "sgd"\nmomentum = 0.95'), "momentum = 0.95 does nothing under optimizer = 'sgd'"),
+    (('name = "sgd"', 'name = "sgd"\nreference_batch = 64'), "reference_batch = 64, which is not among its batches"),
     (("[plan]", "[plan"), "not valid TOML"),
     (('strategies = ["mirrored", "horovod"]', 'strategies = ["horovood"]'), "Did you mean 'horovod'?"),
 ])

@@ -82,3 +82,6 @@ def test_ranks_share_out_the_cores_they_are_given(config: Make, monkeypatch: pyt
     assert bound == [[6, 7], [2, 3]]
     with pytest.raises(EnvironmentUnusable, match="needs 4 cores on this host .* has 3"):
         devices.pin(two, [0, 1, 2], {"HOROVOD_LOCAL_RANK": "1"})
+    eight = list(range(8))
+    assert devices.pin(two, eight, {"HOROVOD_LOCAL_RANK": "1"}, gpus=True) == [4, 5, 6, 7]
+    assert devices.pin(config(strategy="mirrored", replicas=2), eight, {}, gpus=True) == eight

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..config import PROCESS_PER_REPLICA, RunConfig
@@ -15,6 +16,7 @@ from ..endings import sign_of_no_memory
 from ..errors import EnvironmentUnusable
 from .meters import status_bytes
 
+DRIVER = "/dev/nvidiactl"
 RANK_VARIABLES = ("BATCHSCALE_RANK", "HOROVOD_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID", "PMIX_RANK")
 LOCAL_RANK_VARIABLES = ("BATCHSCALE_LOCAL_RANK", "HOROVOD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID",
                         "PMIX_LOCAL_RANK")
@@ -30,9 +32,15 @@ def local_rank(variables: Mapping[str, str]) -> int:
     return next((int(variables[name]) for name in LOCAL_RANK_VARIABLES if variables.get(name, "").isdigit()), 0)
 
 
-def pin(config: RunConfig, cores: Sequence[int], variables: Mapping[str, str]) -> list[int]:
-    """Bind this process to its own cores among `cores`, which all local ranks share out. Returns them."""
+def pin(config: RunConfig, cores: Sequence[int], variables: Mapping[str, str], gpus: bool | None = None) -> list[int]:
+    """Bind this process to its own cores among `cores`, which all local ranks share out. Returns them.
+
+    With GPUs (by default, where NVIDIA's driver is) cores_per_replica is the least of it: the processes of a host share
+    all of its cores evenly, since they launch kernels, decode images and drive the network beside them.
+    """
     per_process = config.cores_per_replica * (config.replicas // config.ranks)
+    if Path(DRIVER).exists() if gpus is None else gpus:
+        per_process = max(per_process, len(cores) // max(1, config.ranks // max(1, config.nodes)))
     shared = config.strategy in PROCESS_PER_REPLICA and not bound_by_slurm(variables)
     start = local_rank(variables) * per_process if shared else 0
     own = list(cores)[start:start + per_process]
@@ -54,9 +62,10 @@ def prepare(config: RunConfig) -> list[str]:
     """Threads, logical CPUs, memory growth and this rank's GPU. Returns the local replicas' devices."""
     import tensorflow as tf
     local = config.replicas // config.ranks
-    tf.config.threading.set_intra_op_parallelism_threads(config.cores_per_replica)
-    tf.config.threading.set_inter_op_parallelism_threads(local)
     gpus = tf.config.list_physical_devices("GPU")
+    own = len(os.sched_getaffinity(0)) // local
+    tf.config.threading.set_intra_op_parallelism_threads(max(own, 1) if gpus else config.cores_per_replica)
+    tf.config.threading.set_inter_op_parallelism_threads(local)
     if not gpus and os.environ.get("BATCHSCALE_DEVICE") == "gpu":
         raise EnvironmentUnusable(
             f"GPUs were asked for and TensorFlow sees none here (CUDA_VISIBLE_DEVICES="

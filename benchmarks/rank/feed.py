@@ -3,6 +3,7 @@ steps; disk_feed reads them from disk."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,10 +15,13 @@ import tensorflow as tf
 
 from ..config import RunConfig
 from ..data.arrays import Arrays, count, each, size_bytes
+from . import devices
+from .gpu_counters import gpu_counters
 from .strategies.base import Strategy
 
 RESIDENT_FRACTION = 0.25
 CHUNK_BYTES = 32 * 1024**2
+SMALL_GPU_BYTES = 4e9  # assumed where NVML does not tell
 
 Part = tuple[Any, Any, Any, int, int, int]
 """x, y, order, start, stop, base: the arguments of one call of the loop, without the rates."""
@@ -72,7 +76,11 @@ class Resident:
 
 
 class Stream:
-    """Examples stay on the host; tf.data gathers the next chunk of steps while the device trains on this one."""
+    """Examples stay on the host; tf.data gathers the next chunk of steps while the device trains on this one.
+
+    Chunks have one length, and the pipeline goes on from one call of `parts` to the next: a window that had to start
+    it, or to trace the loop for a shorter chunk, would time that and not the training.
+    """
 
     kind = "stream"
 
@@ -80,6 +88,10 @@ class Stream:
         self._x, self._y, self._strategy, self._examples = x, y, strategy, count(y)
         self._example_bytes = size_bytes(x) // self._examples
         self._order: npt.NDArray[np.int32] = np.zeros(0, np.int32)
+        self._base, self._first, self._batch = 0, 0, 0
+        self._datasets: dict[int, Any] = {}
+        self._open: Any = None
+        self._held: tuple[Any, Any, int] | None = None
 
     def _share(self, global_batch: int) -> int:
         return global_batch // self._strategy.replicas * self._strategy.local_replicas
@@ -92,43 +104,65 @@ class Stream:
         return Layout(self._share(global_batch), self._rows(global_batch), False)
 
     def set_order(self, order: npt.NDArray[np.int32], base: int, key: Sequence[int] = (0, 0)) -> None:
-        self._order, self._base = order, base
+        """The same order once more is no reason to begin anew."""
+        if base != self._base or not np.array_equal(order, self._order):
+            self._open = self._held = None
+            self._order, self._base = order, base
 
     def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
         rows, share = self._rows(global_batch), self._share(global_batch)
         positions = self._strategy.place(np.arange(rows * share, dtype=np.int32))
-        bounds = [(a, min(a + rows, stop)) for a in range(start, stop, rows)]
-        spec = tuple(each(lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), part) for part in (self._x, self._y))
-        chunks = tf.data.Dataset.from_generator(lambda: (self._chunk(a, b, global_batch) for a, b in bounds),
-                                                output_signature=spec).prefetch(2)
-        for (first, last), (x, y) in zip(bounds, chunks):
-            yield self._strategy.place_each(x), self._strategy.place_each(y), positions, first, last, first
+        while start < stop:
+            x, y, first = self._chunk_of(start, global_batch)
+            until = min(stop, first + rows)
+            yield x, y, positions, start, until, first
+            start = until
 
-    def _chunk(self, start: int, stop: int, global_batch: int) -> tuple[Arrays, Arrays]:
-        """This process' examples of steps [start, stop), step by step."""
+    def _chunk_of(self, step: int, global_batch: int) -> tuple[Any, Any, int]:
+        """The chunk that holds the step, on the devices, and its first step."""
+        rows = self._rows(global_batch)
+        if self._batch != global_batch or self._held is None or not self._held[2] <= step < self._held[2] + rows:
+            if self._batch != global_batch or self._open is None or step != self._first:
+                self._start(step, global_batch)
+            x, y = next(self._open)
+            self._held = self._strategy.place_each(x), self._strategy.place_each(y), self._first
+            self._first += rows
+        return self._held
+
+    def _start(self, step: int, global_batch: int) -> None:
+        self._open = self._held = None
+        self._first, self._batch = step, global_batch
+        if global_batch not in self._datasets:
+            spec = tuple(each(lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), part)
+                         for part in (self._x, self._y))
+            self._datasets[global_batch] = tf.data.Dataset.from_generator(
+                lambda: self._chunks(self._first, global_batch), output_signature=spec).prefetch(2)
+        self._open = iter(self._datasets[global_batch])
+
+    def _chunks(self, start: int, global_batch: int) -> Iterator[tuple[Arrays, Arrays]]:
+        """This process' examples, step by step, from this step on; beyond the epoch's end, where nobody asks, its order
+        comes again."""
+        order, base, rows, share = self._order, self._base, self._rows(global_batch), self._share(global_batch)
         epoch_steps = max(1, self._examples // global_batch)  # 1 where examples are repeated to fill a batch
-        share, first = self._share(global_batch), self._strategy.rank * self._share(global_batch)
-        chosen = [self._order[at + first:at + first + share]
-                  for at in ((k - self._base) % epoch_steps * global_batch for k in range(start, stop))]
-        index = np.concatenate(chosen)
-        return each(lambda a: a[index], self._x), each(lambda a: a[index], self._y)
+        mine = self._strategy.rank * share + np.arange(share)
+        while True:
+            steps = (np.arange(start, start + rows) - base) % epoch_steps
+            index = order[(steps[:, None] * global_batch + mine).ravel()]
+            yield each(lambda a: a[index], self._x), each(lambda a: a[index], self._y)
+            start += rows
 
 
 def create(config: RunConfig, x: Arrays, y: Arrays, strategy: Strategy) -> Feed:
-    """Resident when asked for, or when the examples take at most a quarter of the free memory of the device."""
-    if config.input == "resident" or (config.input == "auto"
-                                      and size_bytes(x) <= RESIDENT_FRACTION * free_bytes(strategy)):
+    """Resident when asked for, or when the examples take at most a quarter of the free memory of every device."""
+    if config.input == "resident" or (config.input == "auto" and size_bytes(x) <= RESIDENT_FRACTION * min(
+            strategy.gather(free_bytes(strategy)))):
         return Resident(x, y, strategy)
     return Stream(x, y, strategy)
 
 
 def free_bytes(strategy: Strategy) -> float:
     """Free memory where resident examples would lie, per local copy."""
-    if tf.config.list_logical_devices("GPU"):
-        try:
-            import pynvml
-            pynvml.nvmlInit()
-            return float(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(0)).free)
-        except Exception:  # no NVML: what a small GPU has
-            return 4e9
+    if visible := devices.visible_gpus():
+        free = gpu_counters(visible, os.environ.get("CUDA_VISIBLE_DEVICES")).free_bytes()
+        return float(SMALL_GPU_BYTES if free is None else free)
     return psutil.virtual_memory().available / strategy.local_replicas

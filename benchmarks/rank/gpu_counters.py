@@ -32,8 +32,14 @@ class GpuCounters:
 
     def capacity_bytes(self) -> int | None:
         """Memory of the smallest GPU in use; null where that is not told."""
-        sizes = [self._asked(lambda handle: self.library.nvmlDeviceGetMemoryInfo(handle).total, handle)
-                 for handle in self.handles]
+        return self._least(lambda handle: self.library.nvmlDeviceGetMemoryInfo(handle).total)
+
+    def free_bytes(self) -> int | None:
+        """Free memory of the fullest GPU in use; null where that is not told."""
+        return self._least(lambda handle: self.library.nvmlDeviceGetMemoryInfo(handle).free)
+
+    def _least(self, question: Callable[[Any], Any]) -> int | None:
+        sizes = [self._asked(question, handle) for handle in self.handles]
         known = [size for size in sizes if size is not None]
         return min(known) if known and len(known) == len(sizes) else None
 

@@ -165,7 +165,9 @@ class Execution:
         told = self.session.strategy.gather(own)
         asked = [reason for reason, _, _ in told if reason]
         self.stretch_steps = max(1, int(STRETCH_SECONDS / max(1e-9, *(pace for _, pace, _ in told))))
-        if step < phase.steps and (asked or told[0][2]):
+        if step == phase.steps:
+            return  # what is done is worth more than a few seconds; a phase that follows asks for itself
+        if asked or told[0][2]:
             self._save(program, phase, step, seconds)
         if asked:
             raise Interrupted(asked[0])
@@ -179,6 +181,7 @@ class Execution:
             if self.session.strategy.rank == 0:
                 state = Checkpoint(self.checkpoints.name, phase.index, step, seconds, kept, self.resumed)
                 self.checkpoints.save(state, program.state)
+            self.session.strategy.barrier()  # a launcher ends all ranks once one has left
 
     def _continue(self, program: Program, earlier: Ended) -> None:
         earlier.restore(program.variables, self.session.strategy)

@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +159,8 @@ def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], run
     except Interrupted as stop:
         if rank == 0:
             run.fail(attempt, stop.status, rank, stop)
+        with suppress(Exception):  # a launcher ends all ranks once one has left
+            session.strategy.barrier()
         return EXIT_INCOMPLETE
     except RanksDisagree as error:
         run.fail(attempt, "invalid", rank, error)
@@ -188,6 +190,7 @@ def _leave() -> None:
 
 def main(words: Sequence[str] | None = None) -> int:
     faulthandler.enable()
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as NVML numbers GPUs; CUDA's own is by speed
     given = arguments(words)
     interruption = Interruption()
     try:

@@ -16,7 +16,8 @@ class Mirrored(Strategy):
     name = "mirrored"
 
     def __init__(self, devices: Sequence[str]) -> None:
-        self._strategy: Any = tf.distribute.MirroredStrategy(list(devices))
+        self._devices = list(devices)
+        self._strategy: Any = tf.distribute.MirroredStrategy(self._devices)
         self.replicas = self.local_replicas = self._strategy.num_replicas_in_sync
 
     def scope(self) -> AbstractContextManager[Any]:
@@ -34,7 +35,15 @@ class Mirrored(Strategy):
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
 
     def place(self, array: npt.NDArray[Any]) -> Any:
-        return self._strategy.experimental_distribute_values_from_function(lambda _: tf.constant(array))
+        """The strategy only binds values together; each is put on its replica's device here."""
+        copies = [self._on(device, array) for device in self._devices]
+        return self._strategy.experimental_distribute_values_from_function(
+            lambda context: copies[context.replica_id_in_sync_group])
+
+    @staticmethod
+    def _on(device: str, array: npt.NDArray[Any]) -> Any:
+        with tf.device(device):
+            return tf.constant(array)
 
     def copies(self, variable: Any) -> list[npt.NDArray[Any]]:
         return [copy.numpy() for copy in self._strategy.experimental_local_results(variable)]
