@@ -50,6 +50,7 @@ def chains(configs: Iterable[RunConfig]) -> list[tuple[RunConfig, list[RunConfig
 def _train(beginning: RunConfig, others: Sequence[RunConfig], evaluation_batch: int,
            every_evaluation: bool) -> list[dict[str, Any]]:
     import keras
+    import tensorflow as tf
 
     from .. import models
 
@@ -57,6 +58,8 @@ def _train(beginning: RunConfig, others: Sequence[RunConfig], evaluation_batch: 
     keras.backend.clear_session()
     split = _split(beginning)
     model = models.build(beginning.model, split.input_shape, split.classes, beginning.seed)
+    # Under the global seed that gave these weights, `fit` would shuffle every epoch into the very same order.
+    tf.random.set_seed(None)
     rows = []
     for config in (beginning, *others):
         accuracies = [accuracy for phase in phases(config)[1 if config.earlier_batches else 0:]
