@@ -127,3 +127,28 @@ def test_replicas_go_on_together(tmp_path: Path, strategy: str) -> None:
     assert record["resumed"] and trajectory(record) == trajectory(whole)
     assert record["agreement"]["equal_at_evaluations"] == len(record["evaluations"])
     shutil.rmtree(tmp_path)
+
+
+ASKED = """
+from types import SimpleNamespace as With
+from batchscale.benchmarks.rank.measured import Interrupted
+from batchscale.benchmarks.rank.run import Execution
+from batchscale.benchmarks.rank.strategies.base import Strategy
+
+saved = []
+run = With(measured=With(windows=[{"seconds": 1.0, "steps": 1}]), checkpoints=With(due=lambda: False),
+           session=With(interrupted=lambda: "preempted", strategy=Strategy()),
+           _save=lambda program, phase, step, seconds: saved.append(step))
+for step in (10, 5):
+    try:
+        Execution._agree_to_go_on(run, None, With(steps=10), step, 1.0, at_epoch_end=True)
+        print(step, "goes on", saved)
+    except Interrupted as stop:
+        print(step, stop.status, saved)
+"""
+
+
+def test_a_run_that_is_asked_to_stop_when_it_is_done_is_recorded() -> None:
+    done = subprocess.run([sys.executable, "-c", ASKED], capture_output=True, text=True, timeout=120,
+                          env=environment())
+    assert done.stdout.splitlines() == ["10 goes on []", "5 preempted [5]"], done.stderr[-2000:]

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from batchscale.analysis.scaling import scalings
 from batchscale.analysis.table import arm, experiments, from_records, read, rules
 from batchscale.benchmarks.schema import problems
-from synthetic_records import (ADAM, SGD, Study, change, manifest, records, results,
+from synthetic_records import (ADAM, SGD, Study, Timing, change, manifest, records, results,
                                write_store)
 from dataclasses import replace
 
@@ -215,3 +216,22 @@ def test_ten_thousand_records_are_read_in_time(tmp_path: Path) -> None:
     assert time.perf_counter() - before < 30
     assert len(table.runs) == 10_000 and np.isfinite(table.runs["test_accuracy"]).all()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 2 * 1024**2
+
+
+def test_replicas_on_several_nodes_are_a_curve_of_their_own() -> None:
+    """The same replicas on one node and on two are two treatments; their mean would be neither."""
+    made = records(Study(experiments=(), memory=None, timing=Timing(strategies=("horovod",), noise=0.001)))
+    apart = [{**record, "run_id": f"{record['run_id']}-apart", "config": {**record["config"], "nodes": 2},
+              "windows": [{**window, "seconds": 3 * window["seconds"]} for window in record["windows"]]}
+             for record in made if record["config"]["replicas"] == 2]
+    both = [*made, *apart]
+    found = from_records(both, manifest(SMALL, both))
+    curves = {(one.strategy, one.fixed_batch): one for one in scalings(found) if one.kind == "weak"}
+    names = {strategy for strategy, _ in curves}
+    assert len(names) == 2 and any("2 nodes" in name for name in names)
+    for (strategy, batch), one in curves.items():
+        alike = next(other for (name, fixed), other in curves.items() if fixed == batch and name != strategy)
+        ratio = one.points[-1].efficiency.value / alike.points[-1].efficiency.value
+        assert ratio == pytest.approx(1 / 3 if "2 nodes" in strategy else 3, rel=0.02)
+        assert one.points[-1].efficiency.n == 3
+    assert {place for place in found.runs["placement"] if "2n" in place}
