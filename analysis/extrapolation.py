@@ -30,6 +30,12 @@ class HeldOutError:
     relative_error: Estimate
     note: str
 
+    @classmethod
+    def of(cls, size: float, values: Sequence[float] | Floats, predicted: Estimate, note: str = "") -> HeldOutError:
+        """What was measured at `size`, against what was predicted there."""
+        measured = mean_estimate(values)
+        return cls(size, measured, predicted, predicted.transformed(lambda value: value / measured.value - 1), note)
+
     @property
     def within(self) -> bool:
         """Whether what was measured lies in the interval predicted without it."""

@@ -19,10 +19,10 @@ from .allreduce import Link, halving_doubling_seconds, ring_seconds
 from .claims_cost import timing_runs
 from .cost import cost
 from .critical import critical_batch
-from .estimate import Estimate, mean_estimate, unknown
+from .estimate import Estimate, unknown
 from .extrapolation import FARTHEST, HeldOutError, extrapolation_warning
 from .predict_batch import batch_forecasts
-from .step_fits import ALIKE
+from .step_fits import ALIKE, held_out_at, point_of
 from .step_laws import HALVING, HIERARCHICAL, RING, StepLaw, StepLaws, fit_step_laws
 from .step_model import StepPoint
 from .table import Results, experiments, read
@@ -172,10 +172,6 @@ def laws_of(rows: pd.DataFrame) -> StepLaws:
     return fit_step_laws([point_of(row) for row in rows.itertuples()], rows["step_seconds"].tolist())
 
 
-def point_of(row: Any) -> StepPoint:
-    return StepPoint(int(row.replicas), int(row.nodes) or 1, float(row.replica_batch), int(row.accumulation) - 1)
-
-
 def held_out(rows: pd.DataFrame) -> tuple[HeldOutError, ...]:
     """Fitted without the most replicas, which are then predicted; none below four counts with one among them, as the
     rest has no slope."""
@@ -187,15 +183,8 @@ def held_out(rows: pd.DataFrame) -> tuple[HeldOutError, ...]:
         laws = laws_of(rest)
     except RecordError:
         return ()
-    return tuple(_error(laws, own) for _, own in last.groupby(["replica_batch", "nodes", "accumulation"]))
-
-
-def _error(laws: StepLaws, own: pd.DataFrame) -> HeldOutError:
-    point = point_of(next(own.itertuples()))
-    measured, predicted = mean_estimate(own["step_seconds"].tolist()), laws.predict_seconds(point)
-    note = "its topology was not measured at fewer replicas" if math.isnan(predicted.value) else ""
-    return HeldOutError(point.replica_batch, measured, predicted,
-                        predicted.transformed(lambda seconds: seconds / measured.value - 1), note)
+    points = last.groupby(["replica_batch", "nodes", "accumulation"])
+    return tuple(held_out_at(laws.predict_seconds, own) for _, own in points)
 
 
 @dataclass(frozen=True, eq=False)

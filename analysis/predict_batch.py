@@ -13,10 +13,10 @@ import pandas as pd
 
 from ..benchmarks.errors import RecordError
 from .claims_cost import timing_runs
-from .estimate import Estimate, mean_estimate
+from .estimate import Estimate
 from .extrapolation import HeldOutError
 from .groups import mean_of
-from .step_fits import ALIKE
+from .step_fits import ALIKE, held_out_at, point_of
 from .step_laws import StepLaws, fit_step_laws
 from .step_model import StepPoint
 from .table import Results
@@ -76,22 +76,18 @@ def _forecast(rows: pd.DataFrame) -> BatchForecast | None:
     if rest["replica_batch"].nunique() < FEWEST_BATCHES:
         return None
     try:
-        laws = fit_step_laws([_point(row) for row in rest.itertuples()], rest["step_seconds"].tolist())
+        laws = fit_step_laws([point_of(row) for row in rest.itertuples()], rest["step_seconds"].tolist())
     except RecordError:
         return None
     first, counts = rows.iloc[0], sorted(int(count) for count in rest["replicas"].unique())
     return BatchForecast(
         str(first["model"]), str(first["optimizer"]),
         f"{first['strategy']}{'-' + first['transport'] if first['transport'] else ''}", largest,
-        {int(count): _error(laws, int(count), largest, own) for count, own in last.groupby("replicas")
+        {int(count): held_out_at(laws.predict_seconds, own) for count, own in last.groupby("replicas")
          if count in counts},
         {count: _line(laws, count, rows) for count in counts},
         {count: tuple((float(batch), mean_of(own, "examples_per_second"))
                       for batch, own in rows[rows["replicas"] == count].groupby("global_batch")) for count in counts})
-
-
-def _point(row: Any) -> StepPoint:
-    return StepPoint(int(row.replicas), 1, float(row.replica_batch))
 
 
 def _line(laws: StepLaws, replicas: int, rows: pd.DataFrame) -> Line:
@@ -106,10 +102,3 @@ def _line(laws: StepLaws, replicas: int, rows: pd.DataFrame) -> Line:
 
 def _rate(examples: float, seconds: Estimate) -> Estimate:
     return seconds.transformed(lambda value: examples / value)
-
-
-def _error(laws: StepLaws, replicas: int, largest: int, own: pd.DataFrame) -> HeldOutError:
-    measured = mean_estimate(own["step_seconds"].tolist())
-    predicted = laws.predict_seconds(StepPoint(replicas, 1, float(largest)))
-    return HeldOutError(largest, measured, predicted,
-                        predicted.transformed(lambda seconds: seconds / measured.value - 1), "")

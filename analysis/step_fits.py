@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,10 +105,11 @@ def _step_fit(rows: pd.DataFrame) -> StepFit:
 
 
 def _fit(rows: pd.DataFrame) -> StepModelFit:
-    return fit_step_model([_point(row) for row in rows.itertuples()], rows["step_seconds"].tolist())
+    return fit_step_model([point_of(row) for row in rows.itertuples()], rows["step_seconds"].tolist())
 
 
-def _point(row: Any) -> StepPoint:
+def point_of(row: Any) -> StepPoint:
+    """Of a row of `runs`."""
     return StepPoint(int(row.replicas), int(row.nodes) or 1, float(row.replica_batch), int(row.accumulation) - 1)
 
 
@@ -122,15 +123,16 @@ def _held_out(rows: pd.DataFrame) -> tuple[HeldOutError, ...]:
         fit = _fit(rest)
     except RecordError:
         return ()
-    return tuple(_error(fit, own) for _, own in last.groupby(["replica_batch", "nodes", "accumulation"]))
+    points = last.groupby(["replica_batch", "nodes", "accumulation"])
+    return tuple(held_out_at(fit.predict_seconds, own) for _, own in points)
 
 
-def _error(fit: StepModelFit, own: pd.DataFrame) -> HeldOutError:
-    point = _point(next(own.itertuples()))
-    measured, predicted = mean_estimate(own["step_seconds"].tolist()), fit.predict_seconds(point)
-    error = predicted.transformed(lambda seconds: seconds / measured.value - 1)
+def held_out_at(predict: Callable[[StepPoint], Estimate], own: pd.DataFrame) -> HeldOutError:
+    """The launches of one point, which the law behind `predict` never saw."""
+    point = point_of(next(own.itertuples()))
+    predicted = predict(point)
     note = "its topology was not measured at fewer replicas" if math.isnan(predicted.value) else ""
-    return HeldOutError(point.replica_batch, measured, predicted, error, note)
+    return HeldOutError.of(point.replica_batch, own["step_seconds"].tolist(), predicted, note)
 
 
 def _exposed(rows: pd.DataFrame) -> list[Exposed]:
