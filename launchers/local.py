@@ -20,7 +20,8 @@ from typing import Any
 
 from ..benchmarks import data, selection
 from ..benchmarks.config import RunConfig, to_json
-from ..benchmarks.errors import (EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, EnvironmentUnusable, PlanError)
+from ..benchmarks.errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, EnvironmentUnusable,
+                                 PlanError)
 from ..benchmarks.plan import Expansion, Plan, expand
 from ..benchmarks.plan_keys import WATCHDOG_SECONDS, setting_seconds
 from ..benchmarks.store import FINAL, Run, Store, read_json, write_json
@@ -30,6 +31,7 @@ from .stages import Stage, expected_wall_seconds, stages
 from .workers import Limits, unfinished, work
 
 MOST_PASSES = 4
+MOST_BARREN_PASSES = 2
 
 
 @dataclass(frozen=True)
@@ -160,38 +162,54 @@ def run(plan: Plan, options: Options) -> int:
         for skip in expansion.skipped:
             progress.say(f"left out: {skip.experiment}, {skip.what}: {skip.reason}")
         try:
-            passes(runs, limits, progress)
+            usable = passes(runs, limits, progress)
         finally:
             progress.update()
-    return exit_code(runs)
+    return exit_code(runs, usable)
 
 
-def passes(runs: Sequence[Run], limits: Limits, progress: Progress) -> None:
-    """Work through the stages; again for runs whose worker was lost, and after others' live runs have ended."""
+def passes(runs: Sequence[Run], limits: Limits, progress: Progress) -> bool:
+    """Work through the stages; again for runs whose worker was lost, and after others' live runs have ended.
+
+    False where nothing that is left can be begun here: the same command would not get further.
+    """
+    barren = 0
     for _ in range(MOST_PASSES):
         todo = [run for run in runs if unfinished(run, limits)]
         if not todo:
-            return
+            return True
+        begun, begins = _attempts(todo), False
         for stage in stages([run.config for run in todo], sorted(os.sched_getaffinity(0)), len(doctor.gpu_names())):
             if time.time() >= limits.until:
                 progress.say("the budget is spent; run the same command again to go on")
-                return
-            _work(stage, [run for run in todo if run.config.shape == stage.shape], limits, progress)
+                return True
+            begins |= _work(stage, [run for run in todo if run.config.shape == stage.shape], limits, progress)
+        barren = 0 if begins or _attempts(todo) > begun else barren + 1
+        if barren == MOST_BARREN_PASSES:
+            return False
         while any(run.status() == "running" for run in todo) and time.time() < limits.until:
             progress.say_once("waiting for runs that another process is doing")
             time.sleep(1.0)
+    return True
 
 
-def _work(stage: Stage, runs: list[Run], limits: Limits, progress: Progress) -> None:
+def _work(stage: Stage, runs: list[Run], limits: Limits, progress: Progress) -> bool:
+    """False when the stage was given up."""
     problem = work(stage, limits, runs, progress.update)
     if problem:
-        progress.say(f"{stage.shape}: {problem}")
+        progress.say_once(f"{stage.shape}: {problem}")
+    return not problem
 
 
-def exit_code(runs: Sequence[Run]) -> int:
+def _attempts(runs: Sequence[Run]) -> int:
+    return sum(len(run.attempts()) for run in runs)
+
+
+def exit_code(runs: Sequence[Run], usable: bool = True) -> int:
+    """`usable`: whether what is left could be begun here."""
     statuses = [run.status() for run in runs]
     if any(status not in FINAL for status in statuses):
-        return EXIT_INCOMPLETE
+        return EXIT_INCOMPLETE if usable else EXIT_ENVIRONMENT
     return EXIT_RUNS_FAILED if any(status in ("invalid", "failed", "unreadable") for status in statuses) else EXIT_OK
 
 

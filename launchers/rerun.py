@@ -27,6 +27,6 @@ def run(path: Path, options: Options) -> int:
     limits = Limits(store.folder, launcher=options.launcher)
     seconds = expected_wall_seconds([config], sorted(os.sched_getaffinity(0)))
     with machine_to_itself(print), Progress(runs, lambda run: unfinished(run, limits), seconds) as progress:
-        passes(runs, limits, progress)
+        usable = passes(runs, limits, progress)
         progress.update()
-    return exit_code(runs)
+    return exit_code(runs, usable)

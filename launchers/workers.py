@@ -24,6 +24,7 @@ from .start import start
 GRACE_SECONDS = 40.0  # ranks look every 20 s of training whether to stop, and then keep their state
 POLL_SECONDS = 0.2
 LOOK_SECONDS = 1.0  # between looks at all runs' folders, which cost milliseconds of a core that is being timed
+MOST_EMPTY_STARTS = 2
 STOPS = (EXIT_OK, EXIT_INCOMPLETE, EXIT_ENVIRONMENT, EXIT_USAGE)
 
 
@@ -48,6 +49,7 @@ class Worker:
     limits: Limits
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
+    empty_starts: int = 0
     began: float = 0.0
     kernel_kills: int | None = None
     logs: Path = field(default_factory=Path)
@@ -126,6 +128,8 @@ class Worker:
         code = self.ended() or EXIT_OK
         if code not in STOPS:
             deaths.explain(runs, self.began, self.logs, self.kernel_kills, code)
+            begun = any(run.last_began() >= self.began for run in runs)
+            self.empty_starts = 0 if begun else self.empty_starts + 1
         return code
 
 
@@ -179,8 +183,8 @@ def fresh_folder(parent: Path, name: str) -> Path:
 def work(stage: Stage, limits: Limits, runs: Sequence[Run], on_poll: Callable[[], None]) -> str:
     """Run a stage to its end. Returns "" or why the stage was given up.
 
-    A worker that dies is started again as long as there are runs to do and runs were ended by it; one that says that
-    the environment is unusable ends the stage.
+    A worker that dies is started again as long as there are runs to do and it begins some; one that says that the
+    environment is unusable, or twice began nothing, ends the stage.
     """
     workers = [Worker(stage, cores, limits) for cores in stage.slots]
     try:
@@ -196,7 +200,8 @@ def work(stage: Stage, limits: Limits, runs: Sequence[Run], on_poll: Callable[[]
                 worker.watch(runs)
             for worker in [w for w in active if w.ended() is not None]:
                 code = worker.buried(runs)
-                if code in (EXIT_ENVIRONMENT, EXIT_USAGE):
+                # The programs that start ranks turn a rank's code into one of their own.
+                if code in (EXIT_ENVIRONMENT, EXIT_USAGE) or worker.empty_starts == MOST_EMPTY_STARTS:
                     problem = last_line(worker.logs)
                 done = code in STOPS or problem or worker.starts > len(runs) + 2
                 if done or not any(unfinished(run, limits) for run in runs):

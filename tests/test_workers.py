@@ -1,17 +1,21 @@
-"""Ending what is left of a worker ends nothing else."""
+"""Ending what is left of a worker ends nothing else; ranks that can begin nothing end the command soon, with a code."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from batchscale.benchmarks.errors import RecordError
-from batchscale.launchers import workers
+from batchscale.benchmarks.config import RunConfig
+from batchscale.benchmarks.errors import EXIT_ENVIRONMENT, EXIT_RUNS_FAILED, RecordError
+from batchscale.benchmarks.store import Store
+from batchscale.launchers import local, workers
+from batchscale.launchers.progress import Progress
+from batchscale.launchers.start import Start
 
 Started = list[subprocess.Popen[bytes]]
 
@@ -41,3 +45,45 @@ def test_logs_that_cannot_be_made_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RecordError, match="cannot write .*file/single-01: .*--results"):
         workers.fresh_folder(tmp_path / "file", "single")
+
+
+FAILS_ONE = """
+import sys
+from pathlib import Path
+from batchscale.benchmarks.store import Store
+store = Store(Path(sys.argv[1]))
+run, attempt = store.claim_next(store.runs(), 0.0)
+run.fail(attempt, "failed", 0, "by itself")
+sys.exit(1)
+"""
+
+
+def ended_by(words: list[str], folder: Path, configs: list[RunConfig], monkeypatch: pytest.MonkeyPatch) -> int:
+    """The exit code of a plan whose workers are `words`."""
+    store = Store(folder)
+    store.prepare(configs, {"name": "plan"})
+    runs, limits = store.runs(), workers.Limits(folder)
+    monkeypatch.setattr(workers, "start", lambda *_: Start(tuple(words), {}))
+    with Progress(runs, lambda run: workers.unfinished(run, limits), {}) as progress:
+        usable = local.passes(runs, limits, progress)
+    return local.exit_code(runs, usable)
+
+
+def test_ranks_that_begin_nothing_end_the_command_with_the_code_of_the_environment(
+        tmp_path: Path, config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever code the program that starts them ends with; and not once for each run that is left."""
+    configs = [config(strategy="horovod", transport="mpi", replicas=2, seed=seed) for seed in range(9)]
+    words = ["sh", "-c", "echo 'batchscale-rank: no library' >&2; exit 1"]
+    assert ended_by(words, tmp_path / "plan", configs, monkeypatch) == EXIT_ENVIRONMENT
+    starts = len(list((tmp_path / "plan" / "logs").iterdir()))
+    assert starts == workers.MOST_EMPTY_STARTS * local.MOST_BARREN_PASSES
+    assert capsys.readouterr().out.count("no library") == 1
+
+
+def test_workers_that_begin_runs_and_die_are_started_again_until_every_run_has_its_end(
+        tmp_path: Path, config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch) -> None:
+    configs = [config(strategy="horovod", transport="mpi", replicas=2, seed=seed) for seed in range(3)]
+    words = [sys.executable, "-c", FAILS_ONE, str(tmp_path / "plan")]
+    assert ended_by(words, tmp_path / "plan", configs, monkeypatch) == EXIT_RUNS_FAILED
+    assert [len(run.attempts()) for run in Store(tmp_path / "plan").runs()] == [1, 1, 1]
