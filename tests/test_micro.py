@@ -10,7 +10,7 @@ import pytest
 
 from batchscale.benchmarks.config import RunConfig
 from batchscale.benchmarks.errors import EnvironmentUnusable
-from batchscale.benchmarks.micro import child, collective_law, fit_ratio, study_ratio
+from batchscale.benchmarks.micro import child, collective_law, fit_accuracy, fit_ratio, study_ratio
 from batchscale.benchmarks.micro.cases import CASES, Case
 from batchscale.benchmarks.micro.comparison import Comparison, geometric_mean
 from batchscale.benchmarks.micro.replay import ReplayClock
@@ -100,14 +100,31 @@ def test_seconds_of_some_seeds_count_for_all(config: Callable[..., RunConfig]) -
     configs = [config(seed=seed) for seed in range(6)]
     rows = [{"run_id": one.run_id, "seconds": 3.0 - one.seed, "evaluation_batch": (32, 2048)[one.seed],
              "test_accuracy": 0.9} for one in configs[:2]]
-    side = study_ratio.Side("mlp_128", configs, 4.0, {one.run_id: 0.9 + 0.001 * one.seed for one in configs},
-                            {"rows": rows})
+    side = study_ratio.Side("mlp_128", configs, 4.0, {"rows": rows})
     assert side.fit_seconds(32) == 18.0 and side.fit_seconds(2048) == 12.0
     assert "18 s,  4.50 times" in study_ratio.times([side]) and "12 s,  3.00 times" in study_ratio.times([side])
-    same = study_ratio.adjusted(study_ratio.arms(side, {one.run_id: 0.902 - 0.001 * one.seed for one in configs}))
-    assert same[0]["learned"] and same[0]["adjusted_p_value"] < 0.05
-    apart = study_ratio.adjusted(study_ratio.arms(side, {one.run_id: 0.95 + 0.001 * one.seed for one in configs}))
-    assert apart[0]["adjusted_p_value"] > 0.95 and "not shown" in study_ratio.differences(apart)
+
+
+def test_accuracies_are_the_same_only_where_both_bounds_are_shown(config: Callable[..., RunConfig]) -> None:
+    configs = [config(seed=seed) for seed in range(6)]
+    suite = {one.run_id: 0.9 + 0.001 * one.seed for one in configs}
+    wide, = fit_accuracy.arms(configs, suite, {one.run_id: 0.905 - 0.002 * one.seed for one in configs[::-1]})
+    assert wide["learned"] and wide["adjusted_p_value"] > 0.05 and "not shown" in fit_accuracy.table([wide])
+    assert wide["suite"] == sorted(wide["suite"]) and wide["fit"] == sorted(wide["fit"], reverse=True), "by seed"
+    same, = fit_accuracy.arms(configs, suite, {one.run_id: 0.9001 + 0.001 * one.seed for one in configs})
+    assert same["adjusted_p_value"] < 0.05 and "6 seeds" in fit_accuracy.table([same])
+    apart, = fit_accuracy.arms(configs, suite, {one.run_id: 0.95 + 0.001 * one.seed for one in configs})
+    assert apart["adjusted_p_value"] > 0.95 and "not shown" in fit_accuracy.table([apart])
+
+
+def test_fit_trains_what_it_has_not_and_a_seed_as_a_whole(config: Callable[..., RunConfig]) -> None:
+    configs = [config(seed=seed, global_batch=batch) for seed in range(40) for batch in (32, 64)]
+    assert fit_accuracy.missing(configs, {one.run_id: 0.9 for one in configs}) == []
+    done = {one.run_id: 0.9 for one in configs[:-1]}
+    assert fit_accuracy.missing(configs, done) == configs[-2:], "a run may go on from another of its seed"
+    made = list(fit_accuracy.blocks(configs))
+    assert [one for block in made for one in block] == configs and max(map(len, made)) <= fit_accuracy.MOST_RUNS
+    assert sum(len({one.seed for one in block}) for block in made) == 40, "no seed is in two blocks"
 
 
 def test_figures_taken_beside_other_programs_say_so() -> None:

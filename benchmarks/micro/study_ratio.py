@@ -6,10 +6,8 @@ By model, first `batchscale run PLAN --only kind=accuracy,model=MODEL` in a fres
 imports and all; then one process that trains the runs of some seeds by `model.fit` one after another, with all cores
 and TensorFlow's default threads, without progress bar and without its import. Their time counts for all seeds, whose
 work is the same. Even seeds of `fit` evaluate in Keras' default batches of 32, odd ones in batches of 2,048, which is
-what this suite takes; both ratios are told. Half an hour on 2 cores, and a quarter more for the accuracies:
-
-`fit` trains the other seeds too, not timed and evaluated only at the end. Two one-sided Welch tests within 0.5 points
-of test accuracy by arm, Holm over arms whose mean is at least 90 %.
+what this suite takes; both ratios are told. Half an hour on 2 cores. Whether both end at the same accuracy is
+fit_accuracy's question.
 """
 
 from __future__ import annotations
@@ -25,7 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...analysis.difference import difference, equivalence, holm
 from ..config import RunConfig, to_json
 from ..errors import EXIT_OK, BatchscaleError, EnvironmentUnusable
 from ..plan import read
@@ -33,18 +30,16 @@ from ..store import Store
 from . import child
 
 EVALUATION_BATCHES = (32, 2048)
-MARGIN, LEARNED = 0.005, 0.9
 LIMIT_SECONDS = 4 * 3600.0
 
 
 @dataclass(frozen=True)
 class Side:
-    """What one model's runs took by both ways; accuracies by run id."""
+    """What one model's runs took by both ways."""
 
     model: str
     configs: Sequence[RunConfig]
     suite_seconds: float
-    suite_accuracy: Mapping[str, float]
     fit: Mapping[str, Any]
 
     def fit_seconds(self, evaluation_batch: int) -> float:
@@ -69,42 +64,12 @@ def _side(plan: str, model: str, timed_seeds: int, folder: Path) -> Side:
     if done.returncode:
         raise EnvironmentUnusable(f"the study ended with exit code {done.returncode}:\n{child.last_lines(done.stdout)}")
     store = Store(results / read(plan).name)
-    runs = {run.config.run_id: run for run in store.runs() if run.has_record}
-    found = {name: (run.record() or {})["evaluations"][-1]["test_accuracy"] for name, run in runs.items()}
-    configs = [run.config for run in runs.values()]
+    configs = [run.config for run in store.runs() if run.has_record]
     print(f"{model}: {len(configs)} runs took {seconds:.0f} s; now by `fit`", flush=True)
-    fit = by_fit([config for config in configs if config.seed < timed_seeds], EVALUATION_BATCHES, True)
-    return Side(model, configs, seconds, found, fit)
-
-
-def by_fit(configs: Sequence[RunConfig], evaluation_batches: Sequence[int], every_evaluation: bool) -> dict[str, Any]:
-    return child.ask("fit_study", {"configs": [to_json(config) for config in configs], "cores": child.cores(),
-                                   "evaluation_batches": evaluation_batches, "every_evaluation": every_evaluation},
-                     LIMIT_SECONDS)
-
-
-def fit_accuracies(side: Side) -> dict[str, float]:
-    """Of all seeds, by run id; those not timed are trained now."""
-    timed = {row["run_id"]: row["test_accuracy"] for row in side.fit["rows"]}
-    rest = [config for config in side.configs if config.run_id not in timed]
-    rows = by_fit(rest, EVALUATION_BATCHES[-1:], False)["rows"] if rest else []
-    return timed | {row["run_id"]: row["test_accuracy"] for row in rows}
-
-
-def arms(side: Side, fit_accuracy: Mapping[str, float]) -> list[dict[str, Any]]:
-    """One row for each arm: accuracies of both ways by seed, their difference and TOST's p value, not adjusted."""
-    groups: dict[tuple[Any, ...], list[str]] = {}
-    for config in side.configs:
-        rule = "as published" if config.earlier_batches else config.rule
-        groups.setdefault((config.model, config.optimizer, config.global_batch, rule), []).append(config.run_id)
-    rows = []
-    for name, runs in sorted(groups.items()):
-        suite, fit = ([found[run] for run in runs] for found in (side.suite_accuracy, fit_accuracy))
-        compared = difference(suite, fit)
-        rows.append({"arm": " ".join(map(str, name)), "suite": suite, "fit": fit,
-                     "difference": compared.estimate.to_json(), "p_value": equivalence(compared, MARGIN).p_value,
-                     "learned": sum(suite) / len(suite) >= LEARNED})
-    return rows
+    fit = child.ask("fit_study", {"configs": [to_json(config) for config in configs if config.seed < timed_seeds],
+                                  "cores": child.cores(), "evaluation_batches": EVALUATION_BATCHES,
+                                  "every_evaluation": True}, LIMIT_SECONDS)
+    return Side(model, configs, seconds, fit)
 
 
 def times(sides: Sequence[Side]) -> str:
@@ -118,22 +83,6 @@ def times(sides: Sequence[Side]) -> str:
     return "\n".join(lines)
 
 
-def differences(rows: Sequence[dict[str, Any]]) -> str:
-    lines = []
-    for row in rows:
-        of = row["difference"]
-        verdict = "below 90 %" if not row["learned"] else "the same" if row["adjusted_p_value"] < 0.05 else "not shown"
-        lines.append(f"{row['arm']:42} {100 * of['value']:+7.3f} points "
-                     f"[{100 * of['low']:+.3f}, {100 * of['high']:+.3f}]  p={row['adjusted_p_value']:.3g}  {verdict}")
-    return "\n".join(lines)
-
-
-def adjusted(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """With Holm's p values over the arms that learned; the others' are 1."""
-    values = iter(holm([row["p_value"] for row in rows if row["learned"]]))
-    return [{**row, "adjusted_p_value": next(values) if row["learned"] else 1.0} for row in rows]
-
-
 def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="study_ratio", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -144,16 +93,13 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="batchscale-micro-") as folder:
             sides = measure(given.plan, given.timed_seeds, Path(folder))
-        print(times(sides), flush=True)
-        rows = adjusted([row for side in sides for row in arms(side, fit_accuracies(side))])
     except BatchscaleError as error:
         print(f"study_ratio: {error}", file=sys.stderr)
         return error.exit_code
-    print(differences(rows))
+    print(times(sides))
     given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps({
-        "sides": [{"model": side.model, "suite_seconds": side.suite_seconds, "fit": side.fit} for side in sides],
-        "arms": rows}, indent=1))
+    given.output.write_text(json.dumps(
+        [{"model": side.model, "suite_seconds": side.suite_seconds, "fit": side.fit} for side in sides], indent=1))
     for side in sides:
         if warning := child.disturbance(side.fit):
             print(warning)
