@@ -148,9 +148,8 @@ def forecasts(results: Results, replicas: Sequence[int], link: Link | None = Non
 def _forecast(rows: pd.DataFrame, replicas: Sequence[int], link: Link | None, price: float | None,
               trained: TrainedSteps | None) -> Forecast:
     first = rows.iloc[0]
-    strategy = f"{first['strategy']}{'-' + first['transport'] if first['transport'] else ''}"
     measured = tuple(sorted({int(count) for count in rows["replicas"]}))
-    known = (str(first["model"]), str(first["optimizer"]), strategy)
+    known = (str(first["model"]), str(first["optimizer"]), str(first["strategy_name"]))
     try:
         laws = laws_of(rows)
     except RecordError as error:

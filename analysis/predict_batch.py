@@ -82,7 +82,7 @@ def _forecast(rows: pd.DataFrame) -> BatchForecast | None:
     first, counts = rows.iloc[0], sorted(int(count) for count in rest["replicas"].unique())
     return BatchForecast(
         str(first["model"]), str(first["optimizer"]),
-        f"{first['strategy']}{'-' + first['transport'] if first['transport'] else ''}", largest,
+        str(first["strategy_name"]), largest,
         {int(count): held_out_at(laws.predict_seconds, own) for count, own in last.groupby("replicas")
          if count in counts},
         {count: _line(laws, count, rows) for count in counts},

@@ -97,8 +97,7 @@ def _scaling(kind: Kind, rows: pd.DataFrame, fixed: int, nodes: int = 0) -> Scal
                                    for n, own in rows.groupby("replicas")}
     points = weak_scaling(launches) if kind == "weak" else strong_scaling(launches)
     first = rows.iloc[0]
-    strategy = f"{first['strategy']}{'-' + first['transport'] if first['transport'] else ''}" \
-        + (f" on {counted(nodes, 'node')}" if nodes else "")
+    strategy = str(first["strategy_name"]) + (f" on {counted(nodes, 'node')}" if nodes else "")
     base = min(launches)
     note = "" if len(launches) > 1 else (
         f"only {base} replica{'s' * (base > 1)} measured: no efficiency; measure another number")

@@ -60,8 +60,8 @@ def _figures(name: str, one: Forecast, results: Results) -> Iterator[Figure]:
     if not _beyond(one):
         return
     rows = timing_runs(results)
-    strategy = rows["strategy"] + ("-" + rows["transport"]).where(rows["transport"] != "", "")
-    rows = rows[(strategy == one.strategy) & (rows["model"] == one.model) & (rows["optimizer"] == one.optimizer)]
+    rows = rows[(rows["strategy_name"] == one.strategy) & (rows["model"] == one.model)
+                & (rows["optimizer"] == one.optimizer)]
     for scaling in dict.fromkeys(each.scaling for each in one.predictions):
         own = [each for each in one.predictions if each.scaling == scaling and each.synchronization == MEASURED]
         held = _held(own[-1])

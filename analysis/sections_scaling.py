@@ -49,9 +49,8 @@ def throughput(results: Results) -> Section:
 
 def _named(runs: pd.DataFrame) -> pd.DataFrame:
     """`strategy` names the transport and several nodes as well."""
-    named = runs["strategy"] + ("-" + runs["transport"]).where(runs["transport"] != "", "")
     nodes = " on " + runs["nodes"].astype(str) + " nodes"
-    return runs.assign(strategy=named + nodes.where(runs["nodes"] > 1, ""))
+    return runs.assign(strategy=runs["strategy_name"] + nodes.where(runs["nodes"] > 1, ""))
 
 
 def _batch_column(rows: pd.DataFrame) -> tuple[str, str]:

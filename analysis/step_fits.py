@@ -95,12 +95,11 @@ def step_fits(results: Results) -> tuple[StepFit, ...]:
 
 def _step_fit(rows: pd.DataFrame) -> StepFit:
     first = rows.iloc[0]
-    strategy = f"{first['strategy']}{'-' + first['transport'] if first['transport'] else ''}"
     try:
         fit, note = _fit(rows), ""
     except RecordError as error:
         fit, note = None, str(error)
-    return StepFit(str(first["model"]), str(first["optimizer"]), strategy, fit,
+    return StepFit(str(first["model"]), str(first["optimizer"]), str(first["strategy_name"]), fit,
                    _held_out(rows) if fit is not None else (), tuple(_exposed(rows)), note or (fit.note if fit else ""))
 
 

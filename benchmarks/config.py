@@ -131,10 +131,14 @@ class RunConfig:
         return self.global_batch / self.reference_batch
 
     @property
+    def strategy_name(self) -> str:
+        """With Horovod's transport, which is another way for the ranks to talk: horovod-mpi."""
+        return "-".join(part for part in (self.strategy, self.transport) if part)
+
+    @property
     def shape(self) -> str:
         """Runs of one shape can share a worker; a timing launch and a memory run get a process of their own."""
-        name = "-".join(p for p in (self.strategy, self.transport) if p)
-        key = f"{name}-{self.replicas}r-{self.nodes}n-{self.cores_per_replica}c"
+        key = f"{self.strategy_name}-{self.replicas}r-{self.nodes}n-{self.cores_per_replica}c"
         if self.kind == "throughput":
             return f"{key}-timing-{self.experiment if self.scaling == '' else 'scaling'}-{self.launch}"
         return f"{key}-memory-{self.digest}" if self.kind == "memory" else key

@@ -73,8 +73,7 @@ class Answer:
 
 def folder(plan_folder: Path, like: RunConfig) -> Path:
     """Where the search for runs like this one is kept; another memory limit is another search."""
-    strategy = "-".join(part for part in (like.strategy, like.transport) if part)
-    return plan_folder / FOLDER / f"{like.experiment}-{strategy}-{like.replicas}r-{like.digest}"
+    return plan_folder / FOLDER / f"{like.experiment}-{like.strategy_name}-{like.replicas}r-{like.digest}"
 
 
 def write(place: Path, answer: Answer) -> None:

@@ -45,8 +45,7 @@ def _table(runs: Sequence[RunConfig]) -> list[str]:
     """One line per experiment, strategy and rule: batches, their peak rates and repeats."""
     groups: dict[tuple[str, ...], list[RunConfig]] = {}
     for c in runs:
-        strategy = "-".join(p for p in (c.strategy, c.transport) if p)
-        groups.setdefault((c.experiment, c.kind, c.model, c.optimizer, f"{strategy} x{c.replicas}", c.rule),
+        groups.setdefault((c.experiment, c.kind, c.model, c.optimizer, f"{c.strategy_name} x{c.replicas}", c.rule),
                           []).append(c)
     rows: list[tuple[str, ...]] = [("experiment", "kind", "model", "optimizer", "strategy", "rule",
                                     "global batches", "peak rates", "runs")]

@@ -26,6 +26,7 @@ from ..benchmarks.plan import Expansion, Plan, expand
 from ..benchmarks.plan_keys import WATCHDOG_SECONDS, setting_seconds
 from ..benchmarks.store import FINAL, Run, Store, read_json, write_json
 from . import doctor
+from .halted import end_orphans
 from .progress import Progress
 from .stages import Stage, expected_wall_seconds, stages
 from .workers import Limits, unfinished, work
@@ -164,6 +165,7 @@ def run(plan: Plan, options: Options) -> int:
         try:
             usable = passes(runs, limits, progress)
         finally:
+            end_orphans(store.folder)
             progress.update()
     return exit_code(runs, usable)
 
@@ -175,6 +177,7 @@ def passes(runs: Sequence[Run], limits: Limits, progress: Progress) -> bool:
     """
     barren = 0
     for _ in range(MOST_PASSES):
+        end_orphans(limits.folder)
         todo = [run for run in runs if unfinished(run, limits)]
         if not todo:
             return True

@@ -150,8 +150,7 @@ def check_limit(like: RunConfig, gpus: int) -> None:
 
 def search(like: RunConfig, options: Options, attempt: Attempt, place: Path) -> Answer:
     """The largest batch per replica, verified. The answer so far is kept after every trial. Raises TrialFailed."""
-    strategy = "-".join(part for part in (like.strategy, like.transport) if part)
-    answer = Answer(like.experiment, like.model, like.optimizer, like.precision, strategy, like.replicas,
+    answer = Answer(like.experiment, like.model, like.optimizer, like.precision, like.strategy_name, like.replicas,
                     like.accumulation, like.memory_limit_bytes, options.start, options.most, options.multiple,
                     options.resolution, options.margin)
     tried: dict[tuple[int, int], Trial] = {}

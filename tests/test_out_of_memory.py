@@ -88,6 +88,18 @@ def test_a_graphs_error_is_told_by_the_line_that_says_what_went_wrong() -> None:
     assert endings.cause("") == ""
 
 
+@pytest.mark.launched
+@pytest.mark.parametrize(("said", "node", "expected"), [
+    ("Unknown error.", "while/HorovodGroupedAllreduce_a", True), ("Unknown error.", "while/MatMul", False),
+    ("Horovod has been shut down.", "while/HorovodGroupedAllreduce_a", False)])
+def test_a_buffer_that_horovod_could_not_allocate_is_want_of_memory(said: str, node: str, expected: bool) -> None:
+    from tensorflow.errors import UnknownError
+
+    from batchscale.benchmarks.rank import devices
+    text = f"Graph execution error:\n\nDetected at node {node} defined at:\n{said}\n\t [[{{{{node {node}}}}}]]"
+    assert devices.is_out_of_memory(UnknownError(None, None, text), limited=False) is expected
+
+
 @pytest.fixture
 def lost(tmp_path: Path, config: Callable[..., RunConfig]) -> Run:
     """A run whose worker is dead, and whose peer could only say that it is gone."""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from batchscale.benchmarks.config import RunConfig
 from batchscale.benchmarks.errors import EXIT_ENVIRONMENT, EXIT_RUNS_FAILED, RecordError
 from batchscale.benchmarks.store import Store
 from batchscale.launchers import local, workers
+from batchscale.launchers.halted import end_orphans
 from batchscale.launchers.progress import Progress
 from batchscale.launchers.start import Start
 
@@ -39,6 +43,33 @@ def test_only_the_ranks_that_log_there_are_ended(
     workers.kill_left(Path("logs/single-01"))
     assert sleepers[0].wait(10) == -9
     assert [process.poll() for process in sleepers[1:]] == [None, None]
+
+
+def test_halted_ranks_whose_launcher_is_gone_are_ended_by_the_next_command(tmp_path: Path) -> None:
+    """Ranks that are not halted end by themselves, with their state kept; a launcher that lives sees to its own."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    cases = {"halted": (gone.pid, True), "at work": (gone.pid, False), "another launcher's": (os.getpid(), True)}
+    started = {}
+    for case, (launcher, halt) in cases.items():
+        words = [sys.executable, "-c", "import time; time.sleep(60)", "--parent", str(launcher)]
+        place = {"BATCHSCALE_LOGS": str(tmp_path / "plan" / "logs" / "single-01")}
+        started[case] = subprocess.Popen(words, env={**os.environ, **place})
+        if halt:
+            started[case].send_signal(signal.SIGSTOP)
+    for case in ("halted", "another launcher's"):
+        while psutil.Process(started[case].pid).status() != psutil.STATUS_STOPPED:
+            time.sleep(0.01)
+    try:
+        end_orphans(tmp_path / "other")
+        assert [process.poll() for process in started.values()] == [None] * 3
+        end_orphans(tmp_path / "plan")
+        assert started["halted"].wait(10) == -signal.SIGKILL
+        assert started["at work"].poll() is None and started["another launcher's"].poll() is None
+    finally:
+        for process in started.values():
+            process.kill()
+            process.wait()
 
 
 def test_logs_that_cannot_be_made_are_one_sentence(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ..config import PROCESS_PER_REPLICA, RunConfig
-from ..endings import sign_of_no_memory
+from ..endings import cause, sign_of_no_memory
 from ..errors import EnvironmentUnusable
 from .meters import status_bytes
 
+NO_BUFFER = "no memory for a buffer of Horovod's (which calls that \"Unknown error.\")"
 DRIVER = "/dev/nvidiactl"
 RANK_VARIABLES = ("BATCHSCALE_RANK", "HOROVOD_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID", "PMIX_RANK")
 LOCAL_RANK_VARIABLES = ("BATCHSCALE_LOCAL_RANK", "HOROVOD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID",
@@ -101,7 +102,18 @@ def is_out_of_memory(error: BaseException, limited: bool) -> bool:
     import tensorflow as tf
     told = isinstance(error, (OSError, RuntimeError, tf.errors.OpError)) and bool(
         sign_of_no_memory(str(error), limited))
-    return told or isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
+    return told or isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)) or lacked_horovod_buffer(error)
+
+
+def lacked_horovod_buffer(error: BaseException) -> bool:
+    """Whether one of Horovod's own buffers could not be allocated.
+
+    Horovod asks TensorFlow's allocator for nothing else, and makes "Unknown error." of its ResourceExhausted
+    (ConvertStatus in horovod/tensorflow/mpi_ops.cc, 0.28.1). Errors of other kinds keep their own text.
+    """
+    import tensorflow as tf
+    return (isinstance(error, tf.errors.UnknownError) and cause(str(error)) == "Unknown error."
+            and "Horovod" in str(error))
 
 
 def visible_gpus() -> list[str]:

@@ -174,8 +174,9 @@ def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], run
             status = "lost"  # a rank that raised says so before it leaves; one that was killed does not
             time.sleep(FIRST_WORD_SECONDS)
         given_up = (attempt / FAILURE).exists()  # by others, who will not let this process go on either
-        run.fail(attempt, status, rank, error, "" if status == "out_of_memory" else traceback.format_exc())
-        print(f"run {run.run_id}: {status}: {error}", file=sys.stderr, flush=True)
+        said = devices.NO_BUFFER if devices.lacked_horovod_buffer(error) else error
+        run.fail(attempt, status, rank, said, "" if status == "out_of_memory" else traceback.format_exc())
+        print(f"run {run.run_id}: {status}: {said}", file=sys.stderr, flush=True)
         if session.strategy.size == 1:
             return EXIT_RUNS_FAILED if given_up else EXIT_OK
         _leave()
