@@ -15,7 +15,6 @@ OWN = {
     "dataset": "name of the data", "model": "name of the model",
     "loss": "what is minimized; empty: not told", "optimizer": "name of the optimizer",
     "strategy": "how replicas train together", "transport": "gloo or mpi, of Horovod",
-    "strategy_name": "strategy and transport in one word",
     "placement": "strategy, transport, replicas and accumulation in one word",
     "rule": "learning-rate rule; imported also best_trial: trials of which the best at a batch counts",
     "scaling": "weak (fixed batch per replica) or strong (fixed global batch), of timing runs",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..benchmarks.config import strategy_name
 from ..benchmarks.errors import PlanError, RecordError
 from ..benchmarks.schema import finite
 from ..benchmarks.store import open_store
@@ -149,7 +150,7 @@ def _forecast(rows: pd.DataFrame, replicas: Sequence[int], link: Link | None, pr
               trained: TrainedSteps | None) -> Forecast:
     first = rows.iloc[0]
     measured = tuple(sorted({int(count) for count in rows["replicas"]}))
-    known = (str(first["model"]), str(first["optimizer"]), str(first["strategy_name"]))
+    known = (str(first["model"]), str(first["optimizer"]), strategy_name(first["strategy"], first["transport"]))
     try:
         laws = laws_of(rows)
     except RecordError as error:

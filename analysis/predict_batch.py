@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..benchmarks.config import strategy_name
 from ..benchmarks.errors import RecordError
 from .claims_cost import timing_runs
 from .estimate import Estimate
@@ -82,7 +83,7 @@ def _forecast(rows: pd.DataFrame) -> BatchForecast | None:
     first, counts = rows.iloc[0], sorted(int(count) for count in rest["replicas"].unique())
     return BatchForecast(
         str(first["model"]), str(first["optimizer"]),
-        str(first["strategy_name"]), largest,
+        strategy_name(first["strategy"], first["transport"]), largest,
         {int(count): held_out_at(laws.predict_seconds, own) for count, own in last.groupby("replicas")
          if count in counts},
         {count: _line(laws, count, rows) for count in counts},

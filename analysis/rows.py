@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..benchmarks.config import strategy_name
 from .raw import list_in, number, table_in
 from .timed import GPU_NUMBERS, gpu_numbers, joules_per_example, step_timing
 
@@ -27,7 +28,7 @@ WHOLE = ("phase", "step", "examples", "rank", "start_step", "steps", "batch", "c
          "global_batch")
 
 # Columns of every frame: which run a row belongs to and what was varied.
-TEXT_KEYS = ("experiment", "kind", "dataset", "model", "loss", "optimizer", "strategy", "transport", "strategy_name",
+TEXT_KEYS = ("experiment", "kind", "dataset", "model", "loss", "optimizer", "strategy", "transport",
              "placement", "rule", "scaling", "precision")
 WHOLE_KEYS = ("phase", "replicas", "nodes", "cores_per_replica", "accumulation", "global_batch",
               "replica_batch", "reference_batch", "train_examples", "seed", "launch", "epochs", "steps_per_epoch",
@@ -109,14 +110,13 @@ def _keys(record: Mapping[str, Any], config: Mapping[str, Any], phase: int, batc
     per_epoch = examples // batch if batch else 0
     values = {name: str(config.get(name) or "") for name in TEXT_KEYS}
     values |= {name: int(config.get(name) or 0) for name in WHOLE_KEYS}  # type: ignore[misc]
-    name = "-".join(str(values[key]) for key in ("strategy", "transport") if values[key])
     parts = f"-{accumulation}x" if accumulation > 1 else ""
     nodes = f"-{count}n" if (count := int(config.get("nodes") or 1)) > 1 else ""
     return {**values, "run_id": str(record.get("run_id")), "status": status, "phase": phase,
             "global_batch": batch, "replicas": replicas, "accumulation": accumulation,
             "replica_batch": batch // (replicas * accumulation), "trial": int(config.get("trial", -1)),
             "steps_per_epoch": per_epoch, "steps": per_epoch * int(config.get("epochs") or 0),
-            "strategy_name": name, "placement": f"{name}-{replicas}r{nodes}{parts}"}
+            "placement": f"{strategy_name(values['strategy'], values['transport'])}-{replicas}r{nodes}{parts}"}
 
 
 def _measured(record: Mapping[str, Any], config: Mapping[str, Any],

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..benchmarks.config import strategy_name
 from .claims_cost import DRIFT_GUARD, timing_runs
 from .content import counted, listed
 from .estimate import UNSTABLE_ABOVE, Estimate, Floats, mean_estimate, relative_spread, unstable
@@ -22,6 +23,11 @@ from .table import Results
 DRIFT_LIMIT = 0.10
 SAME = ["experiment", "dataset", "model", "optimizer", "strategy", "transport",
         "cores_per_replica", "accumulation", "precision"]
+
+
+def strategy_names(rows: pd.DataFrame) -> pd.Series[str]:
+    """The strategy of each row, with its transport."""
+    return pd.Series([strategy_name(*both) for both in zip(rows["strategy"], rows["transport"])], rows.index, dtype=str)
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,7 @@ def _scaling(kind: Kind, rows: pd.DataFrame, fixed: int, nodes: int = 0) -> Scal
                                    for n, own in rows.groupby("replicas")}
     points = weak_scaling(launches) if kind == "weak" else strong_scaling(launches)
     first = rows.iloc[0]
-    strategy = str(first["strategy_name"]) + (f" on {counted(nodes, 'node')}" if nodes else "")
+    strategy = strategy_name(first["strategy"], first["transport"]) + (f" on {counted(nodes, 'node')}" if nodes else "")
     base = min(launches)
     note = "" if len(launches) > 1 else (
         f"only {base} replica{'s' * (base > 1)} measured: no efficiency; measure another number")

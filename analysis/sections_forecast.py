@@ -13,6 +13,7 @@ from .plots import MARKERS, OTHERS, STRATEGIES, role
 from .plots_lines import Axis, Panel, Series, draw_lines
 from .predict import MEASURED, Forecast, Prediction, forecasts
 from .predict_batch import BatchForecast, batch_forecasts
+from .scaling import strategy_names
 from .table import Results
 
 TITLE = "At scales that were not measured"
@@ -60,7 +61,7 @@ def _figures(name: str, one: Forecast, results: Results) -> Iterator[Figure]:
     if not _beyond(one):
         return
     rows = timing_runs(results)
-    rows = rows[(rows["strategy_name"] == one.strategy) & (rows["model"] == one.model)
+    rows = rows[(strategy_names(rows) == one.strategy) & (rows["model"] == one.model)
                 & (rows["optimizer"] == one.optimizer)]
     for scaling in dict.fromkeys(each.scaling for each in one.predictions):
         own = [each for each in one.predictions if each.scaling == scaling and each.synchronization == MEASURED]

@@ -14,7 +14,7 @@ from .groups import MOST_PANELS, launches_text, mean_of
 from .plots import MARKERS, role
 from .plots_lines import Axis, Panel, Series, draw_lines
 from .scalability import DISTINCT_COUNTS
-from .scaling import Scaling
+from .scaling import Scaling, strategy_names
 from .table import Results
 
 HERE = ("Training steps alone: the median of each launch's steady windows, each window as slow as its slowest rank. "
@@ -50,7 +50,7 @@ def throughput(results: Results) -> Section:
 def _named(runs: pd.DataFrame) -> pd.DataFrame:
     """`strategy` names the transport and several nodes as well."""
     nodes = " on " + runs["nodes"].astype(str) + " nodes"
-    return runs.assign(strategy=runs["strategy_name"] + nodes.where(runs["nodes"] > 1, ""))
+    return runs.assign(strategy=strategy_names(runs) + nodes.where(runs["nodes"] > 1, ""))
 
 
 def _batch_column(rows: pd.DataFrame) -> tuple[str, str]:

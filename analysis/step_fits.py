@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..benchmarks.config import strategy_name
 from ..benchmarks.errors import RecordError
 from .claims_cost import timing_runs
 from .critical import NOISE, CriticalBatch
@@ -99,7 +100,8 @@ def _step_fit(rows: pd.DataFrame) -> StepFit:
         fit, note = _fit(rows), ""
     except RecordError as error:
         fit, note = None, str(error)
-    return StepFit(str(first["model"]), str(first["optimizer"]), str(first["strategy_name"]), fit,
+    strategy = strategy_name(first["strategy"], first["transport"])
+    return StepFit(str(first["model"]), str(first["optimizer"]), strategy, fit,
                    _held_out(rows) if fit is not None else (), tuple(_exposed(rows)), note or (fit.note if fit else ""))
 
 

@@ -132,8 +132,7 @@ class RunConfig:
 
     @property
     def strategy_name(self) -> str:
-        """With Horovod's transport, which is another way for the ranks to talk: horovod-mpi."""
-        return "-".join(part for part in (self.strategy, self.transport) if part)
+        return strategy_name(self.strategy, self.transport)
 
     @property
     def shape(self) -> str:
@@ -165,6 +164,15 @@ class RunConfig:
                  self.rule, f"t{self.trial}" if self.trial >= 0 else "", f"s{self.seed}",
                  f"l{self.launch}" if self.kind == "throughput" else "", self.digest)
         return "-".join(part for part in parts if part)
+
+
+def strategy_name(strategy: str, transport: str) -> str:
+    """The strategy with Horovod's transport, which is another way for its ranks to talk.
+
+    >>> strategy_name("horovod", "mpi"), strategy_name("mirrored", "")
+    ('horovod-mpi', 'mirrored')
+    """
+    return "-".join(part for part in (strategy, transport) if part)
 
 
 def to_json(config: RunConfig) -> dict[str, Any]:
