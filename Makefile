@@ -58,7 +58,7 @@ bench: setup
 bench-fit: setup
 	$(ACTIVATED) python -m batchscale.benchmarks.micro.fit_ratio
 
-# The accuracy part of keras_batching by this suite and by model.fit: three quarters of an hour.
+# The time of keras_batching's accuracy part by this suite and by model.fit: half an hour.
 bench-study: setup
 	$(ACTIVATED) python -m batchscale.benchmarks.micro.study_ratio
 

@@ -130,6 +130,7 @@ def parse(text: str, source: str = "plan") -> Plan:
         merged = {**defaults, **experiment} if isinstance(experiment, dict) else experiment
         checked.append(plan_keys.check(merged, plan_keys.EXPERIMENT, where))
         tuning.check(checked[-1], where)
+        plan_keys.check_scaling(checked[-1], where)
         if "momentum" in experiment and checked[-1]["optimizer"] not in WITH_MOMENTUM:
             raise PlanError(f"{where}: momentum = {experiment['momentum']} does nothing under optimizer = "
                             f"{checked[-1]['optimizer']!r}; take optimizer = \"momentum\", or leave it out.")

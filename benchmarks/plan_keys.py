@@ -143,6 +143,15 @@ def check(values: Any, keys: Mapping[str, Key], where: str, partial: bool = Fals
     return result
 
 
+def check_scaling(experiment: Mapping[str, Any], where: str) -> None:
+    """Weak scaling keeps the batch of each replica, strong scaling the global one. Raises PlanError."""
+    kept, other = {"weak": ("replica_batches", "global_batches"), "strong": ("global_batches", "replica_batches")}.get(
+        experiment["scaling"], ("", ""))
+    if kept and (other in experiment or kept not in experiment):
+        raise PlanError(f"{where}: scaling = {experiment['scaling']!r} keeps the batches of {kept} fixed over the "
+                        f"replica counts; give {kept}" + (f", and not {other}." if other in experiment else "."))
+
+
 def _convert(value: Any, key: Key, where: str) -> Any:
     """Check one value. Raises PlanError with the rule, the value and the choices."""
     checked = _CONVERT[key.kind](value)

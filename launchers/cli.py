@@ -24,9 +24,9 @@ def parser() -> argparse.ArgumentParser:
     for add in (_plan_commands, _results_commands, _import_command, _export_command, _predict_command,
                 _compare_command, _search_command):
         add(commands)
-    command = commands.add_parser("doctor", help="what this machine can run, what is missing, and how to mend it",
-                                  add_help=False)
-    command.add_argument("rest", nargs=argparse.REMAINDER)
+    text = "what this machine can run, what is missing, and how to mend it"
+    command = commands.add_parser("doctor", help=text, description=text)
+    command.add_argument("--deep", action="store_true", help="import TensorFlow too (seconds)")
     command.set_defaults(function=doctor)
     return top
 
@@ -140,7 +140,7 @@ def _search_command(commands: Subcommands) -> None:
 
 def _where(command: argparse.ArgumentParser, dry: bool) -> None:
     command.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
-    command.add_argument("--only", default="", help="only the runs that fit, e.g. experiment=adam,seed<3")
+    command.add_argument("--only", default="", help="only the runs that fit, e.g. 'experiment=adam,seed<3', in quotes")
     command.add_argument("--launcher", default="auto",
                          help="how Horovod's ranks start: horovodrun or mpirun (default: mpirun for MPI)")
     if not dry:
@@ -256,7 +256,7 @@ def search(given: argparse.Namespace) -> int:
 
 def doctor(given: argparse.Namespace) -> int:
     from . import doctor as command
-    return command.main(given.rest)
+    return command.main(["--deep"] if given.deep else [])
 
 
 def main(words: Sequence[str] | None = None) -> int:

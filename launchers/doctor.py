@@ -19,7 +19,7 @@ INSTALL_TENSORFLOW = "python -m pip install 'tensorflow-cpu>=2.18,<2.22'"
 INSTALL_TENSORFLOW_GPU = "python -m pip install 'tensorflow[and-cuda]>=2.18,<2.22'"
 INSTALL_MPI = f"python -m pip install {OPEN_MPI} mpi4py"
 # Without these no study can run at all.
-NEEDED = ("Python", "TensorFlow")
+NEEDED = ("Python", "packages", "TensorFlow")
 ASK_MPI4PY = """
 import mpi4py
 mpi4py.rc.initialize = False
@@ -79,9 +79,11 @@ def mpi_problem(horovod: installed.Horovod) -> str:
 
 def diagnose(deep: bool = False) -> list[Check]:
     """All checks in the order they are printed; `deep` imports TensorFlow in a child process."""
+    if (packages := check_packages()).ok is False:  # what the other checks need is among them
+        return [check_python(), packages]
     horovod = installed.installed_horovod()
     launcher = find_mpi(programs=("mpirun",))
-    checks = [check_python(), check_tensorflow()]
+    checks = [check_python(), packages, check_tensorflow()]
     if deep:
         checks.append(check_tensorflow_import())
     checks += [check_horovod(horovod), check_mpi(launcher), *check_mpi4py(horovod), check_gpus(),
@@ -94,7 +96,14 @@ def check_python() -> Check:
     """Python 3.11 to 3.13."""
     ok = OLDEST_PYTHON <= sys.version_info[:2] <= NEWEST_PYTHON
     return Check("Python", ok, f"{platform.python_version()} in {sys.prefix}",
-                 "" if ok else "make setup PYTHON=python3.12")
+                 "" if ok else "make clean setup PYTHON=python3.12")
+
+
+def check_packages() -> Check:
+    """What this project needs beside TensorFlow, Horovod and MPI."""
+    absent = installed.missing_packages()
+    return Check("packages", not absent, f"not installed: {', '.join(absent)}" if absent else "all installed",
+                 f"python -m pip install {' '.join(absent)}" if absent else "")
 
 
 def check_tensorflow() -> Check:

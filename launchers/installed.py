@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, fields, replace
@@ -25,6 +26,19 @@ import json
 import horovod.tensorflow as hvd
 print(json.dumps({kind: bool(getattr(hvd, kind + "_built")()) for kind in ("gloo", "mpi", "nccl")}))
 """
+
+
+def missing_packages() -> list[str]:
+    """What this project's own installation asks for and is not here: not TensorFlow, Horovod and MPI."""
+    found = []
+    for requirement in metadata.requires("batchscale") or []:
+        name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+        try:
+            if "extra ==" not in requirement:
+                metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found.append(name)
+    return found
 
 
 @dataclass(frozen=True)

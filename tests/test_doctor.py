@@ -5,12 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from batchscale.benchmarks.errors import EXIT_ENVIRONMENT, EXIT_OK
-from batchscale.launchers import doctor, installed, setup_environment
+from batchscale.launchers import cli, doctor, installed, setup_environment
 from batchscale.launchers.doctor import Check
 from batchscale.launchers.installed import Horovod
 from batchscale.launchers.setup_environment import Mpi
@@ -25,6 +26,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     set_tensorflow(monkeypatch, ("tensorflow-cpu", "2.21.0"))
     set_horovod(monkeypatch, GOOD)
     set_mpirun(monkeypatch, "4.1.8")
+    monkeypatch.setattr(installed, "missing_packages", lambda: [])
     monkeypatch.setattr(installed, "find_spec", lambda name: name)
     monkeypatch.setattr(installed, "linked_libmpi", lambda library: "/env/lib/libmpi.so.40")
     monkeypatch.setattr(doctor, "version_of", lambda distribution: "4.1.0")
@@ -216,3 +218,30 @@ def test_only_gpus_that_ranks_would_see_are_counted(monkeypatch: pytest.MonkeyPa
                             ("7", [])):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
         assert doctor.gpu_names() == expected
+
+
+def test_a_package_that_is_missing_is_named_before_anything_needs_it(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def version(name: str) -> str:
+        if name in ("psutil", "scipy", "pytest"):  # the last one is for tests alone
+            raise metadata.PackageNotFoundError(name)
+        return "1.0"
+    wanted = ["numpy>=1.26", "psutil>=5.9", "scipy>=1.13", 'pytest>=8; extra == "test"']
+    monkeypatch.undo()
+    monkeypatch.setattr(metadata, "requires", lambda name: wanted)
+    monkeypatch.setattr(metadata, "version", version)
+    assert doctor.main([]) == EXIT_ENVIRONMENT
+    printed = capsys.readouterr().out
+    assert "not installed: psutil, scipy" in printed and "pip install psutil scipy" in printed
+    assert "memory" not in printed
+
+
+def test_the_command_line_asks_the_doctor_to_look_deeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def diagnose(deep: bool) -> list[Check]:
+        asked.append(deep)
+        return [Check("Python", True, "")]
+    monkeypatch.setattr(doctor, "diagnose", diagnose)
+    assert cli.main(["doctor"]) == cli.main(["doctor", "--deep"]) == EXIT_OK
+    assert asked == [False, True]

@@ -50,6 +50,14 @@ def test_batches_rules_and_seeds_are_multiplied_out_and_equal_runs_listed_once()
     assert {c.noise_batches for c in runs if c.global_batch == 32} == {(1, 8)}
 
 
+@pytest.mark.parametrize(("scaling", "wrong"), [("strong", "replica_batches"), ("weak", "global_batches")])
+def test_what_scaling_keeps_fixed_is_what_is_given(scaling: str, wrong: str) -> None:
+    """Batches per replica under strong scaling would grow the global batch, and the other way round."""
+    text = TEXT.replace('"weak"', f'"{scaling}"').replace("replica_batches = [64]", f"{wrong} = [64]")
+    with pytest.raises(PlanError, match=f"'speed': scaling = '{scaling}' keeps .* and not {wrong}"):
+        expand(text)
+
+
 def test_timing_launches_are_interleaved_and_the_drift_guard_is_first_and_last() -> None:
     runs = expand().runs
     assert runs[0].experiment == runs[-1].experiment == "drift_guard"
@@ -130,7 +138,8 @@ def test_other_seeds_are_other_runs() -> None:
     (('name = "small"', 'name = "../up"'), "names the results folder"),
     (('name = "speed"', 'name = "sgd"'), "used 2 times"),
     (("[plan]", "[plans]"), "section='plans'"),
-    (("replica_batches = [64]", ""), "neither global_batches nor replica_batches"),
+    (('global_batches = [32, 128, "all"]', ""), "neither global_batches nor replica_batches"),
+    (("replica_batches = [64]", ""), "fixed over the replica counts; give replica_batches."),
     (("launches = 3", "launches = -3"), "not negative"),
     (('name = "sgd"', 'name = "sgd"\nmomentum = 0.95'), "momentum = 0.95 does nothing under optimizer = 'sgd'"),
     (('name = "sgd"', 'name = "sgd"\nreference_batch = 64'), "reference_batch = 64, which is not among its batches"),
@@ -146,7 +155,7 @@ def test_a_plan_error_names_the_key_the_value_and_the_choices(change: tuple[str,
 
 def test_an_indivisible_batch_is_refused_with_the_nearest_valid_ones() -> None:
     with pytest.raises(PlanError, match="global_batch=33 is not divisible by 2 replicas; nearest valid: 32 and 34"):
-        expand(TEXT.replace("replica_batches = [64]", "global_batches = [33]"))
+        expand(TEXT.replace("replica_batches = [64]", "global_batches = [33]").replace('"weak"', '"strong"'))
 
 
 def test_plans_are_found_by_name_or_path(tmp_path: Path) -> None:
