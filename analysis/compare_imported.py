@@ -54,7 +54,8 @@ def _cell(metric: str, runs: Iterable[ImportedRun]) -> Cell:
     for run in runs:
         value = run.columns.get(metric)
         if isinstance(value, (int, float)):
-            values[run.columns.get("seed"), run.columns.get("launch")] = float(value)
+            repeat = (run.columns.get("seed"), run.columns.get("launch"), run.environment.get("devices"))
+            values[repeat] = float(value)
         for key, text in run.environment.items():
             conditions[key].add(str(text))
     return Cell(metric, values, {key: frozenset(texts) for key, texts in conditions.items()})

@@ -16,6 +16,7 @@ from ..benchmarks.config import RunConfig
 from ..benchmarks.errors import RecordError
 from ..benchmarks.objectives import ACCURACY, metric_name
 from ..benchmarks.store import Store, open_store, read_json
+from ..benchmarks.tuning import TUNED_RULE
 from . import imported
 from .claims_cost import DRIFT_GUARD, peak_bytes
 from .compare import NOT_RECORDED, REPEATS, Cell, Side
@@ -30,6 +31,7 @@ FACTS = ("host", "system", "python", "commit")
 NAMED = ("experiment", "kind", "strategy", "transport", "replicas", "nodes", "global_batch", "rule", "scaling")
 # Of some runs only, and without effect on what is compared.
 APART = ("noise_batches",)
+TRIED = ("trial", "base_learning_rate")
 DEFAULTS = {item.name: item.default for item in dataclasses.fields(RunConfig)
             if item.default is not dataclasses.MISSING}
 
@@ -87,7 +89,7 @@ def results_side(name: str, results: Results, configs: Mapping[str, Mapping[str,
             groups[tuple(str(config.get(key)) for key in _naming(config))].append(run_id)
     cells = {}
     for members in groups.values():
-        for label, runs in _split(members, configs):
+        for label, runs in _split(_chosen(members, configs, rows), configs):
             metric = _metric(configs[runs[0]])
             cells[metric, label] = _cell(metric, runs, configs, rows, ended, places)
     facts = {key: frozenset(str(value) for value in results.environments[key].dropna()) for key in FACTS}
@@ -99,10 +101,22 @@ def _naming(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(key for key in NAMED if not (key == "global_batch" and config.get("kind") == "memory"))
 
 
+def _chosen(members: Sequence[str], configs: Mapping[str, Mapping[str, Any]],
+            rows: Mapping[str, Mapping[Any, Any]]) -> Sequence[str]:
+    """Of a tuned arm the runs at the rate that was chosen, which alone have rows; the other trials are no results."""
+    trials = {configs[run]["trial"] for run in members if run in rows}
+    return [run for run in members if configs[run]["rule"] != TUNED_RULE or configs[run]["trial"] in trials] or members
+
+
+def _free(config: Mapping[str, Any]) -> set[str]:
+    """What may differ between the runs of one cell, and between the sides; a tuned rate is part of the outcome."""
+    return {*_naming(config), *APART, *(TRIED if config.get("rule") == TUNED_RULE else ())}
+
+
 def _split(members: Sequence[str], configs: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
     """The runs of one name by what else was varied among them, each with its label."""
     first = configs[members[0]]
-    free = {*_naming(first), *REPEATS, *APART, "global_batch"}
+    free = {*_free(first), *REPEATS, "global_batch"}
     varied = [key for key in first if key not in free
               and len({json.dumps(configs[run].get(key)) for run in members}) > 1]
     parts: dict[str, list[str]] = defaultdict(list)
@@ -138,7 +152,7 @@ def _cell(metric: str, runs: Sequence[str], configs: Mapping[str, Mapping[str, A
     lost: dict[Hashable, str] = {}
     repeat_keys = (*REPEATS, "global_batch") if metric == "peak_memory_bytes" else REPEATS
     conditions: dict[str, set[str]] = defaultdict(set)
-    free = {*_naming(configs[runs[0]]), *repeat_keys, *APART}
+    free = {*_free(configs[runs[0]]), *repeat_keys}
     for run_id in runs:
         config, row = configs[run_id], rows.get(run_id, {})
         repeat = tuple(config.get(key) for key in repeat_keys)

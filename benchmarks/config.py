@@ -135,6 +135,11 @@ class RunConfig:
         return strategy_name(self.strategy, self.transport)
 
     @property
+    def dtype(self) -> str:
+        """Of weights and examples; mixed precision computes in 16 bits and keeps both in float32."""
+        return "float64" if self.precision == "float64" else "float32"
+
+    @property
     def shape(self) -> str:
         """Runs of one shape can share a worker; a timing launch and a memory run get a process of their own."""
         key = f"{self.strategy_name}-{self.replicas}r-{self.nodes}n-{self.cores_per_replica}c"

@@ -19,7 +19,7 @@ MOST_BYTES = 64 * 2**20
 MOST_LEVELS = 32
 WITHOUT_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 MOST_DIGITS = 30
-SURROGATE = re.compile(rb"\\u[dD][89abAB]")
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class Unreadable(RecordError):

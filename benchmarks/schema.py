@@ -258,7 +258,10 @@ def _is(value: object, types: type | tuple[type, ...]) -> bool:
 
 
 def finite(value: Any) -> Any:
-    """`value` as JSON can hold it: NaN and infinities become null, everywhere inside."""
+    """`value` as JSON can hold it, everywhere inside: NaN and infinities become null, bytes of a path that are no UTF-8
+    their escapes."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):

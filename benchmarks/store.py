@@ -36,6 +36,7 @@ FINAL = (*RESULT_STATUSES, "invalid", "failed", "unreadable")
 RETRYABLE = ("lost", "preempted", "timed_out")
 FAILURES = (*RETRYABLE, "invalid", "failed", "out_of_memory")
 MAX_ATTEMPTS = 3
+ATTEMPT = re.compile(r"attempt-\d{2,6}")
 CHECKPOINT = "checkpoint.json"
 FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 
@@ -68,7 +69,9 @@ class Run:
         return os.path.lexists(self.record_path)
 
     def attempts(self) -> list[Path]:
-        return sorted(p for p in self.folder.glob("attempt-[0-9][0-9]") if p.is_dir() and not p.is_symlink())
+        """Their folders, the first one first."""
+        found = [path for path in self.folder.glob("attempt-*") if ATTEMPT.fullmatch(path.name)]
+        return sorted((path for path in found if path.is_dir() and not path.is_symlink()), key=attempt_number)
 
     def record(self) -> dict[str, Any] | None:
         """The record, or None. One that cannot be believed is set aside under another name and left for people."""
@@ -151,7 +154,7 @@ class Run:
         """
         # The number comes first: whoever claims between the two looks makes this claim fail, instead of a second one.
         before = self.attempts()
-        number = max((int(attempt.name[-2:]) for attempt in before), default=0) + 1
+        number = max(map(attempt_number, before), default=0) + 1
         status = self.status()
         retry = self.retry_due(status, retry_before)
         if status != "pending" and status not in RETRYABLE and not retry:
@@ -253,6 +256,11 @@ class Store:
             if (attempt := run.claim(retry_before)) is not None:
                 return run, attempt
         return None
+
+
+def attempt_number(folder: Path) -> int:
+    """Of attempt-01, attempt-02, ..., attempt-100."""
+    return int(folder.name.rpartition("-")[2])
 
 
 def open_store(results: Path) -> Store:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..benchmarks import claims
 from ..benchmarks.errors import EXIT_OK, RecordError
-from ..benchmarks.store import Run, Store, open_stores
+from ..benchmarks.store import Run, Store, attempt_number, open_stores
 from .plain import plain
 from .verify import run_folders
 
@@ -78,7 +78,7 @@ def _of_run(run: Run) -> Iterator[Leftover]:
             if not (attempt / "failure.json").exists():
                 yield Leftover("stale claim", attempt, "its process is gone; this attempt will no longer count")
         elif record is not None and not wrong:  # one that cannot be believed is for `verify` to name first
-            if record["attempt"] != int(attempt.name[-2:]):
+            if record["attempt"] != attempt_number(attempt):
                 yield Leftover("old attempt", attempt)
             elif (attempt / "record.json").exists():
                 yield Leftover("copy of the record", attempt / "record.json")

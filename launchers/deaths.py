@@ -70,6 +70,8 @@ def own_attempt(run: Run, logs: Path) -> Path | None:
     attempts = [] if run.has_record else run.attempts()
     claim = read_json(attempts[-1] / "claim.json") if attempts else None
     told = claim.get("logs") if isinstance(claim, dict) else None
+    if told is None and attempts and claims.alive(attempts[-1] / "claim.json"):
+        return None  # by ranks that were started elsewhere
     return attempts[-1] if attempts and told in (None, str(logs.absolute())) else None
 
 

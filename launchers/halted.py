@@ -72,15 +72,24 @@ def end_orphans(folder: Path) -> None:
     """
     for process in psutil.process_iter(["environ", "cmdline", "status"]):
         logs = (process.info["environ"] or {}).get("BATCHSCALE_LOGS", "")
-        if process.info["status"] != psutil.STATUS_STOPPED or not Path(logs).is_relative_to(folder.absolute()):
+        if process.info["status"] != psutil.STATUS_STOPPED or not logs or not Path(logs).resolve().is_relative_to(
+                folder.resolve()):
             continue
         words = process.info["cmdline"] or []
         launcher = words[words.index("--parent") + 1] if "--parent" in words[:-1] else ""
-        if launcher.isdigit() and not psutil.pid_exists(int(launcher)):
-            try:
+        try:
+            if launcher.isdigit() and not _older(int(launcher), process):
                 process.kill()
-            except psutil.Error:
-                continue
+        except psutil.Error:
+            continue
+
+
+def _older(launcher: int, process: psutil.Process) -> bool:
+    """Whether this launcher still lives; a process that is younger than its rank has only got its number."""
+    try:
+        return bool(psutil.Process(launcher).create_time() <= process.create_time())
+    except psutil.NoSuchProcess:
+        return False
 
 
 def wake(halted: Sequence[psutil.Process]) -> None:

@@ -102,8 +102,8 @@ def describe(configs: Sequence[RunConfig], store: Store, patience_seconds: float
     return {**known, **json.loads(child.stdout)}
 
 
-def prepare(plan: Plan, options: Options) -> tuple[Store, Expansion]:
-    """Check everything and write every run's configuration; no rank starts. Raises BatchscaleError."""
+def check(plan: Plan, options: Options) -> tuple[Store, Expansion, dict[str, Any]]:
+    """Check everything, and describe the workloads; nothing is written and no rank starts. Raises BatchscaleError."""
     wanted = selection.parse(options.only)
     expansion = expansion_here(plan)
     if not expansion.runs:
@@ -113,8 +113,7 @@ def prepare(plan: Plan, options: Options) -> tuple[Store, Expansion]:
         raise PlanError(f"--only {options.only!r} selects none of the {len(expansion.runs)} runs of {plan.name!r}.")
     store = Store(options.results / plan.name)
     workloads = describe(expansion.runs, store, setting_seconds({"settings": plan.settings}, "watchdog_seconds"))
-    keep(store, expansion.runs, workloads, facts(plan, expansion))
-    return store, expansion
+    return store, expansion, workloads
 
 
 def facts(plan: Plan, expansion: Expansion) -> dict[str, Any]:
@@ -134,12 +133,30 @@ def writable(folder: Path) -> None:
         raise PlanError(f"cannot write in {folder}: {error.strerror}; choose another folder with --results.") from None
 
 
+def _lock(path: Path) -> int:
+    """A descriptor of the file, for all users of the machine. Raises PlanError where there can be none."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, flags)  # first: a sticky folder refuses O_CREAT on another user's file
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise _no_lock(path, error) from None
+    try:
+        return os.open(path, flags | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise _no_lock(path, error) from None
+
+
+def _no_lock(path: Path, error: OSError) -> PlanError:
+    return PlanError(f"cannot open {path}, which keeps two studies from timing on one machine at once: "
+                     f"{error.strerror}; remove it, or name another file in BATCHSCALE_LOCK.")
+
+
 @contextmanager
 def machine_to_itself(say: Any) -> Iterator[None]:
     """One study at a time on a machine, since timing runs must be alone. The lock goes with the process."""
-    folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    path = folder / f"batchscale-{os.getuid()}.lock"
-    with open(path, "w") as lock:
+    with open(_lock(Path(os.environ.get("BATCHSCALE_LOCK", "/tmp/batchscale.lock")))) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -150,7 +167,14 @@ def machine_to_itself(say: Any) -> Iterator[None]:
 
 def run(plan: Plan, options: Options) -> int:
     """Do what of the plan is not done. Returns the exit code; every command may be repeated."""
-    store, expansion = prepare(plan, options)
+    store, expansion, workloads = check(plan, options)
+    with machine_to_itself(lambda text: print(text, flush=True)):
+        keep(store, expansion.runs, workloads, facts(plan, expansion))
+        return do(store, expansion, options)
+
+
+def do(store: Store, expansion: Expansion, options: Options) -> int:
+    """The runs that are written and not done. Returns the exit code."""
     until = time.time() + options.budget_seconds
     limits = Limits(store.folder, options.only, until, time.time() if options.retry else 0.0, options.launcher,
                     setting_seconds(store.manifest, "watchdog_seconds"))
@@ -158,8 +182,7 @@ def run(plan: Plan, options: Options) -> int:
     runs = [run for run in store.runs() if wanted(run.config)]
     expected = expected_wall_seconds([run.config for run in runs], sorted(os.sched_getaffinity(0)),
                                      len(doctor.gpu_names()), read_json(store.folder / "workloads.json") or {})
-    with machine_to_itself(lambda text: print(text, flush=True)), stopping_on_sigterm(), \
-            Progress(runs, lambda run: unfinished(run, limits), expected) as progress:
+    with stopping_on_sigterm(), Progress(runs, lambda run: unfinished(run, limits), expected) as progress:
         for skip in expansion.skipped:
             progress.say(f"left out: {skip.experiment}, {skip.what}: {skip.reason}")
         try:

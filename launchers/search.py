@@ -23,6 +23,7 @@ from ..benchmarks.plan import Plan
 from ..benchmarks.searches import Answer, Trial
 from ..benchmarks.store import Run, Store
 from . import doctor, first_guess, local
+from .halted import end_orphans
 from .largest_batch import Bounds, Found, recommended, verified
 from .stages import stages
 from .workers import Limits, unfinished, work
@@ -101,9 +102,12 @@ def run(plan: Plan, options: Options) -> int:
     targets = targets_here(plan, options)
     for like in targets:
         check_limit(like, len(doctor.gpu_names()))
-    store, _ = local.prepare(plan, local.Options(options.results))
-    folder, workloads = store.folder, local.describe(targets, store)
+    store, expansion, workloads = local.check(plan, local.Options(options.results))
+    folder = store.folder
     with local.machine_to_itself(_say), local.stopping_on_sigterm():
+        local.keep(store, expansion.runs, workloads, local.facts(plan, expansion))
+        workloads = local.describe(targets, store)
+        end_orphans(folder)
         for like in targets:
             place = searches.folder(folder, like)
             begin = options.start or first_guess.by_memory_law(folder, like) or FIRST_BATCH

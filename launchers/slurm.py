@@ -47,6 +47,7 @@ def run(plan: Plan, options: local.Options, site_name: str, dry_run: bool) -> in
     if not dry_run and not shutil.which("sbatch"):
         raise EnvironmentUnusable("--on slurm needs sbatch, which is not on PATH; call it on a login node, or add "
                                   "--dry-run to see what would be submitted.")
+    nothing_queued(Store(options.results / plan.name))  # before the plan that its jobs read is written anew
     store, expansion = prepare(plan, options, site)
     for skip in expansion.skipped:
         print(f"left out: {skip.experiment}, {skip.what}: {skip.reason}")
@@ -56,8 +57,6 @@ def run(plan: Plan, options: local.Options, site_name: str, dry_run: bool) -> in
     if not todo:
         print(f"all runs are done; the report: batchscale report {store.folder}")
         return EXIT_OK
-    if not dry_run:
-        nothing_queued(store)
     wanted_jobs = jobs(todo, site, read_json(store.folder / "workloads.json") or {})
     submission = Submission(fresh_folder(store.folder.absolute() / "slurm", "submission"), plan.name, site,
                             wanted_jobs, worker_arguments(options, retry_before))
@@ -161,24 +160,27 @@ def submit(submission: Submission, resubmit: str) -> int:
     report = report_command(submission.site, submission.plan, submission.folder, [])
     for command in [*submission.commands, report]:
         sbatch([command[0], "--test-only", *command[2:]])
-    ids: list[str] = []
+    facts: dict[str, Any] = {"command": resubmit, "submitted": time.time(), "jobs": []}
     try:
-        for command in submission.commands:
-            ids.append(sbatch(command))
-        ids.append(sbatch(report_command(submission.site, submission.plan, submission.folder, ids)))
-    except EnvironmentUnusable:
-        if ids:
-            subprocess.run(["scancel", *ids])
+        for command, job in zip(submission.commands, submission.jobs):
+            queued(submission, facts, sbatch(command), job.name, job.shapes)
+        ids = [job["id"] for job in facts["jobs"]]
+        queued(submission, facts, sbatch(report_command(submission.site, submission.plan, submission.folder, ids)),
+               "report", ())
+    except BaseException:  # Ctrl-C and a full disk too
+        if facts["jobs"]:
+            subprocess.run(["scancel", *(job["id"] for job in facts["jobs"])])
         raise
-    named = [{"id": job_id, "name": job.name, "tasks": len(job.shapes), "shapes": sorted(set(job.shapes))}
-             for job_id, job in zip(ids, submission.jobs)]
-    named.append({"id": ids[-1], "name": "report", "tasks": 1, "shapes": []})
-    facts: dict[str, Any] = {"command": resubmit, "submitted": time.time(), "jobs": named}
-    write_json(submission.folder / "jobs.json", facts)
-    for job in named:
+    for job in facts["jobs"]:
         print(f"job {job['id']}: {job['name']} ({job['tasks']} task{'s' * (job['tasks'] != 1)})")
     print(f"follow with: batchscale status {submission.folder.parents[1]}")
     return EXIT_OK
+
+
+def queued(submission: Submission, facts: dict[str, Any], job_id: str, name: str, shapes: Sequence[str]) -> None:
+    """Note a job at once: whoever asks for the plan's jobs must hear of it. Raises RecordError."""
+    facts["jobs"].append({"id": job_id, "name": name, "tasks": max(len(shapes), 1), "shapes": sorted(set(shapes))})
+    write_json(submission.folder / "jobs.json", facts)
 
 
 def sbatch(words: Sequence[str]) -> str:
@@ -200,7 +202,8 @@ def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
 def nothing_queued(store: Store) -> None:
     """Raises PlanError while jobs of an earlier call may still work on this plan."""
     known = [job for facts in slurm_queue.submissions(store.folder) for job in facts["jobs"]]
-    live = [job for job, tasks in slurm_queue.tasks(known).items() if any(t.active for t in tasks)]
+    tasks_of = slurm_queue.tasks(known) if known else {}
+    live = [job for job, tasks in tasks_of.items() if any(t.active for t in tasks)]
     if live:
         raise PlanError(f"jobs {', '.join(live)} of this plan are still queued or running; wait, or first: "
                         f"scancel {' '.join(live)}")

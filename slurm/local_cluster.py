@@ -27,6 +27,7 @@ from pathlib import Path
 
 NODES = {"g9": "127.0.0.9", "g10": "127.0.0.10"}  # each its own address, so that a mixed-up one is noticed
 CPUS_PER_NODE, GPUS_PER_NODE, MEMORY_MIB = 4, 2, 4000
+MARK = ".batchscale-cluster"
 DAEMONS = ("munged", "slurmctld", "slurmd")
 COMMANDS = ("sbatch", "srun", "sinfo", "scancel")
 UP_SECONDS = 30.0
@@ -141,6 +142,7 @@ def start(folder: Path) -> Path:
         return folder / "slurm.conf"
     stop(folder)
     folder.mkdir(parents=True, mode=0o755)
+    (folder / MARK).touch()
     try:
         write_configuration(folder)
         _start_munge(folder / "munge")
@@ -187,8 +189,22 @@ def _wait_until_idle(folder: Path) -> None:
                        f"see {folder}/slurmctld.log and {folder}/*/slurmd.log.")
 
 
+def check_own(folder: Path) -> None:
+    """Raises ClusterError unless the folder is absent, or was made here and by this user: its configuration may make
+    Slurm load code, and `stop` removes it."""
+    try:
+        state = folder.lstat()
+    except FileNotFoundError:
+        return
+    made_here = stat.S_ISDIR(state.st_mode) and (folder / MARK).exists()
+    if not made_here or state.st_uid != os.geteuid() or state.st_mode & 0o022:
+        raise ClusterError(f"{folder} is there and is no cluster of yours, made by this command; name another "
+                           "--folder, or remove it yourself.")
+
+
 def answers(folder: Path) -> list[str]:
-    """The nodes' states, [] when there is no cluster."""
+    """The nodes' states, [] when there is no cluster. Raises ClusterError for a folder that is not a cluster's."""
+    check_own(folder)
     if not (folder / "slurm.conf").exists():
         return []
     done = subprocess.run(["sinfo", "--noheader", "--Node", "--format=%T", "--partition=debug"], capture_output=True,

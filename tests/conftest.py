@@ -18,7 +18,7 @@ from batchscale.benchmarks.config import RunConfig
 from batchscale.launchers import doctor
 
 LOCKS = tempfile.TemporaryDirectory()  # a study that runs on this machine does not hold up the tests
-os.environ["XDG_RUNTIME_DIR"] = LOCKS.name
+os.environ["BATCHSCALE_LOCK"] = f"{LOCKS.name}/lock"
 PROGRAMS = Path(__file__).parent / "programs"
 CONFIG: dict[str, Any] = {
     "experiment": "sgd", "kind": "accuracy", "dataset": "digits", "model": "mlp_128", "optimizer": "sgd",

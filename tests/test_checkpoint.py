@@ -152,3 +152,45 @@ def test_a_run_that_is_asked_to_stop_when_it_is_done_is_recorded() -> None:
     done = subprocess.run([sys.executable, "-c", ASKED], capture_output=True, text=True, timeout=120,
                           env=environment())
     assert done.stdout.splitlines() == ["10 goes on []", "5 preempted [5]"], done.stderr[-2000:]
+
+
+DISK_FULL = """
+import sys
+from pathlib import Path
+import numpy as np
+from batchscale.benchmarks.errors import RecordError
+from batchscale.benchmarks.rank import checkpoint
+from batchscale.benchmarks.rank.checkpoint import Checkpoint
+
+class Variable:
+    def __init__(self, value):
+        self.value = np.full(3, value)
+    def numpy(self):
+        return self.value
+
+def refuse(*given):
+    raise RecordError("no space")
+
+attempt, write = Path(sys.argv[1]), checkpoint.write_json
+checkpoint.save(attempt, Checkpoint("attempt-01", 0, 10, 1.0), [Variable(10.0)])
+for step, refused in ((20, "write_json"), (30, "save_arrays"), (40, "write_json"), (50, "")):
+    good = {name: getattr(checkpoint, name) for name in ("write_json", "save_arrays")}
+    if refused:
+        setattr(checkpoint, refused, refuse)
+    try:
+        checkpoint.save(attempt, Checkpoint("attempt-01", 0, step, 1.0), [Variable(float(step))])
+    except RecordError:
+        pass
+    for name, function in good.items():
+        setattr(checkpoint, name, function)
+    state = checkpoint.read(attempt)
+    print(state.step, state.arrays[0][0])
+print(*sorted(path.name for path in attempt.iterdir()))
+"""
+
+
+def test_states_that_cannot_be_written_leave_the_last_good_one(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", DISK_FULL, str(tmp_path)], capture_output=True, text=True, timeout=120,
+                          env=environment())
+    good = [*["10 10.0"] * 3, "50 50.0", "checkpoint.json checkpoint.npz"]
+    assert done.stdout.splitlines() == good, done.stderr[-2000:]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -194,6 +195,19 @@ def test_a_reader_gives_the_bytes_and_closes_its_files(records: tuple[Path, str]
     assert len(os.listdir("/proc/self/fd")) == before + 3
     reader.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_all_readers_together_keep_few_files_open(tmp_path: Path, digits: data.Dataset,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run has several readers, of its parts, and a library that opens files of its own."""
+    dataset = write_images.write(tmp_path / "many", digits, 401, "tfrecord", "png", files=10)
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (64, 64))
+    before, found = len(os.listdir("/proc/self/fd")), images(data.load(dataset).train_x)
+    readers = [Reader(found), Reader(found)]
+    assert [readers[1].read(row) for row in range(401)] == [readers[0].read(row) for row in range(401)]
+    assert len(os.listdir("/proc/self/fd")) == before + 16
+    for reader in readers:
+        reader.close()
 
 
 def test_what_changed_since_the_index_is_named(records: tuple[Path, str], pictures: tuple[Path, str]) -> None:

@@ -95,11 +95,13 @@ window_seconds = 0.02
 [[experiment]]
 name = "accuracy"
 optimizer = "adam"
+precision = "mixed_bfloat16"
 global_batches = [32]
 noise_batches = [8, 32]
 [[experiment]]
 name = "timing"
 kind = "throughput"
+precision = "mixed_float16"
 global_batches = [64]
 """
 

@@ -161,7 +161,7 @@ def test_two_commands_at_once_share_the_runs_and_do_none_twice(tmp_path: Path) -
         (tmp_path / name).mkdir()
         with open(tmp_path / f"{name}.log", "w") as log:
             processes.append(subprocess.Popen(["batchscale", "run", "sweep.toml"], cwd=tmp_path, stdout=log, stderr=log,
-                                              env=environment(XDG_RUNTIME_DIR=str(tmp_path / name))))
+                                              env=environment(BATCHSCALE_LOCK=str(tmp_path / name / "lock"))))
     codes = [process.wait(600) for process in processes]
     said = "".join((tmp_path / f"{name}.log").read_text() for name in ("one", "other"))
     assert codes == [EXIT_OK, EXIT_OK] and "Traceback" not in said, said

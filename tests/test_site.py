@@ -8,6 +8,7 @@ import pytest
 
 from batchscale.benchmarks.errors import PlanError
 from batchscale.launchers import site
+from batchscale.slurm import local_cluster
 
 
 def test_nothing_said_leaves_every_choice_to_slurm() -> None:
@@ -65,3 +66,17 @@ def test_time_limits_are_slurms(text: str, hours: float) -> None:
     ("srun-gloo", ("gloo",)), ("srun-mpi", ("mpi", "gloo")), ("mpirun", ("mpi", "gloo")), ("auto", ("gloo", "mpi"))])
 def test_the_launcher_decides_what_ranks_can_talk_by(launcher: str, transports: tuple[str, ...]) -> None:
     assert site.parse(f'launcher = "{launcher}"').transports == transports
+
+
+def test_the_cluster_on_one_machine_takes_no_folder_that_it_did_not_make(tmp_path: Path) -> None:
+    """Starting it removes what was there, and its configuration is code that root runs."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis").write_text("")
+    for action in (local_cluster.stop, local_cluster.answers):
+        with pytest.raises(local_cluster.ClusterError, match="no cluster of yours"):
+            action(tmp_path / "mine")
+    (tmp_path / "mine" / local_cluster.MARK).touch()
+    (tmp_path / "mine").chmod(0o777)
+    with pytest.raises(local_cluster.ClusterError, match="no cluster of yours"):
+        local_cluster.answers(tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis").exists() and local_cluster.answers(tmp_path / "absent") == []

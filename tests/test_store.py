@@ -21,7 +21,7 @@ from synthetic_records import record_for
 from batchscale.benchmarks import claims
 from batchscale.benchmarks.config import RunConfig
 from batchscale.benchmarks.errors import BatchscaleError, RecordError
-from batchscale.benchmarks.store import Run, Store, open_store, sealed, write_json
+from batchscale.benchmarks.store import Run, Store, attempt_number, open_store, sealed, write_json
 
 Make = Callable[..., RunConfig]
 
@@ -115,6 +115,21 @@ def test_what_a_failure_means_for_the_next_try(store: Store, status: str, again:
     failure = run.failure()
     assert failure and (failure["rank"], failure["message"], failure["error"]) == (1, "first line", "ValueError")
     assert (run.claim() is not None) is again
+
+
+def test_the_hundredth_attempt_of_a_run_that_goes_forward_counts_like_any_other(store: Store) -> None:
+    run = store.runs()[0]
+    for _ in range(100):
+        attempt = run.claim()
+        assert attempt is not None
+        (attempt / "checkpoint.json").write_text("{}")
+        run.fail(attempt, "preempted", 0, "stopped")
+    assert run.attempts()[-1].name == "attempt-100"
+    last = run.claim()
+    assert last is not None
+    run.finish(last, {**record_of(run), "attempt": attempt_number(last)})
+    record = run.record()
+    assert record and record["attempt"] == 101
 
 
 def test_an_attempt_that_was_taken_over_cannot_write_its_result(store: Store) -> None:

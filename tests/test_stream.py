@@ -54,6 +54,8 @@ for name, strategy in (("whole", Strategy()), ("second", Second())):
                    "orders": [order.tolist() for order in orders]}
 mirrored = Mirrored(["CPU:0", "CPU:1"])
 placed = mirrored._strategy.experimental_local_results(mirrored.place(np.arange(3.0)))
+here = Mirrored._on("CPU:1", tf.identity(np.arange(3.0)))
+found["from the host"] = here.device.rpartition("device:")[2] + " " + str(here.numpy().tolist())
 found["devices"] = [copy.device.rpartition(":")[2] for copy in placed]
 print("FOUND" + json.dumps(found))
 """
@@ -82,3 +84,7 @@ def test_chunks_have_one_length_and_the_pipeline_starts_once_an_order(found: dic
 
 def test_each_replica_of_mirrored_has_its_copy_on_its_own_device(found: dict[str, Any]) -> None:
     assert found["devices"] == ["0", "1"]
+
+
+def test_what_tf_data_left_on_the_host_is_put_on_the_device(found: dict[str, Any]) -> None:
+    assert found["from the host"] == "CPU:1 [0.0, 1.0, 2.0]"

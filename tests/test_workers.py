@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from batchscale.benchmarks.config import RunConfig
-from batchscale.benchmarks.errors import EXIT_ENVIRONMENT, EXIT_RUNS_FAILED, RecordError
+from batchscale.benchmarks.errors import EXIT_ENVIRONMENT, EXIT_RUNS_FAILED, PlanError, RecordError
 from batchscale.benchmarks.store import Store
 from batchscale.launchers import local, workers
 from batchscale.launchers.halted import end_orphans
@@ -118,3 +118,13 @@ def test_workers_that_begin_runs_and_die_are_started_again_until_every_run_has_i
     words = [sys.executable, "-c", FAILS_ONE, str(tmp_path / "plan")]
     assert ended_by(words, tmp_path / "plan", configs, monkeypatch) == EXIT_RUNS_FAILED
     assert [len(run.attempts()) for run in Store(tmp_path / "plan").runs()] == [1, 1, 1]
+
+
+def test_the_machines_lock_is_a_plain_file_that_is_there_for_all(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PlanError, match="cannot open .*link, which keeps two studies .*BATCHSCALE_LOCK"):
+        local._lock(tmp_path / "link")
+    descriptors = [local._lock(tmp_path / "lock") for _ in range(2)]
+    assert os.stat(tmp_path / "lock").st_mode & 0o444 == 0o444 and not (tmp_path / "elsewhere").exists()
+    for descriptor in descriptors:
+        os.close(descriptor)

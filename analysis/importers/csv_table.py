@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from ...benchmarks.config import LARGEST
 from ...benchmarks.errors import RecordError, one_of
 from ...benchmarks.schema import RESULT_STATUSES
 from ..rows import CHECKS, METRICS, WHOLE_KEYS
@@ -26,6 +27,9 @@ NEEDED = {"accuracy": ("global_batch", "reference_batch", "rule", "seed", "epoch
           "throughput": ("replicas", "global_batch"), "memory": ("replica_batch",), CONVERGENCE: ("global_batch",),
           TRAINING: ("seconds_to_target",), TIMING: ("step_seconds",)}
 WHOLE = frozenset((*WHOLE_KEYS, "last_step", "best_validation_step"))
+# Rows that are alike in these repeat each other.
+CONFIGURATION = ("experiment", "kind", "dataset", "model", "optimizer", "placement", "precision", "rule", "trial",
+                 "scaling", "global_batch", "reference_point", "seed", "phase")
 FRACTIONS = frozenset(name for name in METRICS if name.endswith("accuracy"))
 IGNORED = ("environment", "content_hash", "steady")
 LONGEST_FLAGS = 2000
@@ -119,11 +123,14 @@ def _value(name: str, cell: str, where: str) -> Any:
     value = {"True": 1.0, "False": 0.0}.get(cell) if name in CHECKS else None
     value = as_number(cell) if value is None else value
     low = 0.0 if name in WHOLE and name != "trial" or name.endswith(("_bytes", "_seconds")) else -math.inf
-    if value is None or value < low or (name in WHOLE and value != int(value)) or (
+    low = 1.0 if name == "global_batch" else low
+    whole = name in WHOLE
+    if value is None or value < low or (whole and (value > LARGEST or value != int(value))) or (
             name in FRACTIONS and not 0 <= value <= 1):
-        kind = "a whole number" if name in WHOLE else "a fraction from 0 to 1" if name in FRACTIONS else "a number"
-        raise RecordError(f"{where}: {name}={cell[:40]!r} must be {kind}{' of 0 or more' if low == 0 else ''}.")
-    return int(value) if name in WHOLE else value
+        kind = "a whole number" if whole else "a fraction from 0 to 1" if name in FRACTIONS else "a number"
+        raise RecordError(f"{where}: {name}={cell[:40]!r} must be {kind}{f' of {low:g} or more' if low >= 0 else ''}"
+                          f"{', at most 2^53' if whole else ''}.")
+    return int(value) if whole else value
 
 
 def _sentence(cell: str) -> str:
@@ -167,7 +174,6 @@ def _grouped(runs: Sequence[ImportedRun]) -> Iterator[ImportedRun]:
     """Rows that repeat a configuration are its launches, counted where the table does not."""
     counts: dict[tuple[Any, ...], int] = {}
     for run in runs:
-        key = tuple(run.columns.get(name) for name in ("experiment", "kind", "placement", "global_batch",
-                                                       "reference_point", "seed", "phase"))
+        key = tuple(run.columns.get(name) for name in CONFIGURATION)
         counts[key] = counts.get(key, -1) + 1
         yield ImportedRun({"launch": counts[key], **run.columns}, run.evaluations, run.windows)

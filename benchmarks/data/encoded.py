@@ -59,12 +59,15 @@ class EncodedImages:
 
 
 class Reader:
-    """Reads images by row, from several threads at once. Files that hold many images stay open, as far as allowed."""
+    """Reads images by row, from several threads at once. Files that hold many images stay open, as far as allowed: all
+    readers of a process together keep a quarter of the files that it may have open."""
+
+    readers: weakref.WeakSet[Reader] = weakref.WeakSet()
 
     def __init__(self, images: EncodedImages) -> None:
         self._images = images
-        self._most = max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
         self._open: dict[int, int] = {}
+        self.readers.add(self)
         self._close = weakref.finalize(self, _close_all, self._open)
 
     def read(self, row: int) -> bytes:
@@ -93,12 +96,16 @@ class Reader:
         if descriptor is not None:
             return os.pread(descriptor, length, offset)
         opened = os.open(self._images.path(row), os.O_RDONLY | os.O_CLOEXEC)
-        kept = len(self._open) < self._most and self._open.setdefault(file, opened) == opened
+        kept = self._may_keep() and self._open.setdefault(file, opened) == opened
         try:
             return os.pread(opened, length, offset)
         finally:
             if not kept:
                 os.close(opened)
+
+    def _may_keep(self) -> bool:
+        most = max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
+        return sum(len(reader._open) for reader in self.readers) < most
 
     def close(self) -> None:
         self._close()

@@ -10,7 +10,7 @@ import hashlib
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RecordError
-from ..json_files import load_json, write_json
-from ..store import CHECKPOINT, Run
+from ..json_files import cannot_write, load_json, read_json, write_json
+from ..store import CHECKPOINT, Run, attempt_number
 from .strategies.base import Strategy
 
 ARRAYS = "checkpoint.npz"
@@ -76,14 +76,21 @@ class Checkpoints:
 
 def save(attempt: Path, state: Checkpoint, variables: Sequence[Any]) -> None:
     """On rank 0. Raises RecordError when it cannot be written."""
-    arrays = attempt / ARRAYS
-    if arrays.exists():
-        os.replace(arrays, attempt / BEFORE)
-    digest = save_arrays(arrays, [variable.numpy() for variable in variables])
-    told = {**asdict(state), "sha256": digest}
-    del told["arrays"]
-    write_json(attempt / CHECKPOINT, told)
-    (attempt / BEFORE).unlink(missing_ok=True)
+    arrays, before = attempt / ARRAYS, read_json(attempt / CHECKPOINT)
+    try:
+        # A state whose JSON could not be written left the one that is believed in BEFORE.
+        if isinstance(before, dict) and arrays.exists() and sha256(arrays) == before.get("sha256"):
+            os.replace(arrays, attempt / BEFORE)
+        digest = save_arrays(arrays, [variable.numpy() for variable in variables])
+        write_json(attempt / CHECKPOINT, {**_told(state), "sha256": digest})
+        (attempt / BEFORE).unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(arrays, error) from None
+
+
+def _told(state: Checkpoint) -> dict[str, Any]:
+    """All but the arrays."""
+    return {item.name: getattr(state, item.name) for item in fields(state) if item.name != "arrays"}
 
 
 def save_arrays(path: Path, arrays: Sequence[npt.NDArray[Any]]) -> str:
@@ -111,15 +118,25 @@ def sha256(path: Path) -> str:
 def agreed(strategy: Strategy, run: Run, attempt: Path, shapes: Sequence[tuple[int, ...]]) -> Checkpoint | None:
     """The newest state that earlier attempts left, as rank 0 finds it; the other ranks know all but the arrays."""
     found = find(run, attempt, shapes) if strategy.rank == 0 else None
-    told = strategy.broadcast({**asdict(found), "arrays": (), "measured": {}} if found else None)
+    told = strategy.broadcast({**_told(found), "arrays": (), "measured": {}} if found else None)
     return found or (Checkpoint(**told) if told else None)
 
 
 def find(run: Run, attempt: Path, shapes: Sequence[tuple[int, ...]]) -> Checkpoint | None:
     """The furthest state among the attempts before `attempt` that is whole and has arrays of these shapes."""
-    states = [state for earlier in run.attempts() if earlier.name < attempt.name and (state := read(earlier))]
-    fitting = [state for state in states if [a.shape for a in state.arrays] == list(shapes)]
-    return max(fitting, key=lambda state: (state.phase, state.step), default=None)
+    earlier = [path for path in run.attempts() if attempt_number(path) < attempt_number(attempt)]
+    for path in sorted(earlier, key=_reached, reverse=True):  # one state in memory at a time
+        state = read(path)
+        if state and [array.shape for array in state.arrays] == list(shapes):
+            return state
+    return None
+
+
+def _reached(attempt: Path) -> tuple[int, int]:
+    """Phase and step of its checkpoint, by what it says of itself."""
+    told = read_json(attempt / CHECKPOINT)
+    place = (told.get("phase"), told.get("step")) if isinstance(told, dict) else (None, None)
+    return (place[0], place[1]) if isinstance(place[0], int) and isinstance(place[1], int) else (-1, -1)
 
 
 def read(attempt: Path) -> Checkpoint | None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -73,5 +74,5 @@ def _read(record: dict[str, Any], path: Path) -> Ended | None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return Ended(record["run_id"], record["evaluations"], [arrays[name] for name in arrays.files])
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError, BadZipFile):
         return None

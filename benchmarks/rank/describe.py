@@ -36,7 +36,7 @@ def workload(config: RunConfig) -> dict[str, Any]:
     if count(y) < trial.EXAMPLES:
         raise DataError(f"{config.dataset!r} has {count(y)} training examples; it must have at least {trial.EXAMPLES}.")
     if isinstance(x, EncodedImages):
-        x = ImagePipeline(x, y, config.precision).decoded(np.arange(trial.EXAMPLES))
+        x = ImagePipeline(x, y, config.dtype).decoded(np.arange(trial.EXAMPLES))
     trial.check_step(config, built, x, y, split.classes)
     operations, not_counted = flops.forward_flops(built, each(lambda values: values[:1], x))
     return {"source": split.source, "train_examples": count(y),

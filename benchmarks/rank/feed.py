@@ -155,14 +155,19 @@ class Stream:
 def create(config: RunConfig, x: Arrays, y: Arrays, strategy: Strategy) -> Feed:
     """Resident when asked for, or when the examples take at most a quarter of the free memory of every device."""
     if config.input == "resident" or (config.input == "auto" and size_bytes(x) <= RESIDENT_FRACTION * min(
-            strategy.gather(free_bytes(strategy)))):
+            strategy.gather(free_bytes(_copies_here(config, strategy))))):
         return Resident(x, y, strategy)
     return Stream(x, y, strategy)
 
 
-def free_bytes(strategy: Strategy) -> float:
-    """Free memory where resident examples would lie, per local copy."""
+def _copies_here(config: RunConfig, strategy: Strategy) -> int:
+    """Copies of the examples that this host's memory would hold, other ranks' among them."""
+    return config.ranks // max(config.nodes, 1) * strategy.local_replicas
+
+
+def free_bytes(copies: int) -> float:
+    """Free memory where one of so many resident copies of the examples would lie."""
     if visible := devices.visible_gpus():
         free = gpu_counters(visible, os.environ.get("CUDA_VISIBLE_DEVICES")).free_bytes()
         return float(SMALL_GPU_BYTES if free is None else free)
-    return psutil.virtual_memory().available / strategy.local_replicas
+    return psutil.virtual_memory().available / copies

@@ -98,17 +98,17 @@ class Session:
 
 
 def _in_memory(config: RunConfig, split: data.Split, strategy: Strategy) -> Examples:
-    x, y = _typed(split.train, config.precision)
-    placed = {name: _typed(part, config.precision) for name, part in _evaluated(split).items()}
+    x, y = _typed(split.train, config.dtype)
+    placed = {name: _typed(part, config.dtype) for name, part in _evaluated(split).items()}
     return Examples(split, feed.create(config, x, y, strategy), Evaluation(placed, strategy), Probe(x, y, strategy),
                     Sharpness(x, y))
 
 
 def _from_disk(config: RunConfig, split: data.Split, strategy: Strategy) -> Examples:
-    train, *parts = (ImagePipeline(x, y, config.precision) for x, y in (split.train, *_evaluated(split).values()))
+    train, *parts = (ImagePipeline(x, y, config.dtype) for x, y in (split.train, *_evaluated(split).values()))
     evaluated = DiskEvaluation(dict(zip(_evaluated(split), parts)), strategy)
     inputs = DecodedInputs(train)
-    return Examples(split, DiskFeed(train.images, train.labels, strategy, config.precision), evaluated,
+    return Examples(split, DiskFeed(train.images, train.labels, strategy, config.dtype), evaluated,
                     Probe(inputs, train.labels, strategy), Sharpness(inputs, train.labels))
 
 
@@ -116,10 +116,8 @@ def _evaluated(split: data.Split) -> dict[str, Any]:
     return {"train": split.train_subset, "validation": split.validation, "test": split.test}
 
 
-def _typed(part: tuple[Arrays, Arrays], precision: str) -> tuple[Arrays, Arrays]:
-    """Floats in the precision of the run's weights; whole numbers (labels, tokens) as they are."""
-    dtype = "float64" if precision == "float64" else "float32"
-
+def _typed(part: tuple[Arrays, Arrays], dtype: str) -> tuple[Arrays, Arrays]:
+    """Floats in the type of the run's weights; whole numbers (labels, tokens) as they are."""
     def typed(values: Any) -> Any:
         return values if np.issubdtype(values.dtype, np.integer) else np.asarray(values, dtype=dtype)
     return each(typed, part[0]), each(typed, part[1])

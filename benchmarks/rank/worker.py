@@ -22,9 +22,9 @@ import psutil
 
 from .. import claims, plan_keys, selection
 from ..errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, BatchscaleError, PlanError,
-                      RanksDisagree)
+                      RanksDisagree, RecordError)
 from ..endings import FAILURE
-from ..store import Run, Store, read_json
+from ..store import Run, Store, attempt_number, read_json
 from . import devices, gpu_counters, imports
 from .watchdog import Watchdog, address
 
@@ -149,10 +149,11 @@ def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], run
             earlier = continuation.agreed(session.strategy, run, runs)
             kept = checkpoint.Checkpoints(run, attempt, session.checkpoint_seconds)
             execution = Execution(config, session, step_writer(attempt, rank), kept, earlier)
-            record = execution.record(run.run_id, int(attempt.name[-2:]), workloads.get(config.workload_key, {}))
+            record = execution.record(run.run_id, attempt_number(attempt), workloads.get(config.workload_key, {}))
             if rank == 0:
                 if continuation.is_continued(run, runs):
-                    continuation.save(attempt, execution.variables)
+                    with suppress(RecordError):  # without it the continuation trains this phase again
+                        continuation.save(attempt, execution.variables)
                 run.finish(attempt, record)
                 checkpoint.remove(run)
         return EXIT_OK

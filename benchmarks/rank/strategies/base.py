@@ -47,7 +47,7 @@ class Strategy:
 
     def place(self, array: npt.NDArray[Any]) -> Any:
         """The array on every local replica's device, to be passed to `run`."""
-        return tf.constant(array)
+        return on_device("GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0", array)
 
     def place_each(self, arrays: Arrays) -> Any:
         """The array, or every named one, as `place` does it."""
@@ -85,3 +85,13 @@ class Strategy:
 
 def numpy_values(variables: Sequence[Any]) -> list[npt.NDArray[Any]]:
     return [np.asarray(v.numpy()) for v in variables]
+
+
+def on_device(device: str, array: Any) -> Any:
+    """The array on a device of this process. What tf.data made lies on the host, where `tf.constant` leaves it."""
+    if not tf.is_tensor(array):
+        return tf.constant(array)
+    if array.device.endswith(device):
+        return array
+    with tf.device(device):
+        return tf.identity(array)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 import tensorflow as tf
 
-from .base import Strategy
+from .base import Strategy, on_device
 
 
 class Mirrored(Strategy):
@@ -43,7 +43,7 @@ class Mirrored(Strategy):
     @staticmethod
     def _on(device: str, array: npt.NDArray[Any]) -> Any:
         with tf.device(device):
-            return tf.constant(array)
+            return on_device(device, array)
 
     def copies(self, variable: Any) -> list[npt.NDArray[Any]]:
         return [copy.numpy() for copy in self._strategy.experimental_local_results(variable)]

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from .base import Strategy
 from .mirrored import Mirrored
 
 PEER_GONE = ("Collective ops is aborted", "tasks are unhealthy", "Socket closed", "Connection reset by peer",
@@ -36,8 +37,7 @@ class MultiWorker(Mirrored):
     def local_index(self) -> Any:
         return 0
 
-    def place(self, array: npt.NDArray[Any]) -> Any:
-        return tf.constant(array)
+    place = Strategy.place
 
     def average(self, variables: Sequence[Any]) -> None:
         everyones = self.gather([v.numpy() for v in variables]) if variables else [[]]
