@@ -17,9 +17,12 @@ PROGRAM = """
 import json
 import numpy as np
 import tensorflow as tf
-from batchscale.benchmarks.rank import feed
+from batchscale.benchmarks import data
+from batchscale.benchmarks.config import RunConfig
+from batchscale.benchmarks.rank import evaluation, feed
 from batchscale.benchmarks.rank.strategies.base import Strategy
 from batchscale.benchmarks.rank.strategies.mirrored import Mirrored
+from batchscale.benchmarks.rank.train import Program
 
 class Second(Strategy):
     rank, size, replicas = 1, 2, 2
@@ -52,6 +55,16 @@ for name, strategy in (("whole", Strategy()), ("second", Second())):
                     assert py.numpy()[chosen].tolist() == seen[-1]
     found[name] = {"seen": seen, "lengths": sorted(lengths), "started": started,
                    "orders": [order.tolist() for order in orders]}
+evaluation.CHUNK, evaluation.PIECE_BYTES = 100, 250 * 64 * 4  # digits are 64 floats: two chunks to a piece
+config = RunConfig(experiment="x", kind="accuracy", dataset="digits", model="mlp_128", optimizer="sgd",
+                   global_batch=64, train_examples=1437, seed=0, epochs=1)
+split = data.split(data.load("digits"), 0.2, 500)
+program = Program(config, Strategy(), split.input_shape, split.classes)
+program.reset(0)
+parts = {"train": split.train_subset, "validation": split.validation, "test": split.test}
+found["evaluations"] = [kind(parts, Strategy()).metrics(program)
+                        for kind in (evaluation.Evaluation, evaluation.StreamedEvaluation)]
+found["pieces"] = [[piece.start, piece.stop] for piece in evaluation.pieces(500, 500 * 64 * 4)]
 mirrored = Mirrored(["CPU:0", "CPU:1"])
 placed = mirrored._strategy.experimental_local_results(mirrored.place(np.arange(3.0)))
 here = Mirrored._on("CPU:1", tf.identity(np.arange(3.0)))
@@ -88,3 +101,9 @@ def test_each_replica_of_mirrored_has_its_copy_on_its_own_device(found: dict[str
 
 def test_what_tf_data_left_on_the_host_is_put_on_the_device(found: dict[str, Any]) -> None:
     assert found["from the host"] == "CPU:1 [0.0, 1.0, 2.0]"
+
+
+def test_examples_that_do_not_fit_on_the_device_are_evaluated_piece_by_piece(found: dict[str, Any]) -> None:
+    whole, streamed = found["evaluations"]
+    assert found["pieces"] == [[0, 200], [200, 400], [400, 600]]
+    assert whole == pytest.approx(streamed, rel=1e-12) and len(whole) == 6

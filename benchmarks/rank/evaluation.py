@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ..data.arrays import Arrays, count, each, leaves
+from ..data.arrays import Arrays, count, each, leaves, size_bytes
 from ..objectives import ACCURACY
 from .strategies.base import Strategy
 from .train import Program, loss_per_example
 
 CHUNK = 2048
+PIECE_BYTES = 256 * 1024**2
 Parts = Mapping[str, tuple[Arrays, Arrays]]
 
 
@@ -71,6 +72,23 @@ class Evaluation:
             return tf.while_loop(lambda start, _: start < examples, body, start, parallel_iterations=1)[1]
 
         return tf.function(lambda x, y: self._strategy.run(total, (x, y)), autograph=False)
+
+
+class StreamedEvaluation(Evaluation):
+    """For examples that do not fit on the device beside the training: a piece of them is there at a time."""
+
+    def _sums(self, program: Program, part: str) -> npt.NDArray[np.float64]:
+        x, y = self._parts[part]
+        place, function = self._strategy.place_each, self._function(program)
+        sums = [np.asarray(function(*(place(each(lambda values: values[piece], one)) for one in (x, y))))
+                for piece in pieces(count(y), size_bytes(x))]
+        return np.asarray(np.sum(sums, axis=0))
+
+
+def pieces(examples: int, total_bytes: int) -> Iterator[slice]:
+    """Whole chunks of PIECE_BYTES at most, but one at least; the last piece holds the rest."""
+    rows = CHUNK * max(1, PIECE_BYTES * examples // max(total_bytes, 1) // CHUNK)
+    return (slice(start, start + rows) for start in range(0, examples, rows))
 
 
 def diverged(metrics: Mapping[str, Any]) -> bool:

@@ -20,7 +20,7 @@ from ..errors import DataError
 from . import feed
 from .disk_evaluation import DiskEvaluation
 from .disk_feed import DiskFeed
-from .evaluation import Evaluation
+from .evaluation import Evaluation, StreamedEvaluation
 from .gpu_counters import GpuCounters
 from .gradient_norms import Probe
 from .image_pipeline import DecodedInputs, ImagePipeline
@@ -99,9 +99,10 @@ class Session:
 
 def _in_memory(config: RunConfig, split: data.Split, strategy: Strategy) -> Examples:
     x, y = _typed(split.train, config.dtype)
-    placed = {name: _typed(part, config.dtype) for name, part in _evaluated(split).items()}
-    return Examples(split, feed.create(config, x, y, strategy), Evaluation(placed, strategy), Probe(x, y, strategy),
-                    Sharpness(x, y))
+    parts = {name: _typed(part, config.dtype) for name, part in _evaluated(split).items()}
+    given = feed.create(config, x, y, strategy)
+    evaluation = (Evaluation if given.kind == "resident" else StreamedEvaluation)(parts, strategy)
+    return Examples(split, given, evaluation, Probe(x, y, strategy), Sharpness(x, y))
 
 
 def _from_disk(config: RunConfig, split: data.Split, strategy: Strategy) -> Examples:
