@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -48,6 +49,14 @@ def test_batches_rules_and_seeds_are_multiplied_out_and_equal_runs_listed_once()
     assert published.batches == (32, 128, 1146)
     assert {c.noise_batches for c in runs if c.global_batch != 32} == {()}
     assert {c.noise_batches for c in runs if c.global_batch == 32} == {(1, 8)}
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/which-batch.md", "docs/how-many-gpus.md"])
+def test_plans_in_the_documentation_are_plans_with_the_shapes_that_it_names(page: str) -> None:
+    text = (Path(__file__).parents[1] / page).read_text()
+    blocks = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    shapes = {run.shape for block in blocks for run in plan.expand(plan.parse(block), lambda *_: 48_000, {}).runs}
+    assert blocks and set(re.findall(r"--shape (\S+)", text)) <= shapes
 
 
 @pytest.mark.parametrize(("scaling", "wrong"), [("strong", "replica_batches"), ("weak", "global_batches")])
