@@ -1,4 +1,4 @@
-"""What ranks cannot say themselves: that all of them are halted; and halted ranks that nobody is left to wake."""
+"""What ranks cannot say themselves: that all of them are halted."""
 
 from __future__ import annotations
 
@@ -63,33 +63,6 @@ def halted_of(group: psutil.Process) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
-
-
-def end_orphans(folder: Path) -> None:
-    """Kill ranks of this results folder, and what started them, that are halted and whose launcher is gone.
-
-    Those that are not halted keep their state and end by themselves (ORPHAN_GRACE_SECONDS).
-    """
-    for process in psutil.process_iter(["environ", "cmdline", "status"]):
-        logs = (process.info["environ"] or {}).get("BATCHSCALE_LOGS", "")
-        if process.info["status"] != psutil.STATUS_STOPPED or not logs or not Path(logs).resolve().is_relative_to(
-                folder.resolve()):
-            continue
-        words = process.info["cmdline"] or []
-        launcher = words[words.index("--parent") + 1] if "--parent" in words[:-1] else ""
-        try:
-            if launcher.isdigit() and not _older(int(launcher), process):
-                process.kill()
-        except psutil.Error:
-            continue
-
-
-def _older(launcher: int, process: psutil.Process) -> bool:
-    """Whether this launcher still lives; a process that is younger than its rank has only got its number."""
-    try:
-        return bool(psutil.Process(launcher).create_time() <= process.create_time())
-    except psutil.NoSuchProcess:
-        return False
 
 
 def wake(halted: Sequence[psutil.Process]) -> None:

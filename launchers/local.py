@@ -26,7 +26,6 @@ from ..benchmarks.plan import Expansion, Plan, expand
 from ..benchmarks.plan_keys import WATCHDOG_SECONDS, setting_seconds
 from ..benchmarks.store import FINAL, Run, Store, read_json, write_json
 from . import doctor
-from .halted import end_orphans
 from .progress import Progress
 from .stages import Stage, expected_wall_seconds, stages
 from .workers import Limits, unfinished, work
@@ -188,7 +187,6 @@ def do(store: Store, expansion: Expansion, options: Options) -> int:
         try:
             usable = passes(runs, limits, progress)
         finally:
-            end_orphans(store.folder)
             progress.update()
     return exit_code(runs, usable)
 
@@ -200,7 +198,6 @@ def passes(runs: Sequence[Run], limits: Limits, progress: Progress) -> bool:
     """
     barren = 0
     for _ in range(MOST_PASSES):
-        end_orphans(limits.folder)
         todo = [run for run in runs if unfinished(run, limits)]
         if not todo:
             return True

@@ -23,7 +23,6 @@ from ..benchmarks.plan import Plan
 from ..benchmarks.searches import Answer, Trial
 from ..benchmarks.store import Run, Store
 from . import doctor, first_guess, local
-from .halted import end_orphans
 from .largest_batch import Bounds, Found, recommended, verified
 from .stages import stages
 from .workers import Limits, unfinished, work
@@ -107,7 +106,6 @@ def run(plan: Plan, options: Options) -> int:
     with local.machine_to_itself(_say), local.stopping_on_sigterm():
         local.keep(store, expansion.runs, workloads, local.facts(plan, expansion))
         workloads = local.describe(targets, store)
-        end_orphans(folder)
         for like in targets:
             place = searches.folder(folder, like)
             begin = options.start or first_guess.by_memory_law(folder, like) or FIRST_BATCH

@@ -16,7 +16,7 @@ from ..benchmarks.errors import EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT
 from ..benchmarks.json_files import cannot_write
 from ..benchmarks.plan_keys import WATCHDOG_SECONDS
 from ..benchmarks.store import FINAL, Run
-from . import deaths
+from . import deaths, guardian
 from .halted import Halted
 from .stages import Stage
 from .start import start
@@ -47,6 +47,7 @@ class Worker:
     stage: Stage
     cores: tuple[int, ...]
     limits: Limits
+    mark: str
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
     empty_starts: int = 0
@@ -81,7 +82,8 @@ class Worker:
                                             stdin=subprocess.DEVNULL, start_new_session=True,
                                             env={**os.environ, **command.environment,
                                                  "BATCHSCALE_LAUNCHED": f"{time.time():.3f}",
-                                                 "BATCHSCALE_LOGS": str(self.logs.absolute())})
+                                                 "BATCHSCALE_LOGS": str(self.logs.absolute()),
+                                                 guardian.VARIABLE: self.mark})
 
     def signal(self, number: int) -> None:
         if self.process is not None:
@@ -186,7 +188,11 @@ def work(stage: Stage, limits: Limits, runs: Sequence[Run], on_poll: Callable[[]
     A worker that dies is started again as long as there are runs to do and it begins some; one that says that the
     environment is unusable, or twice began nothing, ends the stage.
     """
-    workers = [Worker(stage, cores, limits) for cores in stage.slots]
+    with guardian.guardian() as mark:
+        return _work([Worker(stage, cores, limits, mark) for cores in stage.slots], limits, runs, on_poll)
+
+
+def _work(workers: Sequence[Worker], limits: Limits, runs: Sequence[Run], on_poll: Callable[[], None]) -> str:
     try:
         for worker in workers:
             worker.launch()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,8 +15,7 @@ import pytest
 from batchscale.benchmarks.config import RunConfig
 from batchscale.benchmarks.errors import EXIT_ENVIRONMENT, EXIT_RUNS_FAILED, PlanError, RecordError
 from batchscale.benchmarks.store import Store
-from batchscale.launchers import local, workers
-from batchscale.launchers.halted import end_orphans
+from batchscale.launchers import guardian, local, workers
 from batchscale.launchers.progress import Progress
 from batchscale.launchers.start import Start
 
@@ -45,31 +43,49 @@ def test_only_the_ranks_that_log_there_are_ended(
     assert [process.poll() for process in sleepers[1:]] == [None, None]
 
 
-def test_halted_ranks_whose_launcher_is_gone_are_ended_by_the_next_command(tmp_path: Path) -> None:
-    """Ranks that are not halted end by themselves, with their state kept; a launcher that lives sees to its own."""
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    cases = {"halted": (gone.pid, True), "at work": (gone.pid, False), "another launcher's": (os.getpid(), True)}
-    started = {}
-    for case, (launcher, halt) in cases.items():
-        words = [sys.executable, "-c", "import time; time.sleep(60)", "--parent", str(launcher)]
-        place = {"BATCHSCALE_LOGS": str(tmp_path / "plan" / "logs" / "single-01")}
-        started[case] = subprocess.Popen(words, env={**os.environ, **place})
-        if halt:
-            started[case].send_signal(signal.SIGSTOP)
-    for case in ("halted", "another launcher's"):
-        while psutil.Process(started[case].pid).status() != psutil.STATUS_STOPPED:
-            time.sleep(0.01)
-    try:
-        end_orphans(tmp_path / "other")
-        assert [process.poll() for process in started.values()] == [None] * 3
-        end_orphans(tmp_path / "plan")
-        assert started["halted"].wait(10) == -signal.SIGKILL
-        assert started["at work"].poll() is None and started["another launcher's"].poll() is None
-    finally:
-        for process in started.values():
-            process.kill()
-            process.wait()
+LAUNCHER = """
+import os, signal, subprocess, sys, time
+from batchscale.launchers import guardian
+with guardian.guardian() as mark:
+    marked = {**os.environ, guardian.VARIABLE: mark}
+    words = [sys.executable, "-c", "import time; time.sleep(120)"]
+    ranks = [subprocess.Popen(words, env=marked, start_new_session=True) for _ in range(2)]
+    ranks[0].send_signal(signal.SIGSTOP)
+    print(*(rank.pid for rank in ranks), flush=True)
+    time.sleep(120)
+"""
+
+
+def test_what_a_killed_launcher_leaves_is_woken_and_ended() -> None:
+    """Halted processes, too, that nobody else would wake; a stranger is not touched."""
+    program = LAUNCHER.replace("with guardian", "guardian.__file__ = sys.argv[1]\nwith guardian", 1)
+    quick = Path(guardian.__file__).read_text().replace("LEAVE_SECONDS = 30.0", "LEAVE_SECONDS = 3.0")
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as copy:
+        copy.write(quick)
+        copy.flush()
+        launcher = subprocess.Popen([sys.executable, "-c", program, copy.name], stdout=subprocess.PIPE, text=True)
+        stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])
+        try:
+            assert launcher.stdout is not None
+            ranks = [psutil.Process(int(word)) for word in launcher.stdout.readline().split()]
+            launcher.kill()
+            launcher.wait()
+            woken = psutil.wait_procs(ranks, 1.5)[1]
+            assert len(woken) == 2 and psutil.STATUS_STOPPED not in [rank.status() for rank in woken]
+            assert psutil.wait_procs(ranks, 20)[1] == []
+            assert stranger.poll() is None
+        finally:
+            stranger.kill()
+            stranger.wait()
+            launcher.kill()
+            launcher.communicate()
+
+
+def test_the_guardian_ends_with_its_launchers_work() -> None:
+    with guardian.guardian() as mark:
+        assert mark and any(mark in " ".join(process.info["cmdline"] or ()) for process in
+                            psutil.process_iter(["cmdline"]))
+    assert not any(mark in " ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
 
 
 def test_logs_that_cannot_be_made_are_one_sentence(tmp_path: Path) -> None:
