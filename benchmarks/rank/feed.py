@@ -135,8 +135,8 @@ class Stream:
         if global_batch not in self._datasets:
             spec = tuple(each(lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), part)
                          for part in (self._x, self._y))
-            self._datasets[global_batch] = tf.data.Dataset.from_generator(
-                lambda: self._chunks(self._first, global_batch), output_signature=spec).prefetch(2)
+            chunks = tf.data.Dataset.from_generator(lambda: self._chunks(self._first, global_batch), output_signature=spec)
+            self._datasets[global_batch] = chunks.prefetch(2).with_options(_fixed())
         self._open = iter(self._datasets[global_batch])
 
     def _chunks(self, start: int, global_batch: int) -> Iterator[tuple[Arrays, Arrays]]:
@@ -150,6 +150,13 @@ class Stream:
             index = order[(steps[:, None] * global_batch + mine).ravel()]
             yield each(lambda a: a[index], self._x), each(lambda a: a[index], self._y)
             start += rows
+
+
+def _fixed() -> tf.data.Options:
+    """Without autotuning: there is nothing to tune, and a pipeline's end may wait for its thread for ever."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def create(config: RunConfig, x: Arrays, y: Arrays, strategy: Strategy) -> Feed:
