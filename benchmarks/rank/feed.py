@@ -135,7 +135,8 @@ class Stream:
         if global_batch not in self._datasets:
             spec = tuple(each(lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), part)
                          for part in (self._x, self._y))
-            chunks = tf.data.Dataset.from_generator(lambda: self._chunks(self._first, global_batch), output_signature=spec)
+            chunks = tf.data.Dataset.from_generator(lambda: self._chunks(self._first, global_batch),
+                                                    output_signature=spec)
             self._datasets[global_batch] = chunks.prefetch(2).with_options(_fixed())
         self._open = iter(self._datasets[global_batch])
 
