@@ -17,6 +17,7 @@ import queue
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,20 +39,22 @@ Trained = Mapping[str, float]
 
 
 def accuracy_runs(folders: Sequence[Path]) -> tuple[list[RunConfig], dict[str, float]]:
-    """Accuracy runs with a record, and how they ended. Raises BatchscaleError."""
+    """Accuracy runs with a record, and how they ended. Raises BatchscaleError.
+
+    The same run of two experiments ended alike, bit for bit, so it counts once.
+    """
     configs, found = [], {}
-    for folder in folders:
-        for run in open_store(folder).runs():
-            record = run.record() if run.config.kind == "accuracy" else None
-            if record is not None and run.run_id not in found:
-                configs.append(run.config)
-                found[run.run_id] = float(record["evaluations"][-1]["test_accuracy"])
+    for run in (run for folder in folders for run in open_store(folder).runs() if run.config.kind == "accuracy"):
+        record, alike = run.record(), replace(run.config, experiment="alike", noise_batches=())
+        if record is not None and alike not in found:
+            found[alike] = (run.run_id, float(record["evaluations"][-1]["test_accuracy"]))
+            configs.append(run.config)
     if unknown := sorted({one.optimizer for one in configs} - set(OPTIMIZERS)):
         raise PlanError(f"`fit` is set up for the optimizers {', '.join(OPTIMIZERS)} here, not for "
                         f"{', '.join(unknown)}; leave those runs out.")
     if not configs:
         raise RecordError(f"no accuracy run with a record in {', '.join(map(str, folders))}.")
-    return configs, found
+    return configs, dict(found.values())
 
 
 def blocks(configs: Sequence[RunConfig]) -> Iterator[list[RunConfig]]:
