@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..benchmarks.config import RunConfig
+from ..benchmarks.config import RunConfig, strategy_name
 from ..benchmarks.errors import RecordError
 from ..benchmarks.objectives import ACCURACY, metric_name
 from ..benchmarks.store import Store, open_store, read_json
@@ -126,7 +126,7 @@ def _split(members: Sequence[str], configs: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def _label(config: Mapping[str, Any], varied: Sequence[str]) -> str:
-    placed = "-".join(str(config[key]) for key in ("strategy", "transport") if config.get(key))
+    placed = strategy_name(str(config.get("strategy") or ""), str(config.get("transport") or ""))
     nodes = f" on {config['nodes']} nodes" if config.get("nodes") != 1 else ""
     batch = f"batch {config.get('global_batch')}" if config.get("kind") != "memory" else "all batches"
     rule = str(config.get("rule")) if config.get("kind") == "accuracy" else ""

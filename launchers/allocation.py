@@ -24,9 +24,8 @@ from ..benchmarks.store import FINAL, Run, Store, read_json
 from . import slurm_layout, slurm_queue, slurm_step
 from .site import Site, read
 from .slurm_rank import INTERRUPTED
-from .workers import fresh_folder
+from .workers import MOST_EMPTY_STARTS, fresh_folder
 
-MOST_EMPTY_STARTS = 2
 TIME_LIMIT, REQUEUED = "time limit", "preempted or requeued"
 
 

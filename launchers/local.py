@@ -136,20 +136,13 @@ def _lock(path: Path) -> int:
     """A descriptor of the file, for all users of the machine. Raises PlanError where there can be none."""
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        return os.open(path, flags)  # first: a sticky folder refuses O_CREAT on another user's file
-    except FileNotFoundError:
-        pass
+        try:
+            return os.open(path, flags)  # first: a sticky folder refuses O_CREAT on another user's file
+        except FileNotFoundError:
+            return os.open(path, flags | os.O_CREAT, 0o644)
     except OSError as error:
-        raise _no_lock(path, error) from None
-    try:
-        return os.open(path, flags | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise _no_lock(path, error) from None
-
-
-def _no_lock(path: Path, error: OSError) -> PlanError:
-    return PlanError(f"cannot open {path}, which keeps two studies from timing on one machine at once: "
-                     f"{error.strerror}; remove it, or name another file in BATCHSCALE_LOCK.")
+        raise PlanError(f"cannot open {path}, which keeps two studies from timing on one machine at once: "
+                        f"{error.strerror}; remove it, or name another file in BATCHSCALE_LOCK.") from None
 
 
 @contextmanager

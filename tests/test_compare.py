@@ -6,13 +6,12 @@ import copy
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from synthetic_records import Memory, SGD, Study, Timing, Tuning, records, write_store
+from synthetic_records import Memory, SGD, Study, Timing, records, write_store
 
 from batchscale.analysis.compare import Cell, Change, Side, compare, judge
 from batchscale.analysis.compare_sides import read_side
@@ -157,19 +156,6 @@ def test_equal_results_pass_and_a_slowdown_fails_with_a_table_for_a_pull_request
     row, = (line for line in out.splitlines() if "**regression**" in line)
     assert "-9.1 %" in row and "examples\\_per\\_second" in row and "batch 512" in row
     assert main(["compare", str(base), str(new), "--tolerance", "0.2"]) == 0
-
-
-@pytest.mark.parametrize("best", [{512: 1.0}, {512: 2.0}])
-def test_a_tuned_arm_is_compared_at_the_rates_that_were_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str],
-                                                               best: dict[int, float]) -> None:
-    """The trials that lost are no results, and another winner in the new results is compared with the old one."""
-    def study(best: dict[int, float]) -> Study:
-        tuned = replace(SGD, batches=(32, 512), noise_batches=(), tuning=Tuning(best=best))
-        return Study(experiments=(tuned,), timing=None, memory=None, noise=1e-4)
-    base, new = folder(tmp_path / "base", study=study({})), folder(tmp_path / "new", study=study(best))
-    assert main(["compare", str(base), str(new)]) == 0
-    out = capsys.readouterr().out
-    assert "passed" in out and "missing" not in out and "batch 512, tuned" in out
 
 
 def test_launches_that_were_not_measured_never_pass(base: Path, tmp_path: Path,

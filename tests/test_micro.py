@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from synthetic_records import record_for, write_store
 
 from batchscale.benchmarks.config import RunConfig
 from batchscale.benchmarks.errors import EnvironmentUnusable
@@ -115,6 +117,17 @@ def test_accuracies_are_the_same_only_where_both_bounds_are_shown(config: Callab
     assert same["adjusted_p_value"] < 0.05 and "6 seeds" in fit_accuracy.table([same])
     apart, = fit_accuracy.arms(configs, suite, {one.run_id: 0.95 + 0.001 * one.seed for one in configs})
     assert apart["adjusted_p_value"] > 0.95 and "not shown" in fit_accuracy.table([apart])
+
+
+def test_the_same_run_of_two_experiments_counts_once_and_keeps_its_beginning(
+        config: Callable[..., RunConfig], tmp_path: Path) -> None:
+    noisy, again = config(global_batch=32, noise_batches=(8, 32)), config(experiment="again", global_batch=32)
+    after = config(earlier_batches=(32,), rule="as_published")
+    write_store(tmp_path / "plan", [record_for(one) for one in (again, noisy, after)])
+    configs, found = fit_accuracy.accuracy_runs([tmp_path])
+    assert len(configs) == 2 and set(found) == {one.run_id for one in configs}
+    (beginning, (continued,)), = fit_study.chains(configs)
+    assert (beginning.global_batch, continued.batches) == (32, (32, 128))
 
 
 def test_fit_trains_what_it_has_not_and_a_seed_as_a_whole(config: Callable[..., RunConfig]) -> None:

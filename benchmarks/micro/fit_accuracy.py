@@ -41,20 +41,20 @@ Trained = Mapping[str, float]
 def accuracy_runs(folders: Sequence[Path]) -> tuple[list[RunConfig], dict[str, float]]:
     """Accuracy runs with a record, and how they ended. Raises BatchscaleError.
 
-    The same run of two experiments ended alike, bit for bit, so it counts once.
+    The same run of two experiments ended alike, bit for bit, so it counts once, under the name of neither.
     """
-    configs, found = [], {}
+    found: dict[RunConfig, float] = {}
     for run in (run for folder in folders for run in open_store(folder).runs() if run.config.kind == "accuracy"):
-        record, alike = run.record(), replace(run.config, experiment="alike", noise_batches=())
-        if record is not None and alike not in found:
-            found[alike] = (run.run_id, float(record["evaluations"][-1]["test_accuracy"]))
-            configs.append(run.config)
+        if (record := run.record()) is not None:
+            alike = replace(run.config, experiment="any", noise_batches=())
+            found.setdefault(alike, float(record["evaluations"][-1]["test_accuracy"]))
+    configs = list(found)
     if unknown := sorted({one.optimizer for one in configs} - set(OPTIMIZERS)):
         raise PlanError(f"`fit` is set up for the optimizers {', '.join(OPTIMIZERS)} here, not for "
                         f"{', '.join(unknown)}; leave those runs out.")
     if not configs:
         raise RecordError(f"no accuracy run with a record in {', '.join(map(str, folders))}.")
-    return configs, dict(found.values())
+    return configs, {config.run_id: accuracy for config, accuracy in found.items()}
 
 
 def blocks(configs: Sequence[RunConfig]) -> Iterator[list[RunConfig]]:
