@@ -24,8 +24,8 @@ study: setup
 
 setup: $(READY)
 
-$(READY): setup.cfg pyproject.toml constraints.txt launchers/setup_environment.py
-	$(PYTHON) -I launchers/setup_environment.py --environment "$(VENV)" \
+$(READY): setup.cfg pyproject.toml constraints.txt launchers/machine/setup_environment.py
+	$(PYTHON) -I launchers/machine/setup_environment.py --environment "$(VENV)" \
 		--constraints "$(CONSTRAINTS)" --tensorflow "$(TENSORFLOW)"
 	@touch $@
 
@@ -43,24 +43,24 @@ test-faults: setup
 
 # Three times in a row, each in another random order whose seed is printed.
 test-three-times: setup
-	$(ACTIVATED) python tests/three_times.py
+	$(ACTIVATED) PYTHONPATH=tests python -m soak.three_times
 
 # Hostile plans, records and imports for a bounded time; and many kills of one sweep (an hour).
 fuzz: setup
-	$(ACTIVATED) python tests/fuzz.py --seconds 60 --count 10000
+	$(ACTIVATED) PYTHONPATH=tests python -m soak.fuzz --seconds 60 --count 10000
 
 reliability: setup
-	$(ACTIVATED) python tests/reliability.py --faults 200 --runs 50 --longest-wait 8 --summary tests/RELIABILITY.md
+	$(ACTIVATED) PYTHONPATH=tests python -m soak.reliability --faults 200 --runs 50 --longest-wait 8 --summary tests/soak/RELIABILITY.md
 
 bench: setup
 	$(ACTIVATED) pytest benchmarks/micro --benchmark-autosave --benchmark-columns=min,median,max,rounds
 
 bench-fit: setup
-	$(ACTIVATED) python -m batchscale.benchmarks.micro.fit_ratio
+	$(ACTIVATED) python -m batchscale.benchmarks.micro.against_fit.loop
 
 # The time of keras_batching's accuracy part by this suite and by model.fit: half an hour.
 bench-study: setup
-	$(ACTIVATED) python -m batchscale.benchmarks.micro.study_ratio
+	$(ACTIVATED) python -m batchscale.benchmarks.micro.against_fit.study
 
 # The tables of docs/reference.md, from the code.
 reference: setup

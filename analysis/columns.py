@@ -4,8 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..benchmarks.schema import AGREEMENT, EVALUATION, GRADIENT_NORM, MEMORY, SHARPNESS, TIMING, WINDOW
-from .rows import RUN
+from ..benchmarks.records import schema
+
+GPU_NUMBERS = ("gpu_watts", "gpu_clock_share", "gpu_busy_share")
+METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
+           "test_loss", "test_accuracy")
+# elapsed_seconds: another tool's clock from the start of a run, which may count evaluation.
+EVALUATION = ("phase", "global_batch", "step", "epoch", "examples", "train_seconds", *METRICS, "test_top5_accuracy",
+              "elapsed_seconds")
+
+
+WINDOW = ("rank", "phase", "start_step", "steps", "seconds", "steady")
+GRADIENT_NORM = ("phase", "step", "batch", "count", "mean_norm_squared", "norm_squared_of_mean")
+MEMORY = ("baseline_bytes", "peak_bytes", "device_baseline_bytes", "device_peak_bytes", "device_capacity_bytes")
+TIMING = ("data_seconds", "build_seconds", "trace_seconds", "train_seconds", "evaluate_seconds",
+          "probe_seconds", "total_seconds", "launch_seconds", "import_seconds")
+
+
+WHOLE = ("phase", "step", "examples", "rank", "start_step", "steps", "batch", "count",
+         "global_batch")
+
+# Columns of every frame: which run a row belongs to and what was varied.
+TEXT_KEYS = ("experiment", "kind", "dataset", "model", "loss", "optimizer", "strategy", "transport",
+             "placement", "rule", "scaling", "precision")
+
+
+WHOLE_KEYS = ("phase", "replicas", "nodes", "cores_per_replica", "accumulation", "global_batch",
+              "replica_batch", "reference_batch", "train_examples", "seed", "launch", "epochs", "steps_per_epoch",
+              "steps", "trial")
+
+
+KEYS = ("run_id", "status", *TEXT_KEYS, *WHOLE_KEYS)
+SHARPNESS = ("eigenvalue", "sam_sharpness", "last_learning_rate")
+NUMBERS = ("base_learning_rate", "peak_learning_rate", "momentum", "weight_kept_per_epoch", "warmup_steps", "mean_gain",
+           *SHARPNESS, "parameters",
+           "flops_per_example", "last_step", *METRICS, "generalization_gap", "loss_gap",
+           "best_validation_step", "test_accuracy_at_best_validation", "gap_at_best_validation",
+           "step_seconds", "examples_per_second", "window_spread", "input_examples_per_second",
+           "synthetic_examples_per_second", "joules_per_example", *GPU_NUMBERS, "epochs_to_target",
+           "examples_to_target", "steps_to_target", "seconds_to_target", "price_per_hour", *TIMING, *MEMORY)
+
+
+METRIC = ("run_id", "experiment", "placement", "rule", "global_batch", "seed", "part", "metric", "value")
+CHECKS = ("size_expected", "size", "equal_after_broadcast", "shards_disjoint_and_complete",
+          "equal_at_evaluations")
+# `source`: what the data is. `reference_point`: the part of another tool's file that an imported run comes from.
+RUN = (*KEYS, *NUMBERS, *CHECKS, "affinity", "flags", "finished", "source", "reference_point",
+       "continues", "environment")
+# What a frame of rows of its own repeats from `runs`.
+REPEATED = ("run_id", "status", "experiment", "kind", "dataset", "model", "optimizer", "strategy",
+            "transport", "placement", "rule", "scaling", "replicas", "replica_batch",
+            "reference_batch", "train_examples", "seed", "launch", "epochs")
+
 
 OWN = {
     "run_id": "name of the run; the phases of a run share it",
@@ -63,7 +113,10 @@ OWN = {
     "elapsed_seconds": "seconds since the start by another tool's clock, which may count evaluation",
     "own_step_seconds": "seconds of a step without the exchange of gradients", "host": "the node",
 }
-FIELDS = (EVALUATION, WINDOW, GRADIENT_NORM, SHARPNESS, MEMORY, TIMING, AGREEMENT)
+FIELDS = (schema.EVALUATION, schema.WINDOW, schema.GRADIENT_NORM, schema.SHARPNESS, schema.MEMORY, schema.TIMING,
+          schema.AGREEMENT)
+
+
 MEANINGS = {**{name: field.meaning for fields in FIELDS for name, field in fields.items()}, **OWN}
 FIGURE = {"series": "label of the line, bar or row", "x": "place, in the unit of x_label; of bars, the part",
           "value": "in the unit of y_label", "low": "lower end of the 95 % interval; empty: none",

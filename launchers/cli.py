@@ -167,14 +167,15 @@ def seconds(text: str, option: str = "--budget") -> float:
 
 
 def run(given: argparse.Namespace) -> int:
-    from ..benchmarks.plan import read
-    from . import local, rerun
+    from ..benchmarks.planning.plan import read
+    from .commands.runs import rerun
+    from .local import study as local
     options = local.Options(given.results, given.only, seconds(given.budget), given.retry, given.launcher)
     on_slurm = getattr(given, "on", "local") == "slurm"
     if not on_slurm and (getattr(given, "site", None) or getattr(given, "dry_run", None)):
         raise PlanError("--site and --dry-run belong to --on slurm; `batchscale plan` is the dry run of this machine.")
     if on_slurm:
-        from . import slurm
+        from .slurm import submit as slurm
         return slurm.run(read(given.plan), options, given.site, given.dry_run)
     if given.plan.endswith(".json"):
         return rerun.run(Path(given.plan), options)
@@ -182,7 +183,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def study(given: argparse.Namespace) -> int:
-    from ..benchmarks.plan import read
+    from ..benchmarks.planning.plan import read
     name = read(given.plan).name
     code = run(given)
     given.results = given.results / name
@@ -191,19 +192,19 @@ def study(given: argparse.Namespace) -> int:
 
 
 def plan(given: argparse.Namespace) -> int:
-    from ..benchmarks.plan import read
-    from . import dry_run
+    from ..benchmarks.planning.plan import read
+    from .commands.runs import plan as dry_run
     return dry_run.show(read(given.plan), given.results, given.only, given.launcher)
 
 
 def status(given: argparse.Namespace) -> int:
-    from . import status as command
+    from .commands.results import status as command
     return command.watch(given.results) if given.watch else command.show(given.results)
 
 
 def report(given: argparse.Namespace) -> int:
-    from ..analysis import report as command
-    from ..benchmarks.store import open_store
+    from ..analysis.report import page as command
+    from ..benchmarks.records.store import open_store
     store, deadline = open_store(given.results), seconds(getattr(given, "deadline", ""), "--deadline")
     folder = command.write(store, given.output or store.folder / "report",
                            deadline if deadline < float("inf") else None)
@@ -212,17 +213,17 @@ def report(given: argparse.Namespace) -> int:
 
 
 def verify(given: argparse.Namespace) -> int:
-    from . import verify as command
+    from .commands.results import verify as command
     return command.show(given.results)
 
 
 def clean(given: argparse.Namespace) -> int:
-    from . import clean as command
+    from .commands.results import clean as command
     return command.show(given.results, given.yes)
 
 
 def bring(given: argparse.Namespace) -> int:
-    from ..analysis import imported
+    from ..analysis.importers import imported_store as imported
     store = imported.write(given.path, given.to, given.format, given.train_examples, given.target)
     for note in imported.notes(store.manifest):
         print(f"note: {note}")
@@ -231,23 +232,23 @@ def bring(given: argparse.Namespace) -> int:
 
 
 def export(given: argparse.Namespace) -> int:
-    from ..analysis import export as command
+    from ..analysis.exporters import csv as command
     return command.run(given.results, given.output, given.tensorboard)
 
 
 def predict(given: argparse.Namespace) -> int:
-    from ..analysis import predict as command
+    from ..analysis.prediction import replicas as command
     return command.run(given.results, given.gpus, given.network, given.price, given.output)
 
 
 def compare(given: argparse.Namespace) -> int:
-    from ..analysis import compare as command
+    from ..analysis.comparison import compare as command
     return command.run(given.base, given.new, given.tolerance, given.allow, given.output)
 
 
 def search(given: argparse.Namespace) -> int:
-    from ..benchmarks.plan import read
-    from . import search as command
+    from ..benchmarks.planning.plan import read
+    from .search import largest_batch as command
     options = command.Options(given.results, given.only, given.start, given.most, given.multiple, given.resolution,
                               given.margin, given.verify_steps, command.byte_size(given.memory_limit), given.retry,
                               given.launcher)
@@ -255,7 +256,7 @@ def search(given: argparse.Namespace) -> int:
 
 
 def doctor(given: argparse.Namespace) -> int:
-    from . import doctor as command
+    from .machine import checks as command
     return command.main(["--deep"] if given.deep else [])
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..analysis import columns
 from ..analysis.importers import csv_table
 from ..analysis.importers.formats import FORMATS
-from ..benchmarks import plan_keys, schema
+from ..benchmarks.planning import keys
+from ..benchmarks.records import schema
 
 PAGE = """# Reference
 
@@ -38,7 +39,7 @@ are from 0 to 1, and an empty cell was not measured.
 
 def page() -> str:
     rows = "\n".join(f"| `{name}` | {what} |" for name, what in FORMATS.items())
-    return PAGE.format(plan=plan_keys.reference(), record=schema.reference(), columns=columns.reference(),
+    return PAGE.format(plan=keys.reference(), record=schema.reference(), columns=columns.reference(),
                        needed=csv_table.reference(), formats=f"| format | what it is |\n|---|---|\n{rows}\n")
 
 

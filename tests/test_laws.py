@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import environment
+from support.launching import environment
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("benchmarks", "launchers", "analysis", "slurm")

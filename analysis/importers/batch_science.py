@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ...benchmarks.errors import RecordError
-from ..raw import number
-from .files import Sources, json_value
-from .found import BEST_TRIAL, CONVERGENCE, LARGEST, Found, ImportedRun, Options, Target, as_number, label, whole
+from ...benchmarks.records.raw import number
+from .imported_run import BEST_TRIAL, CONVERGENCE, LARGEST, as_number, Found, ImportedRun, label, Options, Target, whole
+from .sources import json_value, Sources
 
 QUESTION = "How many steps does the target take at each batch size, at the best metaparameters?"
 HINT = "a folder with BATCH/study.json and BATCH/TRIAL/measurements.csv"

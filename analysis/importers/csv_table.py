@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from ...benchmarks.config import LARGEST
-from ...benchmarks.errors import RecordError, one_of
-from ...benchmarks.schema import RESULT_STATUSES
-from ..rows import CHECKS, METRICS, WHOLE_KEYS
-from .files import Sources
-from .found import (COLUMNS, CONVERGENCE, KINDS, TEXTS, TIMING, TRAINING, Found, ImportedRun,
-                    Options, as_number, label)
+from ...benchmarks.config.choices import LARGEST
+from ...benchmarks.errors import one_of, RecordError
+from ...benchmarks.records.schema import RESULT_STATUSES
+from ..columns import CHECKS, METRICS, WHOLE_KEYS
+from .imported_run import (COLUMNS, CONVERGENCE, KINDS, TEXTS, TIMING, TRAINING, as_number, Found, ImportedRun, label,
+                           Options)
+from .sources import Sources
 
 QUESTION = "What do these runs say about the batch size?"
 HINT = "a CSV table with a header, one run a row"

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ...benchmarks.errors import RecordError
-from ..raw import number
-from .files import Sources, json_value
-from .found import TRAINING, Found, ImportedRun, Options, Target, as_number, label
+from ...benchmarks.records.raw import number
+from .imported_run import TRAINING, as_number, Found, ImportedRun, label, Options, Target
+from .sources import json_value, Sources
 
 QUESTION = "How long does each entry train to the target, and at what price?"
 HINT = "a DAWNBench training entry such as fastai_pytorch.tsv, or a folder of them"

@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import median
 
 from ...benchmarks.errors import RecordError
-from .files import Sources
-from .found import Found, ImportedRun, Options, as_number, label, whole
+from .imported_run import as_number, Found, ImportedRun, label, Options, whole
+from .sources import Sources
 
 QUESTION = "How many images per second do the replicas train together?"
 HINT = "what a synthetic benchmark of Horovod printed"

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ...benchmarks.errors import RecordError
-from ..raw import number
-from .files import Sources, json_value
-from .found import CONVERGENCE, LARGEST, Found, ImportedRun, Options, label, whole
+from ...benchmarks.records.raw import number
+from .imported_run import CONVERGENCE, LARGEST, Found, ImportedRun, label, Options, whole
+from .sources import json_value, Sources
 
 QUESTION = "How much training, and how long, does the target take at each batch size?"
 HINT = "an MLPerf training log, such as result_0.txt, or a folder of them"

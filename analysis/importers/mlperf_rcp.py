@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...benchmarks.errors import RecordError
-from ..raw import number
-from .files import Sources
-from .found import CONVERGENCE, Found, ImportedRun, Options
+from ...benchmarks.records.raw import number
+from .imported_run import CONVERGENCE, Found, ImportedRun, Options
+from .sources import Sources
 
 QUESTION = "How much training does the target take at each batch size?"
 HINT = "a file of MLPerf reference points, such as rcps_resnet.json"

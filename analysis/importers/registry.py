@@ -6,16 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ...benchmarks.errors import RecordError, one_of
-from . import batch_science, csv_table, dawnbench, horovod, mllog, mlperf_rcp, pytest_timings
-from .files import Sources
+from ...benchmarks.errors import one_of, RecordError
+from . import batch_science, csv_table, dawnbench, horovod, mllog, mlperf_rcp, pytest_benchmark
 from .formats import FORMATS
-from .found import MOST_EVALUATIONS, MOST_RUNS, Found, Options
+from .imported_run import MOST_EVALUATIONS, MOST_RUNS, Found, Options
+from .sources import Sources
 
 Reader = Callable[[Sources, Options], Found]
 READERS: dict[str, Reader] = {
     "mlperf-rcp": mlperf_rcp.read, "mllog": mllog.read, "horovod": horovod.read, "dawnbench": dawnbench.read,
-    "batch-science": batch_science.read, "pytest-benchmark": pytest_timings.read, "csv": csv_table.read}
+    "batch-science": batch_science.read, "pytest-benchmark": pytest_benchmark.read, "csv": csv_table.read}
 TAKE_TARGETS = ("batch-science", "dawnbench")
 TAKE_SIZES = ("mlperf-rcp", "mllog")
 

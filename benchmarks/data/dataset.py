@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
-from .arrays import Arrays, Classes, Shapes, by_name, count, each
+from .arrays import Arrays, by_name, Classes, count, each, Shapes
 
 Labels = npt.NDArray[np.int32]
 FLAT = """; for one-hot labels use y.argmax(axis=1), for targets of a loss of your own y.astype('float32')"""

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..errors import DataError, one_of
-from . import digits, disk_name, glyphs, image_files, keras_files, npz, synthetic, tfrecord_files, tokens
 from .dataset import Dataset, DataSize
+from .disk import image_files, names, tfrecord_files
+from .sources import digits, glyphs, keras_files, npz, synthetic, tokens
 from .user_function import from_function
 
 
@@ -69,5 +70,5 @@ def _source(name: str) -> Source:
     scheme, colon, _ = name.partition(":")
     if not colon:
         raise DataError(f"{one_of('dataset', name, BUILT_IN)} Or give npz:PATH, images:PATH, "
-                        f"{disk_name.EXAMPLE}, {synthetic.EXAMPLE} or module:function.")
+                        f"{names.EXAMPLE}, {synthetic.EXAMPLE} or module:function.")
     return SCHEMES.get(scheme, _FUNCTION)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import DataError
-from .arrays import Arrays, Classes, Shapes, count, each
+from .arrays import Arrays, Classes, count, each, Shapes
 from .dataset import Dataset
 from .random_bits import permutation
 

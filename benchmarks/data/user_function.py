@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import BatchscaleError, DataError
-from .dataset import Dataset, checked_dataset
+from .dataset import checked_dataset, Dataset
 
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _FIX = "return ((x_train, y_train), (x_test, y_test)) or a batchscale.benchmarks.data.Dataset"

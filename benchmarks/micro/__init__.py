@@ -1,5 +1,5 @@
 """The suite's own benchmarks: `make bench`, and two comparisons with what one would run instead.
 
-    python -m batchscale.benchmarks.micro.fit_ratio        training throughput against model.fit
-    python -m batchscale.benchmarks.micro.side_by_side     two ranks against fit with Horovod
+    python -m batchscale.benchmarks.micro.against_fit.loop        training throughput against model.fit
+    python -m batchscale.benchmarks.micro.against_fit.two_ranks     two ranks against fit with Horovod
 """

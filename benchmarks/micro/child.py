@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import EnvironmentUnusable
 
-PROGRAMS = "batchscale.benchmarks.rank.measure"
+PROGRAMS = "batchscale.benchmarks.micro.programs"
 LIMIT_SECONDS = 900.0
 QUIET_CORES = 0.1  # a loop of one thread loses more to other programs than `fit`, which has several
 

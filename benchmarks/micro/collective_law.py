@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from ...analysis.allreduce import algorithm_bandwidth, bus_bandwidth
-from ...analysis.estimate import Estimate, mean_estimate
-from ...analysis.linear_law import LinearLaw, fit_line
+from ...analysis.laws.allreduce import algorithm_bandwidth, bus_bandwidth
+from ...analysis.statistics.estimate import Estimate, mean_estimate
+from ...analysis.statistics.line import fit_line, LinearLaw
 
 KIB, MIB = 1024, 1024**2
 TRAINING_BYTES = (*(8 * 4**i for i in range(12)), 64 * MIB)  # 8 B to 32 MiB, and 64 MiB

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...analysis.estimate import Estimate, mean_estimate, t_critical, without_interval
+from ...analysis.statistics.estimate import Estimate, mean_estimate, t_critical, without_interval
 
 
 @dataclass(frozen=True)

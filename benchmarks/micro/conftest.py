@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from batchscale.benchmarks.micro import child
-from batchscale.benchmarks.micro.collective_law import HELD_OUT_BYTES, MIB, TRAINING_BYTES
+from . import child
+from .collective_law import HELD_OUT_BYTES, MIB, TRAINING_BYTES
 
 LAUNCHES = 3
 BUDGETS = {"one_core": child.cores()[:1], "all_cores": child.cores()}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from batchscale.benchmarks.micro import collective_law
-from batchscale.benchmarks.micro.conftest import COLLECTIVES
-from batchscale.benchmarks.micro.replay import CLOCK
+from . import collective_law
+from .conftest import COLLECTIVES
+from .replay import CLOCK
 
 pytestmark = pytest.mark.benchmark(timer=CLOCK.now)
 SHOWN_BYTES = (8, 2 * 1024, 512 * 1024, 64 * collective_law.MIB)

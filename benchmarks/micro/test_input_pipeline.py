@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from batchscale.benchmarks.micro import child
-from batchscale.benchmarks.micro.replay import CLOCK
+from . import child
+from .replay import CLOCK
 
 pytestmark = pytest.mark.benchmark(timer=CLOCK.now)
 BATCHES = (32, 512)

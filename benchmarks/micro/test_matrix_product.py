@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from batchscale.benchmarks.micro import child
-from batchscale.benchmarks.micro.conftest import BUDGETS
-from batchscale.benchmarks.micro.replay import CLOCK
+from . import child
+from .conftest import BUDGETS
+from .replay import CLOCK
 
 pytestmark = pytest.mark.benchmark(timer=CLOCK.now)
 SIZES = (256, 512, 1024, 2048)

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from batchscale.benchmarks.micro import child, fit_ratio
-from batchscale.benchmarks.micro.cases import CASES, EXAMPLES, Case
-from batchscale.benchmarks.micro.comparison import Comparison
-from batchscale.benchmarks.micro.conftest import BUDGETS
-from batchscale.benchmarks.micro.replay import CLOCK
+from . import child
+from .against_fit import loop
+from .cases import CASES, EXAMPLES, Case
+from .comparison import Comparison
+from .conftest import BUDGETS
+from .replay import CLOCK
 
 pytestmark = pytest.mark.benchmark(timer=CLOCK.now)
 WAYS = ("suite", "fit", "fit_64", "bare")
@@ -21,7 +22,7 @@ REPEATS = 4
 @lru_cache
 def answer(budget: str, case: Case) -> dict[str, Any]:
     """All ways of one case, in one process, in turn."""
-    return child.ask("training_step", fit_ratio.request(BUDGETS[budget], WAYS, REPEATS, [case]))
+    return child.ask("training_step", loop.request(BUDGETS[budget], WAYS, REPEATS, [case]))
 
 
 @pytest.mark.parametrize("budget", BUDGETS)

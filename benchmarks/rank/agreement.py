@@ -8,16 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ..config import RunConfig
 from ..data.order import epoch_order, replica_examples
 from ..errors import RanksDisagree
+from ..runs.run_config import RunConfig
 from .strategies.base import Strategy
-
 
 SIZE_FIX = {
     "horovod": "The launcher and Horovod's MPI do not belong together; `batchscale doctor` tells which to use.",
     "multiworker": "Each rank needs TF_CONFIG with all of them in it; start them by `batchscale run`, or by hand with "
-                   "python -m batchscale.launchers.group.",
+                   "python -m batchscale.launchers.local.rank_group.",
 }
 
 

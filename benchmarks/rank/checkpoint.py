@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import RecordError
-from ..json_files import cannot_write, load_json, read_json, write_json
-from ..store import CHECKPOINT, Run, attempt_number
+from ..records.json_files import cannot_write, load_json, read_json, write_json
+from ..records.run_folder import CHECKPOINT, attempt_number, Run
 from .strategies.base import Strategy
 
 ARRAYS = "checkpoint.npz"

@@ -14,8 +14,8 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from ..schedule import first_phase
-from ..store import Run
+from ..records.run_folder import Run
+from ..schedules.phases import first_phase
 from .checkpoint import save_arrays
 from .strategies.base import Strategy
 

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import PROCESS_PER_REPLICA, RunConfig
-from ..endings import cause, sign_of_no_memory
+from ..config.choices import PROCESS_PER_REPLICA
 from ..errors import EnvironmentUnusable
-from .meters import status_bytes
+from ..records.failures import cause, sign_of_no_memory
+from ..runs.run_config import RunConfig
+from .meters.memory import status_bytes
 
 NO_BUFFER = "no memory for a buffer of Horovod's (which calls that \"Unknown error.\")"
 DRIVER = "/dev/nvidiactl"

@@ -12,21 +12,22 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .. import data, environment
-from ..config import RunConfig
+from .. import data
 from ..data.arrays import Arrays, count, each
-from ..data.encoded import EncodedImages
+from ..data.disk.encoded import EncodedImages
 from ..errors import DataError
-from . import feed
-from .disk_evaluation import DiskEvaluation
-from .disk_feed import DiskFeed
-from .evaluation import Evaluation, StreamedEvaluation
-from .gpu_counters import GpuCounters
-from .gradient_norms import Probe
-from .image_pipeline import DecodedInputs, ImagePipeline
-from .sharpness import Sharpness
+from ..records import environment
+from ..runs.run_config import RunConfig
+from .evaluation.disk import DiskEvaluation
+from .evaluation.memory import Evaluation, StreamedEvaluation
+from .feeds import feed
+from .feeds.disk import DiskFeed
+from .feeds.image_pipeline import DecodedInputs, ImagePipeline
+from .meters.gpu_counters import GpuCounters
+from .meters.gradient_norms import Probe
+from .meters.sharpness import Sharpness
 from .strategies.base import Strategy
-from .train import Program, program_key
+from .training.program import Program, program_key
 from .watchdog import Watchdog
 
 

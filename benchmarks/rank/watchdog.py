@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from .. import claims
 from ..errors import EXIT_ENVIRONMENT, EXIT_RUNS_FAILED
-from ..json_files import read_json, write_json
-from ..store import Run
+from ..records import leases
+from ..records.json_files import read_json, write_json
+from ..records.run_folder import Run
 
 DUMP_SIGNAL = signal.SIGQUIT  # USR1 is NCCL's, USR2 and TERM ask a rank to stop
 SETTLE_SECONDS = 10.0  # for the other ranks to say where they are
@@ -104,7 +104,7 @@ class Watchdog:
                   "ranks did not find each other, or the file system does not answer.", file=sys.stderr, flush=True)
             faulthandler.dump_traceback(all_threads=True)
             return self._leave(code)
-        own: dict[str, Any] = {"rank": self.rank, "host": claims.host(), "count": self._count,
+        own: dict[str, Any] = {"rank": self.rank, "host": leases.host(), "count": self._count,
                                "activity": self._activity, "waits": waits()}
         stacks = self._say(attempt, own)
         deadline = time.monotonic() + self.settle_seconds
@@ -167,11 +167,11 @@ def waits() -> bool:
 
 
 def address() -> Address:
-    return Address(claims.host(), claims.boot_id(), os.getpid(), claims.start_ticks(os.getpid()))
+    return Address(leases.host(), leases.boot_id(), os.getpid(), leases.start_ticks(os.getpid()))
 
 
 def neighbour(found: Address) -> psutil.Process | None:
     """The process of a rank on this machine; None for one elsewhere, or gone."""
-    if found.boot_id != claims.boot_id():
+    if found.boot_id != leases.boot_id():
         return None
-    return claims.process_of({"pid": found.pid, "process_began": found.start_ticks})
+    return leases.process_of({"pid": found.pid, "process_began": found.start_ticks})

@@ -20,13 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from .. import claims, plan_keys, selection
 from ..errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, BatchscaleError, PlanError,
                       RanksDisagree, RecordError)
-from ..endings import FAILURE
-from ..store import Run, Store, attempt_number, read_json
-from . import devices, gpu_counters, imports
-from .watchdog import Watchdog, address
+from ..planning import keys, selection
+from ..records import leases
+from ..records.failures import FAILURE
+from ..records.json_files import read_json
+from ..records.run_folder import attempt_number, Run
+from ..records.store import Store
+from . import devices, imports
+from .meters import gpu_counters
+from .watchdog import address, Watchdog
 
 if TYPE_CHECKING:
     from .session import Session
@@ -141,11 +145,11 @@ def work(store: Store, runs: list[Run], all_runs: Sequence[Run], session: Sessio
 def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], runs: Sequence[Run]) -> int:
     """One run. EXIT_OK when the worker can go on with the next one."""
     from . import checkpoint, continuation
-    from .measured import Interrupted
-    from .run import Execution, step_writer
+    from .recorder import Interrupted
+    from .execution import Execution, step_writer
     rank, config = session.strategy.rank, run.config
     try:
-        with session.watchdog.watching(run, attempt), claims.Heartbeat(attempt) if rank == 0 else nullcontext():
+        with session.watchdog.watching(run, attempt), leases.Heartbeat(attempt) if rank == 0 else nullcontext():
             earlier = continuation.agreed(session.strategy, run, runs)
             kept = checkpoint.Checkpoints(run, attempt, session.checkpoint_seconds)
             execution = Execution(config, session, step_writer(attempt, rank), kept, earlier)
@@ -202,9 +206,9 @@ def main(words: Sequence[str] | None = None) -> int:
         all_runs = store.runs()
         runs = pending_runs(all_runs, store.folder, given.shape, given.only)
         manifest = store.manifest
-        watchdog = Watchdog(plan_keys.setting_seconds(manifest, "watchdog_seconds"))
+        watchdog = Watchdog(keys.setting_seconds(manifest, "watchdog_seconds"))
         session = open_session(runs, given.cores, interruption, watchdog)
-        session.checkpoint_seconds = plan_keys.setting_seconds(manifest, "checkpoint_seconds")
+        session.checkpoint_seconds = keys.setting_seconds(manifest, "checkpoint_seconds")
         return work(store, runs, all_runs, session, given.until, given.retry_before)
     except BatchscaleError as error:
         print(f"batchscale-rank: {error}", file=sys.stderr)

@@ -9,7 +9,7 @@ import keras
 
 from ...data import import_function
 from ...data.arrays import Classes, Shapes
-from ...errors import PlanError, one_of
+from ...errors import one_of, PlanError
 from . import applications, convolutional, dense, keskar, residual, transformers
 
 Builder = Callable[[Shapes, Classes], keras.Model]

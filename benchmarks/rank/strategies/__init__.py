@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...config import RunConfig
+from ...runs.run_config import RunConfig
 from .base import Strategy
 
 

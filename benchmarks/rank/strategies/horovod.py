@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import horovod
-import tensorflow as tf
 import horovod.tensorflow as hvd
+import tensorflow as tf
 
 from .base import Strategy
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 import tensorflow as tf
 
-from .base import Strategy, on_device
+from .base import on_device, Strategy
 
 
 class Mirrored(Strategy):

@@ -1,0 +1,98 @@
+"""What a comparison consists of: metrics, cells of two sides, and the change between them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ...benchmarks.errors import EXIT_OK, EXIT_RUNS_FAILED
+from ..statistics.difference import Summary
+from ..statistics.estimate import Estimate
+
+TOLERANCE = 0.05
+REPEATS = ("seed", "launch")
+RESULTS = {"diverged", "out_of_memory"}
+FEWEST_EXACT = 3  # repeats whose difference is the very same, before that is no chance
+NOT_RECORDED = "not recorded"
+Answer = Literal["regression", "missing", "not decided", "improvement", "no change"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is compared. relative: as a ratio, on logarithms; paired: repeat by repeat (seed, or batch), because
+    what a repeat shares on both sides then falls away; else launches are independent."""
+
+    name: str
+    higher_is_better: bool
+    relative: bool = True
+    paired: bool = False
+
+
+METRICS = {metric.name: metric for metric in (
+    Metric("examples_per_second", True), Metric("step_seconds", False), Metric("seconds", False),
+    Metric("test_accuracy", True, relative=False, paired=True), Metric("test_loss", False, paired=True),
+    Metric("peak_memory_bytes", False, paired=True))}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One metric of one configuration on one side. `values`: repeat -> value; `summary` instead where only mean,
+    standard deviation and count are known. `ended`: repeat -> how it ended, of the planned ones without a value.
+    `conditions`: key -> the values it had, which the other side must share."""
+
+    metric: str
+    values: Mapping[Hashable, float]
+    conditions: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    ended: Mapping[Hashable, str] = field(default_factory=dict)
+    summary: Summary | None = None
+
+    @property
+    def measured(self) -> bool:
+        return bool(self.values) or self.summary is not None
+
+
+@dataclass(frozen=True)
+class Side:
+    """A result set by what was measured: (metric, label) -> Cell. `margin`: the accuracy difference that counts as
+    the same; `facts`: what may differ and is told, such as the commit."""
+
+    name: str
+    kind: str
+    cells: Mapping[tuple[str, str], Cell]
+    margin: float
+    facts: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One metric of both sides. `estimate`: new/base - 1 where relative, else new - base; `p_value` is adjusted over
+    all metrics; `reason` says what is missing."""
+
+    metric: str
+    label: str
+    base: float
+    new: float
+    estimate: Estimate
+    p_value: float
+    tolerance: float
+    answer: Answer
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`added`: what only the new side has and the base never planned; `allowed`: keys that differ with leave."""
+
+    base: Side
+    new: Side
+    changes: tuple[Change, ...]
+    added: tuple[str, ...]
+    allowed: Mapping[str, tuple[str, str]]
+
+    def of(self, answer: Answer) -> list[Change]:
+        return [change for change in self.changes if change.answer == answer]
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_RUNS_FAILED if self.of("regression") or self.of("missing") else EXIT_OK

@@ -1,0 +1,80 @@
+"""A comparison as Markdown, for a pull request: what got worse first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ...benchmarks.errors import RecordError
+from ...benchmarks.text import counted, number
+from ..formatting import plain
+from .changes import METRICS, Change, Comparison
+
+ORDER = ("regression", "missing", "not decided", "improvement", "no change")
+MARKS = {"regression": "**regression**", "missing": "**missing**"}
+HEADER = ("result", "metric", "configuration", "base", "new", "change", "95 % interval", "p", "n")
+LONGEST = 200
+
+
+def markdown(found: Comparison) -> str:
+    """A heading with the verdict, a table of every metric, and what a reader must know beside it."""
+    ordered = sorted(found.changes, key=lambda change: ORDER.index(change.answer))
+    passed = "passed" if found.exit_code == 0 else "failed"
+    lines = [f"### Batchscale comparison {passed}: {_counts(found)}", "",
+             f"{plain(found.new.name)} against {plain(found.base.name)}.", "",
+             _row(HEADER), _row(["---"] * 3 + ["---:"] * 6)]
+    lines += [_row(_cells(change)) for change in ordered[:LONGEST]]
+    lines += ["", f"{counted(len(ordered) - LONGEST, 'further row')} not shown."] if len(ordered) > LONGEST else []
+    return "\n".join([*lines, "", *_notes(found)])
+
+
+def write(text: str, path: Path) -> None:
+    try:
+        path.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise RecordError(f"cannot write {path}: {error.strerror}; choose another --output.") from None
+
+
+def _counts(found: Comparison) -> str:
+    counts = [(len(found.of("regression")), "regression"), (len(found.of("missing")), "missing metric"),
+              (len(found.of("not decided")), "undecided metric"), (len(found.of("improvement")), "improvement")]
+    told = [counted(count, name) for count, name in counts if count or name == "regression"]
+    return f"{', '.join(told)} in {counted(len(found.changes), 'metric')}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cells(change: Change) -> list[str]:
+    of = change.estimate
+    relative = METRICS[change.metric].relative
+    sign = [f"{value * 100:+.1f}" for value in (of.value, of.low, of.high)]
+    unit = " %" if relative else " points"
+    known = math.isfinite(of.value)
+    ends = [number(value, 4) if math.isfinite(value) else "" for value in (change.base, change.new)]
+    reason = f": {change.reason}" if change.reason else ""
+    return [MARKS.get(change.answer, change.answer) + plain(reason), plain(change.metric), plain(change.label), *ends,
+            f"{sign[0]}{unit}" if known else "", f"{sign[1]} to {sign[2]}" if of.has_interval else "",
+            f"{change.p_value:.2g}" if math.isfinite(change.p_value) else "", str(of.n) if known else ""]
+
+
+def _notes(found: Comparison) -> Iterator[str]:
+    limits = dict.fromkeys((change.metric, change.tolerance) for change in found.changes)
+    each = "; ".join(f"{plain(name)} {value * 100:g} {'%' if METRICS[name].relative else 'points'}"
+                     for name, value in limits)
+    yield (f"A regression is worse by more than the tolerance ({each}) and beyond chance: p below 0.05 after Holm's "
+           "adjustment over all rows. Intervals are 95 % each, over launches (Welch, on logarithms), or paired by seed "
+           "or batch.")
+    for key, (one, other) in found.allowed.items():
+        yield f"\nAllowed to differ: {plain(key)} is {plain(one)} in the base, {plain(other)} in the new results."
+    for key, values in found.base.facts.items():
+        now = found.new.facts.get(key, frozenset())
+        if values != now:
+            before, after = (", ".join(sorted(of)) or "not recorded" for of in (values, now))
+            yield f"\nDiffers: {plain(key)} was {plain(before)}, is {plain(after)}."
+    if found.added:
+        yield f"\nOnly in the new results, so not compared: {plain('; '.join(found.added[:20]))}."
+    if found.base.kind.startswith("pytest"):
+        yield "\nRounds of one process: what differs from process to process is not in these intervals."

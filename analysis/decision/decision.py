@@ -1,0 +1,243 @@
+"""The answer: which batch, rule, rate and number of replicas, what they cost, and what is open.
+
+Nothing is decided that was not measured; `next_plan` is the plan that would measure it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from ...benchmarks.records.run_folder import RETRYABLE
+from ...benchmarks.schedules.rules import TUNED_RULE
+from ..formatting import Table
+from ..hypotheses.decide import decide, load_arms
+from ..hypotheses.verdict import CONTRADICTED, NOT_DECIDED, SUPPORTED, Verdict
+from ..laws.memory import largest_replica_batch, MemoryLaw
+from ..statistics.estimate import Estimate
+from ..study.critical import critical_batch, CriticalBatch
+from ..study.memory_laws import memory_laws
+from ..study.timing.scaling import Scaling, scalings, timing_warnings
+from ..tables.results import experiments, Results
+from .headline import headlines, overview, scaling_headlines
+from .next_plan import missing, plan_text
+from .options import Option, options
+from .recommendation import cheapest_in_time, recommend, Recommendation
+from .sentences import accuracy_answers, spoken
+
+WORTHWHILE = 0.5
+UNFINISHED = ("pending", "running", *RETRYABLE)
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class MemoryFinding:
+    """The law of one model; `largest` replica batch by it in the machine's memory, NaN where the
+    memory or the law is not known."""
+
+    experiment: str
+    model: str
+    law: MemoryLaw
+    capacity_bytes: float
+    largest: Estimate
+    train_examples: int
+
+    def to_json(self) -> dict[str, Any]:
+        known = math.isfinite(self.capacity_bytes)
+        return {"experiment": self.experiment, "model": self.model,
+                "fixed_bytes": self.law.fixed_bytes.to_json(),
+                "bytes_per_example": self.law.bytes_per_example.to_json(),
+                "capacity_bytes": self.capacity_bytes if known else None,
+                "largest_replica_batch": self.largest.to_json(), "note": self.law.note}
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """The cheapest option of one experiment that meets the deadline; None with the reason."""
+
+    experiment: str
+    seconds: float
+    option: Option | None
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "option": self.option.to_json() if self.option else None}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """answers: what growing the batch did to accuracy or loss, then the recommendations, in plain words;
+    sentences: those and all the rest that can be said. headlines, overview: the same for a hurried
+    reader. open_questions: what was not measured.
+    next_plan: TOML of a plan that measures it; "" when nothing is missing, or while this plan is
+    unfinished."""
+
+    answers: tuple[str, ...]
+    sentences: tuple[str, ...]
+    recommendations: tuple[Recommendation, ...]
+    options: tuple[Option, ...]
+    critical: tuple[CriticalBatch, ...]
+    scaling: tuple[Scaling, ...]
+    memory: tuple[MemoryFinding, ...]
+    deadlines: tuple[Deadline, ...]
+    verdicts: tuple[Verdict, ...]
+    open_questions: tuple[str, ...]
+    warnings: tuple[str, ...]
+    next_plan: str
+    worthwhile: float
+    headlines: tuple[str, ...] = ()
+    overview: tuple[Table, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """For decision.json: no NaN, every number with its interval and n."""
+        many = {name: [item.to_json() for item in getattr(self, name)]
+                for name in ("recommendations", "options", "critical", "scaling", "memory",
+                             "deadlines")}
+        for item, one in zip(many["scaling"], self.scaling):
+            item["largest_worthwhile_replicas"] = one.largest_worthwhile(self.worthwhile)
+        told = {name: list(getattr(self, name)) for name in ("headlines", "answers", "sentences")}
+        return {**told, **many,
+                "claims": [verdict.to_json() for verdict in self.verdicts],
+                "open_questions": list(self.open_questions), "warnings": list(self.warnings),
+                "worthwhile": self.worthwhile, "next_plan": self.next_plan}
+
+
+def decide_study(results: Results, verdicts: Sequence[Verdict] | None = None,
+                 deadline_seconds: float | None = None,
+                 worthwhile: float = WORTHWHILE) -> Decision:
+    """The decision of one plan's results.
+
+    verdicts: from claims.decide, to spare deciding twice. deadline_seconds: for one training.
+    worthwhile: the least share of its throughput that a further replica must bring.
+    """
+    arms = load_arms(results)
+    by_experiment = {name: [arm for arm in arms if arm.experiment == name]
+                     for name in experiments(results)}
+    listed = {name: options(arms, results) for name, arms in by_experiment.items()}
+    found = tuple(decide(results, arms) if verdicts is None else verdicts)
+    recommended = tuple(_cautioned(recommend(arms, listed[name], worthwhile), results)
+                        for name, arms in by_experiment.items())
+    critical = tuple(critical_batch(results, name, arms) for name, arms in by_experiment.items())
+    scaling, memory = scalings(results), _memory(results)
+    deadlines = tuple(Deadline(name, deadline_seconds, *cheapest_in_time(own, deadline_seconds))
+                      for name, own in listed.items()) if deadline_seconds is not None else ()
+    unfinished = _unfinished(results)
+    gaps = [] if unfinished else missing(results, by_experiment)
+    answers = (*accuracy_answers(results, arms), *_recommended(recommended))
+    sentences = (*answers, *_deadline(deadlines), *_claims(found), *_scaling(scaling, worthwhile),
+                 *_critical(critical), *_memory_words(memory),
+                 *(f"Open: {gap.what}." for gap in gaps), *unfinished)
+    return Decision(answers, sentences, recommended, tuple(o for own in listed.values() for o in own),
+                    critical, scaling, memory, deadlines, found,
+                    (*unfinished, *(gap.what for gap in gaps)),
+                    (*timing_warnings(results), *(text for one in results.tuned for text in one.warnings)),
+                    plan_text(gaps), worthwhile,
+                    headlines(recommended, by_experiment, listed), overview(recommended, by_experiment))
+
+
+def _cautioned(one: Recommendation, results: Results) -> Recommendation:
+    """With the warnings about the tuned rate that it recommends."""
+    found = [text for tuned in results.tuned if one.option and one.option.rule == TUNED_RULE
+             and (tuned.experiment, tuned.global_batch) == (one.experiment, one.option.global_batch)
+             for text in tuned.warnings]
+    return replace(one, caution=f"Caution: {' '.join(found)}" if found else "")
+
+
+def _unfinished(results: Results) -> list[str]:
+    """While runs are to come, the next plan is this one."""
+    waiting = int(results.statuses["status"].isin(UNFINISHED).sum())
+    if not waiting:
+        return []
+    return [f"{waiting} of {len(results.statuses)} runs have no result yet: run the same plan "
+            "again to go on; until then this is a partial answer."]
+
+
+def _memory(results: Results) -> tuple[MemoryFinding, ...]:
+    found = []
+    for keys, law in memory_laws(results):
+        model = str(keys[2])
+        runs = results.runs[(results.runs["kind"] == "memory")
+                            & (results.runs["experiment"] == keys[0])]
+        on_device = runs["device_peak_bytes"].notna().any()
+        at = int(runs["environment"].iloc[0])
+        host = pd.to_numeric(results.environments["memory_bytes"], errors="coerce").iloc[at]
+        # The law counts what training adds to the process; NaN stays NaN.
+        capacity = float(runs["device_capacity_bytes"].min() if on_device else host - runs["baseline_bytes"].max())
+        known = capacity > 0
+        largest = largest_replica_batch(law, capacity) if known else Estimate(
+            math.nan, math.nan, math.nan, law.fixed_bytes.n)
+        found.append(MemoryFinding(str(keys[0]), model, law, capacity, largest,
+                                   int(runs["train_examples"].iloc[0])))
+    return tuple(found)
+
+
+def _recommended(found: Sequence[Recommendation]) -> list[str]:
+    if not found:
+        return ["No batch is recommended: no accuracy or loss was measured."]
+    sentences = []
+    for one in found:
+        who = f"{one.experiment} ({one.optimizer} on {one.model})"
+        if one.option is None:
+            sentences.append(f"{who}: {one.reason}")
+            continue
+        o = one.option
+        money = f", {o.money.value:.3g} in money" if math.isfinite(o.money.value) else ""
+        sentences.append(
+            f"Recommended for {who}: global batch {o.global_batch:,} with {spoken(o.rule)}, learning rate "
+            f"{o.learning_rate:.4g}, on {o.placement}: test {o.outcome.name} {o.outcome.level(o.test)}, "
+            f"{o.seconds.value:.3g} s of training{money}. {one.reason} {one.caution}".rstrip())
+    return sentences
+
+
+def _deadline(found: Sequence[Deadline]) -> list[str]:
+    return [f"{one.experiment}, within {one.seconds:g} s: "
+            + (f"batch {one.option.global_batch:,}, {one.option.rule} rule, on "
+               f"{one.option.placement}, {one.reason}." if one.option else
+               f"not decided, {one.reason}.") for one in found]
+
+
+def _scaling(found: Sequence[Scaling], worthwhile: float) -> list[str]:
+    """Its efficiency, and how many replicas are worth having at every batch measured."""
+    most = [count for one in found if (count := one.largest_worthwhile(worthwhile)) is not None]
+    worth = [f"Replicas of which each brings at least {worthwhile:.0%} of its share: {max(most)} at the best batch and "
+             f"strategy, {min(most)} at the worst."] if most else []
+    notes = sorted({one.note for one in found} - {""})
+    return [*scaling_headlines(found), *worth, *(f"Scaling: {note}." for note in notes)]
+
+
+def _critical(found: Sequence[CriticalBatch]) -> list[str]:
+    return [f"{one.experiment}: {one.statements[0]}" for one in found if one.statements]
+
+
+def _memory_words(found: Sequence[MemoryFinding]) -> list[str]:
+    sentences = []
+    for one in found:
+        law = one.law
+        if not math.isfinite(law.bytes_per_example.value):
+            sentences.append(f"Memory of {one.model}: {law.note}.")
+            continue
+        most = (f"all {one.train_examples:,} training examples at once"
+                if one.largest.value >= one.train_examples else f"{one.largest.value:,.0f} examples")
+        fits = (f"; by the law {most} would fit in {one.capacity_bytes / GIB:.1f} GiB, to be verified by a run"
+                if math.isfinite(one.largest.value) else "")
+        sentences.append(f"Memory of {one.model}: {law.fixed_bytes.scaled(1e-6)} MB and "
+                         f"{law.bytes_per_example.scaled(1e-3)} kB per example of a replica's "
+                         f"batch{fits}.")
+    return sentences
+
+
+def _claims(verdicts: Sequence[Verdict]) -> list[str]:
+    counts = Counter(verdict.verdict for verdict in verdicts)
+    if not verdicts:
+        return []
+    turned = [str(verdict.number) for verdict in verdicts if verdict.turned_round]
+    text = (f"Of {len(verdicts)} claims about the batch, {counts[SUPPORTED]} are supported, "
+            f"{counts[CONTRADICTED]} contradicted and {counts[NOT_DECIDED]} not decided.")
+    if turned:
+        text += f" Scaling the rate turns round: claim {', '.join(turned)}."
+    return [text]

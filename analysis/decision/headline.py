@@ -1,0 +1,142 @@
+"""The first lines of a report: what to train with, and what growing the batch did under each rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from ...benchmarks.schedules.rules import TUNED_RULE
+from ...benchmarks.text import counted, listed, number
+from ..formatting import Table, table
+from ..statistics.estimate import Estimate, mean_estimate
+from ..study.arms import Arm
+from ..study.batch_gaps import gap_table, not_worse_batches
+from ..study.timing.scaling import Scaling
+from .options import Option
+from .recommendation import Recommendation
+from .sentences import trained
+
+ARTICLES = {"constant": "at the constant rate", "linear": "under the linear rule",
+            "sqrt": "under the square-root rule", "adam_sqrt": "where Adam's coefficients scale too",
+            "legw": "under the LEGW rule", "noise_scale": "under the noise-scale rule", "surge": "under the surge rule",
+            "adascale": "under AdaScale, in more epochs", "tuned": "at rates tuned batch by batch"}
+
+
+def headlines(recommended: Sequence[Recommendation], found: Mapping[str, Sequence[Arm]],
+              options: Mapping[str, Sequence[Option]]) -> tuple[str, ...]:
+    """One paragraph for each experiment."""
+    return tuple(_headline(one, found[one.experiment], options[one.experiment]) for one in recommended)
+
+
+def _headline(one: Recommendation, arms: Sequence[Arm], options: Sequence[Option]) -> str:
+    parts = [_choice(one, options, arms[0].reference_batch), one.caution, *_largest(arms), *_lost(arms)]
+    return " ".join(part for part in parts if part)
+
+
+def _choice(one: Recommendation, options: Sequence[Option], reference: int) -> str:
+    """The batch chosen, against the one that all were tested against; times where both were timed alike."""
+    who = trained(one.optimizer, one.model, one.loss)
+    if one.option is None:
+        return f"{who}: {one.reason}"
+    chosen = one.option
+    text = (f"{who}: train with global batch {chosen.global_batch:,} and learning rate {chosen.rate}; "
+            f"test {chosen.outcome.name} {chosen.outcome.short(chosen.test.value)}.")
+    alike = [option for option in options if (option.placement, option.timed) == (chosen.placement, chosen.timed)]
+    if chosen.global_batch == reference:
+        largest = max((option.global_batch for option in alike if option.not_worse), default=reference)
+        if largest > reference:
+            return (f"{text} By validation batch {largest:,} costs no more than {chosen.outcome.within} against it "
+                    "either, but trains no faster.")
+        return f"{text} By validation no larger batch is shown to cost at most {chosen.outcome.within}."
+    at_reference = [option.seconds.value for option in alike if option.global_batch == reference]
+    share = chosen.seconds.value / min(at_reference) if at_reference else math.nan
+    faster = f" and trains in {share:.0%} of its time" if math.isfinite(share) else ""
+    return f"{text} By validation it costs no more than {chosen.outcome.within} against batch {reference:,}{faster}."
+
+
+def _largest(arms: Sequence[Arm]) -> list[str]:
+    """What the largest batch loses under each rule, where the rules share it."""
+    last = {arm.rule: gaps[-1] for arm in arms if arm.rule in ARTICLES and (gaps := gap_table(arm, arm.outcome.margin))}
+    if not last:
+        return []
+    batch = max(gap.global_batch for gap in last.values())
+    changes = {rule: gap.estimate.value for rule, gap in last.items() if gap.global_batch == batch}
+    outcome = arms[0].outcome
+    told, said, unit = [], "", outcome.unit
+    for rule, lost in changes.items():
+        verb = outcome.worse if lost >= 0 else outcome.better
+        told.append(f"{verb + ' ' if verb != said else ''}{outcome.amount(lost)}{unit} {ARTICLES[rule]}")
+        said, unit = verb, ""
+    return [f"Batch {batch:,} {listed(told)}."]
+
+
+def _lost(arms: Sequence[Arm]) -> list[str]:
+    """Batches at which a run has no result, which no mean speaks for."""
+    return [f"Batch {batch:,} {what} {ARTICLES[arm.rule]}." for arm in arms if arm.rule in ARTICLES
+            for batch, what in arm.apart.items()]
+
+
+def overview(recommended: Sequence[Recommendation], found: Mapping[str, Sequence[Arm]]) -> tuple[Table, ...]:
+    """The same numbers with their intervals: a row for each experiment and rule, accuracies and losses apart."""
+    return tuple(part for percent in (True, False) for part in _overview(
+        [one for one in recommended if found[one.experiment][0].outcome.percent is percent], found, percent))
+
+
+def _overview(recommended: Sequence[Recommendation], found: Mapping[str, Sequence[Arm]],
+              percent: bool) -> tuple[Table, ...]:
+    rows = [row for one in recommended for row in _rows(one, found[one.experiment])]
+    outcomes = [found[one.experiment][0].outcome for one in recommended]
+    if percent:
+        lost, no_loss, told = "points lost against the reference", "no loss up to", "Points of test accuracy"
+    else:
+        lost, no_loss, told = "test loss added against the reference", "nothing added up to", "Test loss"
+    within = listed(outcome.within for outcome in outcomes)
+    return table(("trained", "rule", "largest batch", lost, no_loss), rows,
+                 f"{told}, paired by seed, at equal epochs. {no_loss.removesuffix(' up to').capitalize()}: of more "
+                 f"than {within}, tested from the smallest batch up.", (2,))
+
+
+def _rows(one: Recommendation, arms: Sequence[Arm]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for arm in arms:
+        gaps = gap_table(arm, arm.outcome.margin) if arm.rule in ARTICLES else ()
+        if not gaps:
+            continue
+        safe = not_worse_batches(gaps)
+        rows.append((f"{trained(one.optimizer, one.model, one.loss)}, {_reference(arm)}" if not rows else "",
+                     f"{arm.rule}, {_reference(arm)}" if rows and arm.rule == TUNED_RULE else arm.rule,
+                     f"{gaps[-1].global_batch:,}", arm.outcome.difference(gaps[-1].estimate, unit=False),
+                     f"{max(safe):,}" if safe else "none above the reference"))
+    return rows
+
+
+def _reference(arm: Arm) -> str:
+    ends = arm.at_end(arm.outcome.test)
+    if arm.reference_batch not in ends:
+        return f"reference batch {arm.reference_batch:,}"
+    return f"batch {arm.reference_batch:,}: {arm.outcome.level(mean_estimate(ends[arm.reference_batch].dropna()))}"
+
+
+def scaling_headlines(found: Sequence[Scaling]) -> list[str]:
+    """Per strategy and kind of scaling, its efficiency at the most replicas from the worst fixed batch to the best."""
+    groups: dict[tuple[str, str, int, int], list[Scaling]] = {}
+    for one in found:
+        if one.points and one.marginal:
+            ends = one.points[0].replicas, one.points[-1].replicas
+            groups.setdefault((one.strategy, one.kind, *ends), []).append(one)
+    return [_efficiency(kind, strategy, own) for (strategy, kind, *_), own in groups.items()]
+
+
+def _efficiency(kind: str, strategy: str, found: Sequence[Scaling]) -> str:
+    ordered = sorted(found, key=lambda one: one.points[-1].efficiency.value)
+    per = "per replica" if kind == "weak" else "in all"
+    ends = [_at(one, per) for one in (ordered[:1] + ordered[-1:] if len(ordered) > 1 else ordered)]
+    base, most = ordered[0].points[0].replicas, ordered[0].points[-1].replicas
+    return (f"{strategy}, {kind} scaling to {most} replicas: efficiency {' to '.join(ends)}, against "
+            f"{counted(base, 'replica')} of the same strategy.")
+
+
+def _at(one: Scaling, per: str) -> str:
+    value: Estimate = one.points[-1].efficiency
+    within = f" ({number(value.low, 2)} to {number(value.high, 2)}, n = {value.n})" if value.has_interval else ""
+    return f"{number(value.value, 2)}{within} at batch {one.fixed_batch:,} {per}"

@@ -1,0 +1,123 @@
+"""The decision on imported runs: what they tell about the batch, and what they cannot decide."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ...benchmarks.text import counted, duration, number
+from ..formatting import estimated
+from ..importers.imported_run import CONVERGENCE, TIMING, TRAINING
+from ..statistics.estimate import Estimate, mean_estimate
+from ..study.convergence import Convergence
+from ..study.timing.scaling import scalings
+from ..tables.results import Results
+from ..tables.selections import timing_runs
+from .decision import WORTHWHILE, Decision
+from .headline import scaling_headlines
+
+# What a study of one's own would decide, and the kinds of imported run that say something about it.
+CANNOT_DECIDE = (
+    ("Which batch is fastest: no step time or throughput was recorded", ("throughput",)),
+    ("How many GPUs are worth having: no run was timed on several numbers of replicas", ("throughput",)),
+    ("What a batch costs: there is neither time nor price nor energy", (TRAINING,)),
+    ("Whether a batch fits: no memory was recorded", ()),
+    ("What a batch does to the final accuracy or the generalization gap: training stopped at the "
+     "target", ("throughput", TRAINING, TIMING)),
+    ("What a batch does to the final accuracy or the generalization gap: there are no runs that differ in batch and "
+     "seed alone", (CONVERGENCE,)),
+    ("Whether another learning-rate rule would do better: each batch has the settings that its creator chose", ()))
+MOST_SENTENCES = 6
+
+
+def decide_imported(results: Results, found: Sequence[Convergence], deadline_seconds: float | None = None) -> Decision:
+    """Nothing is recommended: a batch with the fewest steps need not be the fastest. Nor is a deadline judged."""
+    scaled, kinds = scalings(results), set(results.runs["kind"])
+    answers = [sentence for one in found for sentence in _answers(one)]
+    answers += [*_times(results), *_throughputs(results), *scaling_headlines(scaled), *_rounds(results)]
+    answers.append(_recommends_nothing(kinds))
+    if deadline_seconds is not None:
+        timed = results.runs["seconds_to_target"].notna().any()
+        why = "the runs were done on hardware and settings of their own" if timed else "no time was recorded"
+        answers.append(f"What meets the deadline of {duration(deadline_seconds)} is not known: {why}.")
+    warnings = tuple(warning for one in found for warning in one.warnings)
+    undecided = tuple(question for question, told in CANNOT_DECIDE if not kinds & set(told))
+    return Decision(answers=tuple(answers), sentences=tuple(answers), recommendations=(), options=(), critical=(),
+                    scaling=scaled, memory=(), deadlines=(), verdicts=(), open_questions=undecided, warnings=warnings,
+                    next_plan="", worthwhile=WORTHWHILE)
+
+
+def _recommends_nothing(kinds: set[str]) -> str:
+    if kinds == {CONVERGENCE}:
+        return ("No batch, number of GPUs or learning rate is recommended: these records hold how much training the "
+                "target took and nothing about throughput, memory, final accuracy or cost. A study of your own "
+                "model decides that: batchscale study PLAN.")
+    return ("No batch, number of GPUs or learning rate is recommended: these records do not hold both the speed "
+            "and the accuracy of one model at several batches. A study of your own model decides that: "
+            "batchscale study PLAN.")
+
+
+def _times(results: Results) -> list[str]:
+    """The fastest run to each target."""
+    runs = results.runs[results.runs["seconds_to_target"].notna()]
+    sentences = []
+    for experiment, own in runs.groupby("experiment", sort=False):
+        best = own.loc[own["seconds_to_target"].idxmin()]
+        price = float(best["price_per_hour"]) * float(best["seconds_to_target"]) / 3600
+        cost = f", for {price:.2f} at its price per hour" if math.isfinite(price) else ""
+        everyone = results.runs[results.runs["experiment"] == experiment]
+        sentences.append(f"{experiment}: {counted(len(own), 'run')} of {len(everyone):,} reached the target, the "
+                         f"fastest in {duration(float(best['seconds_to_target']))}{cost} ({best['run_id']}).")
+    return sentences[:MOST_SENTENCES]
+
+
+def _throughputs(results: Results) -> list[str]:
+    """Per model and batch of a replica, the throughput at the most replicas."""
+    sentences = []
+    for (experiment, batch), own in timing_runs(results).groupby(["experiment", "replica_batch"], sort=False):
+        most = own[own["replicas"] == own["replicas"].max()]
+        rate = mean_estimate(most["examples_per_second"].tolist())
+        sentences.append(f"{experiment}: {estimated(rate)} examples per second on "
+                         f"{counted(int(most['replicas'].iloc[0]), 'replica')} at batch {int(batch):,} each.")
+    return sentences[:MOST_SENTENCES]
+
+
+def _rounds(results: Results) -> list[str]:
+    runs = results.runs[results.runs["kind"] == TIMING]
+    if runs.empty:
+        return []
+    slowest = runs.loc[runs["step_seconds"].idxmax()]
+    return [f"{counted(len(runs), 'benchmark')} timed; the slowest, {slowest['run_id']}, takes "
+            f"{duration(float(slowest['step_seconds']))} a round."]
+
+
+def _answers(one: Convergence) -> list[str]:
+    return [_critical(one), *_useful(one)]
+
+
+def _critical(one: Convergence) -> str:
+    batch, note = one.critical_batch, one.law.note
+    if note or not math.isfinite(batch.value):
+        fitted = f" The fit's own value, {_value(batch)}, is an extrapolation." if math.isfinite(batch.value) else ""
+        return f"{one.experiment}: the critical batch is not known: {note or 'no finite fit'}.{fitted}"
+    steps = f" ({_value(one.minimum_steps)})" if math.isfinite(one.minimum_steps.value) else ""
+    exact = "" if batch.has_interval else " Two points fit any such law exactly, so nothing is known about its error."
+    return (f"{one.experiment}: the critical batch is {_value(batch)} examples, from "
+            f"{counted(batch.n, 'reference point')}. There the target takes twice the fewest steps that any batch "
+            f"needs{steps} and twice the fewest {one.unit} ({_value(one.minimum_amount)}): well below it, doubling the "
+            f"batch nearly halves the steps; well above it, it saves hardly any.{exact}")
+
+
+def _value(value: Estimate) -> str:
+    return f"{number(value.value)} " + (f"[{number(value.low)} to {number(value.high)}]" if value.has_interval
+                                        else "[no interval]")
+
+
+def _useful(one: Convergence) -> list[str]:
+    useful = one.useful
+    if useful.perfect_scaling_end is None or useful.largest_useful is None:
+        return []
+    note = f"; {useful.note}" if useful.note else ""
+    return [f"{one.experiment}: batches up to {useful.perfect_scaling_end:,} need at most 20 % more {one.unit} than "
+            f"the best one measured; from {useful.largest_useful:,} on, steps are within 20 % of the fewest "
+            f"measured{note}."]

@@ -1,0 +1,212 @@
+"""What was not measured, as a plan that measures it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...benchmarks.config.objectives import CROSS_ENTROPY
+from ...benchmarks.errors import PlanError
+from ...benchmarks.planning import keys as plan_keys
+from ...benchmarks.schedules.rules import TUNED_RULE
+from ..laws.memory import DISTINCT_SIZES
+from ..statistics.decision_rules import FEWEST_SEEDS
+from ..statistics.sample_size import MORE_SEEDS_LIMIT
+from ..study.arms import Arm
+from ..study.batch_gaps import chosen_metric, gap_table, not_worse_batches
+from ..tables.results import planned, Results
+from ..tables.selections import timing_runs
+from ..tables.tuned_rates import HIGHEST, LOWEST
+
+COMMENT_WIDTH = 110
+SEEDS = 6
+MOST_SEEDS = 20
+GLYPHS = 48_000
+# What changes a result and is the same in all runs of an experiment.
+RECIPE = ("momentum", "weight_decay", "warmup_epochs", "legw_epochs", "noise_scale", "decay", "decay_epochs",
+          "decay_factor", "decay_power", "clip_norm", "accumulation", "strategies", "replicas")
+WIDER = 10.0  # times the end of the search that the best rate touches
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One thing that is not known, in words, and the experiment that would tell (TOML keys)."""
+
+    what: str
+    experiment: Mapping[str, Any]
+
+
+def missing(results: Results, by_experiment: Mapping[str, Sequence[Arm]]) -> list[Gap]:
+    """In order of what a decision needs most."""
+    found = [gap for name, arms in by_experiment.items()
+             for gap in (*_accuracy(arms, results), *_search(arms, results))]
+    basis = _basis(by_experiment, results)
+    if not by_experiment:
+        found.append(Gap("no accuracy runs: nothing is known about the batch and accuracy",
+                         {"name": "accuracy", **basis, "global_batches": [32, 128, 512],
+                          "rules": ["constant", "linear", "sqrt"], "seeds": SEEDS}))
+    return [*found, *_timing(results, basis), *_memory(results, basis)]
+
+
+def plan_text(gaps: Sequence[Gap]) -> str:
+    """A plan file; "" when nothing is missing."""
+    if not gaps:
+        return ""
+    lines = ["# What the last study left open, and the runs that would tell.", "",
+             "[plan]", 'name = "next"', 'question = "What did the last study leave open?"']
+    for gap in gaps:
+        lines += ["", f"# {gap.what[:COMMENT_WIDTH * 3]}", "[[experiment]]",
+                  *(f"{name} = {json.dumps(value)}" for name, value in gap.experiment.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _accuracy(arms: Sequence[Arm], results: Results) -> list[Gap]:
+    arm, found, margin = arms[0], [], arms[0].outcome.margin
+    basis = {**_of(arm, results), **_tuning(arms, results), **_given(arm, results, *RECIPE)}
+    rules = [one.rule for one in arms]
+    seeds = int(arm.runs.loc[arm.runs["status"] == "completed", "seed"].nunique())
+    batches = sorted({*arm.batches, *arm.apart})
+    wanted = _seeds_wanted(arms, margin)
+    if len(batches) < 2:
+        batches = sorted({*batches, *_larger(arm, 4), *_larger(arm, 16)})
+    rules = _fitting([one.rule for one in arms], basis, max(batches, default=0))
+    if len({*arm.batches, *arm.apart}) < 2:
+        found.append(Gap(f"{arm.experiment}: one batch alone; its effect is not known",
+                         {"name": arm.experiment, **basis, "global_batches": batches,
+                          "rules": rules, "seeds": SEEDS}))
+    elif seeds < FEWEST_SEEDS or wanted > seeds:
+        found.append(Gap(f"{arm.experiment}: {seeds} seeds do not decide every batch",
+                         {"name": arm.experiment, **basis, "global_batches": batches,
+                          "rules": rules, "seeds": min(max(SEEDS, wanted), MOST_SEEDS)}))
+    else:
+        found += _beyond(arms, basis, seeds, margin)
+    return found
+
+
+def _fitting(rules: Sequence[str], basis: Mapping[str, Any], largest: int) -> list[str]:
+    """Without legw where its warm-up would be longer than the run at the largest batch."""
+    warmup = float(basis.get("legw_epochs", 0)) * largest / basis["reference_batch"]
+    return [rule for rule in rules if rule != "legw" or warmup <= basis["epochs"]]
+
+
+def _seeds_wanted(arms: Sequence[Arm], margin: float) -> int:
+    """The most seeds by which an undecided gap could still be decided; 0 without one."""
+    wanted = [0]
+    for arm in arms:
+        for gap in gap_table(arm, margin, metric=chosen_metric(arm)):
+            clear = gap.same or gap.estimate.low > margin or gap.estimate.high < -margin
+            more = gap.more_seeds.split(" ", 1)[0]
+            if not clear and more.isdigit() and int(more) < MORE_SEEDS_LIMIT:
+                wanted.append(gap.estimate.n + int(more))
+    return max(wanted)
+
+
+def _beyond(arms: Sequence[Arm], basis: Mapping[str, Any], seeds: int, margin: float) -> list[Gap]:
+    """Larger batches, where the largest one is still not worse under some rule."""
+    largest = arms[0].batches[-1] if arms[0].batches else 0
+    for arm in arms:
+        fit = not_worse_batches(gap_table(arm, margin, metric=chosen_metric(arm)))
+        if fit and fit[-1] == largest and (more := _larger(arm, 2)):
+            return [Gap(f"{arm.experiment}: batch {largest:,} is still not worse; the limit lies "
+                        "beyond", {"name": arm.experiment, **basis,
+                                   "rules": _fitting([one.rule for one in arms], basis, more[-1]),
+                                   "global_batches": [arm.reference_batch, largest, *more],
+                                   "seeds": seeds})]
+    return []
+
+
+def _larger(arm: Arm, factor: int) -> list[int]:
+    parts = int(arm.first("replicas")) * int(arm.first("accumulation"))
+    size = int(arm.first("train_examples")) // parts * parts
+    largest = arm.batches[-1] if arm.batches else arm.reference_batch
+    return [largest * factor] if largest * factor <= size else [] if largest >= size else [size]
+
+
+def _of(arm: Arm, results: Results) -> dict[str, Any]:
+    """What the runs share. A trial's rate is its own: the experiment's is in the plan, or else Keras'."""
+    rate = _given(arm, results, "learning_rate") if arm.rule == TUNED_RULE else \
+        {"learning_rate": arm.first("base_learning_rate")}
+    return {"dataset": arm.text("dataset"), "model": arm.text("model"),
+            **_objective(arm, results), "optimizer": arm.text("optimizer"), "epochs": int(arm.first("epochs")), **rate,
+            "reference_batch": int(arm.first("reference_batch"))}
+
+
+def _objective(arm: Arm, results: Results) -> dict[str, Any]:
+    """Loss and metrics, where they are not the defaults."""
+    own = {"loss": arm.text("loss")} if arm.text("loss") not in ("", CROSS_ENTROPY) else {}
+    return {**own, **_given(arm, results, "metrics")}
+
+
+def _tuning(arms: Sequence[Arm], results: Results) -> dict[str, Any]:
+    """How the plan tunes, where it does."""
+    tuned = TUNED_RULE in [arm.rule for arm in arms]
+    return _given(arms[0], results, "trials", "search") if tuned else {}
+
+
+def _given(arm: Arm, results: Results, *names: str) -> dict[str, Any]:
+    """Keys of the experiment as the plan's text gives them, checked as a plan's; without those left to defaults."""
+    found = planned(results.plan, arm.experiment)
+    try:
+        return plan_keys.check({name: found[name] for name in names if name in found}, plan_keys.EXPERIMENT,
+                               "plan", partial=True)
+    except PlanError:
+        return {}
+
+
+def _search(arms: Sequence[Arm], results: Results) -> list[Gap]:
+    """A wider search where the best rate is the lowest or the highest tried."""
+    edges = [one for one in results.tuned if one.experiment == arms[0].experiment and one.edge and not one.partial]
+    if not edges:
+        return []
+    tuning = _tuning(arms, results)
+    given = tuning.get("search", ())
+    low, high = given if len(given) == 2 and 0 < given[0] < given[1] else plan_keys.EXPERIMENT["search"].default
+    wider = [low / WIDER if any(one.edge == LOWEST for one in edges) else low,
+             high * WIDER if any(one.edge == HIGHEST for one in edges) else high]
+    batches = sorted({one.global_batch for one in edges})
+    keys = {"name": f"{arms[0].experiment[:50]}_search", **_of(arms[0], results), **tuning, "search": wider,
+            "global_batches": batches, "rules": [TUNED_RULE], "seeds": int(arms[0].runs["seed"].nunique())}
+    return [Gap(f"{arms[0].experiment}: the best rate lies at the edge of those tried at batch "
+                f"{', '.join(map(str, batches))}", keys)]
+
+
+def _basis(by_experiment: Mapping[str, Sequence[Arm]], results: Results) -> dict[str, Any]:
+    for arms in by_experiment.values():
+        return {**{name: arms[0].text(name) for name in ("dataset", "model", "optimizer")},
+                **_objective(arms[0], results)}
+    return {"dataset": "glyphs", "model": "mlp_128", "optimizer": "sgd"}
+
+
+def _examples(results: Results) -> int:
+    """N, which no batch may exceed; what the bundled data have where no run tells."""
+    return int(results.runs["train_examples"].iloc[0]) if len(results.runs) else GLYPHS
+
+
+def _timing(results: Results, basis: Mapping[str, Any]) -> list[Gap]:
+    runs = timing_runs(results)
+    counts = sorted(int(n) for n in runs["replicas"].unique())
+    if len(counts) > 1:
+        return []
+    seen = f"only {counts[0]} replica was timed" if counts else "nothing was timed"
+    size = _examples(results)
+    common = {"kind": "throughput", **basis, "strategies": ["mirrored"], "replicas": [1, 2],
+              "launches": 3}
+    return [Gap(f"scaling: {seen}, so no number of replicas can be recommended",
+                {"name": "weak_scaling", **common, "scaling": "weak",
+                 "replica_batches": sorted({min(n, size // 2) for n in (32, 256, 2048)})}),
+            Gap("strong scaling: " + seen,
+                {"name": "strong_scaling", **common, "scaling": "strong",
+                 "global_batches": [min(512, size // 2 * 2)]})]
+
+
+def _memory(results: Results, basis: Mapping[str, Any]) -> list[Gap]:
+    runs = results.runs[results.runs["kind"] == "memory"]
+    sizes = runs.loc[runs["peak_bytes"].notna(), "replica_batch"].nunique()
+    if sizes >= DISTINCT_SIZES:
+        return []
+    size = _examples(results)
+    return [Gap(f"memory: {sizes} batches measured, the law needs {DISTINCT_SIZES}",
+                {"name": "memory", "kind": "memory", **basis,
+                 "global_batches": [size // part for part in (8, 4, 2, 1)]})]

@@ -1,0 +1,98 @@
+"""The answer about accuracy or loss in plain words: what growing the batch did, by rule and in the published way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ...benchmarks.config.objectives import CROSS_ENTROPY
+from ...benchmarks.schedules.rules import TUNED_RULE
+from ..statistics.estimate import Estimate, mean_estimate
+from ..study.arms import Arm, published_artefact
+from ..study.batch_gaps import gap_table, not_worse_batches
+from ..tables.results import experiments, Results
+
+SPOKEN = {"sgd": "SGD", "momentum": "SGD with momentum", "adam": "Adam", "constant": "the constant rate",
+          "linear": "the linear rule", "sqrt": "the square-root rule",
+          "adam_sqrt": "the square-root rule that scales Adam's coefficients too", "legw": "the LEGW rule",
+          "noise_scale": "the noise-scale rule", "surge": "the surge rule", "adascale": "AdaScale's measured rate",
+          "tuned": "the tuned rate"}
+
+
+def spoken(name: str) -> str:
+    return SPOKEN.get(name, name)
+
+
+def trained(optimizer: str, model: str, loss: str) -> str:
+    """Who was trained, with the loss where it is not the usual one: Adam on mlp_128 (mean_squared_error)."""
+    return f"{spoken(optimizer)} on {model}" + (f" ({loss})" if loss not in ("", CROSS_ENTROPY) else "")
+
+
+def accuracy_answers(results: Results, arms: Sequence[Arm]) -> list[str]:
+    """One sentence or a few per experiment, in the plan's order of experiments."""
+    return [text for name in experiments(results)
+            if (text := _experiment(results, [arm for arm in arms if arm.experiment == name]))]
+
+
+def _experiment(results: Results, arms: Sequence[Arm]) -> str:
+    told = [arm for arm in arms if arm.larger and arm.rule in SPOKEN]
+    if not told:
+        return ""
+    first = told[0]
+    who = trained(first.text("optimizer"), first.text("model"), first.text("loss"))
+    ends, outcome = first.at_end(first.outcome.test), first.outcome
+    reference = mean_estimate(ends[first.reference_batch].dropna()) if first.reference_batch in ends else None
+    opening = f"{who}: test {outcome.name} at batch {first.reference_batch:,} is {outcome.level(reference)}." \
+        if reference else f"{who}."
+    return " ".join([opening, *(_arm(arm) for arm in told), *_published(results, first)])
+
+
+def _arm(arm: Arm) -> str:
+    """What the largest batch of the arm costs, and up to which batch nothing is lost."""
+    outcome = arm.outcome
+    gaps = gap_table(arm, outcome.margin)
+    if not gaps:
+        return ""
+    largest, safe = gaps[-1], not_worse_batches(gaps)
+    value = largest.estimate
+    of_loss = "" if outcome.percent else " of test loss"
+    change = f"{outcome.worse} {outcome.difference(value)}{of_loss}" if value.value >= 0 \
+        else f"{outcome.better} {outcome.difference(_opposite(value))}{of_loss}"
+    cost = "are lost" if outcome.percent else "is added"
+    upto = f"no more than {outcome.within} {cost} up to batch {max(safe):,}" if safe \
+        else f"no larger batch is shown to keep the {outcome.name}"
+    apart = f"; apart from it: {', '.join(f'batch {b:,} {what}' for b, what in arm.apart.items())}" if arm.apart else ""
+    return (f"At {spoken(arm.rule)}{_own_reference(arm)}, batch {largest.global_batch:,} {change} at "
+            f"{_budget(arm.rule)}; {upto}{apart}.")
+
+
+def _budget(rule: str) -> str:
+    """AdaScale ends when its steps are worth the reference batch's, which takes more epochs."""
+    return "its own number of epochs" if rule == "adascale" else "equal epochs"
+
+
+def _own_reference(arm: Arm) -> str:
+    """The tuned arm is tuned at the reference batch too, and is held against what it reaches there."""
+    ends = arm.at_end(arm.outcome.test)
+    if arm.rule != TUNED_RULE or arm.reference_batch not in ends:
+        return ""
+    return (f" of each batch, at which batch {arm.reference_batch:,} reaches "
+            f"{arm.outcome.level(mean_estimate(ends[arm.reference_batch].dropna()))}")
+
+
+def _opposite(value: Estimate) -> Estimate:
+    return Estimate(-value.value, -value.high, -value.low, value.n)
+
+
+def _published(results: Results, arm: Arm) -> list[str]:
+    """Where one model was trained on and on, what that makes of the largest batch."""
+    table = published_artefact(results, arm.experiment)
+    if table.empty:
+        return []
+    last = table.sort_values("global_batch").iloc[-1]
+    carried, clean = float(last["kept_end"]), float(last["clean_end"])
+    if not (math.isfinite(carried) and math.isfinite(clean)):
+        return []
+    batch = int(last["global_batch"])
+    return [f"Compared the published way, one model trained on from batch to batch, batch {batch:,} would seem to "
+            f"reach {arm.outcome.short(carried)}; started afresh it reaches {arm.outcome.short(clean)}."]

@@ -1,0 +1,54 @@
+"""matplotlib's SVG made fit for a page: colours as the page's variables, no fixed ids, nothing to fetch."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable
+
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from .theme import FIXED, GRID, INK, MUTED, OTHERS, RULES, STRATEGIES, palette, Role, variable
+
+
+def svg(figure: Figure, name: str, description: str) -> str:
+    """The figure as an SVG element for a page; `name` keeps its ids apart from other figures'."""
+    buffer = io.StringIO()
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg"):], flags=re.DOTALL)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r"url\(#", f"url(#{name}-", text)
+    text = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', text)
+    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag.group()), text)
+    text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
+    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
+    text = _page_colours(text)
+    head, _, rest = text.partition(">")
+    head = re.sub(r' (?:width|height|version|xmlns:xlink)="[^"]*"', "", head)
+    return f'{head} role="img" aria-label="{_attribute(description)}">{rest.strip()}'
+
+
+def standalone(element: str) -> str:
+    """The same element as a file of its own, light or dark as the reader prefers."""
+    style = (f"<style>svg{{color:{INK};font-family:system-ui,sans-serif;--muted:{MUTED};--grid:{GRID};"
+             f"{palette(False)}}}@media(prefers-color-scheme:dark){{svg{{color:#e6ebf0;--muted:#9aa7b4;"
+             f"--grid:#35404c;{palette(True)}}}}}</style>")
+    head, _, rest = element.partition(">")
+    return f"{head}>{style}{rest}\n"
+
+
+def _page_colours(text: str) -> str:
+    for colour, written in FIXED.items():
+        text = text.replace(colour, written)
+    roles: Iterable[Role] = (*RULES.values(), *STRATEGIES.values(), *OTHERS)
+    for each in roles:
+        text = text.replace(each.light, f"var({variable(each.light)})")
+    return text
+
+
+def _attribute(text: str) -> str:
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
+        text = text.replace(character, entity)
+    return text

@@ -1,0 +1,104 @@
+"""The look of every figure, and how one becomes SVG text that follows the page's colours and font.
+
+A panel is one small SVG: the page lays panels out side by side on a wide screen and below each
+other on a phone. Colours are drawn as the hexadecimal values below and written as CSS variables,
+so that one file serves light, dark and printed pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+WIDTH, HEIGHT = 4.6, 3.25
+FONT_SIZE = 11.0
+CHARACTER = 0.6 * FONT_SIZE  # points, on the average
+INK, MUTED, GRID = "#15202b", "#5d6b7a", "#d9dee4"
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a colour stands for: light and dark page, and the line that tells it in black and white."""
+
+    light: str
+    dark: str
+    dash: str = "-"
+
+
+# After Okabe and Ito's palette for all kinds of colour vision, darkened or lightened until each has
+# a contrast of at least 3 : 1 on its page.
+RULES = {
+    "constant": Role("#0069a8", "#5cb8f0"),
+    "linear": Role("#c44601", "#ff9455", "--"),
+    "sqrt": Role("#007a5b", "#35cc9f", "-."),
+    "as_published": Role("#7c3aa1", "#cb9cf0", ":"),
+    "tuned": Role("#8a6a00", "#edc644", (0, (6, 1.5))),  # type: ignore[arg-type]
+    "adam_sqrt": Role("#3f7d20", "#8fd16a", (0, (1, 1))),  # type: ignore[arg-type]
+    "legw": Role("#a3387f", "#f08cd0", (0, (4, 1, 1, 1))),  # type: ignore[arg-type]
+    "noise_scale": Role("#2d5fc4", "#86aef7", (0, (8, 2))),  # type: ignore[arg-type]
+    "surge": Role("#b03a2e", "#ff8f80", (0, (3, 1, 1, 1, 1, 1))),  # type: ignore[arg-type]
+    "adascale": Role("#00695f", "#4fd0c0", (0, (5, 1))),  # type: ignore[arg-type]
+}
+STRATEGIES = {
+    "single": Role("#55657b", "#aab9cd", ":"),
+    "mirrored": Role("#c2185c", "#ff80ad"),
+    "horovod-mpi": Role("#667500", "#c3d64c", "--"),
+    "horovod-gloo": Role("#8d5525", "#dba577", "-."),
+}
+OTHERS = (Role("#00788b", "#5ad0df"), Role("#5b4bb6", "#aa9cff", "--"), Role("#9c2f2f", "#f09a9a", "-."),
+          Role("#4d6b2f", "#a9cf86", ":"))
+FIXED = {INK: "currentColor", MUTED: "var(--muted)", GRID: "var(--grid)"}
+STYLE = {
+    "svg.fonttype": "none", "font.size": FONT_SIZE, "text.color": INK, "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED, "xtick.color": MUTED, "ytick.color": MUTED, "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK, "grid.color": GRID, "axes.grid": True, "axes.axisbelow": True,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": FONT_SIZE,
+    "lines.linewidth": 1.9, "lines.markersize": 5.5, "figure.facecolor": "none",
+    "axes.facecolor": "none", "axes.formatter.useoffset": False, "text.parse_math": False,
+}
+
+
+def role(name: str) -> Role:
+    """The colour of a rule, a strategy, or of any other name; the same in every figure."""
+    known = RULES.get(name) or STRATEGIES.get(name)
+    return known or OTHERS[sum(name.encode()) % len(OTHERS)]
+
+
+def variable(colour: str) -> str:
+    """The CSS variable of one of the light colours above."""
+    return f"--c{colour.lstrip('#')}"
+
+
+def palette(dark: bool) -> str:
+    """Declarations of every colour variable, for the page's style sheet."""
+    roles = (*RULES.values(), *STRATEGIES.values(), *OTHERS)
+    return "".join(f"{variable(r.light)}:{r.dark if dark else r.light};" for r in roles)
+
+
+def new_panel(width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Axes]:
+    """An empty panel; call inside `with drawing():`."""
+    figure = Figure(figsize=(width, height))
+    return figure, figure.add_subplot()
+
+
+def fit(figure: Figure, axes: Axes, right: Iterable[str] = (), top: float = 1.6, left: Iterable[str] = ()) -> None:
+    """Margins for the tick labels, and for the longest of `left` and `right`; `top` in lines of text.
+
+    A layout engine would measure every text twice, which takes longer than all the drawing.
+    """
+    ticks = axes.yaxis.get_major_formatter().format_ticks(list(axes.yaxis.get_majorticklocs()))
+    width, height = (inches * 72 for inches in figure.get_size_inches())
+    beside = max(map(len, [*(left or ticks), ""])) * CHARACTER + 10
+    after = max(map(len, [*right, ""])) * CHARACTER
+    figure.subplots_adjust(left=beside / width, right=1 - ((after + 16) if after else 14) / width,
+                           bottom=3.0 * FONT_SIZE / height, top=1 - top * FONT_SIZE / height)
+
+
+def drawing() -> AbstractContextManager[None]:
+    """The settings of every figure, for as long as one is drawn."""
+    return matplotlib.rc_context({**STYLE, "svg.hashsalt": "batchscale"})

@@ -1,0 +1,83 @@
+"""The ten claims about batch size, each with its verdict, in order.
+
+Claims about accuracy are judged for every experiment and rule, by the loss where an experiment has no accuracy; the
+headline is the first experiment that has the numbers, under the constant rule, and the others stand beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from ...benchmarks.schedules.rules import TUNED_RULE
+from ..study.arms import Arm, load_arm
+from ..tables.results import SHARED_RULE, experiments, Results, rules
+from .accuracy import ADAPTIVE, drops_then_stagnates, ends_worse, faster_at_first
+from .contrast import adam_less_sensitive, deeper_shows_more, depth_pairs, optimizer_pairs
+from .generalization import generalizes_better, strongest_near_all
+from .resources import more_memory, noisier_gradients, throughput_limit
+from .verdict import undecided, Verdict, with_others
+
+UNTUNED = " At untuned rates."
+TUNED = " At tuned rates: at each batch the best by validation of those tried."
+OWN_BUDGET = ("adascale",)  # rules whose runs are not as many epochs long as the others'
+RATE_MATTERS = (2, 3, 4, 5, 6, 7, 10)
+
+
+def decide(results: Results, arms: Sequence[Arm] | None = None) -> list[Verdict]:
+    """Always ten verdicts, 1 to 10; without data "not decided", with what to measure.
+
+    arms: from load_arms, to spare loading them twice.
+    """
+    arms = [arm for arm in (load_arms(results) if arms is None else arms) if arm.rule not in OWN_BUDGET]
+    found = {1: noisier_gradients(results), 8: more_memory(results), 9: throughput_limit(results),
+             2: [faster_at_first(arm) for arm in arms],
+             3: [ends_worse(arm) for arm in arms],
+             4: [adam_less_sensitive(*two) for two in optimizer_pairs(arms)],
+             5: [drops_then_stagnates(arm) for arm in _adaptive(arms)],
+             6: _flat(generalizes_better, arms),
+             7: _flat(strongest_near_all, arms),
+             10: [deeper_shows_more(*two) for two in depth_pairs(arms)]}
+    return [_headline(number, found[number]) for number in range(1, 11)]
+
+
+def load_arms(results: Results) -> list[Arm]:
+    """Every experiment's arms, the constant rule first over all experiments."""
+    found = [load_arm(results, experiment, rule) for experiment in experiments(results)
+             for rule in rules(results, experiment)]
+    return sorted((arm for arm in found if arm is not None),
+                  key=lambda arm: arm.rule != SHARED_RULE)
+
+
+def _adaptive(arms: Sequence[Arm]) -> list[Arm]:
+    return [arm for arm in arms if arm.text("optimizer") in ADAPTIVE]
+
+
+def _flat(claim: Callable[[Arm], list[Verdict]], arms: Sequence[Arm]) -> list[Verdict]:
+    """The first budget of every arm, then the second ones: the first decides."""
+    each = [claim(arm) for arm in arms]
+    return [found[i] for i in range(max(map(len, each), default=0)) for found in each
+            if i < len(found)]
+
+
+def _headline(number: int, candidates: Sequence[Verdict]) -> Verdict:
+    if not candidates:
+        return undecided(number, MISSING[number])
+    chosen = with_others([_rates(verdict) for verdict in candidates])
+    return replace(chosen, reason=chosen.reason.strip())
+
+
+def _rates(verdict: Verdict) -> Verdict:
+    """Says whether the rates were tuned, where that matters."""
+    if verdict.number not in RATE_MATTERS:
+        return verdict
+    return replace(verdict, reason=verdict.reason + (TUNED if verdict.rule == TUNED_RULE else UNTUNED))
+
+
+_TWO = "No accuracy runs. Train the reference batch and a larger one, at least 6 seeds each."
+MISSING = {
+    2: _TWO, 3: _TWO, 6: _TWO, 7: _TWO,
+    4: "SGD and Adam were not trained with the same model, data and epochs. Measure both.",
+    5: "No runs under Adam. Train three batches or more with it.",
+    10: "No two models were trained under Adam alike in all else. Measure a deeper one as well.",
+}

@@ -1,0 +1,126 @@
+"""What an importer hands over: runs in the columns of our table, and in the other tool's own words."""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...benchmarks.errors import RecordError
+from ..columns import CHECKS, EVALUATION, NUMBERS, TEXT_KEYS, WHOLE_KEYS
+
+CONVERGENCE, TRAINING, TIMING = "convergence", "training", "timing"
+# The rule of runs that are trials, of which the best at each batch counts; `tuned` chooses by validation instead.
+BEST_TRIAL = "best_trial"
+KINDS = ("accuracy", "throughput", "memory", CONVERGENCE, TRAINING, TIMING)
+TEXTS = (*TEXT_KEYS, "run_id", "status", "affinity", "flags", "finished", "source", "reference_point", "continues")
+COLUMNS = frozenset((*TEXTS, *WHOLE_KEYS, *NUMBERS, *CHECKS))
+MOST_RUNS = 100_000
+MOST_EVALUATIONS = 2_000_000
+LONGEST_TEXT = 200
+LARGEST = 10.0 ** 18
+COMPARISONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
+TARGET = re.compile(r"\s*([^\s<>=]{1,100})\s*(<=|>=|<|>)\s*([^\s<>=]{1,40})\s*")
+
+
+@dataclass(frozen=True)
+class ImportedRun:
+    """One run. `columns`: those of rows.RUN that the format has; what it lacks is left out, never 0.
+
+    evaluations: columns of rows.EVALUATION, one list each of equal length, NaN where one evaluation lacks the value.
+    windows: rows with the keys of rows.WINDOW. words: what the file says, in its own words.
+    """
+
+    columns: Mapping[str, Any]
+    evaluations: Mapping[str, Iterable[float]] = field(default_factory=dict)
+    windows: tuple[Mapping[str, Any], ...] = ()
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    words: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Found:
+    """All runs of one import. `question`: what they answer. `notes`: what a reader must know, in sentences. `facts`:
+    what the import was told or knows besides the file."""
+
+    runs: tuple[ImportedRun, ...]
+    question: str
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A measured value that ends a run, in the format's own name of the metric."""
+
+    metric: str
+    comparison: str
+    value: float
+
+    def reached(self, measured: float) -> bool:
+        return bool(COMPARISONS[self.comparison](measured, self.value))
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.comparison} {self.value:g}"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line adds to a file. train_examples: of one epoch."""
+
+    train_examples: int | None = None
+    target: Target | None = None
+
+    def __post_init__(self) -> None:
+        if self.train_examples is not None and not 1 <= self.train_examples <= LARGEST:
+            raise RecordError(f"--train-examples {str(self.train_examples)[:40]} must be 1 or more.")
+
+
+def parse_target(text: str) -> Target | None:
+    """None for "". Raises RecordError.
+
+    >>> str(parse_target("val/classification_error<0.3"))
+    'val/classification_error < 0.3'
+    """
+    if not text:
+        return None
+    match = TARGET.fullmatch(text)
+    value = as_number(match[3]) if match else None
+    if match is None or value is None:
+        raise RecordError(f"--target {text[:60]!r} is no target; write METRIC<VALUE or METRIC>=VALUE, such as "
+                          "'val/classification_error<0.3'.")
+    return Target(match[1], match[2], value)
+
+
+def as_number(text: str) -> float | None:
+    """The finite number that a cell of a table holds; None for any other text."""
+    try:
+        value = float(text) if len(text) <= LONGEST_TEXT and "_" not in text else math.nan
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and abs(value) <= LARGEST else None
+
+
+def label(value: object) -> str:
+    """A name from a file as one printable line; "" for what is no text."""
+    if not isinstance(value, str):
+        return ""
+    text = " ".join(value[:10 * LONGEST_TEXT].split())
+    return "".join(letter for letter in text if letter.isprintable())[:LONGEST_TEXT].strip()
+
+
+def whole(value: object, what: str, most: float = LARGEST) -> int:
+    """A count of 1 or more. Raises RecordError, which names `what`."""
+    number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    if not 1 <= number <= most or number != int(number):
+        raise RecordError(f"{what}={str(value)[:40]} must be a whole number of 1 or more.")
+    return int(number)
+
+
+def check_evaluation_names(names: Iterable[str]) -> None:
+    unknown = sorted(set(names) - set(EVALUATION))
+    if unknown:
+        raise RecordError(f"evaluations hold {unknown[0][:40]!r}, which is no column of ours.")

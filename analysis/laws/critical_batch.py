@@ -1,0 +1,214 @@
+"""Critical batch size: steps to target, the throughput knee, and the sources side by side.
+
+A throughput knee is about the hardware, a noise scale about the gradient, and a steps-to-target
+fit about training; they are compared, never merged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from ...benchmarks.errors import RecordError
+from ..statistics.curve_fit import CurveFit, exponential, fit_curve
+from ..statistics.estimate import LEVEL, Estimate, Floats, unknown
+from ..statistics.line import fit_line, LinearLaw
+
+TOLERATED = 1.2
+FACTOR_OF_A_BUG = 10.0
+# e^14, a millionfold beyond the measured batches, is as good as infinity.
+SEARCHED = 14.0
+
+
+@dataclass(frozen=True)
+class StepsToTarget:
+    """steps(B) = S_min (1 + B_crit/B), E_min = S_min B_crit examples.
+
+    NaN for what has no finite fit, `note` for what the data cannot identify; `censored` lists
+    the batches of runs that never passed.
+    """
+
+    minimum_steps: Estimate
+    critical_batch: Estimate
+    minimum_examples: Estimate
+    rms_log_residual: float
+    censored: tuple[int, ...]
+    note: str
+
+    def steps(self, batch: float) -> float:
+        """S_min + E_min/B; a part that is not identified is too small to matter."""
+        return float(np.nansum([self.minimum_steps.value, self.minimum_examples.value / batch]))
+
+
+@dataclass(frozen=True)
+class UsefulBatches:
+    """Measured batches by the 1.2 rules; None without a passing run. `note` flags the edges."""
+
+    perfect_scaling_end: int | None
+    largest_useful: int | None
+    note: str
+
+
+@dataclass(frozen=True)
+class ThroughputKnee:
+    """Step time a + b n; knee_batch = a/b examples per replica gives half of peak throughput."""
+
+    overhead_seconds: Estimate
+    seconds_per_example: Estimate
+    knee_batch: Estimate
+    note: str
+
+
+def split_censored(batches: Sequence[int], steps: Sequence[float | None]
+                   ) -> tuple[Floats, Floats, tuple[int, ...]]:
+    """Batches and steps of the runs that passed, and the batches of those that did not."""
+    if len(batches) != len(steps):
+        raise RecordError(f"{len(batches)} batches and {len(steps)} steps; "
+                          "give None for a run that never passes.")
+    counts = np.asarray([math.nan if step is None else step for step in steps], dtype=np.float64)
+    sizes = np.asarray(batches, dtype=np.float64)
+    passed = np.isfinite(counts)
+    if np.any(counts[passed] <= 0) or np.any(sizes <= 0):
+        raise RecordError("batches and steps must be positive; the first step counts as 1.")
+    return sizes[passed], counts[passed], tuple(int(size) for size in sizes[~passed])
+
+
+def fit_steps_to_target(batches: Sequence[int], steps: Sequence[float | None],
+                        level: float = LEVEL) -> StepsToTarget:
+    """Unweighted least squares on log steps over (log S_min, log B_crit), one row per run.
+
+    Interval exp(theta +- t se) with n - 2 degrees of freedom. A run that never passes is None
+    or infinity: left out of the fit and listed.
+    """
+    sizes, counts, censored = split_censored(batches, steps)
+    if np.unique(sizes).size < 2:
+        nothing = unknown(sizes.size)
+        return StepsToTarget(nothing, nothing, nothing, math.nan, censored,
+                             "not enough points: batches that passed: "
+                             f"{np.unique(sizes).size}; the law needs 2" + _censored_note(censored))
+    fit = _fit_log_steps(sizes, np.log(counts), level)
+    fewest = exponential(fit.parameter(0))
+    critical = exponential(fit.parameter(1))
+    examples = exponential(fit.derived(lambda theta: float(theta[0] + theta[1])))
+    note = (_unidentified(critical.value, sizes) + _censored_note(censored)).removeprefix("; ")
+    if fit.at_bound[1]:
+        # The knee ran off to infinity or to zero and took one of the other two along.
+        fewest, examples = ((unknown(sizes.size), examples) if critical.value > sizes.max()
+                            else (fewest, unknown(sizes.size)))
+        critical = unknown(sizes.size)
+    return StepsToTarget(fewest, critical, examples, fit.rms, censored, note)
+
+
+def _fit_log_steps(sizes: Floats, log_steps: Floats, level: float) -> CurveFit:
+    lowest = float(np.log(sizes.min())) - SEARCHED
+    highest = float(np.log(sizes.max())) + SEARCHED
+
+    def residuals(theta: Floats) -> Floats:
+        return np.asarray(theta[0] + np.log1p(np.exp(theta[1]) / sizes) - log_steps)
+
+    # For a given knee the best S_min is a mean. The outer starts stay where they are when the
+    # knee is best at zero or at infinity, which is flat and so never quite reached from inside.
+    starts = []
+    for knee in (lowest, float(np.median(np.log(sizes))), highest):
+        starts.append([float(np.mean(log_steps - np.log1p(np.exp(knee) / sizes))), knee])
+    return fit_curve(residuals, starts, [-np.inf, lowest], [np.inf, highest], level)
+
+
+def _unidentified(critical_batch: float, sizes: Floats) -> str:
+    if critical_batch >= sizes.max():
+        return (f"every batch measured lies below the knee: S_min * B_crit is measured, S_min and "
+                f"B_crit apart are not; measure batches well above {sizes.max():g}")
+    if critical_batch <= sizes.min():
+        return (f"every batch measured lies above the knee: S_min is measured, B_crit is not, it "
+                f"is only known to be small; measure batches well below {sizes.min():g}")
+    return ""
+
+
+def _censored_note(censored: tuple[int, ...]) -> str:
+    if not censored:
+        return ""
+    at = ", ".join(f"{batch:g}" for batch in sorted(set(censored)))
+    return (f"; {len(censored)} runs never passed the target (batch {at}): left out of the fit, "
+            "which is optimistic there")
+
+
+def useful_batches(batches: Sequence[int], steps: Sequence[float | None],
+                   tolerated: float = TOLERATED) -> UsefulBatches:
+    """Perfect scaling ends at the largest B with steps(B) B <= 1.2 min(steps B); the largest
+    useful B is the smallest with steps(B) <= 1.2 min steps (Shallue et al. 2019 measure both).
+
+    steps(B) is the median over the runs at B; one that never passes counts as infinitely long.
+    """
+    sizes, counts, censored = split_censored(batches, steps)
+    runs: dict[int, list[float]] = {}
+    for size, count in zip((*sizes, *censored), (*counts, *(math.inf,) * len(censored))):
+        runs.setdefault(int(size), []).append(float(count))
+    middle = {size: median(counts) for size, counts in runs.items()}
+    passed = {size: count for size, count in middle.items() if math.isfinite(count)}
+    if not passed:
+        return UsefulBatches(None, None, "no batch passes the target")
+    examples = min(batch * count for batch, count in passed.items())
+    fewest = min(passed.values())
+    end = max(b for b, count in passed.items() if b * count <= tolerated * examples)
+    largest = min(b for b, count in passed.items() if count <= tolerated * fewest)
+    return UsefulBatches(end, largest, _edges(end, largest, passed))
+
+
+def _edges(end: int, largest: int, passed: Mapping[int, float]) -> str:
+    notes = []
+    if end == max(passed):
+        notes.append("perfect scaling has not ended at the largest batch that passes")
+    if largest == max(passed):
+        notes.append("the largest batch that passes still saves steps: larger ones may be useful")
+    return "; ".join(notes)
+
+
+def throughput_knee(replica_batches: Sequence[float], step_seconds: Sequence[float],
+                    level: float = LEVEL) -> ThroughputKnee:
+    """Fit T(n) = a + b n over launches; errors are taken as proportional to the time."""
+    law = fit_line(replica_batches, step_seconds, relative_errors=True, level=level)
+    knee = law.intercept_over_slope()
+    return ThroughputKnee(law.intercept, law.slope, knee, _knee_note(law, knee, replica_batches))
+
+
+def _knee_note(law: LinearLaw, knee: Estimate, batches: Sequence[float]) -> str:
+    if law.note and math.isnan(law.slope.value):
+        return law.note
+    if math.isnan(knee.value):
+        return ("step time does not grow with the replica batch: the knee was not reached; "
+                "measure larger batches")
+    if knee.value <= 0:
+        return "no fixed cost per step is seen: throughput is at its peak at every batch measured"
+    if knee.value >= max(batches):
+        return f"the knee, {knee.value:.4g}, was not reached by the batches measured"
+    return law.note
+
+
+def compare_sources(sources: Mapping[str, Estimate]) -> tuple[str, ...]:
+    """One sentence for each pair whose intervals are apart, or whose values are 10-fold apart.
+
+    sources: name -> critical batch in examples of the global batch.
+    """
+    names = [name for name, source in sources.items() if source.value > 0]
+    sentences = []
+    for index, one in enumerate(names):
+        for two in names[index + 1:]:
+            sentence = _disagreement(one, sources[one], two, sources[two])
+            if sentence:
+                sentences.append(sentence)
+    return tuple(sentences)
+
+
+def _disagreement(one: str, first: Estimate, two: str, second: Estimate) -> str:
+    factor = max(first.value / second.value, second.value / first.value)
+    if factor >= FACTOR_OF_A_BUG:
+        return (f"{one} ({first.value:.4g}) and {two} ({second.value:.4g}) are {factor:.0f}-fold "
+                "apart: look for a bug or an untuned learning rate.")
+    known = first.has_interval and second.has_interval
+    if known and not first.overlaps(second):
+        return (f"{one} ({first}) and {two} ({second}) disagree: their intervals are apart.")
+    return ""

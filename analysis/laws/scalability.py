@@ -1,0 +1,115 @@
+"""Throughput against replicas: Amdahl's law and the Universal Scalability Law.
+
+X(N) = gamma N / (1 + alpha (N - 1) + beta N (N - 1)): alpha is contention, beta coherency
+(Gunther 2007); Amdahl's law is beta = 0 and alpha its serial share.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...benchmarks.errors import RecordError
+from ..statistics.curve_fit import CurveFit, exponential, fit_curve
+from ..statistics.estimate import LEVEL, Estimate, finite_values, Floats, unknown
+
+DISTINCT_COUNTS = 4
+
+
+@dataclass(frozen=True)
+class ScalabilityLaw:
+    """Fitted coefficients; gamma in examples/s per replica, peak_replicas is N* (infinite
+    without coherency). NaN numbers and a `note` where the points do not give them."""
+
+    contention: Estimate
+    coherency: Estimate
+    single_throughput: Estimate
+    peak_replicas: Estimate
+    rms_residual: float
+    note: str
+    scale: float = field(default=math.nan, repr=False)
+    fit: CurveFit | None = field(default=None, repr=False)
+
+    def predict(self, replicas: float) -> Estimate:
+        """Throughput of one further launch, with its prediction interval."""
+        if self.fit is None:
+            return unknown(self.contention.n)
+        relative = self.fit.derived(
+            lambda theta: float(scalable_throughput(replicas, *_three(theta))), new_value=True)
+        return relative.scaled(self.scale)
+
+    @property
+    def speedup_limit(self) -> Estimate:
+        """1/alpha, the limit that contention alone would set."""
+        return self.contention.transformed(lambda alpha: 1 / alpha if alpha > 0 else math.inf)
+
+
+def scalable_throughput(replicas: float | Floats, contention: float, coherency: float,
+                        single_throughput: float) -> Floats:
+    """X(N), elementwise."""
+    count = np.asarray(replicas, dtype=np.float64)
+    return np.asarray(single_throughput * count / (
+        1 + contention * (count - 1) + coherency * count * (count - 1)))
+
+
+def peak_replicas(contention: float, coherency: float) -> float:
+    """N* = sqrt((1 - alpha)/beta), where throughput is greatest; infinite without coherency."""
+    return math.sqrt((1 - contention) / coherency) if coherency > 0 else math.inf
+
+
+def fit_usl(replicas: Sequence[float] | Floats, examples_per_second: Sequence[float] | Floats,
+            level: float = LEVEL) -> ScalabilityLaw:
+    """Unweighted least squares on X (not log X): alpha, beta in [0, 1], gamma >= 0."""
+    return _fit(replicas, examples_per_second, 3, level)
+
+
+def fit_amdahl(replicas: Sequence[float] | Floats, examples_per_second: Sequence[float] | Floats,
+               level: float = LEVEL) -> ScalabilityLaw:
+    """The same without coherency: contention is Amdahl's serial share."""
+    return _fit(replicas, examples_per_second, 2, level)
+
+
+def _fit(replicas: Sequence[float] | Floats, throughput: Sequence[float] | Floats,
+         free: int, level: float) -> ScalabilityLaw:
+    counts, rates = finite_values(replicas, "replicas"), finite_values(throughput, "throughput")
+    if counts.size != rates.size or np.any(counts < 1) or np.any(rates <= 0):
+        raise RecordError(f"{counts.size} replica counts and {rates.size} throughputs; "
+                          "give one positive throughput for each count of 1 or more.")
+    distinct = np.unique(counts).size
+    if distinct < DISTINCT_COUNTS:
+        nothing = unknown(counts.size)
+        return ScalabilityLaw(nothing, nothing, nothing, nothing, math.nan,
+                              f"not enough points: {distinct} distinct replica counts, "
+                              f"the law needs {DISTINCT_COUNTS}")
+    # Only the unit changes: least squares on X and on X/scale have the same minimum.
+    scale = float(np.max(rates / counts))
+
+    def residuals(theta: Floats) -> Floats:
+        return scalable_throughput(counts, *_three(theta)) - rates / scale
+
+    starts = [[1.0, alpha, beta][:free] for alpha in (0.01, 0.3) for beta in (1e-4, 1e-2)]
+    fit = fit_curve(residuals, starts, [0.0] * free, [np.inf, 1.0, 1.0][:free], level)
+    return _law(fit, scale, free)
+
+
+def _three(theta: Floats) -> tuple[float, float, float]:
+    """(alpha, beta, gamma) from the fitted (gamma, alpha[, beta])."""
+    return float(theta[1]), float(theta[2]) if len(theta) > 2 else 0.0, float(theta[0])
+
+
+def _law(fit: CurveFit, scale: float, free: int) -> ScalabilityLaw:
+    n = fit.residuals.size
+    alpha, beta, _ = _three(fit.parameters)
+    coherency = fit.parameter(2) if free > 2 else Estimate(0.0, math.nan, math.nan, n)
+    peak = Estimate(peak_replicas(alpha, beta), math.nan, math.nan, n)
+    if free > 2 and not fit.at_bound[2] and alpha < 1:
+        peak = exponential(fit.derived(
+            lambda theta: math.log(peak_replicas(float(theta[1]), float(theta[2])))))
+    names = ("single-replica throughput", "contention", "coherency")
+    held = [name for name, bound in zip(names, fit.at_bound) if bound]
+    note = f"at its bound, so without an interval: {', '.join(held)}" if held else ""
+    return ScalabilityLaw(fit.parameter(1), coherency, fit.parameter(0).scaled(scale), peak,
+                          fit.rms * scale, note, scale, fit)

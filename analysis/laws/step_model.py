@@ -1,0 +1,219 @@
+"""Step time and goodput against replicas and batch (Pollux, Qiao et al. 2021, section 3).
+
+n is the replica batch, R the replicas, k the accumulation micro-steps before the last one, and
+M = R n (k + 1) the global batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ...benchmarks.errors import RecordError
+from ..statistics.curve_fit import CurveFit, exponential, fit_curve
+from ..statistics.difference import difference, Summary
+from ..statistics.estimate import LEVEL, Estimate, Floats, unknown
+from ..statistics.line import fit_line
+
+OVERLAP_RANGE = (1.0, 10.0)
+# The parameters in the order in which they are fitted; GRADIENT is the first two.
+NAMES = ("fixed time of a gradient", "time per example", "local synchronization",
+         "local synchronization per replica", "synchronization across nodes",
+         "synchronization across nodes per replica", "overlap")
+GRADIENT = (0, 1)
+LOCAL, ACROSS, OVERLAP = 2, 4, 6
+
+
+@dataclass(frozen=True)
+class StepPoint:
+    """Where a step is taken. `nodes` decides which synchronization cost holds."""
+
+    replicas: int
+    nodes: int
+    replica_batch: float
+    accumulation: int = 0
+
+    @property
+    def global_batch(self) -> float:
+        return self.replicas * self.replica_batch * (self.accumulation + 1)
+
+
+@dataclass(frozen=True)
+class SynchronizationCost:
+    """T_sync = intercept + per_replica (R - 2), in seconds."""
+
+    intercept_seconds: float
+    seconds_per_replica: float
+
+
+@dataclass(frozen=True)
+class StepModel:
+    """T_grad = a + b n; `local` holds on one node, `across` on several; overlap is in [1, 10]
+    (1: nothing overlaps, 10: nearly everything)."""
+
+    gradient_intercept_seconds: float
+    gradient_seconds_per_example: float
+    local: SynchronizationCost
+    across: SynchronizationCost
+    overlap: float
+
+    def seconds(self, point: StepPoint) -> float:
+        gradient = (self.gradient_intercept_seconds
+                    + self.gradient_seconds_per_example * point.replica_batch)
+        return step_seconds(gradient, self.synchronization_seconds(point), point.accumulation,
+                            self.overlap)
+
+    def synchronization_seconds(self, point: StepPoint) -> float:
+        """0 on one replica; NaN for a topology that was not measured."""
+        if point.replicas == 1:
+            return 0.0
+        link = self.local if point.nodes == 1 else self.across
+        return link.intercept_seconds + link.seconds_per_replica * (point.replicas - 2)
+
+    def examples_per_second(self, point: StepPoint) -> float:
+        return point.global_batch / self.seconds(point)
+
+
+@dataclass(frozen=True)
+class StepModelFit:
+    """The fitted model over n launches; `note` names what was not measured or is at a bound."""
+
+    model: StepModel
+    rms_log_residual: float
+    n: int
+    note: str
+    unit_seconds: Floats = field(repr=False)
+    parts: tuple[int, ...] = field(repr=False)
+    fit: CurveFit = field(repr=False)
+
+    @property
+    def estimates(self) -> dict[str, Estimate]:
+        """The parameters these points show, by NAMES: seconds, and the overlap's exponent."""
+        return {NAMES[part]: self.fit.parameter(index).scaled(float(self.unit_seconds[part]))
+                for index, part in enumerate(self.parts)}
+
+    def predict_seconds(self, point: StepPoint) -> Estimate:
+        """Step time of one further launch, with its prediction interval."""
+        def log_seconds(theta: Floats) -> float:
+            return math.log(_model(theta, self.unit_seconds, self.parts).seconds(point))
+
+        if math.isnan(self.model.seconds(point)):
+            return unknown(self.n)
+        return exponential(self.fit.derived(log_seconds, new_value=True))
+
+
+def step_seconds(gradient_seconds: float, synchronization_seconds: float, accumulation: int,
+                 overlap: float) -> float:
+    """T = k T_grad + (T_grad^y + T_sync^y)^(1/y); NaN where either time is."""
+    if math.isnan(gradient_seconds + synchronization_seconds):
+        return math.nan
+    # The larger one is taken out, so that neither power overflows or vanishes.
+    larger = max(gradient_seconds, synchronization_seconds)
+    smaller = min(gradient_seconds, synchronization_seconds)
+    if larger <= 0:
+        return 0.0
+    joined = larger * (1 + (smaller / larger) ** overlap) ** (1 / overlap)
+    return accumulation * gradient_seconds + joined
+
+
+def goodput(examples_per_second: Estimate, noise_scale: float, reference_batch: float,
+            global_batch: float) -> Estimate:
+    """Throughput times statistical efficiency (phi + M0)/(phi + M); phi is the noise scale."""
+    return examples_per_second.scaled(
+        (noise_scale + reference_batch) / (noise_scale + global_batch))
+
+
+def exposed_communication(distributed: Sequence[float] | Floats | Summary,
+                          single: Sequence[float] | Floats | Summary,
+                          level: float = LEVEL) -> Estimate:
+    """T(p, n) - T(1, n) over launches at the same replica batch, in seconds."""
+    return difference(distributed, single, level).estimate
+
+
+def step_times(points: Sequence[StepPoint], seconds: Sequence[float]) -> Floats:
+    """float[points]. Raises RecordError for times that no law of the step can be fitted to."""
+    measured = np.asarray(seconds, dtype=np.float64)
+    if len(points) != measured.size or not np.all(measured > 0):
+        raise RecordError(f"{len(points)} points and {measured.size} step times; give one positive step time for each "
+                          "point.")
+    if len({point.replica_batch for point in points}) < 2:
+        raise RecordError("one replica batch cannot tell a step's fixed time from its time per example; measure a "
+                          "second one.")
+    return measured
+
+
+def fit_step_model(points: Sequence[StepPoint], seconds: Sequence[float],
+                   level: float = LEVEL) -> StepModelFit:
+    """Unweighted least squares on log step time; all times >= 0, overlap within [1, 10].
+
+    RecordError below two replica batches, or with no more points than parameters.
+    """
+    measured = step_times(points, seconds)
+    parts = _called_for(points)
+    if len(points) <= len(parts):
+        raise RecordError(f"{len(points)} step times cannot fit {len(parts)} parameters; "
+                          f"measure at least {len(parts) + 1} launches.")
+    unit = _unit_seconds(points, measured)
+
+    places = {point: index for index, point in enumerate(dict.fromkeys(points))}
+    at = np.asarray([places[point] for point in points])
+
+    def residuals(theta: Floats) -> Floats:
+        model = _model(theta, unit, parts)
+        return np.log([model.seconds(point) for point in places])[at] - np.log(measured)
+
+    starts = [[overlap if part == OVERLAP else 1.0 if part in GRADIENT else 0.3 for part in parts]
+              for overlap in (1.5, 4.0)]
+    lower, upper = ([end if part == OVERLAP else otherwise for part in parts]
+                    for end, otherwise in zip(OVERLAP_RANGE, (0.0, math.inf)))
+    fit = fit_curve(residuals, starts, lower, upper, level)
+    return StepModelFit(_model(fit.parameters, unit, parts), fit.rms, len(points),
+                        _note(parts, fit), unit, parts, fit)
+
+
+def _called_for(points: Sequence[StepPoint]) -> tuple[int, ...]:
+    """Indices into NAMES of the parameters on which these points depend."""
+    local = {point.replicas for point in points if point.nodes == 1 and point.replicas > 1}
+    across = {point.replicas for point in points if point.nodes > 1}
+    parts = [*GRADIENT]
+    for first, counts in ((LOCAL, local), (ACROSS, across)):
+        parts += [first] if counts else []
+        parts += [first + 1] if len(counts) > 1 else []
+    return (*parts, OVERLAP) if local or across else tuple(parts)
+
+
+def _unit_seconds(points: Sequence[StepPoint], seconds: Floats) -> Floats:
+    """Units, float[7], in which all parameters are of the order of 1."""
+    per_micro_step = seconds / [point.accumulation + 1 for point in points]
+    sizes = np.asarray([point.replica_batch for point in points], dtype=np.float64)
+    line = fit_line(sizes, per_micro_step, relative_errors=True)
+    typical = float(np.median(per_micro_step))
+    slope = line.slope.value if line.slope.value > 0 else typical / float(np.median(sizes))
+    fixed = max(line.intercept.value, 0.1 * typical) if line.intercept.value > 0 else typical
+    return np.asarray([fixed, slope, typical, typical, typical, typical, 1.0])
+
+
+def _model(theta: Floats, unit_seconds: Floats, parts: tuple[int, ...]) -> StepModel:
+    """Cost per replica is 0 where one replica count was seen; an unseen topology is NaN."""
+    values = np.full(len(NAMES), np.nan)
+    values[[index + 1 for index in (LOCAL, ACROSS) if index in parts]] = 0.0
+    values[OVERLAP] = OVERLAP_RANGE[0]
+    values[list(parts)] = np.asarray(theta) * unit_seconds[list(parts)]
+    a, b, local, local_each, across, across_each, overlap = (float(value) for value in values)
+    return StepModel(a, b, SynchronizationCost(local, local_each),
+                     SynchronizationCost(across, across_each), overlap)
+
+
+def _note(parts: tuple[int, ...], fit: CurveFit) -> str:
+    absent = [NAMES[index] for index in range(OVERLAP) if index not in parts]
+    held = [NAMES[index] for index, bound in zip(parts, fit.at_bound) if bound]
+    notes = [f"not measured: {', '.join(absent)}"] if absent else []
+    if held:
+        notes.append(f"at its bound: {', '.join(held)}")
+    if not fit.has_covariance:
+        notes.append("these points cannot tell the parameters apart, so predictions have no "
+                     "interval: vary replicas and replica batch more widely")
+    return "; ".join(notes)

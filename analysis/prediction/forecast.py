@@ -1,0 +1,63 @@
+"""What a prediction consists of: one replica count at one batch, and the laws behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..statistics.estimate import Estimate
+from ..statistics.held_out import HeldOutError
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One replica count at one batch. `synchronization`: as measured, or the collective reckoned from a network.
+    `efficiency` is against the same laws' own baseline; steps, seconds and costs are of one training to the target,
+    of experiment `trained`, unknown where none was trained; `money_per_million` is of a million examples."""
+
+    replicas: int
+    nodes: int
+    scaling: str
+    global_batch: int
+    replica_batch: float
+    synchronization: str
+    step_seconds: Estimate
+    examples_per_second: Estimate
+    efficiency: Estimate
+    trained: str
+    steps: Estimate
+    seconds_to_target: Estimate
+    device_hours: Estimate
+    money: Estimate
+    money_per_million: Estimate
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: value.to_json() if isinstance(value, Estimate) else value for name, value in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One model on one strategy. `held_out`: at the most replicas measured, predicted from fewer; `laws` are those
+    that the times cannot tell apart; `note` says why there is no prediction, or what it takes for granted."""
+
+    model: str
+    optimizer: str
+    strategy: str
+    laws: tuple[str, ...]
+    measured: tuple[int, ...]
+    predictions: tuple[Prediction, ...]
+    held_out: tuple[HeldOutError, ...]
+    note: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.optimizer} on {self.model}, {self.strategy}"
+
+    def to_json(self) -> dict[str, Any]:
+        errors = [{"replica_batch": one.size, "measured_seconds": one.measured.to_json(),
+                   "predicted_seconds": one.predicted.to_json(), "relative_error": one.relative_error.to_json(),
+                   "within_interval": one.within} for one in self.held_out]
+        return {"model": self.model, "optimizer": self.optimizer, "strategy": self.strategy, "laws": list(self.laws),
+                "measured_replicas": list(self.measured), "note": self.note, "held_out": errors,
+                "predictions": [one.to_json() for one in self.predictions]}

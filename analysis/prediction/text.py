@@ -1,0 +1,78 @@
+"""Predictions as plain text for a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from ...benchmarks.text import UNKNOWN, duration, number
+from ..laws.allreduce import Link
+from ..statistics.estimate import Estimate
+from .batches import BatchForecast
+from .forecast import Forecast, Prediction
+
+HEADER = ("gpus", "scaling", "batch", "all-reduce", "examples/s", "95 % interval", "efficiency", "steps", "time",
+          "95 % interval", "cost")
+
+
+def text(found: Sequence[Forecast], link: Link | None, by_batch: Sequence[BatchForecast] = ()) -> str:
+    """A table per model and strategy, its held-out error, and every warning once."""
+    lines = []
+    if link is not None:
+        lines.append(f"Network: {link.latency_seconds:g} s per message, {number(link.bytes_per_second)} bytes/s.")
+    for one in found:
+        lines += ["", f"{one.name}: measured on {', '.join(map(str, one.measured))} replicas", *_body(one)]
+    lines += ["", *(one.statement for one in by_batch if one.statement)]
+    return "\n".join(lines).strip("\n")
+
+
+def _body(one: Forecast) -> Iterator[str]:
+    if one.predictions:
+        yield from _aligned([HEADER, *(_cells(each) for each in one.predictions)])
+        yield f"Laws that these times cannot tell apart: {', '.join(one.laws)}; intervals span them all."
+    if any(each.trained for each in one.predictions):
+        yield f"Steps, time and cost are to the target of {one.predictions[0].trained}."
+    elif any(math.isfinite(each.money_per_million.value) for each in one.predictions):
+        yield "Costs are of a million examples: no training to a target with this model and optimizer."
+    yield from _held_out(one) if one.laws else ()
+    if one.note:
+        yield one.note
+    warnings = dict.fromkeys(part for each in one.predictions for part in each.warnings)
+    yield from (f"warning: {warning}." for warning in warnings)
+
+
+def _held_out(one: Forecast) -> Iterator[str]:
+    known = [error for error in one.held_out if math.isfinite(error.relative_error.value)]
+    if not known:
+        yield "Held-out error: not known; it takes two counts of several replicas below the largest."
+        return
+    worst = max(known, key=lambda error: abs(error.relative_error.value))
+    inside = sum(error.within for error in known)
+    yield (f"Held-out error: {one.measured[-1]} replicas predicted from fewer are off by "
+           f"{worst.relative_error.value:+.1%} at most; {inside} of {len(known)} lie within their intervals.")
+
+
+def _cells(one: Prediction) -> tuple[str, ...]:
+    money = one.money if one.trained else one.money_per_million
+    return (str(one.replicas), one.scaling, f"{one.global_batch:,}", one.synchronization,
+            _value(one.examples_per_second), _interval(one.examples_per_second), f"{one.efficiency.value:.0%}"
+            if math.isfinite(one.efficiency.value) else UNKNOWN, _value(one.steps),
+            duration(one.seconds_to_target.value), _times(one.seconds_to_target), _value(money))
+
+
+def _value(of: Estimate) -> str:
+    return number(of.value) if math.isfinite(of.value) else "-"
+
+
+def _interval(of: Estimate) -> str:
+    return f"{number(of.low)} to {number(of.high)}" if of.has_interval else "-"
+
+
+def _times(of: Estimate) -> str:
+    return f"{duration(of.low)} to {duration(of.high)}" if of.has_interval else "-"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()

@@ -1,0 +1,26 @@
+"""What a report is made of, before it is HTML or Markdown: sections of sentences, figures and tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..figures.drawing import Figure
+from ..formatting import Table
+
+
+@dataclass(frozen=True)
+class Section:
+    """One heading of the report. Where nothing was measured, `text` says so and there are no figures.
+
+    `listing`: a file's text, such as a plan, set as it stands.
+    """
+
+    anchor: str
+    title: str
+    text: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+    warnings: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
+    listing: str = ""
+    listing_title: str = ""

@@ -1,0 +1,61 @@
+"""What a reader of the report sees before scrolling: the question, the answer, the data and what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...benchmarks.text import counted, listed
+from ..decision.decision import Decision
+from ..formatting import Table
+from ..importers import imported_store
+from ..importers.imported_run import CONVERGENCE
+from ..tables.results import experiments, Results
+from .sections.runs import runs as sections_runs
+
+QUESTION = "How does the batch size affect accuracy, speed and memory?"
+
+
+@dataclass(frozen=True)
+class FirstScreen:
+    """What a reader sees before scrolling."""
+
+    title: str
+    question: str
+    answer: tuple[str, ...]
+    more: tuple[str, ...]
+    data: str
+    missing: tuple[str, ...]
+    tables: tuple[Table, ...] = ()
+
+
+def first_screen(results: Results, decided: Decision) -> FirstScreen:
+    """The question, the answer in plain words, the data used, and what is missing."""
+    settings, leading = results.settings, max(len(decided.answers), 1)
+    opened = [f"Open: {question}." for question in decided.open_questions]
+    return FirstScreen(str(results.plan.get("name") or "study"), str(settings.get("question") or QUESTION),
+                       decided.headlines or decided.sentences[:leading],
+                       tuple(s for s in decided.sentences[leading:] if s not in opened), _data(results),
+                       (*sections_runs.missing_text(results), *opened), decided.overview)
+
+
+def _data(results: Results) -> str:
+    """The data used, and how many runs and seeds, in one sentence."""
+    runs, given = results.runs, imported_store.of(results.plan)
+    if given is not None:
+        points = counted(runs.loc[runs["kind"] == CONVERGENCE, "reference_point"].nunique(), "reference point")
+        what = f"to a target at {points} of" if CONVERGENCE in set(runs["kind"]) else "of"
+        return (f"{counted(len(runs), 'run')} {what} {listed(runs['experiment'])}, imported from "
+                f"{given.get('file')} ({given.get('format')}); nothing was run here.")
+    if runs.empty:
+        return f"No run of {counted(len(results.statuses), 'planned run')} has left a record yet."
+    accuracy = runs[runs["kind"] == "accuracy"]
+    examples = listed(f"{name} ({rows['source'].iloc[0]}; {int(rows['train_examples'].iloc[0]):,} are trained on)"
+                      for name, rows in runs.groupby("dataset", sort=False))
+    models = listed(f"{model} with {optimizer}" for model, optimizer in
+                    dict.fromkeys(zip(accuracy["model"], accuracy["optimizer"])))
+    trained = f"; {models}, {counted(accuracy['seed'].nunique(), 'seed')}" if models else ""
+    outcomes = [results.outcomes[name] for name in experiments(results)]
+    margins = list(dict.fromkeys(one.counts_as_same for one in outcomes))
+    same = f"; what lies within {listed(margins)} counts as the same" if margins else ""
+    return (f"{examples}{trained}; {counted(results.all_runs['run_id'].nunique(), 'run')} with a record of "
+            f"{len(results.statuses):,} planned{same}.")

@@ -1,0 +1,44 @@
+"""Batch gaps at three budgets: equal epochs favour small batches, equal steps large ones, equal loss neither."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from ....formatting import Table, table
+from ....hypotheses.decide import load_arms
+from ....statistics.estimate import LEVEL
+from ....study.arms import Arm
+from ....study.batch_gaps import BUDGETS, BatchGap, gap_table
+from ....tables.results import Results
+
+CAPTION = ("What a batch loses on the test data against the reference batch, paired by seed, 95 % interval, n: after "
+           "equal epochs; after all steps of the larger batch, the reference read between its evaluations; and where "
+           "both first reach the train loss that both reach. The same: the whole interval is within the margin (two "
+           "one-sided tests). Worse, better: it leaves out zero. Both adjusted over the batches (Holm).")
+
+
+def budgets(results: Results) -> tuple[Table, ...]:
+    """A row for each experiment, rule and larger batch; nothing without one."""
+    rows = [row for arm in load_arms(results) for row in _rows(arm)]
+    return table(("experiment", "rule", "batch", *BUDGETS), rows, CAPTION, (2,), "At equal epochs, steps and loss")
+
+
+def _rows(arm: Arm) -> Iterator[tuple[str, ...]]:
+    each = [gap_table(arm, arm.outcome.margin, budget) for budget in BUDGETS]
+    for gaps in zip(*each):
+        yield (arm.experiment, arm.rule, f"{gaps[0].global_batch:,}", *(_told(arm, gap) for gap in gaps))
+
+
+def _told(arm: Arm, gap: BatchGap) -> str:
+    if not math.isfinite(gap.estimate.value):
+        return ""
+    return f"{arm.outcome.cell_difference(gap.estimate)}: {_verdict(gap)}"
+
+
+def _verdict(gap: BatchGap) -> str:
+    if gap.same:
+        return "the same"
+    if gap.p_value < 1 - LEVEL:
+        return "worse" if gap.estimate.value > 0 else "better"
+    return "not decided"

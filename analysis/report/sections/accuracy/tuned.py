@@ -1,0 +1,135 @@
+"""The tuned arm: validation result against rate, the rates chosen, and what each rule leaves on the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from .....benchmarks.schedules.rules import TUNED_RULE
+from .....benchmarks.text import counted, listed, number
+from ....figures.drawing import Figure
+from ....figures.lines import Axis, draw_lines, Panel, Series
+from ....figures.theme import Role, role
+from ....formatting import Table, table
+from ....statistics.difference import paired_difference
+from ....statistics.estimate import Estimate, unknown
+from ....study.groups import OWN_REFERENCE, batch_shades, first_panels, seeds_text, Workload, workloads
+from ....tables.outcome import ACCURACY, Outcome
+from ....tables.results import Results
+from ....tables.tuned_rates import Trial, TunedBatch
+from ...blocks import Section
+
+TITLE = "Tuned rates, and what each rule leaves on the table"
+
+
+def tuned(results: Results) -> Section:
+    """Empty of figures, with a sentence, where no plan asked for a tuned arm."""
+    found = results.tuned
+    if not found:
+        return Section("tuned", TITLE, ("No learning rate was tuned: rules=[..., \"tuned\"] tries several at each "
+                                        "batch and picks by validation.",))
+    text = ("At each batch, the reference batch included, the same number of rates was tried with every seed, spread "
+            "evenly on a log scale around what the square-root rule gives there. The rate with the best mean "
+            "validation accuracy, or loss where there is no accuracy, is the tuned arm at that batch; trials of which "
+            "a seed diverged come last.",
+            "Test results are reported, never chosen by. The seeds that choose also report, so a tuned mean keeps "
+            "what luck its weights have on both splits; gaps between tuned batches share it, a difference from a "
+            "rule, which had one trial, does not.")
+    works = [(name, work, own) for name, work in first_panels(workloads(results))
+             if (own := [one for one in found if (one.experiment, one.placement) == _key(work)])]
+    figures = tuple(figure for name, work, own in works for figure in _panel(name, work, own))
+    return Section("tuned", TITLE, text, figures, (*_chosen(found), *_left(works), *_tried(found)),
+                   tuple(warning for one in found for warning in one.warnings))
+
+
+def _key(work: Workload) -> tuple[str, str]:
+    return work.experiment, str(work.runs["placement"].iloc[0])
+
+
+def _panel(name: str, work: Workload, own: list[TunedBatch]) -> Iterator[Figure]:
+    """One line per batch, darker for larger ones; nothing where no trial completed."""
+    own = sorted(own, key=lambda one: one.global_batch)
+    shades = batch_shades([one.global_batch for one in own])
+    series = tuple(Series(f"B = {one.global_batch:,}", role(TUNED_RULE), tuple(
+        (trial.learning_rate, trial.validation) for trial in one.trials if not trial.lost),
+        work.marker, opacity=shades[one.global_batch]) for one in own)
+    counts = [point.n for line in series for _, point in line.points]
+    if not any(counts):
+        return
+    title = f"{work.name}: validation {work.outcome.name} against the learning rate tried"
+    panel = Panel(f"{name}-tuned", title, Axis("learning rate", 10),
+                  Axis(f"validation {work.outcome.name}", percent=work.outcome.percent, bounds=work.outcome.bounds),
+                  series, lost=_crosses(own))
+    crosses = " Crosses at the foot: rates at which a seed diverged or ran out of memory." if panel.lost else ""
+    yield Figure(panel.name, title, draw_lines(panel),
+                 f"{work.detail}. At the end of training. Bars: 95 % intervals of the mean over seeds, "
+                 f"{seeds_text(counts)}.{crosses}")
+
+
+def _validation(trial: Trial) -> str:
+    return f"{trial.outcome.name} {trial.outcome.cell(trial.validation)}"
+
+
+def _crosses(own: list[TunedBatch]) -> tuple[tuple[float, Role, str], ...]:
+    return tuple((trial.learning_rate, role(TUNED_RULE), "") for one in own for trial in one.trials if trial.lost)
+
+
+def _chosen(found: tuple[TunedBatch, ...]) -> tuple[Table, ...]:
+    rows = [(one.experiment, one.placement, f"{one.global_batch:,}", number(one.chosen.learning_rate),
+             f"{number(one.trials[0].learning_rate)} to {number(one.trials[-1].learning_rate)}",
+             f"{one.finished_trials} of {one.planned_trials}", _validation(one.chosen),
+             _remarks(one)) for one in found]
+    return table(("experiment", "on", "batch", "tuned rate", "tried", "trials finished", "validation",
+                  "remarks"), rows, "The rate chosen at each batch.", (2, 3))
+
+
+def _remarks(one: TunedBatch) -> str:
+    lost = one.lost_trials
+    return listed(text for text in (f"the {one.edge} rate tried" if one.edge else "",
+                                    f"{lost} of {counted(len(one.trials), 'trial')} diverged" if lost else "",
+                                    "partial" if one.partial else "") if text)
+
+
+def _tried(found: tuple[TunedBatch, ...]) -> tuple[Table, ...]:
+    rows = [(one.experiment, f"{one.global_batch:,}", number(trial.learning_rate),
+             _validation(trial), f"{trial.lost} lost" if trial.lost else "",
+             "chosen" if trial is one.chosen else "") for one in found for trial in one.trials]
+    return table(("experiment", "batch", "rate", "validation", "seeds", ""), rows,
+                 "Every rate tried, at the end of training: mean over the seeds that completed, 95 % interval, n.",
+                 (1, 2), "All trials", longest=150)
+
+
+def _left(works: list[tuple[str, Workload, list[TunedBatch]]]) -> tuple[Table, ...]:
+    rows = [row for _, work, own in works for one in own for row in _differences(work, one)]
+    return table(("experiment", "batch", "rule", "its rate", "tuned rate", "test result, tuned better by"), rows,
+                 "What each rule leaves on the table: paired by seed, 95 % intervals, n. Above zero: the tuned rate "
+                 "predicts better.", (1, 3, 4), longest=150)
+
+
+def _differences(work: Workload, one: TunedBatch) -> Iterator[tuple[str, ...]]:
+    best = work.arm(TUNED_RULE, one.global_batch)
+    at_reference = one.global_batch == work.reference_batch
+    for rule in ("constant",) if at_reference else [rule for rule in work.rules if rule not in OWN_REFERENCE]:
+        runs = work.arm(rule, one.global_batch)
+        if runs.empty or best.empty:
+            continue
+        lost = runs.loc[runs["status"] != "completed", "status"].value_counts()
+        remark = "".join(f"; {count} of {len(runs)} {status.replace('_', ' ')}" for status, count in lost.items())
+        name = "all rules" if at_reference else rule
+        better = work.outcome.cell_difference(advantage(best, runs, work.outcome), 2)
+        yield (work.name, f"{one.global_batch:,}", name, number(float(runs["peak_learning_rate"].iloc[0])),
+               number(one.chosen.learning_rate), better + remark)
+
+
+def advantage(best: pd.DataFrame, runs: pd.DataFrame, outcome: Outcome = ACCURACY) -> Estimate:
+    """How much better the tuned arm ends than a rule's, on the test data, paired by seed; unknown where either lost a
+    seed, for the seeds that survived are no fair sample."""
+    if not (best["status"].eq("completed").all() and runs["status"].eq("completed").all()):
+        return unknown()
+    columns = ["seed", outcome.test]
+    pairs = best[columns].merge(runs[columns], on="seed").dropna()
+    if pairs.empty:
+        return unknown()
+    first, second = (outcome.sign * pairs[f"{outcome.test}_{side}"].to_numpy() for side in ("x", "y"))
+    return paired_difference(first, second).estimate

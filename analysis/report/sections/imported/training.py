@@ -1,0 +1,103 @@
+"""Imported curves: accuracy against epochs and hours, and the time to the target, one run an entry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from .....benchmarks.text import counted, duration, number
+from ....figures.drawing import Figure
+from ....figures.lines import Axis, draw_lines, Panel, Series
+from ....figures.theme import OTHERS, RULES
+from ....formatting import Table, table
+from ....importers.imported_run import CONVERGENCE, TRAINING
+from ....statistics.estimate import without_interval
+from ....study.groups import MOST_PANELS
+from ....tables.results import Results
+from ...blocks import Section
+
+TITLE = "Accuracy against epochs and time"
+MOST_LINES = 8
+HEADER = ("task and target", "line", "run", "model", "on", "time to the target", "epochs", "price", "final accuracy",
+          "note")
+FLUSH_RIGHT = (1, 6, 7, 8)
+HOUR = 3600.0
+UNITS = (("hours", HOUR, 3 * HOUR), ("minutes", 60.0, 300.0), ("seconds", 1.0, 0.0))  # above so many seconds
+METRICS = {"test_top5_accuracy": "top-5 accuracy", "test_accuracy": "test accuracy",
+           "validation_accuracy": "validation accuracy"}
+COLOURS = (*OTHERS, *RULES.values())
+
+
+def training(results: Results) -> Section | None:
+    """None without imported curves or times to a target."""
+    runs = results.runs[results.runs["kind"].isin((TRAINING, CONVERGENCE))]
+    runs = runs[(runs["kind"] == TRAINING) | (runs["total_seconds"] > 0) | runs["seconds_to_target"].notna()]
+    if runs.empty:
+        return None
+    figures, rows = [], []
+    for index, (experiment, own) in enumerate(runs.groupby("experiment", sort=False)):
+        own = own.assign(on=results.environments["devices"].iloc[own["environment"]].fillna("").to_numpy())
+        ordered = own.sort_values(["seconds_to_target", "run_id"], na_position="last", kind="stable")
+        if index < MOST_PANELS // 2:
+            figures += list(_panels(f"e{index}", str(experiment), ordered, results.evaluations))
+        rows += [_row(place + 1, row) for place, row in enumerate(ordered.to_dict("records"))]
+    text = (f"{counted(len(runs), 'run')}, each trained once, so without an interval: a repeat would take another "
+            "time. Seconds are those of the tool's own clock, on the hardware named, with or without evaluation as the "
+            "tool counts it; different hardware and settings make these no comparison of batch sizes.",)
+    return Section("training", TITLE, text, tuple(figures), _table(rows))
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> tuple[Table, ...]:
+    """Without the columns that no run has a value for."""
+    kept = [at for at in range(len(HEADER)) if any(row[at] for row in rows)]
+    return table([HEADER[at] for at in kept], [[row[at] for at in kept] for row in rows],
+                 "In order of the time to the target. Price: that time at the entry's own price per hour. Lines: the "
+                 f"first {MOST_LINES} with a curve.", [place for place, at in enumerate(kept) if at in FLUSH_RIGHT],
+                 longest=80)
+
+
+def _row(place: int, row: Mapping[Hashable, object]) -> tuple[str, ...]:
+    seconds, price, epochs, accuracy = (float(str(row[name])) for name in (
+        "seconds_to_target", "price_per_hour", "epochs_to_target", "test_accuracy"))
+    return (str(row["experiment"]), str(place), str(row["run_id"]), str(row["model"]), str(row["on"]),
+            duration(seconds) if math.isfinite(seconds) else "", _known(epochs),
+            f"{price * seconds / HOUR:.2f}" if math.isfinite(price * seconds) else "",
+            f"{accuracy:.2%}" if math.isfinite(accuracy) else "", str(row["flags"]))
+
+
+def _known(value: float) -> str:
+    return number(value) if math.isfinite(value) else ""
+
+
+def _panels(name: str, experiment: str, runs: pd.DataFrame, evaluations: pd.DataFrame) -> Iterator[Figure]:
+    """Against epochs and against hours, the metric that the target is about first."""
+    own = evaluations[evaluations["run_id"].isin(runs["run_id"])]
+    metric = next((column for column in METRICS if own[column].notna().any()), "")
+    if not metric:
+        return
+    longest = float(own["elapsed_seconds"].max())
+    unit, each = next(((name, size) for name, size, least in UNITS if longest > least), ("seconds", 1.0))
+    for x, label, size in (("epoch", "epochs", 1.0), ("elapsed_seconds", unit, each)):
+        series = tuple(_series(runs, own, x, size, metric))
+        if not series:
+            continue
+        title = f"{experiment}: {METRICS[metric]} against {label}"
+        panel = Panel(f"{name}-{x.partition('_')[0]}", title, Axis(label, 10 if x != "epoch" else 0),
+                      Axis(METRICS[metric], percent=True), series)
+        yield Figure(panel.name, title, draw_lines(panel), f"Labels: the lines of the table, "
+                     f"{counted(len(series), 'run')}, n = 1 each.")
+
+
+def _series(runs: pd.DataFrame, evaluations: pd.DataFrame, x: str, size: float, metric: str) -> Iterator[Series]:
+    curves = {str(run): rows for run, rows in evaluations.groupby("run_id")}
+    shown = [(place, str(run)) for place, run in enumerate(runs["run_id"]) if str(run) in curves]
+    for index, (place, run) in enumerate(shown[:MOST_LINES]):
+        across = curves[run][x].to_numpy(dtype=np.float64) / size
+        up = curves[run][metric].to_numpy(dtype=np.float64)
+        points = tuple((float(a), without_interval(float(b), 1)) for a, b in zip(across, up)
+                       if math.isfinite(a) and math.isfinite(b))
+        if points:
+            yield Series(str(place + 1), COLOURS[index % len(COLOURS)], points, band=True)

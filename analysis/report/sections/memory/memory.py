@@ -1,0 +1,110 @@
+"""Memory of one replica against its batch, and the law fitted to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from .....benchmarks.text import byte_count, counted
+from ....decision.decision import MemoryFinding
+from ....figures.drawing import Figure
+from ....figures.lines import Axis, draw_lines, Panel, Series
+from ....figures.theme import role
+from ....formatting import MARKERS, estimated, table
+from ....laws.memory import fit_memory, MemoryLaw
+from ....statistics.estimate import Estimate, mean_estimate, without_interval
+from ....statistics.held_out import extrapolation_warning
+from ....study.groups import MOST_PANELS
+from ....tables.results import Results
+from ...blocks import Section
+
+MEBIBYTE = 2.0 ** 20
+CURVE_POINTS = 48
+
+
+def memory(results: Results, findings: Sequence[MemoryFinding] = ()) -> Section:
+    """Peak bytes against the batch per replica, each run in a fresh process; `findings` say what the machine holds."""
+    title = "Memory against batch"
+    runs = _peaks(results.runs[(results.runs["kind"] == "memory") & (results.runs["status"] == "completed")])
+    if runs.empty:
+        return Section("memory", title, ("No finished memory run has a reading, so memory is not known.",))
+    figures, rows, warnings = [], [], []
+    groups = runs.groupby(["experiment", "model", "optimizer", "placement"], sort=False)
+    for index, ((experiment, model, optimizer, placement), own) in enumerate(groups):
+        usable = own[own["growth_bytes"] > 0]
+        law = fit_memory(usable["replica_batch"].tolist(), usable["growth_bytes"].tolist())
+        detail = f"{optimizer} on {model}, {placement}"
+        if index < MOST_PANELS and not usable.empty:
+            figures.append(_panel(f"m{index}", str(experiment), detail, usable, law))
+        fits = [one for one in findings if (one.experiment, one.model) == (experiment, model)]
+        rows.append((experiment, detail, byte_count(law.fixed_bytes.value), _bytes_per_example(law.bytes_per_example),
+                     _residual(law), _largest(fits[0], usable) if fits else "not known",
+                     f"{usable['replica_batch'].nunique()}", law.note))
+        if len(usable) < len(own):
+            warnings.append(f"{experiment}: {counted(len(own) - len(usable), 'run')} without a reading above its "
+                            "baseline; left out.")
+    device = bool(np.isfinite(runs["device_peak_bytes"]).any())
+    what = ("the allocator's peak on the device" if device else
+            "the peak resident size of the process minus its size before training: import, data and model are left "
+            "out")
+    return Section("memory", title, (f"Peak memory of one replica in a process of its own: {what}. The law is "
+                                     "peak(n) = a + b n, n the batch per replica.",), tuple(figures), table(
+        ("experiment", "what", "a, fixed", "b, per example", "largest residual", "largest batch per replica", "sizes",
+         "note"), rows,
+        "Least squares over runs; 95 % interval. Largest batch: by the law in 95 % of the memory this machine has "
+        "beside the process itself, rounded down; not verified until a run at that batch has finished. On a GPU: of "
+        "its memory as NVML tells it.", (6,), "Numbers"), tuple(warnings))
+
+
+def _residual(law: MemoryLaw) -> str:
+    return byte_count(max(map(abs, law.residual_bytes))) if law.residual_bytes else ""
+
+
+def _largest(finding: MemoryFinding, measured: pd.DataFrame) -> str:
+    """With a warning where the law is stretched far beyond what it was fitted to; no batch exceeds the data."""
+    if not math.isfinite(finding.largest.value):
+        return "not known"
+    examples = int(measured["train_examples"].iloc[0])
+    if finding.largest.value >= examples > 0:
+        return f"all {examples:,} training examples at once; by the law {estimated(finding.largest)}"
+    doubt = extrapolation_warning(finding.largest.value, measured["replica_batch"].to_numpy())
+    beyond = finding.largest.value / float(measured["replica_batch"].max())
+    return (f"{estimated(finding.largest)} in {byte_count(finding.capacity_bytes)}"
+            + (f"; {beyond:,.0f} times the largest measured, a guess" if doubt else ""))
+
+
+def _peaks(runs: pd.DataFrame) -> pd.DataFrame:
+    device = runs["device_peak_bytes"]
+    growth = device.where(device.notna(), runs["peak_bytes"] - runs["baseline_bytes"])
+    return runs.assign(growth_bytes=growth).dropna(subset=["growth_bytes"])
+
+
+def _bytes_per_example(slope: Estimate) -> str:
+    return estimated(slope.scaled(1 / 1024), "KiB")
+
+
+def _panel(name: str, experiment: str, detail: str, runs: pd.DataFrame, law: MemoryLaw) -> Figure:
+    measured = tuple((float(batch), mean_estimate((own["growth_bytes"] / MEBIBYTE).tolist()))
+                     for batch, own in runs.groupby("replica_batch"))
+    batches = [x for x, _ in measured]
+    series = [Series("measured", role("single"), measured, MARKERS[0], line=False)]
+    if math.isfinite(law.bytes_per_example.value):
+        places = np.geomspace(min(batches), max(batches), CURVE_POINTS)
+        line = tuple((float(x), _drawn(law.predict(float(x)).scaled(1 / MEBIBYTE))) for x in places)
+        series.append(Series("a + b n", role("tuned"), line, band=True))
+    title = f"{experiment}: peak memory against batch per replica"
+    panel = Panel(f"{name}-memory", title, Axis("batch per replica, examples", 2, tuple(batches)), Axis("MiB"),
+                  tuple(series))
+    return Figure(panel.name, title, draw_lines(panel), f"{detail}. Points: one fresh process each, "
+                  f"{counted(len(runs), 'run')}. Line: a + b n with the 95 % prediction interval of one more run"
+                  + (f"; {law.note}" if law.note else "") + ".")
+
+
+def _drawn(estimate: Estimate) -> Estimate:
+    """Memory below 0 is not drawn."""
+    if not estimate.has_interval:
+        return without_interval(estimate.value, estimate.n)
+    return Estimate(estimate.value, max(estimate.low, 0.0), estimate.high, estimate.n)

@@ -1,0 +1,111 @@
+"""What a step is made of: the step model with its held-out error, communication that is not hidden, goodput."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from .....benchmarks.text import counted, listed, number
+from ....formatting import estimated, percentage, Table, table
+from ....laws.step_model import NAMES, StepModelFit
+from ....statistics.estimate import Estimate
+from ....study.timing.step_fits import Goodput, StepFit
+from ...blocks import Section
+
+TITLE = "What a step is made of"
+NOTHING = "No timing run has finished, so what a step is made of is not known."
+MILLI = 1000.0
+POOR_FIT = 0.10
+SYMBOLS = ("a", "b", "c", "d", "c", "d", "y")
+
+
+def step(found: Sequence[StepFit], goodputs: Sequence[Goodput]) -> Section:
+    """Model, held-out error, exposed communication and goodput, each where the runs give it."""
+    if not found:
+        return Section("step", TITLE, (NOTHING,))
+    text = ["Step model (Pollux): a gradient takes a + b n seconds at n examples per replica, synchronization "
+            "c + d (R - 2) on R replicas, and the two overlap: T = (gradient^y + synchronization^y)^(1/y), y from 1 "
+            "(nothing overlaps) to 10 (nearly everything). Each micro-batch before the last adds its gradient time.",
+            *(f"{one.name}: no step model; {one.note}" for one in found if one.fit is None),
+            *_not_held_out(found), *_best(goodputs)]
+    if not goodputs:
+        text.append("Goodput, throughput times what an example is worth at a larger batch, is not known: it needs "
+                    "timing runs and gradient norms of the same model, data and optimizer.")
+    return Section("step", TITLE, tuple(text), (), (*_models(found), *_errors(found), *_exposed(found),
+                                                    *_goodputs(goodputs)), tuple(_doubts(found)))
+
+
+def _doubts(found: Sequence[StepFit]) -> Iterator[str]:
+    for one in found:
+        if one.fit is not None and one.fit.rms_log_residual > POOR_FIT:
+            yield (f"{one.name}: the step model misses the measured steps by {one.fit.rms_log_residual:.0%} (root mean "
+                   "square), so it does not describe them: do not read its parameters or predict with it. What grows "
+                   "with the batch on several replicas only, as when they share memory or cores, is not in the model.")
+
+
+def _models(found: Sequence[StepFit]) -> tuple[Table, ...]:
+    rows = [(one.name, *row, f"{one.fit.rms_log_residual:.1%}") for one in found if one.fit is not None
+            for row in _parameters(one.fit)]
+    return table(("what", "symbol", "parameter", "value", "rms residual"), rows,
+                 "Least squares on the log of the step time of all launches; 95 % interval, n launches. No interval: "
+                 "at its bound, or not to be told apart from another parameter. Parameters that no run shows, such as "
+                 "those across nodes on one node, are left out.", (4,))
+
+
+def _parameters(fit: StepModelFit) -> Iterator[tuple[str, str, str]]:
+    for (name, value), symbol in ((item, SYMBOLS[NAMES.index(item[0])]) for item in fit.estimates.items()):
+        yield (symbol, name, _microseconds(value) if symbol == "b" else estimated(value) if symbol == "y" else
+               estimated(value.scaled(MILLI), "ms"))
+
+
+def _microseconds(value: Estimate) -> str:
+    return estimated(value.scaled(MILLI * MILLI), "microseconds")
+
+
+def _errors(found: Sequence[StepFit]) -> tuple[Table, ...]:
+    rows = [(one.name, f"{error.size:,.0f}", estimated(error.measured.scaled(MILLI), "ms"),
+             estimated(error.predicted.scaled(MILLI), "ms"), percentage(error.relative_error, signed=False), error.note)
+            for one in found for error in one.held_out]
+    return table(("what", "batch per replica", "measured", "predicted", "error", "note"), rows,
+                 "Held-out error: the step at the most replicas, predicted by the model fitted without them. 95 % "
+                 "intervals: measured, over launches; predicted and error, of one further launch.", (1,),
+                 "Held-out error")
+
+
+def _not_held_out(found: Sequence[StepFit]) -> Iterator[str]:
+    names = [one.name for one in found if one.fit is not None and not one.held_out]
+    if names:
+        yield (f"No held-out error for {listed(names)}: it needs three replica counts, to predict the largest from the "
+               "others. Predictions beyond those measured are not checked by anything.")
+
+
+def _exposed(found: Sequence[StepFit]) -> tuple[Table, ...]:
+    rows = [(one.name, str(each.replicas), str(each.nodes), f"{each.replica_batch:,}",
+             estimated(each.step_seconds.scaled(MILLI), "ms"), estimated(each.exposed_seconds.scaled(MILLI), "ms"),
+             f"{each.exposed_seconds.value / each.step_seconds.value:.0%}") for one in found for each in one.exposed]
+    return table(("what", "replicas", "nodes", "batch per replica", "step", "exposed communication",
+                  "share of the step"), rows,
+                 "Exposed communication: T(R, n) - T(1, n) of the same strategy, all that does not hide behind the "
+                 "gradient, waiting for the slowest replica included. Welch's 95 % interval over launches.",
+                 (1, 2, 3, 6),
+                 "Exposed communication")
+
+
+def _goodputs(goodputs: Sequence[Goodput]) -> tuple[Table, ...]:
+    rows = [(one.experiment, one.placement, f"{one.global_batch:,}", estimated(one.examples_per_second),
+             f"{one.efficiency:.0%}", estimated(one.goodput)) for one in goodputs]
+    return table(("experiment", "on", "global batch", "examples per second", "worth of an example", "goodput"), rows,
+                 "Goodput: examples per second times (phi + M0) / (phi + M), phi the noise scale, M0 the reference "
+                 "batch, M this one. Its interval is that of the throughput; phi's own is in the section on the noise "
+                 "scale.",
+                 (2, 4), "Goodput")
+
+
+def _best(goodputs: Sequence[Goodput]) -> Iterator[str]:
+    for experiment in dict.fromkeys(one.experiment for one in goodputs):
+        own = [one for one in goodputs if one.experiment == experiment and math.isfinite(one.goodput.value)]
+        if own:
+            best = max(own, key=lambda one: one.goodput.value)
+            yield (f"{experiment}: goodput is greatest at batch {best.global_batch:,} on {best.placement} of "
+                   f"{counted(len(own), 'timed shape')}, {estimated(best.goodput)} examples per second as good as "
+                   f"those at batch {best.reference_batch:,}, by a noise scale of {number(best.noise_scale)}.")

@@ -1,0 +1,97 @@
+"""Whether two arms differ, whether they are the same within a margin, and what would decide.
+
+The unit is the seed. "Not significant" is not "the same": that takes `equivalence`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from ...benchmarks.errors import RecordError
+from .estimate import LEVEL, all_equal, Estimate, finite_values, Floats, t_critical
+from .sign_flip import ROUNDING
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean, standard deviation (ddof 1) and count of one arm, as published tables give them."""
+
+    mean: float
+    std: float
+    n: int
+
+
+Arm = Sequence[float] | Floats | Summary
+
+
+@dataclass(frozen=True)
+class Difference:
+    """First arm minus second. n counts the seeds (of the smaller arm where unpaired)."""
+
+    estimate: Estimate
+    standard_error: float
+    t: float
+    degrees_of_freedom: float
+    p_value: float
+
+
+def summarize(arm: Arm) -> Summary:
+    """Mean, std (ddof 1) and n; std is NaN below two values and exactly 0 for equal values."""
+    if isinstance(arm, Summary):
+        return arm
+    values = finite_values(arm)
+    if values.size < 2:
+        mean = float(values[0]) if values.size else math.nan
+        return Summary(mean, math.nan, values.size)
+    if all_equal(values):
+        return Summary(float(values[0]), 0.0, values.size)
+    return Summary(float(np.mean(values)), float(np.std(values, ddof=1)), values.size)
+
+
+def difference(first: Arm, second: Arm, level: float = LEVEL) -> Difference:
+    """Welch's comparison of two independent arms: values, or `Summary` from a table."""
+    one, two = summarize(first), summarize(second)
+    if min(one.n, two.n) < 2:
+        return _difference(one.mean - two.mean, math.nan, math.nan, min(one.n, two.n), level)
+    variance_one, variance_two = one.std ** 2 / one.n, two.std ** 2 / two.n
+    variance = variance_one + variance_two
+    scale = variance_one ** 2 / (one.n - 1) + variance_two ** 2 / (two.n - 1)
+    freedom = variance ** 2 / scale if scale else math.nan
+    return _difference(one.mean - two.mean, math.sqrt(variance), freedom,
+                       min(one.n, two.n), level)
+
+
+def paired_difference(first: Sequence[float] | Floats, second: Sequence[float] | Floats,
+                      level: float = LEVEL) -> Difference:
+    """Mean of first[i] - second[i], one pair per seed."""
+    above, below = finite_values(first), finite_values(second)
+    if above.size != below.size:
+        raise RecordError(f"{above.size} and {below.size} values cannot be paired; "
+                          "keep the seeds that both arms have, or use `difference`.")
+    differences = above - below
+    if differences.size and np.ptp(differences) <= ROUNDING * max(np.max(np.abs(above)), np.max(np.abs(below))):
+        differences = np.full(differences.size, differences[0])  # they differ by the rounding of the subtraction alone
+    return summary_difference(summarize(differences), level)
+
+
+def summary_difference(differences: Summary, level: float = LEVEL) -> Difference:
+    """The paired comparison from mean, std and n of the differences."""
+    error = differences.std / math.sqrt(differences.n) if differences.n else math.nan
+    return _difference(differences.mean, error, differences.n - 1, differences.n, level)
+
+
+def _difference(value: float, standard_error: float, freedom: float, n: int,
+                level: float) -> Difference:
+    """No interval, t or p from arms without spread."""
+    if not standard_error > 0:
+        return Difference(Estimate(value, math.nan, math.nan, n), standard_error,
+                          math.nan, freedom, math.nan)
+    t = value / standard_error
+    half = float(t_critical(freedom, level)) * standard_error
+    return Difference(Estimate(value, value - half, value + half, n), standard_error,
+                      t, freedom, 2 * float(stats.t.sf(abs(t), freedom)))

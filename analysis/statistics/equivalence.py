@@ -1,0 +1,36 @@
+"""Two one-sided t tests: whether a difference is smaller than a margin."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from scipy import stats
+
+from ...benchmarks.errors import RecordError
+from .difference import Difference
+from .estimate import Estimate
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """Two one-sided tests; `estimate` has the 1 - 2 alpha interval that lies within the margin
+    exactly when p_value < alpha."""
+
+    estimate: Estimate
+    margin: float
+    p_value: float
+    equivalent: bool
+
+
+def equivalence(of: Difference, margin: float, alpha: float = 0.05) -> Equivalence:
+    """TOST within +-margin, from a Welch or a paired difference (Schuirmann 1987)."""
+    if not margin > 0:
+        raise RecordError(f"margin={margin} decides nothing; give a positive one, such as 0.005.")
+    value, error, freedom = of.estimate.value, of.standard_error, of.degrees_of_freedom
+    if not error > 0:
+        return Equivalence(of.estimate, margin, math.nan, False)
+    p_value = float(stats.t.sf((margin - abs(value)) / error, freedom))
+    half = float(stats.t.isf(alpha, freedom)) * error
+    inner = Estimate(value, value - half, value + half, of.estimate.n)
+    return Equivalence(inner, margin, p_value, p_value < alpha)

@@ -1,0 +1,170 @@
+"""A number with its interval and the count behind it, and how one is made from raw values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from ...benchmarks.errors import RecordError
+
+Floats = NDArray[np.float64]
+
+LEVEL = 0.95
+# BCa intervals cover only 84 % at n = 5, so the t interval serves until here.
+BOOTSTRAP_FROM = 20
+BOOTSTRAP_RESAMPLES = 9999
+BOOTSTRAP_SEED = 20170608
+UNSTABLE_ABOVE = 0.10
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and its two-sided interval from n values; ends are NaN where none is possible."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def has_interval(self) -> bool:
+        return not (math.isnan(self.low) or math.isnan(self.high))
+
+    def to_json(self) -> dict[str, float | int | None]:
+        """Four fields; what is not finite (unknown, or unbounded) is null."""
+        value, low, high = (number if math.isfinite(number) else None
+                            for number in (self.value, self.low, self.high))
+        return {"value": value, "low": low, "high": high, "n": self.n}
+
+    def transformed(self, function: Callable[[float], float]) -> Estimate:
+        """The estimate of a monotone function of this quantity."""
+        ends = (function(self.low), function(self.high)) if self.has_interval else (math.nan,) * 2
+        return Estimate(function(self.value), min(ends), max(ends), self.n)
+
+    def scaled(self, factor: float) -> Estimate:
+        return self.transformed(lambda number: number * factor)
+
+    def overlaps(self, other: Estimate) -> bool:
+        """Whether both have intervals and those share a point."""
+        both = self.has_interval and other.has_interval
+        return both and self.low <= other.high and other.low <= self.high
+
+    def __str__(self) -> str:
+        if math.isnan(self.value):
+            return "not known"
+        interval = f"[{self.low:.4g}, {self.high:.4g}]" if self.has_interval else "[no interval]"
+        return f"{self.value:.4g} {interval} (n={self.n})"
+
+
+def without_interval(value: float, n: int) -> Estimate:
+    """A value of which nothing more can be said."""
+    return Estimate(float(value), math.nan, math.nan, n)
+
+
+def unknown(n: int = 0) -> Estimate:
+    """A number that the data do not give."""
+    return without_interval(math.nan, n)
+
+
+def finite_values(values: Sequence[float] | Floats, what: str = "values") -> Floats:
+    """The values as float64[n]; RecordError when one is not finite."""
+    array = np.asarray(values, dtype=np.float64).ravel()
+    bad = int(np.count_nonzero(~np.isfinite(array)))
+    if bad:
+        raise RecordError(f"{what}: {bad} of {array.size} are not finite; "
+                          "report diverged, censored and absent ones apart, then leave them out.")
+    return array
+
+
+def all_equal(values: Floats) -> bool:
+    """Degenerate data; a standard deviation would see rounding in equal values."""
+    return values.size == 0 or bool(np.ptp(values) == 0)
+
+
+def t_critical(degrees_of_freedom: ArrayLike, level: float = LEVEL) -> Floats:
+    """The two-sided Student quantile, elementwise; NaN where there is no freedom left."""
+    return np.asarray(stats.t.ppf((1 + level) / 2, degrees_of_freedom), dtype=np.float64)
+
+
+def t_interval(mean: ArrayLike, std: ArrayLike, n: ArrayLike,
+               level: float = LEVEL) -> tuple[Floats, Floats]:
+    """Student interval of a mean, elementwise; std has ddof 1 and n counts the values."""
+    centre, spread, count = (np.asarray(part, dtype=np.float64) for part in (mean, std, n))
+    half = t_critical(count - 1, level) * spread / np.sqrt(count)
+    return centre - half, centre + half
+
+
+def mean_estimate(values: Sequence[float] | Floats, level: float = LEVEL) -> Estimate:
+    """Mean of independent values (seeds, launches): t interval below n = 20, BCa from there.
+
+    One value, or equal values, give no interval. RecordError when a value is not finite.
+    """
+    array = finite_values(values)
+    if array.size == 0:
+        return unknown()
+    mean = float(np.mean(array))
+    if all_equal(array):
+        return without_interval(float(array[0]), array.size)
+    if array.size >= BOOTSTRAP_FROM:
+        return Estimate(mean, *_bca_interval(array, level), array.size)
+    low, high = t_interval(mean, np.std(array, ddof=1), array.size, level)
+    return Estimate(mean, float(low), float(high), array.size)
+
+
+def _bca_interval(values: Floats, level: float) -> tuple[float, float]:
+    # `random_state` is the name that every supported SciPy takes.
+    interval = stats.bootstrap(
+        (values,), np.mean, confidence_level=level, n_resamples=BOOTSTRAP_RESAMPLES,
+        method="BCa", random_state=np.random.default_rng(BOOTSTRAP_SEED),
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
+
+
+def mean_from_summary(mean: float, std: float, n: int, level: float = LEVEL) -> Estimate:
+    """Mean with its t interval from a published mean, std (ddof 1) and n."""
+    if n < 2 or std == 0:
+        return without_interval(mean, n)
+    low, high = t_interval(mean, std, n, level)
+    return Estimate(mean, float(low), float(high), n)
+
+
+def median_estimate(values: Sequence[float] | Floats, level: float = LEVEL) -> Estimate:
+    """Median of steady windows with the exact order-statistic interval (from n = 6 at 95 %).
+
+    Windows of one launch follow each other and are not independent: where there are several
+    launches, take `mean_estimate` of the launches' medians.
+    """
+    array = finite_values(values)
+    if array.size == 0:
+        return unknown()
+    median = float(np.median(array))
+    if all_equal(array):
+        return without_interval(median, array.size)
+    interval = stats.quantile_test(array, q=median, p=0.5).confidence_interval(level)
+    return Estimate(median, float(interval.low), float(interval.high), array.size)
+
+
+def relative_spread(values: Sequence[float] | Floats) -> float:
+    """Standard deviation (ddof 1) over mean; NaN below two values.
+
+    Not the median absolute deviation: that is 0 when a fifth of the steps take twice as long.
+    """
+    array = finite_values(values)
+    if array.size < 2:
+        return math.nan
+    return float(np.std(array, ddof=1) / abs(np.mean(array)))
+
+
+def unstable(what: str, values: Sequence[float] | Floats, limit: float = UNSTABLE_ABOVE) -> str:
+    """What to do about a measurement that spreads too widely; empty when it is steady."""
+    spread = relative_spread(values)
+    if not spread > limit:
+        return ""
+    return (f"{what} is unstable: the standard deviation is {spread:.0%} of the mean "
+            f"(limit {limit:.0%}). Close other programs, pin the cores, "
+            "lengthen the warm-up and the windows, then measure again.")

@@ -1,0 +1,99 @@
+"""y = a + b x with intervals: what step time and memory have in common."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from statsmodels.regression.linear_model import WLS
+
+from ...benchmarks.errors import RecordError
+from .estimate import LEVEL, Estimate, finite_values, Floats, t_critical, unknown, without_interval
+from .ratio import fieller_interval
+
+
+@dataclass(frozen=True)
+class LinearLaw:
+    """The fit over n points; NaN numbers and a `note` where the points do not give them."""
+
+    intercept: Estimate
+    slope: Estimate
+    residuals: tuple[float, ...]
+    covariance: tuple[tuple[float, float], tuple[float, float]]
+    residual_variance: float
+    degrees_of_freedom: int
+    relative_errors: bool
+    level: float
+    note: str
+
+    def predict(self, x: float) -> Estimate:
+        """One further measurement at x, with its prediction interval."""
+        value = self.intercept.value + self.slope.value * x
+        (first, cross), (_, second) = self.covariance
+        noise = self.residual_variance * (value ** 2 if self.relative_errors else 1.0)
+        spread = math.sqrt(max(first + 2 * x * cross + x * x * second + noise, 0.0)) \
+            if math.isfinite(first) else math.nan
+        half = float(t_critical(self.degrees_of_freedom, self.level)) * spread
+        return Estimate(value, value - half, value + half, self.intercept.n)
+
+    def x_where(self, y: float) -> Estimate:
+        """The x at which the line reaches y (calibration interval, Fieller)."""
+        return self._ratio(y - self.intercept.value, sign=-1.0)
+
+    def intercept_over_slope(self) -> Estimate:
+        return self._ratio(self.intercept.value, sign=1.0)
+
+    def _ratio(self, numerator: float, sign: float) -> Estimate:
+        slope, n = self.slope.value, self.slope.n
+        if not slope > 0:
+            return unknown(n)
+        (first, cross), (_, second) = self.covariance
+        if not math.isfinite(first):
+            return without_interval(numerator / slope, n)
+        t = float(t_critical(self.degrees_of_freedom, self.level))
+        low, high = fieller_interval(numerator, slope, first, second, sign * cross, t)
+        return Estimate(numerator / slope, low, high, n)
+
+
+def fit_line(x: Sequence[float] | Floats, y: Sequence[float] | Floats,
+             relative_errors: bool = False, level: float = LEVEL) -> LinearLaw:
+    """Least squares of y on x, float[n] each; weights 1/y^2 where errors grow with y.
+
+    Two distinct x give a line without intervals; fewer give NaN and a note.
+    """
+    across, up = finite_values(x, "x"), finite_values(y, "y")
+    if across.size != up.size:
+        raise RecordError(f"{across.size} x and {up.size} y; give one y for each x.")
+    if relative_errors and np.any(up <= 0):
+        raise RecordError("errors relative to y need every y to be positive; drop the others.")
+    distinct = np.unique(across).size
+    if distinct < 2:
+        return _no_line(across.size, relative_errors, level,
+                        f"not enough points: {distinct} distinct size, a line needs 2")
+    weights = 1 / up ** 2 if relative_errors else np.ones_like(up)
+    design = np.column_stack([np.ones_like(across), across])
+    if across.size < 3:
+        slope, intercept = np.polyfit(across, up, 1)
+        return _bare_line(float(intercept), float(slope), across.size, relative_errors, level)
+    fit = WLS(up, design, weights=weights).fit()
+    ends = fit.conf_int(alpha=1 - level)
+    intercept, slope = (Estimate(float(fit.params[i]), float(ends[i, 0]), float(ends[i, 1]),
+                                 across.size) for i in (0, 1))
+    covariance = fit.cov_params()
+    (first, cross), (_, second) = covariance.tolist()
+    return LinearLaw(intercept, slope, tuple(float(r) for r in up - design @ fit.params),
+                     ((first, cross), (cross, second)), float(fit.mse_resid),
+                     int(fit.df_resid), relative_errors, level, "")
+
+
+def _bare_line(intercept: float, slope: float, n: int, relative: bool, level: float) -> LinearLaw:
+    return LinearLaw(without_interval(intercept, n), without_interval(slope, n), (0.0,) * n,
+                     ((math.nan,) * 2,) * 2, math.nan, 0, relative, level,
+                     "two points: a line, but no interval")
+
+
+def _no_line(n: int, relative: bool, level: float, note: str) -> LinearLaw:
+    return LinearLaw(unknown(n), unknown(n), (), ((math.nan,) * 2,) * 2, math.nan, 0,
+                     relative, level, note)

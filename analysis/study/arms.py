@@ -1,0 +1,198 @@
+"""One arm of the study: an experiment under one rule, seed by seed and batch by batch.
+
+Matrices are DataFrames, one row per seed and one column per global batch, NaN where a run is not
+there. A batch at which any run diverged or ran out of memory stands apart: the seeds that
+survived are not a fair sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..columns import METRICS
+from ..statistics.estimate import Floats
+from ..tables.outcome import Outcome
+from ..tables.results import PUBLISHED_RULE, arm, Results
+
+# Below half of the first loss a model has learned something; above it gaps are all near zero.
+LEARNED_SHARE = 0.5
+GAP = "generalization_gap"
+CURVE = ("step", "epoch", *METRICS)
+
+
+@dataclass(frozen=True, eq=False)
+class Arm:
+    """`batches`: trained by every run, ascending. `apart`: batch -> what became of its runs."""
+
+    experiment: str
+    rule: str
+    runs: pd.DataFrame
+    evaluations: pd.DataFrame
+    reference_batch: int
+    batches: tuple[int, ...]
+    apart: Mapping[int, str]
+    outcome: Outcome
+    kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def larger(self) -> tuple[int, ...]:
+        """The batches above the reference."""
+        return tuple(batch for batch in self.batches if batch > self.reference_batch)
+
+    @cached_property
+    def _first_run(self) -> dict[str, Any]:
+        return {str(name): value for name, value in self.runs.iloc[0].items()}
+
+    def first(self, column: str) -> float:
+        return float(self._first_run[column])
+
+    def text(self, column: str) -> str:
+        return str(self._first_run[column])
+
+    @cached_property
+    def curves(self) -> dict[tuple[int, int], dict[str, Floats]]:
+        """(seed, batch) -> evaluations in order of step, one array per CURVE name; the batches
+        that stand apart are left out."""
+        rows = self.evaluations
+        rows = rows[rows["global_batch"].isin(self.batches)]
+        rows = rows.sort_values(["seed", "global_batch", "step"])
+        keys = rows[["seed", "global_batch"]].to_numpy(np.int64)
+        table = {name: rows[name].to_numpy(np.float64) for name in CURVE if name in rows}
+        table[GAP] = self.outcome.generalization_gap(table)
+        starts = np.flatnonzero(np.any(keys[1:] != keys[:-1], axis=1)) + 1
+        ends = [*starts.tolist(), len(rows)] if len(rows) else []
+        found = {}
+        for begin, end in zip([0, *starts.tolist()], ends):
+            found[int(keys[begin, 0]), int(keys[begin, 1])] = {
+                name: values[begin:end] for name, values in table.items()}
+        return found
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(sorted({seed for seed, _ in self.curves}))
+
+    def at_end(self, metric: str) -> pd.DataFrame:
+        """The metric after the last step: equal epochs."""
+        if metric not in self.kept:
+            self.kept[metric] = self._each(self.batches, lambda own: float(own[metric][-1]))
+        return self.kept[metric]
+
+    def at_step(self, metric: str, batches: Sequence[int], step: float) -> pd.DataFrame:
+        """The metric after `step` steps, read between evaluations on a straight line; not before the first evaluation
+        of all."""
+        start = max((float(own["step"][0]) for (_, batch), own in self.curves.items() if batch in batches), default=0.0)
+        return self._each(batches, lambda own: float(np.interp(max(step, start), own["step"], own[metric])))
+
+    def at_epoch(self, metric: str, batches: Sequence[int], epoch: float) -> pd.DataFrame:
+        """The metric after `epoch` epochs, read between evaluations on a straight line; not
+        before the first evaluation of all."""
+        start = max((float(own["epoch"][0]) for (_, batch), own in self.curves.items()
+                     if batch in batches), default=0.0)
+        return self._each(batches, lambda own: float(np.interp(
+            max(epoch, start), own["epoch"], own[metric])))
+
+    def at_equal_loss(self, metric: str, batches: Sequence[int]) -> pd.DataFrame:
+        """The metric where each run first reaches the train loss that all of the seed's runs
+        reach, read between evaluations on a straight line. NaN where that loss is above half
+        of the first one: such a model has not learned enough to compare."""
+        values = {}
+        for seed in self.seeds:
+            own = {batch: self.curves[seed, batch] for batch in batches
+                   if (seed, batch) in self.curves}
+            if len(own) == len(batches):
+                values[seed] = _equal_loss(own, metric)
+        return pd.DataFrame(values, index=list(batches)).T
+
+    def _each(self, batches: Sequence[int],
+              function: Callable[[dict[str, Floats]], float]) -> pd.DataFrame:
+        values = [[function(self.curves[seed, batch]) if (seed, batch) in self.curves else np.nan
+                   for batch in batches] for seed in self.seeds]
+        return pd.DataFrame(values, index=list(self.seeds), columns=list(batches),
+                            dtype=np.float64)
+
+    def late_slope(self, batches: Sequence[int], share: float) -> pd.DataFrame:
+        """Slope of the train loss per epoch over the last `share` of the epochs; NaN with fewer
+        than two evaluations there."""
+        def slope(own: dict[str, Floats]) -> float:
+            late = own["epoch"] >= own["epoch"][-1] * (1 - share) - 1e-9
+            if np.count_nonzero(late) < 2 or np.isnan(own["train_loss"][late]).any():
+                return float("nan")
+            return float(np.polyfit(own["epoch"][late], own["train_loss"][late], 1)[0])
+
+        return self._each(batches, slope)
+
+
+def load_arm(results: Results, experiment: str, rule: str) -> Arm | None:
+    """The arm, or None where it has no runs."""
+    of_runs, of_evaluations = results.accuracy.get(experiment, (results.runs[:0],) * 2)
+    runs = arm(of_runs, experiment, rule)
+    if runs.empty:
+        return None
+    apart = {int(batch): _apart(rows) for batch, rows in runs.groupby("global_batch")
+             if (rows["status"] != "completed").any()}
+    trained = sorted(int(batch) for batch in set(runs["global_batch"]) - set(apart))
+    stated = int(runs["reference_batch"].iloc[0])
+    reference = stated if stated in trained or not trained else trained[0]
+    return Arm(experiment, rule, runs, arm(of_evaluations, experiment, rule), reference,
+               tuple(trained), apart, results.outcomes[experiment])
+
+
+def pairs(matrix: pd.DataFrame, first: int, second: int) -> Floats:
+    """first minus second for the seeds that have both, float[seeds]."""
+    if first not in matrix or second not in matrix:
+        return np.empty(0)
+    values = (matrix[first] - matrix[second]).to_numpy(np.float64)
+    return np.asarray(values[np.isfinite(values)])
+
+
+def published_artefact(results: Results, experiment: str) -> pd.DataFrame:
+    """Weights kept from batch to batch, beside runs that begin anew: per global batch the mean
+    test accuracy (or loss) at the first evaluation and at the end, and n; empty without such runs."""
+    kept = arm(results.evaluations, experiment, PUBLISHED_RULE)
+    clean = arm(results.evaluations, experiment, "constant")
+    if kept.empty:
+        return pd.DataFrame()
+    metric = results.outcomes[experiment].test
+    columns = [ends.rename(columns=lambda name, which=which: f"{which}_{name}")
+               for which, ends in (("kept", _ends(kept, metric)), ("clean", _ends(clean, metric)))]
+    return columns[0].join(columns[1], how="left").reset_index()
+
+
+def _ends(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    ordered = rows.sort_values("step").groupby(["global_batch", "run_id"])[metric]
+    each = pd.DataFrame({"start": ordered.first(), "end": ordered.last()})
+    grouped = each.groupby(level="global_batch")
+    return grouped.mean().assign(n=grouped.size())
+
+
+def _apart(rows: pd.DataFrame) -> str:
+    counts = rows.loc[rows["status"] != "completed", "status"].value_counts()
+    return ", ".join(f"{count} of {len(rows)} runs {status.replace('_', ' ')}"
+                     for status, count in counts.items())
+
+
+def _equal_loss(curves: Mapping[int, Mapping[str, Floats]], metric: str) -> dict[int, float]:
+    losses = {batch: own["train_loss"] for batch, own in curves.items()}
+    lowest = [float(np.nanmin(loss)) if np.isfinite(loss).any() else np.nan
+              for loss in losses.values()]
+    target = float(np.max(lowest))
+    first = max(float(loss[0]) for loss in losses.values())
+    if not target < LEARNED_SHARE * first:
+        return {batch: float("nan") for batch in curves}
+    return {batch: _crossing(losses[batch], curves[batch][metric], target)
+            for batch in curves}
+
+
+def _crossing(loss: Floats, values: Floats, target: float) -> float:
+    """`values` where `loss` first comes down to `target`."""
+    after = int(np.flatnonzero(loss <= target)[0])
+    if after == 0 or loss[after] == loss[after - 1]:
+        return float(values[after])
+    share = (loss[after - 1] - target) / (loss[after - 1] - loss[after])
+    return float(values[after - 1] + share * (values[after] - values[after - 1]))

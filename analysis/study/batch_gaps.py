@@ -1,0 +1,171 @@
+"""Batch gaps of one arm at several budgets, the largest batch that costs nothing, and the steps
+that a target takes.
+
+Batch gap: accuracy at the reference batch minus accuracy at this batch, paired by seed; of an experiment that is
+judged by its loss, loss at this batch minus loss at the reference batch. Above zero is worse, either way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from ..statistics.decision_rules import FEWEST_SEEDS
+from ..statistics.difference import Difference, paired_difference
+from ..statistics.equivalence import equivalence
+from ..statistics.estimate import LEVEL, Estimate
+from ..statistics.multiple_testing import holm
+from ..statistics.sample_size import more_seeds
+from ..statistics.sign_flip import sign_flip
+from .arms import Arm, pairs
+
+EQUAL_EPOCHS = "equal epochs"
+EQUAL_STEPS = "equal steps"
+EQUAL_LOSS = "equal train loss"
+BUDGETS = (EQUAL_EPOCHS, EQUAL_STEPS, EQUAL_LOSS)
+
+
+@dataclass(frozen=True)
+class BatchGap:
+    """One batch against the reference batch. p_value: differs from 0; same_p_value: the same
+    within the margin (TOST), both adjusted over the batches; not_worse_p_value: lower by no more
+    than the margin (one-sided, as it stands)."""
+
+    experiment: str
+    rule: str
+    budget: str
+    metric: str
+    global_batch: int
+    reference_batch: int
+    estimate: Estimate
+    p_value: float
+    same_p_value: float
+    not_worse_p_value: float
+    sign_flip_p_value: float
+    more_seeds: str
+
+    @property
+    def same(self) -> bool:
+        return self.estimate.n >= FEWEST_SEEDS and self.same_p_value < 1 - LEVEL
+
+    @property
+    def not_worse(self) -> bool:
+        return self.estimate.n >= FEWEST_SEEDS and self.not_worse_p_value < 1 - LEVEL
+
+    def to_json(self) -> dict[str, Any]:
+        values = {name: value if not isinstance(value, float) or math.isfinite(value) else None
+                  for name, value in vars(self).items()}
+        return {**values, "estimate": self.estimate.to_json(), "same": self.same,
+                "not_worse": self.not_worse}
+
+
+def gap_table(arm: Arm, margin: float, budget: str = EQUAL_EPOCHS,
+              metric: str = "") -> tuple[BatchGap, ...]:
+    """One row per larger batch. margin: in the unit of the arm's outcome. metric: one of its columns, by default
+    that on the test data.
+
+    Equal steps: each pair after all steps of its larger batch. Equal train loss: where both first reach the loss that
+    both reach.
+    """
+    metric = metric or arm.outcome.test
+    key = ("gaps", margin, budget, metric)
+    if key not in arm.kept:
+        arm.kept[key] = _gap_table(arm, margin, budget, metric)
+    return tuple(arm.kept[key])
+
+
+def _gap_table(arm: Arm, margin: float, budget: str, metric: str) -> tuple[BatchGap, ...]:
+    values = [arm.outcome.sign * pairs(_at(arm, budget, metric, batch), arm.reference_batch, batch)
+              for batch in arm.larger]
+    found = [paired_difference(v, [0.0] * len(v)) for v in values]
+    apart = holm([of.p_value for of in found])
+    same = holm([equivalence(of, margin).p_value for of in found])
+    return tuple(BatchGap(arm.experiment, arm.rule, budget, metric, batch, arm.reference_batch,
+                          of.estimate, apart[i], same[i], _not_worse(of, margin),
+                          sign_flip(values[i]).p_value, more_seeds(of, margin).statement)
+                 for i, (batch, of) in enumerate(zip(arm.larger, found)))
+
+
+def _at(arm: Arm, budget: str, metric: str, batch: int) -> pd.DataFrame:
+    two = (arm.reference_batch, batch)
+    if budget == EQUAL_STEPS:
+        own = arm.runs.loc[arm.runs["global_batch"] == batch, "steps"]
+        return arm.at_step(metric, two, float(own.iloc[0]))
+    return arm.at_equal_loss(metric, two) if budget == EQUAL_LOSS else arm.at_end(metric)
+
+
+def _not_worse(of: Difference, margin: float) -> float:
+    """One-sided p of a gap below the margin; NaN without spread."""
+    if not of.standard_error > 0:
+        return math.nan
+    t = (margin - of.estimate.value) / of.standard_error
+    return float(stats.t.sf(t, of.degrees_of_freedom))
+
+
+def not_worse_batches(gaps: Sequence[BatchGap]) -> tuple[int, ...]:
+    """Batches up to the first that may be worse: tested in order, so no adjustment is needed."""
+    found: list[int] = []
+    for gap in sorted(gaps, key=lambda gap: gap.global_batch):
+        if not gap.not_worse:
+            break
+        found.append(gap.global_batch)
+    return tuple(found)
+
+
+def not_worse_than(arm: Arm, standard: Arm, margin: float, metric: str) -> tuple[int, ...]:
+    """The same against another arm's reference batch; this arm's own reference batch is tested by itself."""
+    if standard.reference_batch not in standard.at_end(metric):
+        return ()
+    against, own = standard.at_end(metric)[standard.reference_batch], arm.at_end(metric)
+    found: list[int] = []
+    for batch in (arm.reference_batch, *arm.larger):
+        values = arm.outcome.sign * (against - own[batch]).dropna().to_numpy(np.float64)
+        lost = paired_difference(values, [0.0] * len(values))
+        if len(values) >= FEWEST_SEEDS and _not_worse(lost, margin) < 1 - LEVEL:
+            found.append(batch)
+        elif batch != arm.reference_batch:
+            break
+    return tuple(found)
+
+
+def chosen_metric(arm: Arm) -> str:
+    """The validation column of what the arm is judged by; the test column where none was split off."""
+    return arm.outcome.chosen_by(arm.runs)
+
+
+def target_value(arm: Arm, margin: float) -> float:
+    """Two margins worse than what the reference batch reaches on the mean; NaN without it."""
+    ends = arm.at_end(chosen_metric(arm))
+    if arm.reference_batch not in ends:
+        return math.nan
+    return float(ends[arm.reference_batch].mean()) - arm.outcome.sign * 2 * margin
+
+
+def steps_to_target(arms: Sequence[Arm], target: float) -> pd.DataFrame:
+    """rule, seed, global_batch, steps: the first evaluation at the target or better; NaN for a run
+    that never gets there (censored), whatever became of it. Runs that were evaluated once, at their end, are left
+    out: when they passed is not known."""
+    rows = []
+    for arm in arms:
+        sign = arm.outcome.sign
+        own = arm.evaluations
+        own = own[(own.groupby(["run_id", "phase"])["step"].transform("size") > 1) | (own["step"] <= 1)]
+        step = own["step"].astype("float64").where(sign * own[chosen_metric(arm)] >= sign * target)
+        first = step.groupby([own["global_batch"], own["seed"]]).min()
+        rows += [(arm.rule, int(seed), int(batch), float(steps))
+                 for (batch, seed), steps in first.items()]
+    return pd.DataFrame(rows, columns=["rule", "seed", "global_batch", "steps"])
+
+
+def best_steps(table: pd.DataFrame) -> tuple[list[int], list[float | None]]:
+    """Per seed and batch the fewest steps over the rules tried; None where all are censored."""
+    best = table.groupby(["global_batch", "seed"])["steps"].min()
+    batches = [int(batch) for batch in best.index.get_level_values("global_batch")]
+    return batches, [None if math.isnan(steps) else float(steps)
+                     for steps in best.to_numpy(np.float64)]

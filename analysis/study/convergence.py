@@ -1,0 +1,162 @@
+"""Epochs and steps to a target at each batch, from imported runs, and the critical batch they give.
+
+The law is fitted to one number per reference point, not to single runs: an olympic mean, as MLPerf compares them, or,
+where the runs are trials, the best of them (Shallue et al. 2019).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..importers.imported_run import BEST_TRIAL, CONVERGENCE
+from ..laws.critical_batch import fit_steps_to_target, StepsToTarget, useful_batches, UsefulBatches
+from ..statistics.estimate import Estimate, Floats, unknown, without_interval
+from ..statistics.olympic_mean import FEWEST_RUNS, olympic_mean
+from ..tables.results import Results
+
+# Training for so many epochs is not heard of; some benchmarks count samples or tokens under the same name.
+MOST_EPOCHS = 100_000.0
+WIDEST_SPREAD = 10.0
+
+
+@dataclass(frozen=True)
+class TargetPoint:
+    """One reference point: olympic mean of the epochs, or else of the samples, to the target, NaN below 3 runs; of
+    trials, the best one. steps: of that, NaN where the size of an epoch is not known. never: runs that did not
+    pass the target; one of them is the worst that an olympic mean drops, with more there is none."""
+
+    source: str
+    global_batch: int
+    amount: Estimate
+    steps: Estimate
+    fewest: float
+    most: float
+    optimizer: str
+    learning_rate: float
+    platform: str
+    never: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        return {"source": self.source, "global_batch": self.global_batch, "amount": self.amount.to_json(),
+                "steps": self.steps.to_json(), "never": self.never}
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """One benchmark's points in order of batch and the law through their means, n of which is the number of points.
+
+    tuned: a point is the best of its trials, not an olympic mean. unit: what is counted, of which `examples_each` are
+    one (NaN where that is not known, and then so are steps). minimum_amount and minimum_steps are the law's, at small
+    and at large batches.
+    """
+
+    experiment: str
+    unit: str
+    examples_each: float
+    points: tuple[TargetPoint, ...]
+    law: StepsToTarget
+    useful: UsefulBatches
+    minimum_amount: Estimate
+    minimum_steps: Estimate
+    warnings: tuple[str, ...]
+    tuned: bool = False
+
+    @property
+    def critical_batch(self) -> Estimate:
+        return self.law.critical_batch
+
+    @property
+    def each(self) -> str:
+        """What stands for a reference point."""
+        return "best trial" if self.tuned else "olympic mean"
+
+    def law_amount(self, batch: float) -> float:
+        """Epochs or samples to the target by the law."""
+        return self.law.steps(batch) * batch
+
+    def to_json(self) -> dict[str, Any]:
+        known = math.isfinite(self.examples_each)
+        return {"experiment": self.experiment, "unit": self.unit, "of": self.each,
+                "examples_each": int(self.examples_each) if known else None,
+                "critical_batch": self.critical_batch.to_json(), "minimum_amount": self.minimum_amount.to_json(),
+                "minimum_steps": self.minimum_steps.to_json(), "note": self.law.note,
+                "perfect_scaling_end": self.useful.perfect_scaling_end, "largest_useful": self.useful.largest_useful,
+                "points": [point.to_json() for point in self.points], "warnings": list(self.warnings)}
+
+
+def convergences(results: Results) -> tuple[Convergence, ...]:
+    """One per benchmark among the imported runs, in order of first mention; none without such runs."""
+    runs = results.runs[results.runs["kind"] == CONVERGENCE]
+    return tuple(_convergence(str(name), rows, results) for name, rows in runs.groupby("experiment", sort=False))
+
+
+def _convergence(experiment: str, runs: pd.DataFrame, results: Results) -> Convergence:
+    column = "epochs_to_target" if runs["epochs_to_target"].notna().any() else "examples_to_target"
+    tuned = bool((runs["rule"] == BEST_TRIAL).all())
+    size = 1.0 if column == "examples_to_target" else float(runs["train_examples"].iloc[0])
+    groups = runs.groupby("reference_point", sort=False)
+    found = sorted((_point(str(source), rows, column, size, results, tuned) for source, rows in groups),
+                   key=lambda point: point.global_batch)
+    # A point of few runs tells nothing; one whose runs never pass is censored, which the law lists.
+    usable = [point for point in found if math.isfinite(point.amount.value) or point.never > (0 if tuned else 1)]
+    batches = [point.global_batch for point in usable]
+    # Steps in units of `size` examples: the critical batch does not depend on it, so it need not be known.
+    steps = [point.amount.value / point.global_batch for point in usable]
+    law = fit_steps_to_target(batches, steps)
+    return Convergence(experiment, _unit(column, float(runs[column].max())), size, tuple(found), law,
+                       useful_batches(batches, steps), law.minimum_examples, _scaled(law.minimum_steps, size),
+                       tuple(_warnings(found, tuned)), tuned)
+
+
+def _unit(column: str, largest: float) -> str:
+    if column == "examples_to_target":
+        return "samples"
+    return "epochs" if largest <= MOST_EPOCHS else "samples or tokens"
+
+
+def _scaled(estimate: Estimate, factor: float) -> Estimate:
+    return estimate.scaled(factor) if math.isfinite(factor) else unknown(estimate.n)
+
+
+def _point(source: str, runs: pd.DataFrame, column: str, size: float, results: Results, tuned: bool) -> TargetPoint:
+    amounts, first = runs[column].to_numpy(dtype=float), runs.iloc[0]
+    passed = amounts[np.isfinite(amounts)]
+    mean = _best(passed, amounts.size) if tuned else _olympic(passed, amounts.size)
+    devices = results.environments["devices"].iloc[int(first["environment"])]
+    # The rate of the best trial; of runs that differ in nothing but chance it is the same in all.
+    best = runs.iloc[int(np.nanargmin(amounts))] if tuned and passed.size else first
+    return TargetPoint(source, int(first["global_batch"]), mean, _scaled(mean, size / float(first["global_batch"])),
+                       float(passed.min()) if passed.size else math.nan,
+                       float(passed.max()) if passed.size else math.nan, str(first["optimizer"]),
+                       float(best["base_learning_rate"]), devices if isinstance(devices, str) else "",
+                       amounts.size - passed.size)
+
+
+def _best(passed: Floats, trials: int) -> Estimate:
+    return without_interval(float(passed.min()), trials) if passed.size else unknown(trials)
+
+
+def _olympic(passed: Floats, runs: int) -> Estimate:
+    """One run that never passed is the worst one, which is left out whatever it is; the largest stands for it."""
+    if runs < FEWEST_RUNS or runs - passed.size > 1 or not passed.size:
+        return unknown(runs)
+    return olympic_mean(np.append(passed, [passed.max()] * (runs - passed.size)))
+
+
+def _warnings(points: Sequence[TargetPoint], tuned: bool) -> list[str]:
+    few = [point for point in points if not tuned and point.amount.n < FEWEST_RUNS]
+    wide = [point for point in points if not tuned and point.most > WIDEST_SPREAD * point.fewest]
+    lost = [point for point in points if point.never and (not tuned or math.isnan(point.amount.value))]
+    found = [f"{point.source} has {point.amount.n} runs; an olympic mean needs {FEWEST_RUNS}, so it is left out of the "
+             "fit." for point in few]
+    found += [f"{point.source}: {point.never} of {point.amount.n} runs never passed the target"
+              + (", so it has no value." if math.isnan(point.amount.value) else "; it counts as the worst.")
+              for point in lost]
+    return found + [f"The runs of {point.source} lie between {point.fewest:g} and {point.most:g}: some of them may be "
+                    "placeholders. They count as they are; look at the file." for point in wide]

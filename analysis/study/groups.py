@@ -1,0 +1,136 @@
+"""Which runs belong on one panel, what a panel is called, and means over seeds or launches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ..formatting import MARKERS
+from ..statistics.estimate import Estimate, mean_estimate, t_interval, without_interval
+from ..tables.outcome import Outcome
+from ..tables.results import Results
+
+MOST_PANELS = 8
+NO_ACCURACY = "No accuracy run has finished, so there is nothing to show here."
+RULE_ORDER = ("constant", "linear", "sqrt", "adam_sqrt", "legw", "noise_scale", "surge", "adascale", "tuned",
+              "as_published")
+OWN_REFERENCE = ("tuned", "as_published")  # rules whose runs at the reference batch are not the constant one's
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Accuracy runs that differ in batch, rule and seed alone; `marker` is theirs in every figure."""
+
+    experiment: str
+    name: str
+    detail: str
+    marker: str
+    runs: pd.DataFrame
+    outcome: Outcome
+
+    @property
+    def reference_batch(self) -> int:
+        return int(self.runs["reference_batch"].iloc[0])
+
+    @property
+    def batches(self) -> list[int]:
+        return sorted(int(batch) for batch in self.runs["global_batch"].unique())
+
+    @property
+    def rules(self) -> list[str]:
+        """Rules in the order of every figure; ones not known here come after those that are."""
+        found = list(self.runs["rule"].unique())
+        return sorted(found, key=lambda rule: (RULE_ORDER.index(rule) if rule in RULE_ORDER else 99, rule))
+
+    def arm(self, rule: str, batch: int) -> pd.DataFrame:
+        """One row per seed. At the reference batch all rules but the tuned one are the constant one's runs."""
+        at_reference = batch == self.reference_batch and rule not in OWN_REFERENCE
+        wanted = [rule, "constant"] if at_reference else [rule]
+        chosen = self.runs[(self.runs["global_batch"] == batch) & self.runs["rule"].isin(wanted)]
+        return chosen.drop_duplicates("seed")
+
+
+def workloads(results: Results) -> list[Workload]:
+    """In the plan's order."""
+    runs = results.runs[results.runs["kind"] == "accuracy"]
+    grouped = runs.groupby(["experiment", "placement"], sort=False)
+    several = runs.groupby("experiment")["placement"].nunique()
+    found = []
+    for index, ((experiment, placement), rows) in enumerate(grouped):
+        first = rows.iloc[0]
+        name = f"{experiment}, {placement}" if several[experiment] > 1 else str(experiment)
+        detail = f"{first['optimizer']} on {first['model']}, {first['dataset']}, {placement}"
+        found.append(Workload(str(experiment), name, detail, MARKERS[index % len(MARKERS)], rows,
+                              results.outcomes[str(experiment)]))
+    return found
+
+
+def finite(frame: pd.DataFrame, column: str) -> list[float]:
+    """The column's finite values; the rest are counted by who calls."""
+    values = frame[column].to_numpy(dtype=np.float64)
+    return [float(value) for value in values[np.isfinite(values)]]
+
+
+def mean_of(frame: pd.DataFrame, column: str) -> Estimate:
+    return mean_estimate(finite(frame, column))
+
+
+def mean_curve(frame: pd.DataFrame, x: str, y: str) -> tuple[tuple[float, Estimate], ...]:
+    """Mean of y over seeds against the mean of x, at each step that all seeds have; t intervals."""
+    usable = frame[np.isfinite(frame[y].to_numpy(dtype=np.float64))]
+    if usable.empty:
+        return ()
+    steps = usable.groupby("step").agg(x=(x, "mean"), mean=(y, "mean"), std=(y, "std"), n=(y, "size"))
+    steps = steps[steps["n"] == usable["run_id"].nunique()]
+    low, high = t_interval(steps["mean"], steps["std"], steps["n"])
+    return tuple((float(place), _curve_point(float(mean), float(a), float(b), int(n)))
+                 for place, mean, a, b, n in zip(steps["x"], steps["mean"], low, high, steps["n"]))
+
+
+def _curve_point(mean: float, low: float, high: float, n: int) -> Estimate:
+    return Estimate(mean, low, high, n) if high > low else without_interval(mean, n)
+
+
+def seeds_text(counts: Iterable[int]) -> str:
+    """`n = 6 seeds`, or `n = 2 to 6 seeds`."""
+    return _n_text(counts, "seed", "seeds")
+
+
+def launches_text(counts: Iterable[int]) -> str:
+    return _n_text(counts, "launch", "launches")
+
+
+def _n_text(counts: Iterable[int], one: str, more: str) -> str:
+    found = sorted(set(counts) - {0})
+    if not found:
+        return f"no {more}"
+    if len(found) == 1:
+        return f"n = {found[0]} {one if found[0] == 1 else more}"
+    return f"n = {found[0]} to {found[-1]} {more}"
+
+
+def batch_shades(batches: Sequence[int]) -> dict[int, float]:
+    """Opacity by batch, light to full, so that one colour stays one rule."""
+    steps = max(len(batches) - 1, 1)
+    return {batch: 0.4 + 0.6 * index / steps for index, batch in enumerate(sorted(batches))}
+
+
+def first_panels(items: Sequence[Workload]) -> Iterator[tuple[str, Workload]]:
+    """The workloads that get panels, each with a name that is safe as an id."""
+    for index, item in enumerate(items[:MOST_PANELS]):
+        yield f"w{index}", item
+
+
+def evaluations_of(work: Workload, evaluations: pd.DataFrame, rule: str, batch: int) -> pd.DataFrame:
+    """The evaluations of one arm, all its seeds."""
+    runs = work.arm(rule, batch)["run_id"]
+    return evaluations[evaluations["run_id"].isin(runs) & (evaluations["global_batch"] == batch)]
+
+
+def own_evaluations(work: Workload, results: Results) -> pd.DataFrame:
+    """All evaluations of the workload's runs."""
+    rows = results.evaluations
+    return rows[rows["run_id"].isin(work.runs["run_id"])]

@@ -1,0 +1,44 @@
+"""Throughput against batch: groups of timing runs, the knee of the curve, and its growth per doubling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ....benchmarks.errors import RecordError
+from ...laws.critical_batch import throughput_knee, ThroughputKnee
+from ...statistics.difference import difference
+from ...statistics.estimate import Estimate
+from ...tables.results import Results
+from ...tables.selections import timing_runs
+from ..memory_laws import GROUP
+
+PLAINEST = {"single": 0, "mirrored": 1}
+
+
+def throughput_groups(results: Results) -> list[tuple[tuple[object, ...], pd.DataFrame]]:
+    """Timing runs on the same replicas with 3 or more batches, fewest replicas first. Of one replica, that which waits
+    for no other process comes first: a launcher's cycle would be taken for the model's own cost of a step."""
+    runs = timing_runs(results)
+    groups = [(keys, rows) for keys, rows in runs.groupby(GROUP, sort=False, dropna=False)
+              if rows["replica_batch"].nunique() >= 3]
+    return sorted(groups, key=lambda item: (int(item[1]["replicas"].iloc[0]),
+                                            PLAINEST.get(str(item[1]["strategy"].iloc[0]), 2)))
+
+
+def knee(rows: pd.DataFrame) -> ThroughputKnee | str:
+    """The throughput knee over launches, or why there is none."""
+    try:
+        return throughput_knee(rows["replica_batch"].tolist(), rows["step_seconds"].tolist())
+    except RecordError as error:
+        return str(error)
+
+
+def growth(rows: pd.DataFrame, batches: Sequence[int]) -> Estimate:
+    """Logarithmic slope of throughput between two replica batches, over launches: 1 is growth
+    in proportion, 0 none."""
+    small, large = (np.log(rows.loc[rows["replica_batch"] == n, "examples_per_second"]
+                           .to_numpy(np.float64)) for n in batches)
+    return difference(large, small).estimate.scaled(1 / float(np.log(batches[1] / batches[0])))

@@ -1,0 +1,20 @@
+"""One row for each rank, phase and batch of a timing run: how long its own steps took, and where it ran."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
+
+COLUMNS = ("run_id", "rank", "host", "own_step_seconds")
+
+
+def rank_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row per rank, keys COLUMNS: the median over its windows of seconds per step."""
+    found: dict[tuple[int, str], list[float]] = defaultdict(list)
+    for window in record.get("own_windows") or ():
+        if window["steps"] > 0 and window["seconds"] > 0:
+            found[window["rank"], window["host"]].append(window["seconds"] / window["steps"])
+    return [{"run_id": record["run_id"], "rank": rank, "host": host, "own_step_seconds": median(seconds)}
+            for (rank, host), seconds in sorted(found.items())]

@@ -1,0 +1,168 @@
+"""Reads results folders into tables: the only code that opens records for analysis."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pandas as pd
+
+from ...benchmarks.records import searches
+from ...benchmarks.records.json_files import read_json
+from ...benchmarks.records.run_folder import Run
+from ...benchmarks.records.schema import SCHEMA_VERSION, problems
+from ...benchmarks.records.seal import altered
+from ...benchmarks.records.store import Store
+from ..columns import EVALUATION, GRADIENT_NORM, MEMORY, METRIC, RUN, WINDOW
+from ..importers import imported_store
+from ..importers.imported_run import ImportedRun
+from .rank_rows import COLUMNS, rank_rows
+from .record_rows import metric_rows, Numbers, run_rows
+from .results import ENVIRONMENT, STATUS, Results
+from .tuned_rates import not_chosen, tuned_batches
+
+
+@dataclass
+class _Gathering:
+    """Rows of the records read so far."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    evaluations: Numbers = field(default_factory=lambda: Numbers(EVALUATION))
+    windows: Numbers = field(default_factory=lambda: Numbers(WINDOW))
+    gradient_norms: Numbers = field(default_factory=lambda: Numbers(GRADIENT_NORM))
+    memory: Numbers = field(default_factory=lambda: Numbers(MEMORY))
+    ranks: list[dict[str, Any]] = field(default_factory=list)
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    statuses: list[dict[str, Any]] = field(default_factory=list)
+    environments: dict[str, int] = field(default_factory=dict)
+    versions: Counter[str] = field(default_factory=Counter)
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        first = len(self.rows)
+        environment = self._environment(record.get("environment"))
+        own = [{**row, "environment": environment} for row in run_rows(record)]
+        self.rows += own
+        self.evaluations.add(first, record["evaluations"])
+        self.windows.add(first, record["windows"])
+        self.gradient_norms.add(first, record["gradient_norms"])
+        self.ranks += rank_rows(record)
+        self.metrics += metric_rows(record)
+        if any(value is not None for value in record["memory"].values()):
+            self.memory.add(first, [record["memory"]], by_phase=False)
+        self.versions[str(record.get("schema_version"))] += 1
+        self.state(own[-1]["run_id"], str(record["status"]), "", own[-1])
+
+    def add_imported(self, run: ImportedRun) -> None:
+        row, first = imported_store.row_of(run), len(self.rows)
+        self.rows.append({**row, "environment": self._environment(run.environment)})
+        self.evaluations.add(first, imported_store.evaluations_of(run), by_phase=False)
+        self.windows.add(first, run.windows)
+        if not self.statuses or self.statuses[-1]["run_id"] != row["run_id"]:  # phases of one run follow one another
+            self.state(str(row["run_id"]), str(row["status"]), "", row)
+
+    def state(self, run_id: str, status: str, message: str, keys: Mapping[str, Any]) -> None:
+        values = {name: keys.get(name) for name in STATUS}
+        self.statuses.append({**values, "run_id": run_id, "status": status, "message": message})
+
+    def _environment(self, given: object) -> int:
+        text = json.dumps(_comparable(given), sort_keys=True)
+        return self.environments.setdefault(text, len(self.environments))
+
+    def results(self, plan: Mapping[str, Any]) -> Results:
+        runs = pd.DataFrame(self.rows, columns=list(RUN))
+        environments = pd.DataFrame([json.loads(text) for text in self.environments],
+                                    columns=list(ENVIRONMENT))
+        counts = runs.drop_duplicates("run_id")["environment"].value_counts()
+        environments["runs"] = [int(counts.get(i, 0)) for i in range(len(environments))]
+        statuses = pd.DataFrame(self.statuses, columns=list(STATUS))
+        tuned = tuned_batches(runs, statuses)
+        out = not_chosen(runs, tuned)
+        gone = set(runs.loc[out, "run_id"])
+        evaluations, norms = (frame[~frame["run_id"].isin(gone)].reset_index(drop=True) if gone else frame
+                              for frame in (self.evaluations.frame(runs), self.gradient_norms.frame(runs)))
+        metrics = pd.DataFrame(self.metrics, columns=list(METRIC))
+        metrics = metrics[~metrics["run_id"].isin(gone)].reset_index(drop=True)
+        return Results(plan, runs[~out].reset_index(drop=True), evaluations, self.windows.frame(runs), norms,
+                       self.memory.frame(runs), statuses, environments, tuple(self._notes(environments)),
+                       pd.DataFrame(self.ranks, columns=list(COLUMNS)), tuned, runs[out].reset_index(drop=True),
+                       metrics=metrics)
+
+    def _notes(self, environments: pd.DataFrame) -> list[str]:
+        notes = [f"{count} records have schema version {version}; this version reads "
+                 f"{SCHEMA_VERSION} and takes from them only what has its names and types."
+                 for version, count in sorted(self.versions.items())
+                 if version != str(SCHEMA_VERSION)]
+        unread = sum(state["status"] == "unreadable" for state in self.statuses)
+        if unread:
+            notes.append(f"{unread} records cannot be believed and are left out.")
+        for name in ("host", "processor", "packages", "commit"):
+            if environments[name].nunique(dropna=False) > 1:
+                notes.append(f"The runs differ in {name}: "
+                             f"{'; '.join(map(str, environments[name].unique()))}.")
+        return notes
+
+
+def read(store: Store) -> Results:
+    """The plan's own runs, or the imported ones. Nothing in the folder is changed. Raises RecordError without a
+    plan."""
+    manifest, found = store.manifest, _Gathering()
+    for brought in imported_store.runs(store):
+        found.add_imported(brought)
+    for run_id in manifest["runs"]:
+        run = store.run(str(run_id))
+        path = run.folder / "record.json"
+        if path.exists():
+            _take(found, read_json(path), run.run_id)
+        else:
+            _without_record(found, run)
+    results, (answers, unread) = found.results(manifest), searches.read_all(store.folder)
+    return replace(results, searches=tuple(answers), notes=(*results.notes, *unread))
+
+
+def from_records(records: Iterable[Mapping[str, Any]], manifest: Mapping[str, Any]) -> Results:
+    """The tables of records at hand; runs of the manifest without one are pending."""
+    found = _Gathering()
+    for record in records:
+        run_id = record.get("run_id") if isinstance(record, Mapping) else None
+        _take(found, record, str(run_id))
+    seen = {state["run_id"] for state in found.statuses}
+    for run_id in manifest.get("runs") or ():
+        if run_id not in seen:
+            found.state(str(run_id), "pending", "", {})
+    return found.results(manifest)
+
+
+def _take(found: _Gathering, record: object, run_id: str) -> None:
+    """A record of another version counts where all that this version reads is there."""
+    same = {**record, "schema_version": SCHEMA_VERSION} if isinstance(record, Mapping) else record
+    wrong = problems(same) or (altered(dict(record)) if isinstance(record, Mapping) else [])
+    if not wrong and isinstance(record, Mapping):
+        found.add(record)
+    else:
+        found.state(run_id, "unreadable", "; ".join(wrong[:3]), _config(record))
+
+
+def _without_record(found: _Gathering, run: Run) -> None:
+    failure = run.failure() or {}
+    kind, message = str(failure.get("error") or ""), str(failure.get("message") or "")
+    text = ": ".join(part for part in (kind, message) if part)
+    found.state(run.run_id, run.status(), text, _config(read_json(run.folder / "config.json")))
+
+
+def _config(value: object) -> Mapping[str, Any]:
+    config = value.get("config") if isinstance(value, Mapping) else None
+    return config if isinstance(config, Mapping) else {}
+
+
+def _comparable(environment: object) -> dict[str, Any]:
+    """What distinguishes machines and software; loads, process ids and addresses do not."""
+    given = environment if isinstance(environment, Mapping) else {}
+    source = given.get("source") if isinstance(given.get("source"), Mapping) else {}
+    found = {name: given.get(name) for name in ENVIRONMENT}
+    found |= {"commit": (source or {}).get("commit"), "dirty": (source or {}).get("dirty")}
+    return {name: ", ".join(f"{k} {v}" for k, v in sorted(value.items()))
+            if isinstance(value, Mapping) else ", ".join(map(str, value))
+            if isinstance(value, list) else value for name, value in found.items()}

@@ -1,0 +1,150 @@
+"""A plan's records as tables: the one place where analysis reads results.
+
+Each record becomes rows of numbers at once and is let go, so ten thousand of them fit easily.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from ...benchmarks.records.searches import Answer
+from ...benchmarks.schedules.rules import RULES, TUNED_RULE
+from ..columns import METRIC, RUN
+from .outcome import DEFAULT_LOSS_MARGIN, DEFAULT_MARGIN, judged_by, Outcome
+from .rank_rows import COLUMNS
+from .tuned_rates import TunedBatch
+
+STATUS = ("run_id", "experiment", "kind", "rule", "trial", "global_batch", "seed", "status", "message")
+ENVIRONMENT = ("host", "system", "processor", "cores", "memory_bytes", "python", "tensorflow",
+               "keras", "packages", "commit", "dirty", "devices", "gpus", "intra_op_threads",
+               "inter_op_threads", "launcher", "input", "library")
+SHARED_RULE = "constant"
+PUBLISHED_RULE = "as_published"
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What a plan's runs left behind. Absent numbers are NaN.
+
+    plan: the manifest (runs, settings, skipped, text, ...).
+    runs: one row per run and phase, columns rows.RUN: keys, metrics at the end (NaN where the
+    phase diverged), step_seconds and examples_per_second of timing runs, timing and memory;
+    `environment` is a row of `environments`. Of a tuned arm's trials only those chosen are here
+    and in the frames below: one row per batch and seed, as of any other rule.
+    evaluations, windows, gradient_norms, memory: long, with the keys rows.REPEATED.
+    statuses: one row per run of the plan, columns STATUS, runs without a record included.
+    environments: one row per distinct machine and software, with `runs`, the runs it did.
+    notes: what a reader must know about these records, in sentences.
+    ranks: one row per rank of the timing runs of several ranks, columns slow_ranks.COLUMNS.
+    metrics: one row per run, part of the data and metric beside loss and accuracy, columns rows.METRIC.
+    tuned: the tuned arms' batches with all trials; not_chosen: rows as of `runs`, of the trials not chosen.
+    searches: the answers of largest-batch searches, found or on the way.
+    """
+
+    plan: Mapping[str, Any]
+    runs: pd.DataFrame
+    evaluations: pd.DataFrame
+    windows: pd.DataFrame
+    gradient_norms: pd.DataFrame
+    memory: pd.DataFrame
+    statuses: pd.DataFrame
+    environments: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    ranks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COLUMNS)))
+    tuned: tuple[TunedBatch, ...] = ()
+    not_chosen: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(RUN)))
+    searches: tuple[Answer, ...] = ()
+    metrics: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(METRIC)))
+
+    @cached_property
+    def all_runs(self) -> pd.DataFrame:
+        """`runs`, and those of the trials that were not chosen."""
+        return pd.concat([self.runs, self.not_chosen]) if len(self.not_chosen) else self.runs
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        value = self.plan.get("settings")
+        return value if isinstance(value, Mapping) else {}
+
+    @cached_property
+    def accuracy(self) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+        """experiment -> its accuracy runs and their evaluations."""
+        runs, curves = (dict(list(frame[frame["kind"] == "accuracy"].groupby("experiment")))
+                        for frame in (self.runs, self.evaluations))
+        return {str(name): (rows, curves.get(name, self.evaluations[:0])) for name, rows in runs.items()}
+
+    @property
+    def margin(self) -> float:
+        """Accuracy difference, as a fraction, that counts as the same."""
+        return self._positive("margin", DEFAULT_MARGIN)
+
+    @cached_property
+    def outcomes(self) -> dict[str, Outcome]:
+        """experiment -> what its accuracy runs are judged by, with the margin that holds for them."""
+        loss_margin = self._positive("loss_margin", DEFAULT_LOSS_MARGIN)
+        return {name: judged_by(runs, self.margin, loss_margin) for name, (runs, _) in self.accuracy.items()}
+
+    def _positive(self, name: str, default: float) -> float:
+        value = self.settings.get(name)
+        return float(value) if isinstance(value, (int, float)) and value > 0 else default
+
+
+def experiments(results: Results) -> tuple[str, ...]:
+    """Names of the accuracy experiments, in the plan's order of first mention."""
+    names = results.runs.loc[results.runs["kind"] == "accuracy", "experiment"]
+    order = [str(item.get("name")) for item in _planned(results.plan)]
+    found = list(dict.fromkeys(names))
+    return tuple(sorted(found, key=lambda name: order.index(name) if name in order else 999))
+
+
+def rules(results: Results, experiment: str) -> tuple[str, ...]:
+    """The learning-rate rules of an experiment's runs, the constant one first."""
+    runs = results.runs
+    own = runs[(runs["experiment"] == experiment) & (runs["kind"] == "accuracy")]
+    found = [rule for rule in dict.fromkeys(own["rule"]) if rule != PUBLISHED_RULE]
+    order = (SHARED_RULE, *RULES)
+    return tuple(sorted(found, key=lambda rule: order.index(rule) if rule in order else 999))
+
+
+def arm(frame: pd.DataFrame, experiment: str, rule: str, placement: str = "") -> pd.DataFrame:
+    """The rows of `runs` or `evaluations` that belong to one arm.
+
+    At the reference batch one run stands for every rule, so it is part of each rule's arm; but
+    not of the tuned one, which is tuned there like everywhere.
+    placement: strategy and replicas, by default those with the most batches: a batch made of
+    more replicas is another treatment and never joins silently.
+    """
+    own = frame[(frame["experiment"] == experiment) & (frame["kind"] == "accuracy")]
+    if not placement and not own.empty:
+        batches = own.groupby("placement", sort=False)["global_batch"].nunique()
+        placement = str(batches.idxmax())
+    shared = ((own["rule"] == SHARED_RULE) & (own["global_batch"] == own["reference_batch"])
+              & (rule not in (PUBLISHED_RULE, TUNED_RULE)))
+    chosen = (own["placement"] == placement) & ((own["rule"] == rule) | shared)
+    return own[chosen].assign(rule=rule)
+
+
+def planned(plan: Mapping[str, Any], experiment: str) -> dict[str, Any]:
+    """The keys that the plan's own text gives an experiment, its defaults among them; none without that text."""
+    defaults = _tables(plan).get("defaults")
+    own = next((item for item in _planned(plan) if item.get("name") == experiment), {})
+    return {**(defaults if own and isinstance(defaults, dict) else {}), **own}
+
+
+def _planned(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The experiments of the plan's own text; none where that text is not to be had."""
+    found = _tables(plan).get("experiment", [])
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+
+
+def _tables(plan: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return tomllib.loads(str(plan.get("text") or ""))
+    except tomllib.TOMLDecodeError:
+        return {}

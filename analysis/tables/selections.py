@@ -1,0 +1,23 @@
+"""Which rows of the tables answer which question: timing runs, and the peak of memory runs."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from .results import Results
+
+DRIFT_GUARD = "drift_guard"
+
+
+def peak_bytes(rows: pd.DataFrame) -> list[float | None]:
+    """The allocator's peak where there is one, else what training added to the process; None
+    where that was not read or is not positive (less than the meter resolves)."""
+    added = rows["device_peak_bytes"].fillna(rows["peak_bytes"] - rows["baseline_bytes"])
+    return [float(value) if value > 0 else None for value in added]
+
+
+def timing_runs(results: Results) -> pd.DataFrame:
+    """Timing runs with a step time; the drift guard is no measurement of its own."""
+    runs = results.runs
+    return runs[(runs["kind"] == "throughput") & (runs["experiment"] != DRIFT_GUARD)
+                & (runs["step_seconds"] > 0)]

@@ -1,0 +1,140 @@
+"""The tuned arm: which of the learning rates tried at a batch stands for it, and how far that can be believed.
+
+At each batch it is the trial with the best mean validation accuracy over seeds, or validation loss where there is no
+accuracy; test results are only reported.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...benchmarks.schedules.rules import TUNED_RULE
+from ..statistics.estimate import Estimate, mean_estimate
+from .outcome import kind_of, Outcome
+
+LOST = ("diverged", "out_of_memory")
+LOWEST, HIGHEST = "lowest", "highest"
+MANY_LOST = 0.5  # share of the trials; below it the search just reaches past what can be trained
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One rate at one batch. validation: mean accuracy or loss over the seeds that completed. `missing`: planned seeds
+    without a result; `lost`: seeds that diverged or ran out of memory."""
+
+    trial: int
+    learning_rate: float
+    outcome: Outcome
+    validation: Estimate
+    completed: int
+    lost: int
+    missing: int
+
+    def to_json(self) -> dict[str, Any]:
+        own = {name: value for name, value in vars(self).items() if name not in ("outcome", "validation")}
+        return {**own, self.outcome.validation: self.validation.to_json()}
+
+
+@dataclass(frozen=True)
+class TunedBatch:
+    """The trials at one batch, by ascending rate. chosen: the one that stands for the tuned arm there."""
+
+    experiment: str
+    placement: str
+    global_batch: int
+    trials: tuple[Trial, ...]
+    planned_trials: int
+    chosen: Trial
+
+    @property
+    def finished_trials(self) -> int:
+        return sum(not trial.missing for trial in self.trials)
+
+    @property
+    def partial(self) -> bool:
+        return self.finished_trials < self.planned_trials
+
+    @property
+    def lost_share(self) -> float:
+        """Of the trials tried, those of which a seed diverged or ran out of memory."""
+        return self.lost_trials / len(self.trials)
+
+    @property
+    def lost_trials(self) -> int:
+        return sum(bool(trial.lost) for trial in self.trials)
+
+    @property
+    def edge(self) -> str:
+        """Which end of the rates tried the chosen one is; "" inside, or where no rate completed."""
+        if not self.chosen.completed:
+            return ""
+        return {self.trials[0].trial: LOWEST, self.trials[-1].trial: HIGHEST}.get(self.chosen.trial, "")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know before believing the chosen rate."""
+        where, found = f"{self.experiment}, tuned arm at batch {self.global_batch:,}", []
+        if self.partial:
+            found.append(f"{where}: {self.finished_trials} of {self.planned_trials} trials are finished, so the arm "
+                         "is partial; run the plan again to go on.")
+        if self.edge:
+            found.append(f"{where}: the best rate, {self.chosen.learning_rate:.3g}, is the {self.edge} of "
+                         f"{len(self.trials)} tried; the best rate may lie outside, widen `search`.")
+        if self.lost_share >= MANY_LOST:
+            found.append(f"{where}: {self.lost_trials} of {len(self.trials)} trials diverged or ran out of memory, "
+                         f"from the rate {min(t.learning_rate for t in self.trials if t.lost):.3g} up; move `search` "
+                         "lower.")
+        return tuple(found)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "trials": [trial.to_json() for trial in self.trials], "chosen": self.chosen.to_json(),
+                "finished_trials": self.finished_trials, "partial": self.partial, "edge": self.edge,
+                "lost_share": self.lost_share, "warnings": list(self.warnings)}
+
+
+def tuned_batches(runs: pd.DataFrame, statuses: pd.DataFrame) -> tuple[TunedBatch, ...]:
+    """One per experiment, placement and batch. runs: all trials'; statuses: every planned run."""
+    own = runs[runs["rule"] == TUNED_RULE]
+    kinds = {name: kind_of(rows) for name, rows in runs[runs["kind"] == "accuracy"].groupby("experiment")}
+    planned = statuses[statuses["rule"] == TUNED_RULE]
+    found = []
+    for (experiment, placement, batch), rows in own.groupby(["experiment", "placement", "global_batch"], sort=False):
+        listed = planned[planned["experiment"] == experiment]
+        seeds = set(listed["seed"].dropna()) | set(own.loc[own["experiment"] == experiment, "seed"])
+        trials = tuple(sorted(_trials(rows, len(seeds), kinds[experiment]),
+                              key=lambda trial: (trial.learning_rate, trial.trial)))
+        count = max(int(listed["trial"].nunique()), len(trials))
+        found.append(TunedBatch(str(experiment), str(placement), int(batch), trials, count, min(trials, key=_order)))
+    return tuple(found)
+
+
+def _trials(rows: pd.DataFrame, seeds: int, outcome: Outcome) -> Iterator[Trial]:
+    for trial, own in rows.groupby("trial"):
+        lost = int(own["status"].isin(LOST).sum())
+        completed = own[own["status"] == "completed"]
+        values = completed[outcome.validation].to_numpy(np.float64)
+        yield Trial(int(trial), float(own["base_learning_rate"].iloc[0]), outcome,
+                    mean_estimate(values[np.isfinite(values)]), len(completed), lost,
+                    max(seeds - len(completed) - lost, 0))
+
+
+def _order(trial: Trial) -> tuple[bool, int, float, float]:
+    """The best first: trials without a diverged seed, then those with most seeds, so that equal seeds are compared,
+    then by accuracy or loss, then the smaller rate."""
+    value = trial.outcome.sign * trial.validation.value
+    return (trial.lost > 0 or not trial.completed, -trial.completed,
+            math.inf if math.isnan(value) else -value, trial.learning_rate)
+
+
+def not_chosen(runs: pd.DataFrame, found: tuple[TunedBatch, ...]) -> pd.Series:
+    """bool[runs]: the trials that do not stand for the tuned arm."""
+    chosen: set[tuple[Hashable, ...]] = {(b.experiment, b.placement, b.global_batch, b.chosen.trial) for b in found}
+    keys = zip(runs["experiment"], runs["placement"], runs["global_batch"], runs["trial"], runs["rule"])
+    return pd.Series([rule == TUNED_RULE and tuple(key) not in chosen for *key, rule in keys], index=runs.index,
+                     dtype=bool)

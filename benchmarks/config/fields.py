@@ -1,0 +1,152 @@
+"""RunFields: every setting of one run, and the numbers that follow from the settings by arithmetic alone.
+
+`RunConfig` is the checked form of it. Schedules take the fields, so that they can be asked while a configuration is
+still being checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+from .choices import PROCESS_PER_REPLICA, strategy_name
+from .objectives import ACCURACY, CROSS_ENTROPY
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFields:
+    """One run: what is trained, how, on what, from which seed.
+
+    `kind` decides what is collected: `accuracy` trains `epochs` and evaluates; `throughput` times `windows` windows
+    after `warmup_steps`; `memory` takes `memory_steps` steps in a fresh process and reads the peak, repeating
+    examples where its batch exceeds them. `memory_limit_bytes` (0: none) is what the largest-batch search allows each
+    GPU or, on CPUs, the data of each rank's process.
+    """
+
+    experiment: str
+    kind: str
+    dataset: str
+    model: str
+    optimizer: str
+    global_batch: int
+    train_examples: int
+    seed: int
+    rule: str = "constant"
+    trial: int = -1
+    base_learning_rate: float = 0.01
+    reference_batch: int = 32
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    accumulation: int = 1
+    warmup_epochs: float = 5.0
+    legw_epochs: float = 0.0
+    noise_scale: float = 0.0
+    decay: str = ""
+    decay_epochs: tuple[float, ...] = ()
+    decay_factor: float = 0.1
+    decay_power: float = 2.0
+    epochs: int = 1
+    earlier_batches: tuple[int, ...] = ()
+    validation_fraction: float = 0.2
+    train_subset: int = 10_000
+    noise_batches: tuple[int, ...] = ()
+    sharpness_examples: int = 0
+    strategy: str = "single"
+    transport: str = ""
+    replicas: int = 1
+    nodes: int = 1
+    cores_per_replica: int = 1
+    scaling: str = ""
+    launch: int = 0
+    loss: str = CROSS_ENTROPY
+    metrics: tuple[str, ...] = (ACCURACY,)
+    warmup_steps: int = 20
+    windows: int = 10
+    window_seconds: float = 0.2
+    memory_steps: int = 3
+    memory_limit_bytes: int = 0
+    precision: str = "float32"
+    jit: bool = False
+    synchronized_batch_norm: bool = False
+    input: str = "auto"
+
+    @property
+    def replica_batch(self) -> int:
+        """Examples a replica holds at once, n = B / (R accumulation); batch norm normalizes over them."""
+        return self.global_batch // (self.replicas * self.accumulation)
+
+    @property
+    def ranks(self) -> int:
+        """Processes that do the run together."""
+        return self.replicas if self.strategy in PROCESS_PER_REPLICA else 1
+
+    @property
+    def batches(self) -> tuple[int, ...]:
+        """The global batch of each phase; several only where batches follow one another on the same weights."""
+        return (*self.earlier_batches, self.global_batch)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        whole = self.train_examples // self.global_batch
+        return max(1, whole) if self.kind == "memory" else whole
+
+    @property
+    def steps(self) -> int:
+        """Steps of the last phase: epochs floor(N / B); the remainder of each epoch is dropped.
+
+        Under adascale the most there can be, T = epochs floor(N / B0): each step is worth at least one of the
+        reference batch's, and the run ends when they come to T.
+        """
+        return self.epochs * (self.train_examples // self.reference_batch if self.adapts else self.steps_per_epoch)
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the rate, and with it the number of steps, is measured while training."""
+        return self.rule == "adascale"
+
+    @property
+    def kappa(self) -> float:
+        """B / B0: how many times the reference batch this global batch is."""
+        return self.global_batch / self.reference_batch
+
+    @property
+    def strategy_name(self) -> str:
+        return strategy_name(self.strategy, self.transport)
+
+    @property
+    def dtype(self) -> str:
+        """Of weights and examples; mixed precision computes in 16 bits and keeps both in float32."""
+        return "float64" if self.precision == "float64" else "float32"
+
+    @property
+    def shape(self) -> str:
+        """Runs of one shape can share a worker; a timing launch and a memory run get a process of their own."""
+        key = f"{self.strategy_name}-{self.replicas}r-{self.nodes}n-{self.cores_per_replica}c"
+        if self.kind == "throughput":
+            return f"{key}-timing-{self.experiment if self.scaling == '' else 'scaling'}-{self.launch}"
+        return f"{key}-memory-{self.digest}" if self.kind == "memory" else key
+
+    @property
+    def workload_key(self) -> str:
+        """Runs of one workload are described together: the data, the model and what it is trained for."""
+        return "|".join((self.dataset, self.model, str(self.validation_fraction), self.loss, *self.metrics))
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing else may run on the machine meanwhile."""
+        return self.kind != "accuracy"
+
+    @property
+    def digest(self) -> str:
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+    @property
+    def run_id(self) -> str:
+        """Readable, and unique by the digest of the whole configuration. Never parsed."""
+        parts = (self.experiment, self.strategy, self.transport, f"{self.replicas}r", f"b{self.global_batch}",
+                 self.rule, f"t{self.trial}" if self.trial >= 0 else "", f"s{self.seed}",
+                 f"l{self.launch}" if self.kind == "throughput" else "", self.digest)
+        return "-".join(part for part in parts if part)

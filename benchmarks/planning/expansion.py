@@ -1,0 +1,185 @@
+"""A plan multiplied out: every run on this machine, in order, and what was left out and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..config.choices import PROCESS_PER_REPLICA
+from ..config.objectives import default_metrics
+from ..errors import PlanError
+from ..runs.run_config import RunConfig
+from ..schedules import rules
+from ..schedules.rules import RULES
+from . import keys, tuning
+from .expected_time import priority
+from .plan import Plan
+
+MOST_RUNS = 20_000
+
+TrainExamples = Callable[[str, float], int]
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Runs that this machine cannot do, and why."""
+
+    experiment: str
+    what: str
+    reason: str
+
+
+@dataclass
+class Expansion:
+    """Every run of a plan on this machine, in the order they are to be done, and what was left out."""
+
+    runs: list[RunConfig] = field(default_factory=list)
+    skipped: list[Skip] = field(default_factory=list)
+
+
+def expand(plan: Plan, train_examples: TrainExamples, unavailable: Mapping[str, str]) -> Expansion:
+    """All runs of the plan. `unavailable`: strategy ("mirrored", "horovod-mpi", ...) -> why this machine lacks it.
+
+    Order: the reference run of the drift guard, timing launches interleaved over shapes, accuracy runs longest first,
+    memory runs, the drift guard again.
+    """
+    if (most := sum(map(_most_runs, plan.experiments))) > MOST_RUNS:
+        raise PlanError(f"plan {plan.name!r} lists up to {most:,} runs; the most is {MOST_RUNS:,}. Lower seeds or "
+                        "launches, or make several plans of it.")
+    expansion = Expansion()
+    found: dict[str, RunConfig] = {}
+    for experiment in plan.experiments:
+        for config in _runs(experiment, int(plan.settings.get("first_seed", 0)), train_examples, unavailable,
+                            expansion.skipped):
+            found.setdefault(config.digest, config)
+    runs = list(found.values())
+    accuracy = sorted((c for c in runs if c.kind == "accuracy"), key=priority, reverse=True)
+    memory = [c for c in runs if c.kind == "memory"]
+    guarded = accuracy and plan.settings["drift_guard"]
+    like = [*accuracy[-1:], *(c for c in accuracy if c.rule != rules.TUNED_RULE)]  # a rate that is tried may diverge
+    guard = [_drift_guard(like[-1], launch) for launch in (0, 1)] if guarded else []
+    expansion.runs = [*guard[:1], *_interleaved(runs), *accuracy, *memory, *guard[1:]]
+    return expansion
+
+
+def _most_runs(experiment: Mapping[str, Any]) -> int:
+    """Runs before equal ones are counted once and impossible ones left out."""
+    batches = len(experiment.get("global_batches", ())) + len(experiment.get("replica_batches", ()))
+    each = experiment["launches"] if experiment["kind"] == "throughput" else 1
+    if experiment["kind"] == "accuracy":
+        each = experiment["seeds"] * (tuning.runs_per_seed(experiment) + 1)
+    return int(len(experiment["strategies"]) * len(experiment["replicas"]) * len(experiment["nodes"]) * batches * each)
+
+
+def _interleaved(runs: list[RunConfig]) -> Iterator[RunConfig]:
+    """Timing runs: all shapes once, then all again in the opposite order, so that drift falls on every shape alike."""
+    timing = [c for c in runs if c.kind == "throughput"]
+    for launch in sorted({c.launch for c in timing}):
+        group = sorted((c for c in timing if c.launch == launch),
+                       key=lambda c: (c.strategy, c.transport, c.replicas, c.cores_per_replica, c.global_batch))
+        yield from group if launch % 2 == 0 else reversed(group)
+
+
+def _drift_guard(like: RunConfig, launch: int) -> RunConfig:
+    """The same short timing run at the start and the end; their ratio says how far the machine drifted."""
+    batch = min(256, like.train_examples)
+    return RunConfig(experiment="drift_guard", kind="throughput", dataset=like.dataset, model=like.model,
+                     loss=like.loss, metrics=like.metrics, optimizer=like.optimizer, global_batch=batch,
+                     train_examples=like.train_examples, seed=0,
+                     base_learning_rate=like.base_learning_rate, validation_fraction=like.validation_fraction,
+                     launch=launch)
+
+
+def _runs(experiment: Mapping[str, Any], first_seed: int, train_examples: TrainExamples,
+          unavailable: Mapping[str, str], skipped: list[Skip]) -> Iterator[RunConfig]:
+    examples = train_examples(experiment["dataset"], experiment["validation_fraction"])
+    common = {name: experiment[name] for name in keys.PASSED_THROUGH if name in experiment}
+    optimizer = experiment["optimizer"]
+    if "learning_rate" not in experiment and optimizer not in keys.KERAS_RATES:
+        raise PlanError(f"experiment {experiment['name']!r} gives no learning_rate; Keras has no {optimizer} to take a "
+                        "default from, so give one.")
+    common.update(experiment=experiment["name"], train_examples=examples,
+                  metrics=experiment.get("metrics", default_metrics(experiment["loss"])),
+                  base_learning_rate=experiment.get("learning_rate", keys.KERAS_RATES.get(optimizer, 0.0)),
+                  weight_decay=experiment.get("weight_decay", keys.KERAS_DECAYS.get(optimizer, 0.0)))
+    for strategy in experiment["strategies"]:
+        for replicas in experiment["replicas"]:
+            for nodes in experiment["nodes"]:
+                placement = _placement(experiment, strategy, replicas, nodes, unavailable, skipped)
+                if placement is not None:
+                    yield from _batches_and_rules(experiment, {**common, **placement}, examples, first_seed)
+
+
+def _placement(experiment: Mapping[str, Any], strategy: str, replicas: int, nodes: int,
+               unavailable: Mapping[str, str], skipped: list[Skip]) -> dict[str, Any] | None:
+    most_nodes = replicas if strategy.partition("-")[0] in PROCESS_PER_REPLICA else 1
+    if strategy == "single" and replicas != 1 or nodes > most_nodes:
+        return None
+    if strategy == "horovod":  # MPI is much the faster on one host; the choice is recorded
+        strategy = "horovod-mpi" if not unavailable.get("horovod-mpi") else "horovod-gloo"
+    uneven = f"{replicas} replicas do not divide over {nodes} nodes" if nodes and replicas % nodes else ""
+    too_many = (f"{replicas} replicas", f"{replicas} replicas of {experiment['cores_per_replica']} cores")
+    reason = next(filter(None, map(unavailable.get, (strategy, f"{nodes} nodes"))), uneven)
+    if reason := reason or next(filter(None, map(unavailable.get, too_many)), ""):
+        where = f" on {nodes} nodes" if nodes > 1 else ""
+        skip = Skip(experiment["name"], f"{strategy} with {replicas} replica{'s' * (replicas > 1)}{where}", reason)
+        if skip not in skipped:
+            skipped.append(skip)
+        return None
+    name, _, transport = strategy.partition("-")
+    return {"strategy": name, "transport": transport, "replicas": replicas, "nodes": nodes}
+
+
+def _batches_and_rules(experiment: Mapping[str, Any], common: dict[str, Any], examples: int,
+                       first_seed: int) -> Iterator[RunConfig]:
+    batches = [examples if b == "all" else b for b in experiment.get("global_batches", [])]
+    at_once = common["replicas"] * common["accumulation"]
+    batches += [n * at_once for n in experiment.get("replica_batches", [])]
+    if not batches:
+        raise PlanError(f"experiment {experiment['name']!r} has neither global_batches nor replica_batches; give one.")
+    if experiment["kind"] != "accuracy":
+        for batch in batches:
+            for launch in range(experiment["launches"] if experiment["kind"] == "throughput" else 1):
+                yield RunConfig(**common, kind=experiment["kind"], global_batch=batch, seed=first_seed, launch=launch)
+        return
+    if experiment["noise_batches"] and experiment["reference_batch"] not in batches:
+        raise PlanError(f"experiment {experiment['name']!r}: noise_batches are probed in the runs at reference_batch = "
+                        f"{experiment['reference_batch']}, which is not among its batches "
+                        f"({', '.join(map(str, sorted(batches)))}); add it, or set reference_batch to one of them.")
+    common = {**common, "sharpness_examples": experiment["sharpness_examples"]}
+    for seed in range(first_seed, first_seed + experiment["seeds"]):
+        yield from _accuracy_runs(experiment, common, batches, seed)
+
+
+def _accuracy_runs(experiment: Mapping[str, Any], common: dict[str, Any], batches: list[int],
+                   seed: int) -> Iterator[RunConfig]:
+    reference = experiment["reference_batch"]
+    for batch in batches:
+        for rule in experiment["rules"]:
+            if rule == rules.TUNED_RULE:
+                yield from _trials(experiment, common, batch, seed)
+                continue
+            # At the reference batch every rule is the same run: it is done once and shared.
+            same = batch == reference and rule != "as_published"
+            chosen = {"rule": "constant"} if same else {"rule": rule, **_needed(experiment, rule)}
+            yield RunConfig(**{**common, **chosen}, kind="accuracy", global_batch=batch,
+                            seed=seed, noise_batches=tuple(experiment["noise_batches"]) if batch == reference else ())
+    if experiment["as_published"]:
+        yield RunConfig(**{**common, "rule": "as_published"}, kind="accuracy", global_batch=batches[-1], seed=seed,
+                        earlier_batches=tuple(batches[:-1]))
+
+
+def _needed(experiment: Mapping[str, Any], rule: str) -> dict[str, Any]:
+    """The number that this rule needs and no other knows; where the plan lacks it, its absence is refused."""
+    name = RULES[rule].needs
+    return {name: experiment[name]} if name in experiment else {}
+
+
+def _trials(experiment: Mapping[str, Any], common: dict[str, Any], batch: int, seed: int) -> Iterator[RunConfig]:
+    """The tuned arm at one batch, also at the reference batch, which is tuned like every other."""
+    alone = experiment["rules"] == (rules.TUNED_RULE,) and batch == experiment["reference_batch"]
+    probes = tuple(experiment["noise_batches"]) if alone else ()
+    for trial, rate in enumerate(tuning.batch_rates(experiment, common["base_learning_rate"], batch)):
+        yield RunConfig(**{**common, "base_learning_rate": rate}, rule=rules.TUNED_RULE, trial=trial, kind="accuracy",
+                        global_batch=batch, seed=seed, noise_batches=probes)

@@ -1,0 +1,120 @@
+"""plan.toml -> Plan -> run configurations. Plans are static: every run is listed before the first one starts.
+
+The seeds, batches, rules and replicas of an experiment are multiplied out; runs that are the same configuration (every
+rule at the reference batch, say) are listed once.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config.choices import NAME
+from ..errors import one_of, PlanError
+from ..limits import nested_deeper
+from . import keys, tuning
+
+LONGEST_TEXT = 2**20
+MOST_LEVELS = 8
+DOTTED = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){20}""")
+WITH_MOMENTUM = ("momentum", "nesterov", "lars")
+"""(data set, validation fraction) -> training examples after the split."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    name: str
+    text: str
+    settings: Mapping[str, Any]
+    experiments: tuple[Mapping[str, Any], ...]
+    source: str = ""
+
+    @property
+    def margin(self) -> float:
+        """Accuracy difference, as a fraction, that counts as the same."""
+        return float(self.settings.get("margin", 0.005))
+
+    @property
+    def datasets(self) -> list[str]:
+        return sorted({str(e["dataset"]) for e in self.experiments})
+
+
+def bundled() -> dict[str, Path]:
+    """The plans that come with the suite, by name."""
+    return {p.stem: p for p in sorted((Path(__file__).parents[1] / "plans").glob("*.toml"))}
+
+
+def find(plan: str) -> Path:
+    """A plan file by path, or a bundled plan by name. Raises PlanError."""
+    path = Path(plan)
+    if _is_file(path):
+        return path
+    for name in (plan, path.stem if path.parent.name == "plans" else plan):
+        if name in bundled():
+            return bundled()[name]
+    if path.suffix == ".toml" or "/" in plan:
+        raise PlanError(f"there is no plan file {plan}; bundled plans, by name: {', '.join(bundled())}.")
+    raise PlanError(one_of("plan", plan, bundled()) + " Or give a path to a .toml file.")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or holds NUL
+        return False
+
+
+def read(plan: str) -> Plan:
+    """Parse and check a plan. Raises PlanError naming the file, the key, the value, the choices and the fix."""
+    path = find(plan)
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(LONGEST_TEXT + 1)
+    except OSError as error:
+        raise PlanError(f"cannot read {path}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise PlanError(f"{path} is not UTF-8 text.") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str = "plan") -> Plan:
+    if len(text) > LONGEST_TEXT:
+        raise PlanError(f"{source} has more than {LONGEST_TEXT:,} characters, which is no plan.")
+    if DOTTED.search(text):  # before parsing, whose memory grows with the square of their number
+        raise PlanError(f"{source} has a key of very many parts between dots, which no key of a plan has.")
+    try:
+        values = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError alone
+        raise PlanError(f"{source} is not valid TOML: {str(error)[:200]}.") from None
+    if nested_deeper(values, MOST_LEVELS):
+        raise PlanError(f"{source} is nested more than {MOST_LEVELS} levels deep, which no key of a plan is.")
+    for key in values:
+        if key not in ("plan", "defaults", "experiment"):
+            raise PlanError(f"{source}: " + one_of("section", key, ("plan", "defaults", "experiment")))
+    settings = keys.check(values.get("plan", {}), keys.PLAN, f"{source} [plan]")
+    defaults = keys.check(values.get("defaults", {}), keys.EXPERIMENT, f"{source} [defaults]", partial=True)
+    experiments = values.get("experiment", [])
+    if not isinstance(experiments, list) or not experiments:
+        raise PlanError(f"{source} has no [[experiment]]; add at least one.")
+    checked = []
+    for index, experiment in enumerate(experiments):
+        where = f"{source} experiment {experiment.get('name', index + 1)!r}" if isinstance(experiment, dict) else source
+        merged = {**defaults, **experiment} if isinstance(experiment, dict) else experiment
+        checked.append(keys.check(merged, keys.EXPERIMENT, where))
+        tuning.check(checked[-1], where)
+        keys.check_scaling(checked[-1], where)
+        if "momentum" in experiment and checked[-1]["optimizer"] not in WITH_MOMENTUM:
+            raise PlanError(f"{where}: momentum = {experiment['momentum']} does nothing under optimizer = "
+                            f"{checked[-1]['optimizer']!r}; take optimizer = \"momentum\", or leave it out.")
+    for name, count in Counter(e["name"] for e in checked).items():
+        if count > 1:
+            raise PlanError(f"{source}: experiment name {name!r} is used {count} times; names must differ.")
+    if not NAME.fullmatch(settings["name"]):
+        raise PlanError(f"{source} [plan] name={settings['name']!r} must be 1 to 60 letters, digits, '_' or '.', and "
+                        "start with a letter or digit; it names the results folder.")
+    return Plan(settings["name"], text, settings, tuple(checked), source)

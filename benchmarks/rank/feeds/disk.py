@@ -1,0 +1,90 @@
+"""Training examples that stay on disk: read, decoded and augmented while the device trains on the batch before.
+
+The order is the same as everywhere: one permutation of seed and epoch, each step a slice of it, each process its part
+of that. Augmentation is of seed, epoch and example alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from ...data.disk.augmentation import draws
+from ...data.disk.encoded import EncodedImages
+from ..strategies.base import Strategy
+from .feed import Layout, Part
+from .image_pipeline import ENDLESS, Batches, Chosen, ImagePipeline
+
+
+class DiskFeed:
+    """One step's examples at a time. The pipeline goes on from one call of `parts` to the next, as in an ordinary
+    training loop: to start it anew for every window would be timed."""
+
+    kind = "disk"
+
+    def __init__(self, images: EncodedImages, labels: npt.NDArray[Any], strategy: Strategy, dtype: str) -> None:
+        self._pipeline = ImagePipeline(images, labels, dtype, augmented=True)
+        self._numbers, self._strategy = images.number, strategy
+        self._order: npt.NDArray[np.int32] = np.zeros(0, np.int32)
+        self._base, self._key, self._first = 0, (0, 0), 0
+        self._datasets: dict[int, Batches] = {}
+        self._open: Any = None
+        self._next = (0, 0)
+
+    def _share(self, global_batch: int) -> int:
+        return global_batch // self._strategy.replicas * self._strategy.local_replicas
+
+    def layout(self, global_batch: int) -> Layout:
+        return Layout(self._share(global_batch), 1, False)
+
+    def set_order(self, order: npt.NDArray[np.int32], base: int, key: Sequence[int] = (0, 0)) -> None:
+        """`key`: seed and epoch of the order. The same order once more is no reason to begin anew."""
+        if (base, *key) == (self._base, *self._key) and np.array_equal(order, self._order):
+            return
+        self._open = None  # before its order changes
+        self._order, self._base, self._key = order, base, (key[0], key[1])
+
+    def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
+        place, share = self._strategy.place, self._share(global_batch)
+        positions = place(np.arange(share, dtype=np.int32))
+        if self._open is None or self._next != (start, global_batch):
+            self._start(start, global_batch)
+        for step in range(start, stop):
+            x, y = self._batch(step, global_batch)
+            yield place(x), place(y), positions, step, step + 1, step
+
+    def _start(self, step: int, global_batch: int) -> None:
+        self._open = None
+        self._first = step
+        if global_batch not in self._datasets:
+            self._datasets[global_batch] = self._pipeline.batches(
+                lambda positions: self._chosen(positions, global_batch), ENDLESS, self._share(global_batch))
+        self._open = iter(self._datasets[global_batch])
+
+    def _batch(self, step: int, global_batch: int) -> tuple[Any, Any]:
+        try:
+            found: tuple[Any, Any] = next(self._open)
+        except tf.errors.OpError:
+            self._open = None
+            self._pipeline.blame(self.rows(step, global_batch))
+            raise
+        self._next = (step + 1, global_batch)
+        return found
+
+    def rows(self, step: int, global_batch: int) -> npt.NDArray[np.integer]:
+        """This process' examples of a step."""
+        share = self._share(global_batch)
+        return self._chosen(np.arange((step - self._first) * share, (step - self._first + 1) * share), global_batch)[0]
+
+    def _chosen(self, positions: npt.NDArray[np.int64], global_batch: int) -> Chosen:
+        """The examples at these positions of what this process trains on, counted from the pipeline's first step."""
+        share, epoch_steps = self._share(global_batch), max(1, len(self._order) // global_batch)
+        step, place = np.divmod(positions, share)
+        row = (self._first + step - self._base) % epoch_steps
+        at = row * global_batch + self._strategy.rank * share + place
+        rows = self._order[at % len(self._order)]  # a batch of more than all examples has some of them again
+        return rows, draws(*self._key, self._numbers[rows])

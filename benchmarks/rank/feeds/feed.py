@@ -1,0 +1,181 @@
+"""Training examples on their way to the loop: resident on the device, or streamed from memory by tf.data in chunks of
+steps; disk_feed reads them from disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+import tensorflow as tf
+
+from ...data.arrays import Arrays, count, each, size_bytes
+from ...runs.run_config import RunConfig
+from .. import devices
+from ..meters.gpu_counters import gpu_counters
+from ..strategies.base import Strategy
+
+RESIDENT_FRACTION = 0.25
+CHUNK_BYTES = 32 * 1024**2
+SMALL_GPU_BYTES = 4e9  # assumed where NVML does not tell
+
+Part = tuple[Any, Any, Any, int, int, int]
+"""x, y, order, start, stop, base: the arguments of one call of the loop, without the rates."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a step's examples lie in `order`: row `k - base`, `stride` positions long; `rows` rows, then round again.
+
+    `whole_epoch`: a row is a global batch, in which a replica goes by its number among all; else a row is what this
+    process needs, in which a replica goes by its number within the process.
+    """
+
+    stride: int
+    rows: int
+    whole_epoch: bool
+
+
+class Feed(Protocol):
+    """What the loop is fed from."""
+
+    kind: str
+
+    def layout(self, global_batch: int) -> Layout:
+        """How a step finds its examples in a part."""
+
+    def set_order(self, order: npt.NDArray[np.int32], base: int, key: Sequence[int] = (0, 0)) -> None:
+        """The order of the examples from step `base` on; `key`: the seed and the epoch that it is of."""
+
+    def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
+        """The steps [start, stop), in calls of the loop."""
+
+
+class Resident:
+    """All examples on every local replica's device; only the order changes from epoch to epoch."""
+
+    kind = "resident"
+
+    def __init__(self, x: Arrays, y: Arrays, strategy: Strategy) -> None:
+        self._x, self._y, self._strategy = strategy.place_each(x), strategy.place_each(y), strategy
+        self._order: Any = None
+        self._examples = count(y)
+
+    def layout(self, global_batch: int) -> Layout:
+        return Layout(global_batch, max(1, self._examples // global_batch), True)
+
+    def set_order(self, order: npt.NDArray[np.int32], base: int, key: Sequence[int] = (0, 0)) -> None:
+        self._order, self._base = self._strategy.place(order), base
+
+    def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
+        yield self._x, self._y, self._order, start, stop, self._base
+
+
+class Stream:
+    """Examples stay on the host; tf.data gathers the next chunk of steps while the device trains on this one.
+
+    Chunks have one length, and the pipeline goes on from one call of `parts` to the next: a window that had to start
+    it, or to trace the loop for a shorter chunk, would time that and not the training.
+    """
+
+    kind = "stream"
+
+    def __init__(self, x: Arrays, y: Arrays, strategy: Strategy) -> None:
+        self._x, self._y, self._strategy, self._examples = x, y, strategy, count(y)
+        self._example_bytes = size_bytes(x) // self._examples
+        self._order: npt.NDArray[np.int32] = np.zeros(0, np.int32)
+        self._base, self._first, self._batch = 0, 0, 0
+        self._datasets: dict[int, Any] = {}
+        self._open: Any = None
+        self._held: tuple[Any, Any, int] | None = None
+
+    def _share(self, global_batch: int) -> int:
+        return global_batch // self._strategy.replicas * self._strategy.local_replicas
+
+    def _rows(self, global_batch: int) -> int:
+        row_bytes = max(1, self._share(global_batch) * self._example_bytes)
+        return int(max(1, min(CHUNK_BYTES // row_bytes, self._examples // global_batch)))
+
+    def layout(self, global_batch: int) -> Layout:
+        return Layout(self._share(global_batch), self._rows(global_batch), False)
+
+    def set_order(self, order: npt.NDArray[np.int32], base: int, key: Sequence[int] = (0, 0)) -> None:
+        """The same order once more is no reason to begin anew."""
+        if base != self._base or not np.array_equal(order, self._order):
+            self._open = self._held = None
+            self._order, self._base = order, base
+
+    def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
+        rows, share = self._rows(global_batch), self._share(global_batch)
+        positions = self._strategy.place(np.arange(rows * share, dtype=np.int32))
+        while start < stop:
+            x, y, first = self._chunk_of(start, global_batch)
+            until = min(stop, first + rows)
+            yield x, y, positions, start, until, first
+            start = until
+
+    def _chunk_of(self, step: int, global_batch: int) -> tuple[Any, Any, int]:
+        """The chunk that holds the step, on the devices, and its first step."""
+        rows = self._rows(global_batch)
+        if self._batch != global_batch or self._held is None or not self._held[2] <= step < self._held[2] + rows:
+            if self._batch != global_batch or self._open is None or step != self._first:
+                self._start(step, global_batch)
+            x, y = next(self._open)
+            self._held = self._strategy.place_each(x), self._strategy.place_each(y), self._first
+            self._first += rows
+        return self._held
+
+    def _start(self, step: int, global_batch: int) -> None:
+        self._open = self._held = None
+        self._first, self._batch = step, global_batch
+        if global_batch not in self._datasets:
+            spec = tuple(each(lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), part)
+                         for part in (self._x, self._y))
+            chunks = tf.data.Dataset.from_generator(lambda: self._chunks(self._first, global_batch),
+                                                    output_signature=spec)
+            self._datasets[global_batch] = chunks.prefetch(2).with_options(_fixed())
+        self._open = iter(self._datasets[global_batch])
+
+    def _chunks(self, start: int, global_batch: int) -> Iterator[tuple[Arrays, Arrays]]:
+        """This process' examples, step by step, from this step on; beyond the epoch's end, where nobody asks, its order
+        comes again."""
+        order, base, rows, share = self._order, self._base, self._rows(global_batch), self._share(global_batch)
+        epoch_steps = max(1, self._examples // global_batch)  # 1 where examples are repeated to fill a batch
+        mine = self._strategy.rank * share + np.arange(share)
+        while True:
+            steps = (np.arange(start, start + rows) - base) % epoch_steps
+            index = order[(steps[:, None] * global_batch + mine).ravel()]
+            yield each(lambda a: a[index], self._x), each(lambda a: a[index], self._y)
+            start += rows
+
+
+def _fixed() -> tf.data.Options:
+    """Without autotuning: there is nothing to tune, and a pipeline's end may wait for its thread for ever."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
+
+
+def create(config: RunConfig, x: Arrays, y: Arrays, strategy: Strategy) -> Feed:
+    """Resident when asked for, or when the examples take at most a quarter of the free memory of every device."""
+    if config.input == "resident" or (config.input == "auto" and size_bytes(x) <= RESIDENT_FRACTION * min(
+            strategy.gather(free_bytes(_copies_here(config, strategy))))):
+        return Resident(x, y, strategy)
+    return Stream(x, y, strategy)
+
+
+def _copies_here(config: RunConfig, strategy: Strategy) -> int:
+    """Copies of the examples that this host's memory would hold, other ranks' among them."""
+    return config.ranks // max(config.nodes, 1) * strategy.local_replicas
+
+
+def free_bytes(copies: int) -> float:
+    """Free memory where one of so many resident copies of the examples would lie."""
+    if visible := devices.visible_gpus():
+        free = gpu_counters(visible, os.environ.get("CUDA_VISIBLE_DEVICES")).free_bytes()
+        return float(SMALL_GPU_BYTES if free is None else free)
+    return psutil.virtual_memory().available / copies

@@ -1,0 +1,132 @@
+"""One tiny training step on real examples before any rank starts: what a user's functions get wrong is named here.
+
+Raises PlanError: one sentence with the function, what it did and the fix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ...config.objectives import ACCURACY, BINARY_CROSS_ENTROPY, CROSS_ENTROPY, metric_name
+from ...data.arrays import Arrays, Classes, each
+from ...errors import BatchscaleError, PlanError
+from ...runs.run_config import RunConfig
+from ..training import losses, program
+
+EXAMPLES = 3
+LONGEST_REASON = 200
+
+
+def check_step(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays, classes: Classes) -> None:
+    """Outputs, loss, gradient and metrics of the first examples, traced as in a run. x, y: at least 3 of them."""
+    _check_targets(config, y)
+    x, y = (each(lambda values: tf.constant(values[:EXAMPLES]), part) for part in (x, y))
+    outputs = _outputs(config, model, x)
+    _check_logits(config, y, outputs, classes)
+    objective = losses.objective(config)
+    for name, function in ((f"loss {config.loss!r}", objective.loss),
+                           *((f"metric {name!r}", objective.metrics[metric_name(name)])
+                             for name in config.metrics)):
+        _check_values(name, function, y, outputs, finite=function is objective.loss)
+    _check_gradient(config, model, objective.loss, x, y)
+
+
+def _check_targets(config: RunConfig, y: Arrays) -> None:
+    """Targets of yes and no where the loss or the accuracy takes them as such."""
+    binary, strict = config.loss == BINARY_CROSS_ENTROPY, ACCURACY in config.metrics
+    if isinstance(y, Mapping) or config.loss == CROSS_ENTROPY or not binary and np.issubdtype(y.dtype, np.integer):
+        return
+    if (binary or strict) and not (np.isin(y, (0, 1)) if strict else (0 <= y) & (y <= 1)).all():
+        told = f"metric {ACCURACY!r}" if strict else f"loss {config.loss!r}"
+        raise PlanError(f"{told} takes targets {'0 and 1' if strict else 'from 0 to 1'}, or classes in whole numbers; "
+                        f"those of {config.dataset!r} run from {y.min():g} to {y.max():g}. Choose other ones, such as "
+                        "mean_absolute_error.")
+
+
+def _outputs(config: RunConfig, model: keras.Model, x: Arrays) -> Any:
+    what = f"model {config.model!r}"
+    if not model.built:
+        raise PlanError(f"{what} is not built: it has no weights before its first call. Call it in the function, once, "
+                        "on keras.Input(input_shape).")
+    shapes = each(lambda values: losses.shown(values), x)
+    outputs = _traced(f"{what} on inputs {shapes}", lambda: model(x, training=False))
+    for tensor in tf.nest.flatten(outputs):
+        if not tf.is_tensor(tensor) or tensor.shape.rank == 0 or tensor.shape[0] != EXAMPLES:
+            told = tuple(tensor.shape) if tf.is_tensor(tensor) else type(tensor).__name__
+            raise PlanError(f"{what} gives {told} for {EXAMPLES} examples; every output must have one row for each "
+                            "example.")
+    return outputs
+
+
+def _check_logits(config: RunConfig, targets: Any, outputs: Any, classes: Classes) -> None:
+    """As many logits as classes; of tokens, at least as many."""
+    if config.loss != CROSS_ENTROPY or not tf.is_tensor(outputs) or not isinstance(classes, int) or not classes:
+        return
+    logits = outputs.shape[-1]
+    if logits < classes or logits != classes and targets.shape.rank == 1:
+        raise PlanError(f"model {config.model!r} gives outputs of shape {tuple(outputs.shape[1:])} on "
+                        f"{config.dataset!r}; it must end in {classes} logits, one for each class.")
+
+
+def _check_values(what: str, function: losses.Function, targets: Any, outputs: Any, finite: bool) -> None:
+    """One finite number per example, which does not change when another example leaves the batch."""
+    call = f"{what}, called with targets {_told(targets)} and outputs {_told(outputs)},"
+    values = _traced(call, lambda: function(targets, outputs))
+    if values.shape[0] != EXAMPLES:
+        raise PlanError(f"{what} returned {values.shape[0]} values for {EXAMPLES} examples; it must return one for "
+                        "each.")
+    first = (tf.nest.map_structure(lambda values: values[:-1], part) for part in (targets, outputs))
+    fewer = _traced(call, lambda: function(*first))
+    if fewer.shape[0] != EXAMPLES - 1 or not np.allclose(fewer, values[:-1], rtol=1e-4, equal_nan=True):
+        raise PlanError(f"{what} gives an example another value when the batch has fewer others, so it is no loss of "
+                        "single examples and would depend on the number of replicas; look for a mean over axis 0, or "
+                        f"for (n,) against (n, 1), which gives (n, n): targets {_told(targets)}, outputs "
+                        f"{_told(outputs)}.")
+    if finite and not np.isfinite(values).all():
+        raise PlanError(f"{what} is {np.asarray(values).tolist()} on the first {EXAMPLES} examples at the initial "
+                        "weights; scale the inputs, or keep zeros out of logarithms and divisions.")
+
+
+def _check_gradient(config: RunConfig, model: keras.Model, loss: losses.Function, x: Arrays, y: Arrays) -> None:
+    weights = [variable.value for variable in model.trainable_variables]
+    if not weights:
+        raise PlanError(f"model {config.model!r} has no trainable weights.")
+    missing: list[str] = []
+
+    def step() -> Any:
+        found = program.gradients(model, loss, weights, x, y)[1]
+        missing.extend(v.path for v, g in zip(model.trainable_variables, found) if g is None)
+        return [tf.convert_to_tensor(gradient) for gradient in found if gradient is not None]
+
+    what = f"a training step of model {config.model!r} with loss {config.loss!r}"
+    gradients = _traced(what, step)
+    if missing:
+        raise PlanError(f"loss {config.loss!r} gives no gradient to {', '.join(missing[:5])} of model "
+                        f"{config.model!r}; let the loss use every output and no argmax or rounding, or set the "
+                        "layer's trainable = False.")
+    if not all(np.isfinite(gradient).all() for gradient in gradients):
+        raise PlanError(f"{what} gives a gradient that is not finite at the initial weights; scale the inputs, or keep "
+                        "zeros out of square roots, logarithms and divisions.")
+
+
+def _traced(what: str, function: Callable[[], Any]) -> Any:
+    """The function's value, traced as ranks trace it. Raises PlanError with the first line of what it raised."""
+    try:
+        return tf.function(function, autograph=False)()
+    except BatchscaleError:
+        raise
+    except Exception as error:  # a user's code raises anything
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
+        raise PlanError(f"{what} raised {type(error).__name__}: {' '.join(lines)[:LONGEST_REASON]}; it is compiled, so "
+                        "it must use TensorFlow or keras.ops and be without .numpy().") from error
+
+
+def _told(values: Any) -> str:
+    if isinstance(values, dict):
+        return ", ".join(f"{name} {_told(value)}" for name, value in values.items())
+    return losses.shown(values) if tf.is_tensor(values) else type(values).__name__

@@ -1,0 +1,100 @@
+"""How an attempt without a record ended: what its first failing rank wrote, and what the launcher saw.
+
+A rank whose allocator gives up, or that the kernel kills, can write nothing, and its peers only that it is gone. The
+launcher, which sees what it printed and how it ended, then has the last word.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import leases
+from .json_files import put, read_json, write_json
+
+FAILURE = "failure.json"
+LAUNCHER = "launcher.json"  # by the launcher alone
+OUT_OF_MEMORY = "out_of_memory"
+# What C++, CUDA and the C library write when there is no memory left; TensorFlow's own error has a type.
+NO_MEMORY = ("std::bad_alloc", "OOM when allocating", "CUDA_ERROR_OUT_OF_MEMORY", "cudaErrorMemoryAllocation",
+             "Cannot allocate memory", "mmap error: 12", "MemoryError", "ResourceExhaustedError")
+# No room for a thread's stack, where the memory is limited; elsewhere it may be the number of threads that is.
+NO_STACK = ("can't start new thread", "pthread_create() failed", "Resource temporarily unavailable")
+
+
+def sign_of_no_memory(text: str, limited: bool = False) -> str:
+    """The words in `text` that say that memory ran out; "" when it says nothing of the kind.
+
+    limited: the process had a memory limit of its own.
+    """
+    return next((sign for sign in NO_MEMORY + (NO_STACK if limited else ()) if sign in text), "")
+
+
+def write_failure(attempt: Path, status: str, rank: int, error: BaseException | str, trace: str = "",
+                  host: str = "") -> None:
+    """Created exclusively: the first rank to say why is the one that is kept. `host`: the rank's, if not this one."""
+    kind = type(error).__name__ if isinstance(error, BaseException) else ""
+    value = {"status": status, "rank": rank, "host": host or leases.host(), "error": kind,
+             "message": cause(str(error)) or kind, "details": trace[-20_000:]}
+    temporary = attempt / f".failure.{rank}.{uuid.uuid4().hex[:6]}"
+    try:
+        temporary.write_text(json.dumps(value, indent=1))
+        put(temporary, attempt / FAILURE)
+    except OSError:
+        pass
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def cause(text: str) -> str:
+    """The line of an error's text that says what went wrong: the first, but in a graph's the one above its node.
+
+    >>> cause("Graph execution error:\\n\\nDetected at node x\\nOOM when allocating\\n\\t [[{{node x}}]] [Op:loop]")
+    'OOM when allocating'
+    """
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    at = next((number for number, line in enumerate(lines) if line.lstrip().startswith("[[{{node")), 0)
+    return lines[max(at - 1, 0)].strip() if lines else ""
+
+
+def note(attempt: Path, rank: int, host: str, message: str, logs: Path, status: str = "") -> None:
+    """Keep what the launcher saw of the attempt's end. `status`: what it knows better than ranks that lost a peer."""
+    if not (attempt / LAUNCHER).exists():
+        write_json(attempt / LAUNCHER, {"rank": rank, "host": host, "message": message, "logs": str(logs),
+                                        **({"status": status} if status else {})})
+
+
+def told(attempt: Path) -> dict[str, Any] | None:
+    """Why the attempt ended; None where nobody has said anything."""
+    failure, seen = (read_json(attempt / name) for name in (FAILURE, LAUNCHER))
+    unexplained = not isinstance(failure, dict) or failure.get("status") == "lost"
+    if unexplained and isinstance(seen, dict) and seen.get("status") == OUT_OF_MEMORY:
+        return seen
+    return failure if isinstance(failure, dict) else None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """`where`: rank and host; `message`: the first line of the error."""
+
+    status: str
+    where: str
+    message: str
+    logs: str = ""
+
+
+def ending(attempt: Path) -> Ending:
+    """For people. The launcher's word counts where the ranks only say that a peer is gone, or nothing."""
+    seen, claim = (read_json(attempt / name) for name in (LAUNCHER, "claim.json"))
+    seen, claim = (value if isinstance(value, dict) else {} for value in (seen, claim))
+    failure = told(attempt) or {
+        "status": "lost", "rank": 0, "host": claim.get("host", "?"),
+        "message": "nothing was written: the process is gone, and so is its launcher"}
+    said = {**failure, **seen, "error": ""} if failure.get("status") == "lost" and seen else failure
+    rank = "the launcher" if said.get("rank") == -1 else f"rank {said.get('rank', '?')}"
+    message = ": ".join(str(said[name]) for name in ("error", "message") if said.get(name))
+    where = f"{rank} on {said.get('host', '?')}"
+    return Ending(str(failure.get("status")), where, message, str(seen.get("logs") or claim.get("logs") or ""))

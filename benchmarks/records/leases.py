@@ -1,0 +1,151 @@
+"""A claim says which process runs an attempt, and whether it still lives.
+
+The attempt folder is made under a temporary name with its claim inside and renamed into place: a rename onto a folder
+that is not empty fails, so exactly one process gets it. On this machine a claim is alive while its process is, and one
+whose process is halted, like one from another machine, while its heartbeat is fresh by the file system's own clock.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from ..errors import RecordError
+from .json_files import cannot_write, load_json, read_json, write_json
+
+HEARTBEAT_SECONDS = 15.0
+STALE_SECONDS = 120.0
+
+
+def host() -> str:
+    """The name by which this machine is asked for: the node's where Slurm started this process."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
+def boot_id() -> str:
+    """Which start of which machine this is, and which of its sets of process ids; host names repeat, boots do not.
+
+    Containers of one machine share the boot, but a process id means another process in each.
+    """
+    try:
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return host()
+
+
+def start_ticks(pid: int) -> int:
+    """When the process was started, in clock ticks since boot: with its id, it names it whatever the clock is set to.
+
+    Raises OSError, ValueError for one that is gone.
+    """
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+
+
+def take(attempt: Path, retry: float = 0.0) -> Path | None:
+    """Claim `attempt` for this process; None when another has it. Raises RecordError if the folder refuses.
+
+    `retry`: when the retry was asked for that this attempt is made for, seconds since the epoch; 0: for none.
+    """
+    token = uuid.uuid4().hex
+    temporary = attempt.parent / f".claim-{token}"
+    claim = {"host": host(), "boot_id": boot_id(), "pid": os.getpid(), "process_began": start_ticks(os.getpid()),
+             "began": time.time(), "retry": retry, "slurm_job": os.environ.get("SLURM_JOB_ID"),
+             "logs": os.environ.get("BATCHSCALE_LOGS"), "token": token}
+    try:
+        temporary.mkdir()
+        write_json(temporary / "claim.json", claim)
+    except OSError as error:
+        raise cannot_write(attempt, error) from None
+    except RecordError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    try:
+        os.rename(temporary, attempt)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        # A network file system may answer a repeated request with an error though the first one did it.
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOENT):
+            raise cannot_write(attempt, error) from None
+    found = read_json(attempt / "claim.json")
+    return attempt if isinstance(found, dict) and found.get("token") == token else None
+
+
+def process_of(claim: Any) -> psutil.Process | None:
+    """The process that made a claim on this machine, if it is still there. Raises KeyError, TypeError for no claim."""
+    try:
+        process = psutil.Process(claim["pid"])
+        same = start_ticks(claim["pid"]) == claim["process_began"] and process.status() != psutil.STATUS_ZOMBIE
+        return process if same else None
+    except (OSError, ValueError, OverflowError, psutil.Error):
+        return None
+
+
+def alive(claim_path: Path) -> bool:
+    """Whether the process that made the claim still runs."""
+    try:
+        claim = load_json(claim_path)
+        if claim["boot_id"] == boot_id():
+            process = process_of(claim)
+            if process is None or process.status() != psutil.STATUS_STOPPED:
+                return process is not None
+        return _age_seconds(claim_path) < STALE_SECONDS
+    except (OSError, KeyError, TypeError, RecordError, psutil.Error):
+        return False
+
+
+def end_halted(claim_path: Path) -> None:
+    """End the process of a claim that has been taken over, if it is halted here: it would come back to no use."""
+    try:
+        claim = load_json(claim_path)
+        process = process_of(claim) if claim["boot_id"] == boot_id() else None
+        if process is not None and process.status() == psutil.STATUS_STOPPED:
+            process.kill()
+    except (KeyError, TypeError, RecordError, psutil.Error):
+        pass
+
+
+def _age_seconds(path: Path) -> float:
+    """Seconds since `path` was touched, by the clock of the file system that holds it; by ours if it is read-only."""
+    probe = path.parent / f".now-{uuid.uuid4().hex}"
+    try:
+        probe.touch()
+        now = probe.stat().st_mtime
+        probe.unlink(missing_ok=True)
+    except OSError:
+        now = time.time()
+    return now - path.stat().st_mtime
+
+
+class Heartbeat:
+    """Touches a claim every few seconds from a thread, for as long as the attempt lasts."""
+
+    def __init__(self, attempt: Path) -> None:
+        self._path = attempt / "claim.json"
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            try:
+                os.utime(self._path)
+            except FileNotFoundError:
+                return
+            except OSError:
+                continue  # a file system that hesitates once must not cost the claim
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()

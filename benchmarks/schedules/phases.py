@@ -1,0 +1,57 @@
+"""When a run evaluates: after steps 1, 2, 4, 8, ... of the first epoch, and at the end of every epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from ..config.fields import RunFields
+
+Config = TypeVar("Config", bound=RunFields)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Training at one global batch; a run has several only where batches follow one another on the same weights."""
+
+    index: int
+    global_batch: int
+    steps_per_epoch: int
+    epochs: int
+
+    @property
+    def steps(self) -> int:
+        return self.epochs * self.steps_per_epoch
+
+
+def phases(config: RunFields) -> list[Phase]:
+    """Under adascale the epochs are as many as there can be; the run may end inside any of them."""
+    if config.adapts:
+        most = -(-config.steps // config.steps_per_epoch)
+        return [Phase(0, config.global_batch, config.steps_per_epoch, most)]
+    return [Phase(i, batch, config.train_examples // batch, config.epochs) for i, batch in enumerate(config.batches)]
+
+
+def first_phase(config: Config) -> Config:
+    """The run that begins as this one does and ends with its first phase, without what changes no weight."""
+    rule = "constant" if config.earlier_batches else config.rule
+    return replace(config, global_batch=config.batches[0], earlier_batches=(), rule=rule, noise_batches=(),
+                   sharpness_examples=0)
+
+
+def evaluation_steps(steps_per_epoch: int, epochs: int) -> list[int]:
+    """Steps after which to evaluate: powers of two within the first epoch and epoch ends, ascending, without repeats.
+
+    Later epochs lie denser than powers of two do, and an evaluation costs what many steps do.
+
+    >>> evaluation_steps(6, 2)
+    [1, 2, 4, 6, 12]
+    """
+    powers = {1 << k for k in range(steps_per_epoch.bit_length())}
+    return sorted(powers | {steps_per_epoch * epoch for epoch in range(1, epochs + 1)})
+
+
+def segments(phase: Phase) -> list[tuple[int, int]]:
+    """(start, stop) step ranges between which nothing but training happens; none crosses the end of an epoch."""
+    stops = evaluation_steps(phase.steps_per_epoch, phase.epochs)
+    return list(zip([0, *stops[:-1]], stops))

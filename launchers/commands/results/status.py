@@ -1,0 +1,101 @@
+"""`batchscale status RESULTS`: what is done, running, failed or lost, the first error, and the command to go on.
+
+The results folder is asked first; Slurm only what it thinks of the jobs, and what it does not know is unknown.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ....benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED
+from ....benchmarks.records.failures import ending
+from ....benchmarks.records.run_folder import FINAL, Run
+from ....benchmarks.records.store import open_store, Store
+from ....benchmarks.text import plain
+from ...slurm import queue
+
+ORDER = ("completed", "diverged", "out_of_memory", "running", "pending", "invalid", "failed", "lost", "preempted",
+         "timed_out", "unreadable")
+BAD = ("invalid", "failed", "lost", "preempted", "timed_out")
+POLL_SECONDS = 30.0
+MOST_REPEATED = 5
+
+
+def show(results: Path) -> int:
+    return _poll(results)[0]
+
+
+def watch(results: Path, wait: Callable[[float], None] = time.sleep) -> int:
+    """Show the status every 30 s, until nothing is left that could change by itself."""
+    while True:
+        print(time.strftime("%H:%M:%S"))
+        code, may_change = _poll(results)
+        if code != EXIT_INCOMPLETE or not may_change:
+            return code
+        wait(POLL_SECONDS)
+
+
+def _poll(results: Path) -> tuple[int, bool]:
+    """Print all that is known now. The exit code, and whether anything may still change by itself."""
+    store = open_store(results)
+    runs = store.runs()
+    statuses = {run.run_id: run.status() for run in runs}
+    counts = Counter(statuses.values())
+    print(f"{store.folder}: {len(runs)} runs: "
+          + ", ".join(f"{counts[name]} {name}" for name in ORDER if counts[name]))
+    active = jobs(store)
+    bad = sorted((run for run in runs if statuses[run.run_id] in BAD), key=lambda run: run.last_began())
+    for run in bad[:1]:
+        print("\n".join(map(plain, _first_error(run, statuses[run.run_id]))))
+    _print_repeated([run for run in runs if statuses[run.run_id] not in BAD])
+    for run in runs:
+        for path in run.corrupt():
+            print(plain(f"set aside, not believed: {path}"))
+    return _advice(store, counts, active), active or counts["running"] > 0
+
+
+def jobs(store: Store) -> bool:
+    """Print what Slurm says of the plan's jobs, all in one question. Whether any may still do something."""
+    submitted = queue.submissions(store.folder)
+    found = queue.tasks([job for facts in submitted for job in facts["jobs"]]) if submitted else {}
+    for number, facts in enumerate(submitted, 1):
+        active = any(task.active for job in facts["jobs"] for task in found[str(job["id"])])
+        if active or number == len(submitted):
+            for job in facts["jobs"]:
+                tasks = found[str(job["id"])]
+                print(f"  {queue.summary(job, tasks)}")
+                if said := queue.last_word(facts["folder"], job, tasks):
+                    print(f"    said: {plain(said)}")
+    return any(task.active for tasks in found.values() for task in tasks)
+
+
+def _first_error(run: Run, status: str) -> list[str]:
+    found = ending(run.attempts()[-1])
+    return [f"first: {run.run_id}: {status}, {found.where}", f"  {found.message}",
+            f"  logs: {found.logs or run.folder.parent / 'logs'}"]
+
+
+def _print_repeated(runs: Sequence[Run]) -> None:
+    """Attempts that ended without a result and were made again: a flaky node shows here, though all is done."""
+    ended = [(run, attempt) for run in runs for attempt in run.attempts()[:-1]]
+    for run, attempt in ended[:MOST_REPEATED]:
+        found = ending(attempt)
+        print(plain(f"begun again: {run.run_id} after {attempt.name}: {found.status}, {found.where}: {found.message}"))
+    if len(ended) > MOST_REPEATED:
+        print(f"  and {len(ended) - MOST_REPEATED} more attempts")
+
+
+def _advice(store: Store, counts: Counter[str], active: bool) -> int:
+    submitted = queue.submissions(store.folder)
+    source = store.manifest.get("source") or store.manifest.get("name")
+    command = submitted[-1]["command"] if submitted else f"batchscale run {source} --results {store.folder.parent}"
+    if any(counts[name] for name in counts if name not in FINAL):
+        print("the jobs above go on by themselves" if active else f"to go on: {command}")
+        return EXIT_INCOMPLETE
+    if counts["invalid"] or counts["failed"]:
+        print(f"to do just those again: {command} --retry")
+        return EXIT_RUNS_FAILED
+    return EXIT_OK

@@ -1,0 +1,92 @@
+"""`batchscale plan PLAN`: what would be run, by which commands, at what expected cost. Nothing is written."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from ....benchmarks.errors import EXIT_OK
+from ....benchmarks.planning import selection
+from ....benchmarks.planning.expected_time import guessed
+from ....benchmarks.planning.plan import Plan
+from ....benchmarks.runs.derived import flags
+from ....benchmarks.runs.run_config import RunConfig
+from ....benchmarks.schedules.rates import peak_rate
+from ...local import study
+from ...local.progress import duration
+from ...local.rank_commands import start
+from ...local.schedule import expected_wall_seconds, Stage, stages
+from ...machine import checks
+
+
+def show(plan: Plan, results: Path, only: str, launcher: str) -> int:
+    wanted = selection.parse(only)
+    expansion = study.expansion_here(plan)
+    runs = [config for config in expansion.runs if wanted(config)]
+    here = sorted(os.sched_getaffinity(0)), len(checks.gpu_names())
+    staged, seconds = stages(runs, *here), sum(expected_wall_seconds(runs, *here).values())
+    print(f"plan {plan.name}: {len(runs)} runs in {len(staged)} stages, about {duration(seconds)} here")
+    print("\n".join(_table(runs)))
+    for line in _flagged(runs):
+        print(line)
+    for model in dict.fromkeys(config.model for config in runs if guessed(config)):
+        print(f"the time of model {model} is a guess here; `batchscale run` builds it first and counts its operations")
+    for skip in expansion.skipped:
+        print(f"left out: {skip.experiment}, {skip.what}: {skip.reason}")
+    for text in plan.settings["leaves_out"]:
+        print(f"not in this plan: {text}")
+    print("commands, one per stage (ranks can be started so by hand once `batchscale run` has written the runs):")
+    print("\n".join(_commands(staged, results / plan.name, launcher)))
+    return EXIT_OK
+
+
+def _table(runs: Sequence[RunConfig]) -> list[str]:
+    """One line per experiment, strategy and rule: batches, their peak rates and repeats."""
+    groups: dict[tuple[str, ...], list[RunConfig]] = {}
+    for c in runs:
+        groups.setdefault((c.experiment, c.kind, c.model, c.optimizer, f"{c.strategy_name} x{c.replicas}", c.rule),
+                          []).append(c)
+    rows: list[tuple[str, ...]] = [("experiment", "kind", "model", "optimizer", "strategy", "rule",
+                                    "global batches", "peak rates", "runs")]
+    for key, group in groups.items():
+        batches = sorted({c.global_batch for c in group})
+        if trials := len({c.trial for c in group if c.trial >= 0}):
+            key = (*key[:-1], f"{key[-1]}, {trials} rates")
+        rows.append((*key, " ".join(map(str, batches)), _rates(group), str(len(group))))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def _rates(runs: Sequence[RunConfig]) -> str:
+    """The peak rate at each batch, ascending; of a tuned arm the lowest and highest tried at any."""
+    if runs[0].kind != "accuracy":
+        return ""
+    found = {c.global_batch: f"{peak_rate(c):.3g}" for c in sorted(runs, key=lambda c: c.global_batch)}
+    if runs[0].trial >= 0:
+        tried = [peak_rate(c) for c in runs]
+        return f"{min(tried):.3g} to {max(tried):.3g}"
+    return " ".join(found.values()) + (" times the gain" if runs[0].adapts else "")
+
+
+def _flagged(runs: Sequence[RunConfig]) -> list[str]:
+    """What the records will warn of, each sentence once with the batches that it holds for."""
+    found: dict[tuple[str, str, str], set[int]] = {}
+    for c in runs:
+        for flag in flags(c) if c.kind == "accuracy" else ():
+            found.setdefault((c.experiment, c.rule, flag), set()).add(c.global_batch)
+    return [f"to know: {experiment}, {rule}, batch {', '.join(map(str, sorted(batches)))}: {flag}"
+            for (experiment, rule, flag), batches in found.items()]
+
+
+def _commands(staged: Sequence[Stage], folder: Path, launcher: str) -> list[str]:
+    lines = []
+    for stage in staged:
+        for cores in stage.slots:
+            worker = ["--results", str(folder), "--shape", stage.shape]
+            worker += ["--cores", ",".join(map(str, cores))] if cores else []
+            command = start(stage.config, worker, folder / "logs" / stage.shape, launcher)
+            lines.append("  " + shlex.join([Path(w).name if w.endswith("batchscale-rank") else w
+                                            for w in command.words]))
+    return lines

@@ -1,0 +1,33 @@
+"""`batchscale run RECORD.json`: do one run again, from the configuration in its record or config.json."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ....benchmarks.errors import PlanError
+from ....benchmarks.records.json_files import read_json
+from ....benchmarks.records.store import Store
+from ....benchmarks.runs.run_config import from_json
+from ...local.progress import Progress
+from ...local.schedule import expected_wall_seconds
+from ...local.study import describe, exit_code, keep, machine_to_itself, Options, passes
+from ...local.supervisor import Limits, unfinished
+
+
+def run(path: Path, options: Options) -> int:
+    """Results go to RESULTS/again-<digest>/; the record that was given stays as it is. Raises PlanError."""
+    values = read_json(path)
+    if not isinstance(values, dict) or not isinstance(values.get("config"), dict):
+        raise PlanError(f"{path} holds no configuration; give a run's record.json or config.json.")
+    config = from_json(values["config"])
+    store = Store(options.results / f"again-{config.digest}")
+    keep(store, [config], describe([config], store),
+         {"name": store.folder.name, "source": str(path), "text": "", "settings": {}, "skipped": []})
+    runs = store.runs()
+    limits = Limits(store.folder, launcher=options.launcher)
+    seconds = expected_wall_seconds([config], sorted(os.sched_getaffinity(0)))
+    with machine_to_itself(print), Progress(runs, lambda run: unfinished(run, limits), seconds) as progress:
+        usable = passes(runs, limits, progress)
+        progress.update()
+    return exit_code(runs, usable)

@@ -1,0 +1,117 @@
+"""What a worker died of where its ranks could not say: out of memory only with evidence, never by guess."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...benchmarks.records import leases
+from ...benchmarks.records.failures import OUT_OF_MEMORY, note, sign_of_no_memory, told
+from ...benchmarks.records.json_files import read_json
+from ...benchmarks.records.run_folder import Run
+
+ROOT = Path("/")
+STARTERS = ("mpirun", "horovodrun", "launchers.group")
+MPIRUN = re.compile(r"process rank (\d+) with PID \d+ on node (\S+) exited on (signal \d+ \([^)]*\))")
+HOROVODRUN = re.compile(r"Process (\d+) exit with status code (-?\d+)")
+GROUP = re.compile(r"^rank (\d+) ended by (SIG[A-Z0-9]+);", re.MULTILINE)
+STUCK = re.compile(r"^Timeout \(\d+:\d\d:", re.MULTILINE)  # by faulthandler, as it ends a process
+TAIL_BYTES = 65_536
+
+
+def kernel_kills(root: Path = ROOT) -> int | None:
+    """Processes that the kernel has killed for want of memory, in this process' control group or, where that does not
+    count them, on this machine; None where nothing tells."""
+    groups = _text(root / "proc/self/cgroup").splitlines()
+    paths = {line.split(":", 2)[1]: line.split(":", 2)[2].lstrip("/") for line in groups if line.count(":") >= 2}
+    places = [root / "sys/fs/cgroup" / paths[""] / "memory.events"] if "" in paths else []
+    places += [root / "sys/fs/cgroup/memory" / path / "memory.oom_control" for name, path in paths.items()
+               if "memory" in name.split(",")]
+    for place in (*places, root / "proc/vmstat"):
+        for line in _text(place).splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill" and count.strip().isdigit():
+                return int(count)
+    return None
+
+
+def evidence(logs: Path, kills_before: int | None, kills_after: int | None, limited: bool = False) -> str:
+    """Why a worker's death counts as out of memory, in a sentence; "" when nothing says so."""
+    for path in (*logs.rglob("stderr"), logs / "worker.log"):
+        if sign := sign_of_no_memory(_text(path)[-TAIL_BYTES:], limited):
+            return f"a rank died after it wrote {sign!r}"
+    if kills_before is not None and kills_after is not None and kills_after > kills_before:
+        return "a rank was killed, and the kernel counted a process that it killed for want of memory"
+    return ""
+
+
+def explain(runs: Sequence[Run], since: float, logs: Path, kills_before: int | None, code: int | None = None) -> None:
+    """Note on attempts that were begun after `since` and lost what their worker died of, and which rank died first.
+
+    `code`: of the program that started the ranks, where it is known.
+    """
+    lost = [run for run in runs if own_attempt(run, logs) and run.last_began() >= since and _unexplained(run)]
+    kills, log = kernel_kills() if lost else None, _text(logs / "worker.log")
+    rank, host, end = (-1, leases.host(), "") if code is None else dead_rank(log, code)
+    for run in lost:
+        attempt = run.attempts()[-1]
+        if found := evidence(logs, kills_before, kills, run.config.memory_limit_bytes > 0):
+            note(attempt, rank, host, found, logs, OUT_OF_MEMORY)
+        elif STUCK.search(log):
+            run.fail(attempt, "timed_out", max(rank, 0), "no progress (watchdog_seconds), and Python itself was stuck: "
+                     f"its stacks are in {logs / 'worker.log'}")
+        elif end:
+            note(attempt, rank, host, end, logs)
+
+
+def own_attempt(run: Run, logs: Path) -> Path | None:
+    """The run's last attempt, if it has no record and was made by ranks that log there, as far as its claim says."""
+    attempts = [] if run.has_record else run.attempts()
+    claim = read_json(attempts[-1] / "claim.json") if attempts else None
+    told = claim.get("logs") if isinstance(claim, dict) else None
+    if told is None and attempts and leases.alive(attempts[-1] / "claim.json"):
+        return None  # by ranks that were started elsewhere
+    return attempts[-1] if attempts and told in (None, str(logs.absolute())) else None
+
+
+def dead_rank(log: str, code: int) -> tuple[int, str, str]:
+    """Rank, host and how it ended: the first rank that a signal ended, as the program that started it tells.
+
+    >>> dead_rank("mpirun noticed that process rank 1 with PID 0 on node g9 exited on signal 9 (Killed).", 137)
+    (1, 'g9', 'ended by signal 9 (Killed)')
+    >>> dead_rank("rank 1 ended by SIGKILL; the others are stopped", 137)[::2]
+    (1, 'ended by signal 9 (Killed)')
+    """
+    if found := MPIRUN.search(log):
+        return int(found[1]), found[2], f"ended by {found[3]}"
+    for line in HOROVODRUN.finditer(log):
+        if (status := int(line[2])) < 0 or status > 128:
+            return int(line[1]), leases.host(), _ended_by(-status if status < 0 else status - 128)
+    if found := GROUP.search(log):
+        return int(found[1]), leases.host(), _ended_by(signal.Signals[found[2]])
+    end = _ended_by(-code) if code < 0 else f"ended with code {code}"
+    if any(name in log.partition("\n")[0] for name in STARTERS):
+        return -1, leases.host(), f"the program that started the ranks {end}"
+    return 0, leases.host(), end
+
+
+def _ended_by(number: int) -> str:
+    try:
+        return f"ended by signal {number:d} ({signal.strsignal(number)})"
+    except ValueError:
+        return f"ended by signal {number}"
+
+
+def _unexplained(run: Run) -> bool:
+    attempt = run.attempts()[-1]
+    said = told(attempt)
+    return (said is None or said.get("status") == "lost") and not leases.alive(attempt / "claim.json")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,102 @@
+"""Live progress: one moving line with an ETA in a terminal, a plain line per finished run in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from ...benchmarks.records.run_folder import Run
+
+TRUSTED_SECONDS = 60.0
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people.
+
+    >>> duration(75), duration(3.21), duration(7300)
+    ('1 min 15 s', '3.2 s', '2 h 1 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+class Progress:
+    """Watches the store. The ETA scales the expected seconds of what is left by what the finished part took.
+
+    `unfinished` says whether a run is still to be done; `seconds` is what each adds to the wall time, by digest.
+    """
+
+    def __init__(self, runs: Sequence[Run], unfinished: Callable[[Run], bool], seconds: Mapping[str, float]) -> None:
+        self._total, self._unfinished = len(runs), unfinished
+        self._waiting = {run.run_id: run for run in runs if unfinished(run)}
+        self._done = self._total - len(self._waiting)
+        self._expected = seconds
+        self._cost_left = sum(self._cost(run) for run in self._waiting.values())
+        self._cost_done, self._began = 0.0, time.monotonic()
+        self._live = sys.stdout.isatty()
+        self._said: set[str] = set()
+
+    def __enter__(self) -> Progress:
+        if self._done:
+            self.say(f"{self._done} of {self._total} runs were done before")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            print("\r\033[K", end="", flush=True)
+
+    def update(self) -> None:
+        """Look for runs that ended since the last call."""
+        for run_id, run in list(self._waiting.items()):
+            if (run.folder / "record.json").exists() or any(run.folder.glob("attempt-*/failure.json")):
+                if not self._unfinished(run):
+                    self._finished(run, run.status())
+        if self._live and self._waiting:
+            print(f"\r\033[K{self._counts()} done, {self._eta()}", end="", flush=True)
+
+    def say(self, text: str) -> None:
+        print(f"\r\033[K{text}" if self._live else text, flush=True)
+
+    def say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self.say(text)
+
+    def _finished(self, run: Run, status: str) -> None:
+        del self._waiting[run.run_id]
+        self._done += 1
+        cost = self._cost(run)
+        self._cost_left, self._cost_done = self._cost_left - cost, self._cost_done + cost
+        self.say(f"{self._counts()} {run.run_id}: {status}{summary(run)}; {self._eta()}")
+
+    def _cost(self, run: Run) -> float:
+        return self._expected.get(run.config.digest, 0.0)
+
+    def _counts(self) -> str:
+        return f"[{self._done}/{self._total}]"
+
+    def _eta(self) -> str:
+        """Until much has been done the expectation counts for more than the pace."""
+        if not self._waiting:
+            return "finished"
+        pace = (time.monotonic() - self._began + TRUSTED_SECONDS) / (self._cost_done + TRUSTED_SECONDS)
+        return f"about {duration(self._cost_left * pace)} left"
+
+
+def summary(run: Run) -> str:
+    """The figure a person looks for first."""
+    record = run.record()
+    if record is None:
+        failure = run.failure()
+        return f" ({failure['message'][:200]})" if failure and failure.get("message") else ""
+    if record["evaluations"]:
+        last = record["evaluations"][-1]
+        told = [(name, last[f"test_{name}"]) for name in ("accuracy", "loss") if last.get(f"test_{name}") is not None]
+        return f", test {told[0][0]} {told[0][1]:.4g}" if told else ""
+    steady = [w for w in record["windows"] if w["steady"] and w["rank"] == 0]
+    seconds = sum(w["seconds"] for w in steady)
+    rate = sum(w["steps"] for w in steady) * record["config"]["global_batch"] / seconds if seconds else 0.0
+    return f", {rate:,.0f} examples/s" if rate else ""

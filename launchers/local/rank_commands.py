@@ -1,0 +1,78 @@
+"""One command line per launcher: how the ranks of a shape are started on this machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...benchmarks.errors import one_of, PlanError
+from ...benchmarks.runs.run_config import RunConfig
+
+LAUNCHERS = ("auto", "horovodrun", "mpirun")
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a worker is started: the words of the command and what is added to the environment."""
+
+    words: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+def rank_program() -> list[str]:
+    """The words that start one rank with this Python."""
+    beside = Path(sys.executable).with_name("batchscale-rank")
+    return [str(beside)] if beside.exists() else [sys.executable, "-m", "batchscale.benchmarks.rank.worker"]
+
+
+def start(config: RunConfig, worker: Sequence[str], logs: Path, launcher: str = "auto") -> Start:
+    """The command for a worker of this run's shape. `worker`: arguments of `batchscale-rank`.
+
+    auto: mpirun where ranks talk by MPI, since horovodrun imports TensorFlow before it starts the same mpirun.
+    """
+    if launcher not in LAUNCHERS:
+        raise PlanError(one_of("--launcher", launcher, LAUNCHERS))
+    words = [*rank_program(), *worker]
+    if launcher == "auto":
+        launcher = "mpirun" if config.transport == "mpi" else "horovodrun"
+    if config.strategy == "multiworker":
+        return Start((*_group(config, logs), *words), _environment("group"))
+    if config.strategy != "horovod":
+        return Start(tuple(words), _environment("plain process"))
+    if launcher == "mpirun" and config.transport == "mpi":
+        return Start((*_mpirun(config.replicas), *words), _environment("mpirun"))
+    if launcher == "mpirun":
+        raise PlanError("--launcher mpirun cannot start ranks that talk by Gloo; use --launcher horovodrun.")
+    return Start((*_horovodrun(config, logs), *words), _environment("horovodrun"))
+
+
+def _mpirun(ranks: int) -> list[str]:
+    return ["mpirun", *_as_root(), "--oversubscribe", "--bind-to", "none", "-np", str(ranks)]
+
+
+def _horovodrun(config: RunConfig, logs: Path) -> list[str]:
+    """Ranks bind themselves to cores, so that a rank's cores do not depend on the launcher."""
+    words = ["horovodrun", "-np", str(config.replicas), f"--{config.transport}", "--output-filename", str(logs)]
+    if config.transport == "mpi":
+        words.append("--mpi-args=" + " ".join([*_as_root(), "--oversubscribe"]))
+    return words
+
+
+def _group(config: RunConfig, logs: Path) -> list[str]:
+    return [sys.executable, "-m", "batchscale.launchers.local.rank_group", "-np", str(config.ranks),
+            "--output-filename", str(logs)]
+
+
+def _as_root() -> list[str]:
+    """Open MPI refuses the root user unless told; containers often have no other."""
+    return ["--allow-run-as-root"] if os.geteuid() == 0 else []
+
+
+def _environment(launcher: str) -> dict[str, str]:
+    """Programs of this Python's environment (mpirun, horovodrun) come before others of the same name."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return {"PATH": path, "BATCHSCALE_LAUNCHER": launcher, "PYTHONUNBUFFERED": "1",
+            "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}

@@ -1,0 +1,249 @@
+"""`batchscale run PLAN` on this machine: plan, describe, then one stage after another until nothing is left to do."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ...benchmarks import data
+from ...benchmarks.errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, EnvironmentUnusable,
+                                  PlanError)
+from ...benchmarks.planning import selection
+from ...benchmarks.planning.expansion import expand, Expansion
+from ...benchmarks.planning.keys import WATCHDOG_SECONDS, setting_seconds
+from ...benchmarks.planning.plan import Plan
+from ...benchmarks.records.json_files import read_json, write_json
+from ...benchmarks.records.run_folder import FINAL, Run
+from ...benchmarks.records.store import Store
+from ...benchmarks.runs.run_config import RunConfig, to_json
+from ..machine import checks
+from .progress import Progress
+from .schedule import expected_wall_seconds, Stage, stages
+from .supervisor import Limits, unfinished, work
+
+MOST_PASSES = 4
+MOST_BARREN_PASSES = 2
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where a plan runs, and how much of it; never what."""
+
+    results: Path = Path("results")
+    only: str = ""
+    budget_seconds: float = float("inf")
+    retry: bool = False
+    launcher: str = "auto"
+
+
+def expansion_here(plan: Plan) -> Expansion:
+    """The plan's runs on this machine; what it lacks is in `skipped`. Raises PlanError, DataError."""
+    def train_examples(dataset: str, validation_fraction: float) -> int:
+        return data.split_sizes(data.describe_size(dataset).train_examples, validation_fraction)[0]
+    return expand(plan, train_examples, unavailable_here(plan))
+
+
+def unavailable_here(plan: Plan) -> dict[str, str]:
+    """Why strategies and replica counts of the plan cannot be had here."""
+    reasons = {name: reason for name, reason in checks.strategies_available().items() if reason}
+    gpus, cores = len(checks.gpu_names()), len(os.sched_getaffinity(0))
+    for experiment in plan.experiments:
+        for nodes in experiment["nodes"]:
+            if nodes > 1:
+                reasons[f"{nodes} nodes"] = "this machine is one node; use `batchscale run --on slurm` on a cluster"
+        for replicas in experiment["replicas"]:
+            need = replicas * experiment["cores_per_replica"]
+            if gpus and replicas > gpus:
+                reasons[f"{replicas} replicas"] = f"this machine has {gpus} GPU{'s' * (gpus > 1)}"
+            elif not gpus and need > cores:
+                each = experiment["cores_per_replica"]
+                reasons[f"{replicas} replicas of {each} cores"] = (f"{need} cores are needed and this process may use "
+                                                                   f"{cores}")
+    return reasons
+
+
+def keep(store: Store, configs: list[RunConfig], workloads: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Write what was checked; the first thing that is written at all. Raises PlanError, RecordError."""
+    writable(store.folder)
+    write_json(store.folder / "workloads.json", workloads)
+    store.prepare(configs, facts)
+
+
+def describe(configs: Sequence[RunConfig], store: Store, patience_seconds: float = WATCHDOG_SECONDS) -> dict[str, Any]:
+    """The workloads, each data set and model built once in a child process. Raises PlanError.
+
+    `patience_seconds`: the child is given up after it, with its stack in the message; 0: never.
+    """
+    known = read_json(store.folder / "workloads.json") or {}
+    wanted = {c.workload_key: c for c in configs}
+    missing = [to_json(c) for key, c in wanted.items() if known.get(key, {}).get("train_examples") != c.train_examples]
+    if not missing:
+        return dict(known)
+    words = [sys.executable, "-m", "batchscale.benchmarks.rank.workload.describe", str(patience_seconds)]
+    child = subprocess.run(words, input=json.dumps(missing), capture_output=True, text=True)
+    if child.returncode:
+        lines = child.stderr.strip().splitlines()
+        if "Timeout (" in child.stderr:
+            frames = [line.strip() for line in lines if line.startswith("  File ")]
+            frames = [frame for frame in frames if not re.search(r'"<frozen |/lib/python3', frame)] or frames
+            raise PlanError(f"a data set or model was not described within {patience_seconds:g} s (watchdog_seconds): "
+                            f"it was at {frames[0] if frames else 'an unknown place'}.")
+        raise PlanError(lines[-1] if lines else f"describing the workloads failed with code {child.returncode}.")
+    return {**known, **json.loads(child.stdout)}
+
+
+def check(plan: Plan, options: Options) -> tuple[Store, Expansion, dict[str, Any]]:
+    """Check everything, and describe the workloads; nothing is written and no rank starts. Raises BatchscaleError."""
+    wanted = selection.parse(options.only)
+    expansion = expansion_here(plan)
+    if not expansion.runs:
+        reasons = "; ".join(f"{s.what}: {s.reason}" for s in expansion.skipped) or "it has no experiments"
+        raise EnvironmentUnusable(f"no run of plan {plan.name!r} can be done here: {reasons}.")
+    if not any(wanted(config) for config in expansion.runs):
+        raise PlanError(f"--only {options.only!r} selects none of the {len(expansion.runs)} runs of {plan.name!r}.")
+    store = Store(options.results / plan.name)
+    workloads = describe(expansion.runs, store, setting_seconds({"settings": plan.settings}, "watchdog_seconds"))
+    return store, expansion, workloads
+
+
+def facts(plan: Plan, expansion: Expansion) -> dict[str, Any]:
+    """What plan.json says beside the list of runs."""
+    skipped = [{"experiment": s.experiment, "what": s.what, "reason": s.reason} for s in expansion.skipped]
+    return {"name": plan.name, "source": plan.source, "text": plan.text, "settings": dict(plan.settings),
+            "skipped": skipped, "written": time.time()}
+
+
+def writable(folder: Path) -> None:
+    """Raises PlanError unless files can be made in `folder`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise PlanError(f"cannot write in {folder}: {error.strerror}; choose another folder with --results.") from None
+
+
+def _lock(path: Path) -> int:
+    """A descriptor of the file, for all users of the machine. Raises PlanError where there can be none."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        try:
+            return os.open(path, flags)  # first: a sticky folder refuses O_CREAT on another user's file
+        except FileNotFoundError:
+            return os.open(path, flags | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise PlanError(f"cannot open {path}, which keeps two studies from timing on one machine at once: "
+                        f"{error.strerror}; remove it, or name another file in BATCHSCALE_LOCK.") from None
+
+
+@contextmanager
+def machine_to_itself(say: Any) -> Iterator[None]:
+    """One study at a time on a machine, since timing runs must be alone. The lock goes with the process."""
+    with open(_lock(Path(os.environ.get("BATCHSCALE_LOCK", "/tmp/batchscale.lock")))) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another study is running on this machine; waiting for it to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def run(plan: Plan, options: Options) -> int:
+    """Do what of the plan is not done. Returns the exit code; every command may be repeated."""
+    store, expansion, workloads = check(plan, options)
+    with machine_to_itself(lambda text: print(text, flush=True)):
+        keep(store, expansion.runs, workloads, facts(plan, expansion))
+        return do(store, expansion, options)
+
+
+def do(store: Store, expansion: Expansion, options: Options) -> int:
+    """The runs that are written and not done. Returns the exit code."""
+    until = time.time() + options.budget_seconds
+    limits = Limits(store.folder, options.only, until, time.time() if options.retry else 0.0, options.launcher,
+                    setting_seconds(store.manifest, "watchdog_seconds"))
+    wanted = selection.parse(options.only)
+    runs = [run for run in store.runs() if wanted(run.config)]
+    expected = expected_wall_seconds([run.config for run in runs], sorted(os.sched_getaffinity(0)),
+                                     len(checks.gpu_names()), read_json(store.folder / "workloads.json") or {})
+    with stopping_on_sigterm(), Progress(runs, lambda run: unfinished(run, limits), expected) as progress:
+        for skip in expansion.skipped:
+            progress.say(f"left out: {skip.experiment}, {skip.what}: {skip.reason}")
+        try:
+            usable = passes(runs, limits, progress)
+        finally:
+            progress.update()
+    return exit_code(runs, usable)
+
+
+def passes(runs: Sequence[Run], limits: Limits, progress: Progress) -> bool:
+    """Work through the stages; again for runs whose worker was lost, and after others' live runs have ended.
+
+    False where nothing that is left can be begun here: the same command would not get further.
+    """
+    barren = 0
+    for _ in range(MOST_PASSES):
+        todo = [run for run in runs if unfinished(run, limits)]
+        if not todo:
+            return True
+        begun, begins = _attempts(todo), False
+        for stage in stages([run.config for run in todo], sorted(os.sched_getaffinity(0)), len(checks.gpu_names())):
+            if time.time() >= limits.until:
+                progress.say("the budget is spent; run the same command again to go on")
+                return True
+            begins |= _work(stage, [run for run in todo if run.config.shape == stage.shape], limits, progress)
+        barren = 0 if begins or _attempts(todo) > begun else barren + 1
+        if barren == MOST_BARREN_PASSES:
+            return False
+        while any(run.status() == "running" for run in todo) and time.time() < limits.until:
+            progress.say_once("waiting for runs that another process is doing")
+            time.sleep(1.0)
+    return True
+
+
+def _work(stage: Stage, runs: list[Run], limits: Limits, progress: Progress) -> bool:
+    """False when the stage was given up."""
+    problem = work(stage, limits, runs, progress.update)
+    if problem:
+        progress.say_once(f"{stage.shape}: {problem}")
+    return not problem
+
+
+def _attempts(runs: Sequence[Run]) -> int:
+    return sum(len(run.attempts()) for run in runs)
+
+
+def exit_code(runs: Sequence[Run], usable: bool = True) -> int:
+    """`usable`: whether what is left could be begun here."""
+    statuses = [run.status() for run in runs]
+    if any(status not in FINAL for status in statuses):
+        return EXIT_INCOMPLETE if usable else EXIT_ENVIRONMENT
+    return EXIT_RUNS_FAILED if any(status in ("invalid", "failed", "unreadable") for status in statuses) else EXIT_OK
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; handled as Ctrl-C is, with an exit code of its own."""
+
+
+@contextmanager
+def stopping_on_sigterm() -> Iterator[None]:
+    """SIGTERM raises Terminated meanwhile, so that whoever has started workers stops them."""
+    def handler(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+    previous = signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,287 @@
+"""What this machine can run, what is missing, and the command that mends it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from ...benchmarks.errors import EXIT_ENVIRONMENT, EXIT_OK, DataError
+from . import installed
+from .setup_environment import NEWEST_PYTHON, OLDEST_PYTHON, OPEN_MPI, find_mpi, Mpi, printed
+
+INSTALL_TENSORFLOW = "python -m pip install 'tensorflow-cpu>=2.18,<2.22'"
+INSTALL_TENSORFLOW_GPU = "python -m pip install 'tensorflow[and-cuda]>=2.18,<2.22'"
+INSTALL_MPI = f"python -m pip install {OPEN_MPI} mpi4py"
+# Without these no study can run at all.
+NEEDED = ("Python", "packages", "TensorFlow")
+ASK_MPI4PY = """
+import mpi4py
+mpi4py.rc.initialize = False
+from mpi4py import MPI
+print(MPI.Get_library_version().split(",")[0].strip())
+with open("/proc/self/maps") as maps:
+    print(*sorted({line.split()[-1] for line in maps if "/libmpi." in line}))
+"""
+ASK_TENSORFLOW = """
+import os
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import tensorflow as tf
+kinds = [device.device_type for device in tf.config.list_physical_devices()]
+print("imports;", ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds))))
+"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding: `ok` is None where it is optional and absent; `fix` is a command or advice."""
+
+    name: str
+    ok: bool | None
+    found: str
+    fix: str = ""
+
+
+def strategies_available() -> dict[str, str]:
+    """For each strategy "" when it can run here, else the reason why not (no TensorFlow import)."""
+    tensorflow = installed.tensorflow_problem()
+    reasons = dict.fromkeys(("single", "mirrored", "multiworker", "horovod-gloo", "horovod-mpi"), tensorflow)
+    if not tensorflow:
+        horovod = installed.installed_horovod()
+        reasons["horovod-gloo"] = gloo_problem(horovod)
+        reasons["horovod-mpi"] = mpi_problem(horovod)
+    return reasons
+
+
+def gloo_problem(horovod: installed.Horovod) -> str:
+    """Why ranks cannot be started with Horovod and Gloo; "" when they can."""
+    return horovod.missing or ("" if horovod.gloo else "Horovod was built without Gloo")
+
+
+def mpi_problem(horovod: installed.Horovod) -> str:
+    """Why ranks cannot be started with Horovod and MPI; "" when they can."""
+    if horovod.missing or not horovod.mpi:
+        return horovod.missing or "Horovod was built without MPI"
+    if installed.linked_libmpi(horovod.library) == "not found":
+        return "the libmpi that Horovod was built with is not found"
+    launcher = find_mpi(programs=("mpirun",))
+    if launcher is None:
+        return "mpirun is not on PATH"
+    if launcher.name == "Open MPI" and not launcher.is_open_mpi_4:
+        return f"horovodrun --mpi needs Open MPI 4; mpirun is {launcher.version}"
+    return ""
+
+
+def diagnose(deep: bool = False) -> list[Check]:
+    """All checks in the order they are printed; `deep` imports TensorFlow in a child process."""
+    if (packages := check_packages()).ok is False:  # what the other checks need is among them
+        return [check_python(), packages]
+    horovod = installed.installed_horovod()
+    launcher = find_mpi(programs=("mpirun",))
+    checks = [check_python(), packages, check_tensorflow()]
+    if deep:
+        checks.append(check_tensorflow_import())
+    checks += [check_horovod(horovod), check_mpi(launcher), *check_mpi4py(horovod), check_gpus(),
+               check_cores(), check_memory(), check_slurm(), check_data(), check_cache()]
+    return checks + [Check(f"strategy {name}", not reason, reason or "can run")
+                     for name, reason in strategies_available().items()]
+
+
+def check_python() -> Check:
+    """Python 3.11 to 3.13."""
+    ok = OLDEST_PYTHON <= sys.version_info[:2] <= NEWEST_PYTHON
+    return Check("Python", ok, f"{platform.python_version()} in {sys.prefix}",
+                 "" if ok else "make clean setup PYTHON=python3.12")
+
+
+def check_packages() -> Check:
+    """What this project needs beside TensorFlow, Horovod and MPI."""
+    absent = installed.missing_packages()
+    return Check("packages", not absent, f"not installed: {', '.join(absent)}" if absent else "all installed",
+                 f"python -m pip install {' '.join(absent)}" if absent else "")
+
+
+def check_tensorflow() -> Check:
+    """Which TensorFlow is installed, and whether its version is supported."""
+    found, problem = installed.installed_tensorflow(), installed.tensorflow_problem()
+    if problem or found is None:
+        return Check("TensorFlow", False, problem,
+                     INSTALL_TENSORFLOW_GPU if gpu_names() else INSTALL_TENSORFLOW)
+    return Check("TensorFlow", True, f"{found[0]} {found[1]}, keras {version_of('keras')}")
+
+
+def check_tensorflow_import() -> Check:
+    """Import TensorFlow in a child process and list its devices (seconds)."""
+    answer = printed(sys.executable, "-c", ASK_TENSORFLOW, seconds=180).strip()
+    return Check("TensorFlow import", bool(answer), answer.splitlines()[0] if answer else "fails",
+                 "" if answer else "python -c 'import tensorflow'  (shows the reason)")
+
+
+def check_horovod(horovod: installed.Horovod) -> Check:
+    """Horovod's version and what it was built with; optional."""
+    if horovod.missing:
+        log = f"; log: {horovod.log}" if horovod.log else ""
+        return Check("Horovod", None, horovod.missing + log, horovod.fix)
+    kinds = [kind for kind in ("gloo", "mpi", "nccl") if getattr(horovod, kind)]
+    if gpu_names() and not horovod.nccl:
+        return Check("Horovod", False, f"{horovod.version} without NCCL, beside GPUs",
+                     f"install the CUDA toolkit 12 (nvcc), then {installed.BUILD_COMMAND}")
+    return Check("Horovod", True, f"{horovod.version} with {', '.join(kinds)}")
+
+
+def check_mpi(launcher: Mpi | None) -> Check:
+    """The mpirun that would be used; optional."""
+    if launcher is None:
+        return Check("MPI", None, "no mpirun on PATH", INSTALL_MPI)
+    found = f"{launcher.name} {launcher.version} in {launcher.folder}"
+    good = launcher.name != "Open MPI" or launcher.is_open_mpi_4
+    return Check("MPI", good, found, "" if good else f"{INSTALL_MPI}  (horovodrun needs version 4)")
+
+
+def check_mpi4py(horovod: installed.Horovod) -> list[Check]:
+    """The library mpi4py loads, and whether Horovod loads the same one."""
+    if version_of("mpi4py") == "absent":
+        return [Check("mpi4py", None, "not installed", INSTALL_MPI)]
+    answer = printed(sys.executable, "-c", ASK_MPI4PY).splitlines()
+    if len(answer) < 2:
+        return [Check("mpi4py", False, "finds no MPI library", INSTALL_MPI)]
+    checks = [Check("mpi4py", True, f"{version_of('mpi4py')} with {answer[0]}")]
+    theirs = installed.linked_libmpi(horovod.library) if horovod.mpi else ""
+    if theirs:
+        same = Path(theirs).resolve() == Path(answer[1]).resolve()
+        checks.append(Check("one libmpi", same, answer[1] if same else
+                            f"mpi4py: {answer[1]}, Horovod: {theirs}",
+                            "" if same else f"{installed.BUILD_COMMAND} --rebuild"))
+    return checks
+
+
+def check_gpus() -> Check:
+    """NVIDIA GPUs by name; optional."""
+    names = gpu_names()
+    if not names:
+        return Check("GPUs", None, "no NVIDIA GPU: replicas are CPU cores")
+    found = installed.installed_tensorflow()
+    fit = found is None or found[0] != "tensorflow-cpu"
+    listed = ", ".join(f"{names.count(name)} x {name}" for name in sorted(set(names)))
+    return Check("GPUs", fit, listed if fit else f"{listed}, which tensorflow-cpu cannot use",
+                 "" if fit else f"python -m pip uninstall tensorflow-cpu; {INSTALL_TENSORFLOW_GPU}")
+
+
+def gpu_names() -> list[str]:
+    """One name per GPU that nvidia-smi lists and CUDA_VISIBLE_DEVICES, where it is set, shows."""
+    lines = [line for line in printed("nvidia-smi", "-L").splitlines() if line.startswith("GPU ")]
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if shown is not None:
+        lines = [line for entry in shown.split(",") if (line := _listed(lines, entry.strip()))]
+    return [line.partition(": ")[2].partition(" (")[0] for line in lines]
+
+
+def _listed(lines: list[str], entry: str) -> str:
+    """nvidia-smi's line of a GPU by its number or the beginning of its UUID; "" for none."""
+    if entry.isdigit():
+        return lines[int(entry)] if int(entry) < len(lines) else ""
+    return next((line for line in lines if entry.startswith("GPU-") and f"UUID: {entry}" in line), "")
+
+
+def check_cores() -> Check:
+    """Cores of the machine, and those this process may use."""
+    usable, present = len(os.sched_getaffinity(0)), os.cpu_count() or 1
+    few = usable < 2
+    return Check("cores", not few, f"{usable} usable of {present}",
+                 "two replicas would share one core: scaling means nothing; widen taskset or "
+                 "--cpus-per-task" if few else "")
+
+
+def check_memory() -> Check:
+    """Memory that a new process can get; TensorFlow takes about 0.5 GiB per rank."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    available_gib = memory.available / 2**30
+    return Check("memory", available_gib >= 2,
+                 f"{available_gib:.1f} GiB available of {memory.total / 2**30:.1f} GiB",
+                 "" if available_gib >= 2 else "free some, or ask Slurm for --mem=4G")
+
+
+def check_slurm() -> Check:
+    """Whether jobs can be submitted from here; optional."""
+    if not shutil.which("sbatch"):
+        return Check("Slurm", None, "no sbatch on PATH: runs start on this machine only")
+    nodes = printed("sinfo", "--noheader", "--format=%D %P").splitlines()
+    if not nodes:
+        return Check("Slurm", False, "sbatch is there, but sinfo gets no answer",
+                     "sinfo  (shows the reason; SLURM_CONF names another cluster's slurm.conf)")
+    return Check("Slurm", True, ", ".join(f"{line.split()[1]} ({line.split()[0]} nodes)"
+                                          for line in nodes if len(line.split()) == 2))
+
+
+def check_data() -> Check:
+    """Which of the built-in data sets can be loaded; the others are files that Keras downloads."""
+    from ...benchmarks.data import describe_size
+    from ...benchmarks.data.registry import BUILT_IN
+
+    absent = []
+    for name in BUILT_IN:
+        try:
+            describe_size(name)
+        except DataError:
+            absent.append(name)
+    present = [name for name in BUILT_IN if name not in absent]
+    if not absent:
+        return Check("data sets", True, ", ".join(present))
+    loads = "; ".join(f"datasets.{name}.load_data()" for name in absent)
+    return Check("data sets", True, f"{', '.join(present)}; not here: {', '.join(absent)}",
+                 f"python -c 'from keras import datasets; {loads}'")
+
+
+def check_cache() -> Check:
+    """Whether built wheels and drawn data sets can be kept."""
+    from ...benchmarks.data.cache import cache_folder
+
+    folder = cache_folder().absolute()
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    ok = existing.is_dir() and os.access(existing, os.W_OK)
+    return Check("cache folder", ok, f"{folder}{'' if ok else ' cannot be written'}",
+                 "" if ok else "export BATCHSCALE_CACHE=<a folder you can write>")
+
+
+def version_of(distribution: str) -> str:
+    """Version of an installed distribution, "absent" when there is none."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "absent"
+
+
+def table(checks: list[Check]) -> str:
+    """Plain lines: state, name, finding, and below it what mends it."""
+    states = {True: "ok", False: "PROBLEM", None: "absent"}
+    width = max(len(check.name) for check in checks)
+    lines = []
+    for check in checks:
+        lines.append(f"{states[check.ok]:8}{check.name:{width}}  {check.found}")
+        if check.fix:
+            lines.append(f"{'':8}{'':{width}}  -> {check.fix}")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table; 0, or 3 when not even a single-device run is possible."""
+    parser = argparse.ArgumentParser(prog="batchscale doctor", description=__doc__)
+    parser.add_argument("--deep", action="store_true", help="import TensorFlow too (seconds)")
+    checks = diagnose(parser.parse_args(arguments).deep)
+    print(table(checks))
+    needed = (*NEEDED, "TensorFlow import")
+    if any(check.ok is False and check.name in needed for check in checks):
+        print("No study can run here yet.")
+        return EXIT_ENVIRONMENT
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+"""Where a largest-batch search begins: the batch that the memory law of the plan's own memory runs lets expect."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from ...benchmarks.records.json_files import read_json
+from ...benchmarks.runs.run_config import RunConfig
+
+
+def by_memory_law(plan_folder: Path, like: RunConfig) -> int | None:
+    """floor((0.95 C - a) / b) by the memory runs of this experiment; None without them, or without a law of them.
+
+    C is the memory limit or, without one, the GPU's memory as those runs tell it.
+    """
+    if not isinstance(read_json(plan_folder / "plan.json"), dict):
+        return None
+    from ...analysis.study.memory_laws import memory_laws
+    from ...analysis.laws.memory import largest_replica_batch
+    from ...analysis.tables.reading import read
+    from ...benchmarks.records.store import Store
+    results = read(Store(plan_folder))
+    for keys, law in memory_laws(results):
+        runs = results.runs[(results.runs["kind"] == "memory") & (results.runs["experiment"] == keys[0])]
+        if (keys[0], set(runs["model"]), set(runs["optimizer"])) != (like.experiment, {like.model}, {like.optimizer}):
+            continue
+        on_device = bool(runs["device_peak_bytes"].notna().any())
+        beside = 0.0 if on_device else float(runs["baseline_bytes"].max())
+        capacity = like.memory_limit_bytes - beside if like.memory_limit_bytes else float(
+            runs["device_capacity_bytes"].min())
+        size = largest_replica_batch(law, capacity).value if capacity > 0 else math.nan
+        if math.isfinite(size) and size >= 1:
+            return int(size)
+    return None

@@ -1,0 +1,136 @@
+"""A site profile: how one cluster is asked for nodes. Read from TOML, checked strictly, and never part of a result."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from dataclasses import dataclass, fields, MISSING
+from pathlib import Path
+from typing import Any
+
+from ...benchmarks.errors import one_of, PlanError
+
+LAUNCHERS = ("srun-gloo", "srun-mpi", "mpirun", "auto")
+GPU_REQUESTS = ("none", "gpus-per-node", "gpus-per-task", "gres")
+EXCLUSIVE = ("timing", "always", "never")
+WORDS = {str: "text in quotes", int: "a whole number"}
+TIME = re.compile(r"(\d+-)?\d+(:\d+){0,2}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """One cluster. An empty text leaves the choice to Slurm; the words here are Slurm's own.
+
+    `launcher` decides what carries Horovod's gradients: `srun-gloo` needs neither ssh nor MPI; `srun-mpi` starts ranks
+    with `srun --mpi=<mpi>`; `mpirun` with the MPI's own program; `auto` is Gloo unless a plan asks for MPI, which is
+    then started by whichever of the two the allocation has.
+    """
+
+    partition: str = ""
+    account: str = ""
+    qos: str = ""
+    constraint: str = ""
+    time: str = "01:00:00"
+    signal_seconds: int = 120
+    concurrency: int = 4
+    exclusive: str = "timing"
+    gpus: str = "none"
+    gpu_type: str = ""
+    launcher: str = "srun-gloo"
+    mpi: str = "pmix"
+    interface: str = ""
+    setup: tuple[str, ...] = ()
+    container: str = ""
+    python: str = ""
+    sbatch_options: tuple[str, ...] = ()
+
+    @property
+    def transports(self) -> tuple[str, ...]:
+        """What Horovod's ranks can talk by here, the preferred one first."""
+        return {"srun-gloo": ("gloo",), "auto": ("gloo", "mpi")}.get(self.launcher, ("mpi", "gloo"))
+
+    @property
+    def limit_hours(self) -> float:
+        """The time limit of one job."""
+        return hours(self.time)
+
+
+def bundled() -> dict[str, Path]:
+    """The profiles that come with the suite, by name."""
+    folder = Path(__file__).resolve().parents[2] / "slurm" / "profiles"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def read(name: str) -> Site:
+    """A profile by path, or a bundled one by name; "" is Slurm's own defaults. Raises PlanError."""
+    if not name:
+        return Site()
+    path = bundled().get(name, Path(name))
+    try:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanError(f"cannot read the site profile {name}: {error}; bundled profiles, by name: "
+                        f"{', '.join(bundled())}.") from None
+
+
+def parse(text: str, source: str = "profile") -> Site:
+    """Raises PlanError naming the file, the key, the value and the choices."""
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError(f"{source} is not valid TOML: {error}.") from None
+    defaults = {f.name: f.default for f in fields(Site) if f.default is not MISSING}
+    for key, value in values.items():
+        if key not in defaults:
+            raise PlanError(f"{source}: " + one_of("key", key, defaults))
+        values[key] = _checked(value, defaults[key], f"{source}: {key}")
+    site = Site(**values)
+    for name, choices in (("launcher", LAUNCHERS), ("gpus", GPU_REQUESTS), ("exclusive", EXCLUSIVE)):
+        if getattr(site, name) not in choices:
+            raise PlanError(f"{source}: " + one_of(name, getattr(site, name), choices))
+    _check_numbers(site, source)
+    return site
+
+
+def _checked(value: Any, default: Any, where: str) -> Any:
+    """A value of its default's type."""
+    if isinstance(default, tuple):
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        raise PlanError(f'{where} = {value!r} must be a list of texts, for example ["--mem=8G"].')
+    if isinstance(value, bool) or not isinstance(value, type(default)):
+        raise PlanError(f"{where} = {value!r} must be {WORDS[type(default)]}.")
+    return value
+
+
+def _check_numbers(site: Site, source: str) -> None:
+    for name, low, high in (("signal_seconds", 10, 65535), ("concurrency", 1, 10_000)):
+        if not low <= getattr(site, name) <= high:
+            raise PlanError(f"{source}: {name}={getattr(site, name)} must be from {low} to {high}.")
+    if not TIME.fullmatch(site.time):
+        raise PlanError(f"{source}: time={site.time!r} is no time limit; write minutes, HH:MM:SS or D-HH:MM:SS.")
+    if 3600 * site.limit_hours <= site.signal_seconds:
+        raise PlanError(f"{source}: signal_seconds={site.signal_seconds} is not shorter than time={site.time}; ranks "
+                        "would be told to stop before they start.")
+    for name in ("container", "python"):
+        try:
+            shlex.split(getattr(site, name))
+        except ValueError as error:
+            raise PlanError(f"{source}: {name}={getattr(site, name)!r} cannot be split into words: {error}.") from None
+
+
+def hours(limit: str) -> float:
+    """A time limit as Slurm writes it: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S.
+
+    >>> hours("90"), hours("1-12"), hours("01:30:00")
+    (1.5, 36.0, 1.5)
+    """
+    days, dash, rest = limit.rpartition("-")
+    numbers = [int(part) for part in rest.split(":")]
+    if dash:
+        hour, minute, second = (*numbers, 0, 0)[:3]
+        return 24.0 * int(days) + hour + minute / 60 + second / 3600
+    if len(numbers) == 3:
+        return numbers[0] + numbers[1] / 60 + numbers[2] / 3600
+    return numbers[0] / 60 + (numbers[1] / 3600 if len(numbers) == 2 else 0.0)

@@ -1,0 +1,184 @@
+"""Other tools' results in our table and report: MLPerf's reference points, real numbers."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.launching import batchscale
+from support.reference_points import FOLDER_NAME, RESNET, point, resnet, saved
+
+from batchscale.analysis.columns import RUN
+from batchscale.analysis.importers import imported_store
+from batchscale.analysis.report import page as report
+from batchscale.analysis.study.convergence import Convergence, convergences
+from batchscale.analysis.tables.reading import read
+from batchscale.benchmarks.errors import EXIT_OK, RecordError
+from batchscale.benchmarks.records.store import open_store
+from batchscale.launchers import cli
+
+
+def brought(folder: Path, content: Any, **more: Any) -> Convergence:
+    (found,) = convergences(read(imported_store.write(saved(folder, content), folder / "results", **more)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reference file, imported and reported by the commands a user types."""
+    folder = tmp_path_factory.mktemp("import")
+    saved(folder, resnet())
+    for words in (("import", "mlperf-rcp", f"{FOLDER_NAME}.json"), ("report", "results")):
+        done = batchscale(*words, cwd=folder)
+        assert done.returncode == EXIT_OK, done.stderr
+    return folder / "results" / FOLDER_NAME
+
+
+def test_the_published_olympic_means_stand_in_the_report(study: Path) -> None:
+    decision = json.loads((study / "report" / "decision.json").read_text())
+    (found,) = decision["convergence"]
+    means = {each["global_batch"]: each["amount"]["value"] for each in found["points"]}
+    assert means == pytest.approx({batch: mean for batch, (_, mean) in RESNET.items()}, abs=5e-4)
+    page = (study / "report" / "index.html").read_text(encoding="utf-8")
+    assert all(f"{mean:.3f} (" in page for _, mean in RESNET.values())
+
+
+def test_the_critical_batch_is_the_published_one(study: Path) -> None:
+    decision = json.loads((study / "report" / "decision.json").read_text())
+    (found,) = decision["convergence"]
+    batch, steps = found["critical_batch"], found["minimum_steps"]
+    assert batch["value"] == pytest.approx(46_909, rel=0.01) and batch["n"] == 10
+    assert (batch["low"], batch["high"]) == pytest.approx((40_978, 53_699), rel=0.01)
+    # S_min from olympic-mean epochs x 1,281,167 / B
+    assert [steps[name] for name in ("value", "low", "high")] == pytest.approx([946, 859, 1042], abs=1)
+    assert "46,909 [40,978 to 53,699] examples, from 10 reference points" in decision["answers"][0]
+
+
+def test_the_report_draws_epochs_and_steps_and_recommends_nothing(study: Path) -> None:
+    page = (study / "report" / "index.html").read_text(encoding="utf-8")
+    assert page.count("<figure>") == 2
+    assert {p.name for p in (study / "report" / "figures").glob("*.svg")} == {"c0-epochs.svg", "c0-steps.svg"}
+    decision = json.loads((study / "report" / "decision.json").read_text())
+    assert decision["recommendations"] == decision["options"] == decision["claims"] == decision["scaling"] == []
+    assert not decision["next_plan"]
+    for missing in ("throughput", "memory", "accuracy", "price", "learning-rate rule"):
+        assert any(missing in question for question in decision["open_questions"])
+    assert all(f"Open: {question}." in page for question in decision["open_questions"])
+
+
+def test_a_deadline_cannot_be_judged_and_the_report_says_so(study: Path, tmp_path: Path) -> None:
+    assert cli.main(["report", str(study), "--output", str(tmp_path), "--deadline", "2h"]) == EXIT_OK
+    decision = json.loads((tmp_path / "decision.json").read_text())
+    assert decision["deadlines"] == []
+    assert any("deadline of 2 h 0 min is not known" in answer for answer in decision["answers"])
+
+
+def test_imported_runs_are_rows_of_the_one_table_and_what_is_absent_is_empty(study: Path) -> None:
+    with open(study / "report" / "results.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == RUN
+    assert len(rows) == len({row["run_id"] for row in rows}) == sum(sum(c.values()) for c, _ in RESNET.values())
+    given = {"run_id", "status", "experiment", "kind", "model", "optimizer", "phase", "global_batch", "train_examples",
+             "launch", "base_learning_rate", "epochs_to_target", "examples_to_target", "steps_to_target",
+             "reference_point", "environment"}
+    for row in rows:
+        assert {name for name, value in row.items() if value} == given
+    first = next(row for row in rows if row["run_id"] == "resnet_ref_8192-001")
+    assert float(first["epochs_to_target"]) == 41.0
+    assert float(first["steps_to_target"]) == pytest.approx(41 * 1_281_167 / 8192)
+
+
+def test_a_second_import_changes_nothing_and_another_file_does_not_replace_it(tmp_path: Path) -> None:
+    path = saved(tmp_path, resnet())
+    store = imported_store.write(path, tmp_path)
+    before = (store.folder / "plan.json").read_bytes()
+    assert imported_store.write(path, tmp_path) == store and (store.folder / "plan.json").read_bytes() == before
+    saved(tmp_path, {"other": point(32, [1, 2, 3])})
+    with pytest.raises(RecordError, match="holds other results"):
+        imported_store.write(path, tmp_path)
+    assert (store.folder / "plan.json").read_bytes() == before
+
+
+def test_the_results_of_a_plan_are_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / FOLDER_NAME).mkdir()
+    (tmp_path / FOLDER_NAME / "plan.json").write_text('{"runs": []}')
+    with pytest.raises(RecordError, match="--to"):
+        imported_store.write(saved(tmp_path, resnet()), tmp_path)
+
+
+def test_status_of_imported_results_has_nothing_to_run(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["status", str(study)]) == EXIT_OK
+    assert "to go on" not in capsys.readouterr().out
+
+
+def test_the_critical_batch_needs_no_size_of_an_epoch_but_steps_do(tmp_path: Path) -> None:
+    renamed = {name: {**each, "Benchmark": "mine"} for name, each in resnet().items()}
+    found = brought(tmp_path, renamed)
+    assert found.critical_batch.value == pytest.approx(46_909, rel=0.01)
+    assert math.isnan(found.minimum_steps.value) and all(math.isnan(each.steps.value) for each in found.points)
+    store = open_store(tmp_path / "results")
+    folder = report.write(store, tmp_path / "report")
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    assert "steps are not known" in text and "train-examples N" in text
+    assert not (folder / "figures" / "c0-steps.svg").exists()
+    known = brought(tmp_path, renamed, train_examples=1_281_167)
+    assert known.minimum_steps.value == pytest.approx(946, abs=1)
+
+
+@pytest.mark.parametrize("size", [0, -1, 10 ** 30])
+def test_an_epoch_has_at_least_one_example(tmp_path: Path, size: int) -> None:
+    with pytest.raises(RecordError, match="--train-examples"):
+        imported_store.write(saved(tmp_path, resnet()), tmp_path / "results", train_examples=size)
+    assert not (tmp_path / "results").exists()
+
+
+def test_samples_give_steps_without_the_size_of_an_epoch(tmp_path: Path) -> None:
+    def made(batch: int) -> dict[str, Any]:
+        samples = 1000 * (1 + batch / 64)  # S_min 15.625, B_crit 64
+        return {"Benchmark": "lora", "BS": batch, "samples to converge": [samples] * 4}
+    found = brought(tmp_path, {str(batch): made(batch) for batch in (8, 32, 128, 512)})
+    assert found.unit == "samples"
+    assert found.critical_batch.value == pytest.approx(64, rel=1e-6)
+    assert found.minimum_steps.value == pytest.approx(1000 / 64, rel=1e-6)
+    assert found.points[1].steps.value == pytest.approx(1500 / 32)
+
+
+def test_numbers_too_large_for_epochs_are_not_called_so(tmp_path: Path) -> None:
+    found = brought(tmp_path, {str(batch): {**point(batch, [1e6 + batch] * 4), "Benchmark": "words"}
+                               for batch in (8, 32, 128)})
+    assert found.unit == "samples or tokens"
+
+
+def test_points_with_too_few_or_scattered_runs_are_named(tmp_path: Path) -> None:
+    found = brought(tmp_path, {"few": point(8, [3, 4]), "odd": point(16, [1, 1, 40, 40, 41]),
+                               "good": point(32, [5, 5, 6])})
+    assert any(warning.startswith("few has 2 runs") for warning in found.warnings)
+    assert any("odd" in warning and "placeholders" in warning for warning in found.warnings)
+    assert found.law.critical_batch.n == 2 and not found.critical_batch.has_interval
+
+
+@pytest.mark.parametrize(("content", "said"), [
+    ({"one": point(8, [3, 4])}, "not enough points"),
+    ({"one": point(8, [3, 4, 5])}, "not enough points"),
+    ({"a": point(8, [9, 9, 9]), "b": point(8, [9, 9, 9])}, "not enough points"),
+    ({str(batch): point(batch, [7, 7, 7]) for batch in (8, 16, 32)}, "below the knee"),
+    ({str(batch): point(batch, [7 * batch] * 3) for batch in (8, 16, 32)}, "above the knee"),
+])
+def test_what_the_points_cannot_tell_is_said_and_reported(tmp_path: Path, content: Any, said: str) -> None:
+    store = imported_store.write(saved(tmp_path, content), tmp_path / "results")
+    folder = report.write(store, tmp_path / "report")
+    decision = json.loads((folder / "decision.json").read_text(), parse_constant=pytest.fail)
+    assert "is not known" in decision["answers"][0] and said in decision["answers"][0]
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert " nan" not in page and "inf " not in page
+
+
+def test_two_benchmarks_in_one_file_are_two_experiments(tmp_path: Path) -> None:
+    content = {**resnet(), **{f"b{batch}": {**point(batch, [batch, batch + 1, batch + 2]), "Benchmark": "bert"}
+                              for batch in (8, 16, 32)}}
+    store = imported_store.write(saved(tmp_path, content), tmp_path / "results")
+    assert sorted(each.experiment for each in convergences(read(store))) == ["bert", "resnet"]

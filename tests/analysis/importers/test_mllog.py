@@ -1,0 +1,112 @@
+"""MLPerf logs: what a run took is what its last evaluation before a successful end says."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.foreign_files import bring, event, law, mllog_text, reported, saved
+
+from batchscale.analysis.importers import imported_store
+from batchscale.analysis.tables.reading import read
+from batchscale.analysis.tables.results import Results
+from batchscale.benchmarks.errors import RecordError
+
+EPOCHS = {64: (10, 11, 12, 11, 30), 256: (20, 21, 22, 21, 21), 1024: (50, 51, 52, 51, 51)}
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    folder = tmp_path_factory.mktemp("logs") / "logs"
+    for batch, each in EPOCHS.items():
+        for index, epochs in enumerate(each):
+            status = "aborted" if epochs == 30 else "success"
+            saved(folder / str(batch), mllog_text(batch, [epochs - 2, epochs], status, seed=index),
+                  f"result_{index}.txt")
+    return bring(folder, "mllog")
+
+
+def test_logs_give_epochs_steps_seconds_and_hyperparameters(logs: Results) -> None:
+    row = logs.runs[logs.runs["global_batch"] == 256].iloc[0]
+    assert row["epochs_to_target"] == 20 and row["steps_to_target"] == pytest.approx(20 * 1_281_167 / 256)
+    assert row["seconds_to_target"] == row["total_seconds"] == 120  # two evaluations, a minute apart
+    assert (row["optimizer"], row["base_learning_rate"], row["momentum"], row["seed"]) == ("sgd", 10.5, 0.9, 0)
+    curve = logs.evaluations[logs.evaluations["run_id"] == row["run_id"]]
+    assert curve["epoch"].tolist() == [18, 20] and curve["elapsed_seconds"].tolist() == [60, 120]
+    assert curve["validation_accuracy"].tolist() == pytest.approx([0.71, 0.72])
+    assert curve["train_loss"].isna().all() and curve["test_accuracy"].isna().all() and curve["step"].isna().all()
+
+
+def test_the_law_of_logs_is_fitted_to_olympic_means(logs: Results) -> None:
+    found = law(logs)
+    # the aborted run of batch 64 is its worst: 10, 11, 11, 12 and it leave 11, 11, 12
+    means = {64: (11 + 11 + 12) / 3, 256: 21.0, 1024: 51.0}
+    assert {p.global_batch: p.amount.value for p in found.points} == pytest.approx(means)
+    assert [p.never for p in found.points] == [1, 0, 0] and any("never passed" in text for text in found.warnings)
+    # least squares on log epochs = log E_min + log(1 + B / B_crit), by another optimizer's search over B_crit
+    batches, logged = np.array(list(means)), np.log(list(means.values()))
+    grid = np.geomspace(10, 10_000, 200_001)
+    shape = np.log1p(batches[:, None] / grid)
+    errors = ((logged[:, None] - shape) - (logged[:, None] - shape).mean(axis=0))
+    assert found.critical_batch.value == pytest.approx(grid[np.argmin((errors ** 2).sum(axis=0))], rel=1e-3)
+
+
+def test_two_runs_that_never_pass_leave_a_point_without_a_value(tmp_path: Path) -> None:
+    for batch in (32, 64):
+        for index in range(4):
+            status = "aborted" if batch == 64 and index < 2 else "success"
+            saved(tmp_path / "logs", mllog_text(batch, [4, 5 + index], status), f"{batch}-{index}.txt")
+    found = law(bring(tmp_path / "logs", "mllog"))
+    assert math.isnan(found.points[1].amount.value) and found.points[1].never == 2
+    assert found.law.censored == (64,)
+    page, _ = reported(tmp_path / "results")
+    assert "2 of 4 runs never passed the target, so it has no value" in page
+
+
+def test_samples_are_examples_and_a_loss_is_no_accuracy(tmp_path: Path) -> None:
+    text = mllog_text(8, [1536, 3072], benchmark="llama2_70b_lora", counted="samples_count", accuracy=0.92,
+                      settings={"train_samples": 3901})
+    results = bring(saved(tmp_path, text), "mllog")
+    row = results.runs.iloc[0]
+    assert row["examples_to_target"] == 3072 and row["steps_to_target"] == 384
+    assert row["epochs_to_target"] == pytest.approx(3072 / 3901)
+    assert results.evaluations["validation_accuracy"].isna().all()
+
+
+def test_other_hyperparameters_at_the_same_batch_are_another_point(tmp_path: Path) -> None:
+    for index, rate in enumerate((10.5, 10.5, 7.4)):
+        text = mllog_text(64, [5], settings={"opt_base_learning_rate": rate})
+        saved(tmp_path / "logs", text, f"result_{index}.txt")
+    runs = bring(tmp_path / "logs", "mllog").runs
+    assert runs["reference_point"].tolist() == ["resnet, batch 64, 1xbox"] * 2 + ["resnet, batch 64, 1xbox, setting 2"]
+
+
+def test_ranks_that_repeat_lines_and_damaged_lines_change_nothing(tmp_path: Path) -> None:
+    good = mllog_text(64, [4, 5])
+    doubled = "\n".join(f"{rank}: {line}" for line in good.splitlines() for rank in (0, 1))
+    store = imported_store.write(saved(tmp_path, doubled + "\n:::MLLOG {broken\n"), tmp_path / "results", "mllog")
+    results = read(store)
+    assert len(results.runs) == 1 and results.evaluations["epoch"].tolist() == [4, 5]
+    assert imported_store.notes(store.manifest) == ("1 :::MLLOG lines are no whole JSON and were left out.",)
+
+
+def test_a_log_without_an_end_never_passed(tmp_path: Path) -> None:
+    text = mllog_text(64, [4, 5]).replace(mllog_text(64, [4, 5]).splitlines()[-1], "")
+    row = bring(saved(tmp_path, text), "mllog").runs.iloc[0]
+    assert row["status"] == "failed" and math.isnan(row["epochs_to_target"]) and "no run_stop" in row["flags"]
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    (":::MLPv0.5.0 resnet 1538678136 (./train.py:119) run_start\n", "first round .* lines are no JSON"),
+    ("epoch 3\n", "no :::MLLOG line"),
+    (mllog_text(64, [5], settings={"global_batch_size": None}), "global_batch_size=None must be a whole number"),
+    (mllog_text(64, [5], settings={"global_batch_size": "64"}), "global_batch_size=64 must be"),
+    (mllog_text(64, [5], counted="when"), "neither epoch_num nor samples_count"),
+    (mllog_text(64, [5]).replace(event("seed", 7), event("run_start")).replace(
+        '"epoch_num": 5', '"epoch_num": -1'), "neither epoch_num"),
+])
+def test_a_log_that_does_not_say_enough_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(RecordError, match=said):
+        bring(saved(tmp_path, text), "mllog")

@@ -1,0 +1,119 @@
+"""The same mathematics everywhere: 50 steps in float64 from equal weights end in equal weights on every strategy."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from support.launching import launched_once
+
+pytestmark = pytest.mark.launched
+STRATEGIES = ("single", "mirrored", "multiworker", "horovod-gloo", "horovod-mpi")
+CASES = [*("-".join(case) for case in itertools.product(("mlp_128", "cnn_small"), ("sgd", "momentum", "adam"),
+                                                        ("resident",))),
+         *(f"cnn_small-{optimizer}-resident" for optimizer in ("nesterov", "adamw", "lars", "lamb")),
+         "mlp_128-momentum-resident-clipped", "cnn_small-adamw-resident-clipped",
+         "mlp_128-momentum-resident-accumulated", "cnn_small-lars-resident-accumulated",
+         "mlp_128-momentum-resident-regression", "own-adam-resident-two_kinds", "own-adam-stream-two_kinds",
+         "own-adam-resident-two_kinds_accumulated"]
+TOLERANCE = 1e-9
+Weights = npt.NDArray[np.float64]
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    return launched_once(tmp_path_factory, "equal_weights.py")
+
+
+def weights(folder: Path, case: str) -> Weights:
+    return np.asarray(np.load(folder / f"{folder.name}-{case}.npy"))
+
+
+def distance(w: Weights, other: Weights) -> float:
+    """|w - w'| / |w| over all trainable weights."""
+    return float(np.linalg.norm(w - other) / np.linalg.norm(w))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES[1:])
+@pytest.mark.parametrize("case", CASES)
+def test_two_replicas_train_to_the_same_weights_as_one(launched: Callable[[str], Path], case: str,
+                                                       strategy: str) -> None:
+    together, alone = weights(launched(strategy), case), weights(launched("single"), case)
+    assert alone.dtype == np.float64 and len(alone) > 1000
+    assert distance(alone, together) <= TOLERANCE
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_streamed_examples_train_to_the_same_weights_as_resident_ones(launched: Callable[[str], Path],
+                                                                      strategy: str) -> None:
+    resident = weights(launched(strategy), "mlp_128-momentum-resident")
+    streamed = weights(launched(strategy), "mlp_128-momentum-stream")
+    assert distance(resident, streamed) <= TOLERANCE
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("case", ["mlp_128-momentum-resident", "mlp_128-momentum-stream", "cnn_small-lars-resident"])
+def test_micro_batches_train_to_the_same_weights_as_the_global_batch(launched: Callable[[str], Path], case: str,
+                                                                     strategy: str) -> None:
+    real, emulated = weights(launched("single"), case), weights(launched(strategy), f"{case}-accumulated")
+    assert distance(real, emulated) <= TOLERANCE
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("case", ["own-adam-stream-two_kinds", "own-adam-resident-two_kinds_accumulated"])
+def test_several_inputs_and_outputs_train_alike_in_every_feed(launched: Callable[[str], Path], case: str,
+                                                              strategy: str) -> None:
+    plain = weights(launched("single"), "own-adam-resident-two_kinds")
+    assert distance(plain, weights(launched(strategy), case)) <= TOLERANCE
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("case", ["mlp_128-momentum-resident", "cnn_small-adamw-resident"])
+def test_interrupted_training_goes_on_to_the_same_weights_bit_for_bit(launched: Callable[[str], Path], case: str,
+                                                                      strategy: str) -> None:
+    folder = launched(strategy)
+    assert np.array_equal(weights(folder, case), weights(folder, f"{case}-interrupted"))
+
+
+@pytest.mark.parametrize(("case", "other"), [
+    ("mlp_128-momentum-resident", "mlp_128-sgd-resident"),
+    ("mlp_128-momentum-resident", "mlp_128-momentum-resident-clipped"),
+    ("cnn_small-momentum-resident", "cnn_small-nesterov-resident"),
+    ("cnn_small-momentum-resident", "cnn_small-lars-resident"),
+    ("cnn_small-adam-resident", "cnn_small-adamw-resident"),
+])
+def test_the_distance_sees_a_difference(launched: Callable[[str], Path], case: str, other: str) -> None:
+    assert distance(weights(launched("single"), case), weights(launched("single"), other)) > 1e-3
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES[1:])
+def test_moving_statistics_are_averaged_and_every_rank_evaluates_alike(launched: Callable[[str], Path],
+                                                                       strategy: str) -> None:
+    found = json.loads((launched(strategy) / "normalized.json").read_text())
+    apart, together = np.array(found["apart"]), np.array(found["together"])
+    assert len(apart) == len(together) == 2 and found["weights_kept"]
+    assert not np.array_equal(apart[0], apart[1]), "each replica normalizes its own batches"
+    assert np.array_equal(together[0], together[1])
+    assert together[0] == pytest.approx(apart.mean(axis=0), rel=1e-12, abs=1e-12)
+    assert len(found["metrics"]) == (1 if strategy == "mirrored" else 2)
+    assert all(metrics == found["metrics"][0] for metrics in found["metrics"])
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_probe_leaves_the_moving_statistics_as_they_were(launched: Callable[[str], Path], strategy: str) -> None:
+    found = json.loads((launched(strategy) / "normalized.json").read_text())
+    assert found["probed"] != found["together"], "gradients in training mode move them"
+    assert found["kept"] == found["together"]
+
+
+@pytest.mark.parametrize(("strategy", "ghost"), [("single", 64), ("mirrored", 32)])
+def test_the_batch_that_is_normalized_over_is_known(launched: Callable[[str], Path], strategy: str, ghost: int) -> None:
+    found = json.loads((launched(strategy) / "normalized.json").read_text())
+    assert found["ghost_batch"] == ghost
+    plain, accumulated = found["notes"]
+    assert plain == [] and f"over {ghost // 4} examples" in accumulated[0]

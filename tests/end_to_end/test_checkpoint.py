@@ -1,0 +1,196 @@
+"""A run that is cut off goes on from its last checkpoint along the same trajectory; a broken one is not believed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.launching import batchscale, environment, require_strategy, wait_until
+
+from batchscale.benchmarks.errors import EXIT_OK
+from batchscale.benchmarks.records.run_folder import Run
+from batchscale.benchmarks.records.store import open_store
+
+pytestmark = pytest.mark.launched
+PLAN = """
+[plan]
+name = "long"
+checkpoint_seconds = {seconds}
+drift_guard = false
+[defaults]
+dataset = "digits"
+model = "cnn_small"
+optimizer = "momentum"
+global_batches = [128]
+seeds = 1
+epochs = 250
+[[experiment]]
+name = "spread"
+strategies = ["{strategy}"]
+replicas = [{replicas}]
+"""
+
+
+def write(folder: Path, strategy: str, replicas: int, seconds: float) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "long.toml").write_text(PLAN.format(strategy=strategy, replicas=replicas, seconds=seconds))
+    return folder
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "batchscale.launchers.cli", "run", "long.toml"], cwd=folder,
+                            env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def only_run(folder: Path) -> Run:
+    return open_store(folder / "results").runs()[0]
+
+
+def finish(folder: Path) -> dict[str, Any]:
+    done = batchscale("run", "long.toml", cwd=folder, timeout=300)
+    assert done.returncode == EXIT_OK, done.stdout + done.stderr
+    record = only_run(folder).record()
+    assert record
+    return record
+
+
+def interrupted(folder: Path, number: int) -> Path:
+    """Stop the run in its midst. The folder of its attempt."""
+    process = start(folder)
+    attempt = "results/long/*/attempt-01"
+    steps = f"{attempt}/steps.jsonl"
+    kept = f"{attempt}/checkpoint.json" if number == signal.SIGKILL else steps
+    assert wait_until(lambda: any(len(p.read_text().splitlines()) > 20 for p in folder.glob(steps))
+                      and list(folder.glob(kept)), 120)
+    process.send_signal(number)
+    process.wait(60)
+    assert wait_until(lambda: only_run(folder).status() != "running", 60)
+    return next(folder.glob(attempt))
+
+
+def trajectory(record: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{**row, "train_seconds": None} for row in record["evaluations"]]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return finish(write(tmp_path_factory.mktemp("undisturbed"), "single", 1, 600))
+
+
+@pytest.mark.parametrize(("number", "seconds"), [(signal.SIGTERM, 600), (signal.SIGKILL, 0)])
+def test_a_stopped_or_killed_run_goes_on_from_where_it_was(tmp_path: Path, undisturbed: dict[str, Any], number: int,
+                                                           seconds: float) -> None:
+    attempt = interrupted(write(tmp_path, "single", 1, seconds), number)
+    reached = json.loads((attempt / "checkpoint.json").read_text())
+    record = finish(tmp_path)
+    assert trajectory(record) == trajectory(undisturbed)
+    assert record["resumed"] == [{"attempt": "attempt-01", "phase": 0, "step": reached["step"]}]
+    assert 0 < reached["step"] < record["derived"]["steps"] == sum(w["steps"] for w in record["windows"])
+    assert record["evaluations"][-1]["train_seconds"] > reached["train_seconds"]
+    assert not list(only_run(tmp_path).folder.glob("*/checkpoint*")), "nothing needs them any more"
+
+
+@pytest.mark.parametrize("damage", ["arrays", "state", "shapes"])
+def test_a_checkpoint_that_is_not_whole_or_does_not_fit_is_not_believed(tmp_path: Path, undisturbed: dict[str, Any],
+                                                                        damage: str) -> None:
+    attempt = interrupted(write(tmp_path, "single", 1, 0), signal.SIGTERM)
+    if damage == "arrays":
+        data = bytearray((attempt / "checkpoint.npz").read_bytes())
+        data[len(data) // 2] ^= 1
+        (attempt / "checkpoint.npz").write_bytes(data)
+    elif damage == "state":
+        text = (attempt / "checkpoint.json").read_text()
+        (attempt / "checkpoint.json").write_text(text[:len(text) // 2])
+    else:
+        import numpy as np
+
+        from batchscale.benchmarks.rank.checkpoint import sha256
+        np.savez(attempt / "checkpoint.npz", np.zeros(3))
+        told = json.loads((attempt / "checkpoint.json").read_text())
+        (attempt / "checkpoint.json").write_text(json.dumps({**told, "sha256": sha256(attempt / "checkpoint.npz")}))
+    record = finish(tmp_path)
+    assert record["resumed"] == [] and trajectory(record) == trajectory(undisturbed)
+
+
+@pytest.mark.parametrize("strategy", ["mirrored", "multiworker", "horovod-gloo"])
+def test_replicas_go_on_together(tmp_path: Path, strategy: str) -> None:
+    require_strategy(strategy)
+    whole = finish(write(tmp_path / "whole", strategy, 2, 600))
+    interrupted(write(tmp_path / "cut", strategy, 2, 0), signal.SIGTERM)
+    record = finish(tmp_path / "cut")
+    assert record["resumed"] and trajectory(record) == trajectory(whole)
+    assert record["agreement"]["equal_at_evaluations"] == len(record["evaluations"])
+    shutil.rmtree(tmp_path)
+
+
+ASKED = """
+from types import SimpleNamespace as With
+from batchscale.benchmarks.rank.recorder import Interrupted
+from batchscale.benchmarks.rank.execution import Execution
+from batchscale.benchmarks.rank.strategies.base import Strategy
+
+saved = []
+run = With(measured=With(windows=[{"seconds": 1.0, "steps": 1}]), checkpoints=With(due=lambda: False),
+           session=With(interrupted=lambda: "preempted", strategy=Strategy()),
+           _save=lambda program, phase, step, seconds: saved.append(step))
+for step in (10, 5):
+    try:
+        Execution._agree_to_go_on(run, None, With(steps=10), step, 1.0, at_epoch_end=True)
+        print(step, "goes on", saved)
+    except Interrupted as stop:
+        print(step, stop.status, saved)
+"""
+
+
+def test_a_run_that_is_asked_to_stop_when_it_is_done_is_recorded() -> None:
+    done = subprocess.run([sys.executable, "-c", ASKED], capture_output=True, text=True, timeout=120,
+                          env=environment())
+    assert done.stdout.splitlines() == ["10 goes on []", "5 preempted [5]"], done.stderr[-2000:]
+
+
+DISK_FULL = """
+import sys
+from pathlib import Path
+import numpy as np
+from batchscale.benchmarks.errors import RecordError
+from batchscale.benchmarks.rank import checkpoint
+from batchscale.benchmarks.rank.checkpoint import Checkpoint
+
+class Variable:
+    def __init__(self, value):
+        self.value = np.full(3, value)
+    def numpy(self):
+        return self.value
+
+def refuse(*given):
+    raise RecordError("no space")
+
+attempt, write = Path(sys.argv[1]), checkpoint.write_json
+checkpoint.save(attempt, Checkpoint("attempt-01", 0, 10, 1.0), [Variable(10.0)])
+for step, refused in ((20, "write_json"), (30, "save_arrays"), (40, "write_json"), (50, "")):
+    good = {name: getattr(checkpoint, name) for name in ("write_json", "save_arrays")}
+    if refused:
+        setattr(checkpoint, refused, refuse)
+    try:
+        checkpoint.save(attempt, Checkpoint("attempt-01", 0, step, 1.0), [Variable(float(step))])
+    except RecordError:
+        pass
+    for name, function in good.items():
+        setattr(checkpoint, name, function)
+    state = checkpoint.read(attempt)
+    print(state.step, state.arrays[0][0])
+print(*sorted(path.name for path in attempt.iterdir()))
+"""
+
+
+def test_states_that_cannot_be_written_leave_the_last_good_one(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", DISK_FULL, str(tmp_path)], capture_output=True, text=True, timeout=120,
+                          env=environment())
+    good = [*["10 10.0"] * 3, "50 50.0", "checkpoint.json checkpoint.npz"]
+    assert done.stdout.splitlines() == good, done.stderr[-2000:]

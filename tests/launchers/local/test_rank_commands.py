@@ -1,0 +1,87 @@
+"""The command lines by which ranks are started, and the cores they get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from batchscale.benchmarks.errors import EnvironmentUnusable, PlanError
+from batchscale.benchmarks.rank.devices import local_rank
+from batchscale.benchmarks.runs.run_config import RunConfig
+from batchscale.launchers.local import rank_commands
+from batchscale.launchers.local.schedule import stages
+
+Make = Callable[..., RunConfig]
+WORKER = ["--results", "r", "--shape", "s"]
+
+
+@pytest.fixture(autouse=True)
+def plain_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr(rank_commands, "rank_program", lambda: ["batchscale-rank"])
+
+
+def words(config: RunConfig, launcher: str = "horovodrun") -> str:
+    return " ".join(rank_commands.start(config, WORKER, Path("logs"), launcher).words)
+
+
+def test_each_launcher_has_its_command_line(config: Make) -> None:
+    gloo = config(strategy="horovod", transport="gloo", replicas=2)
+    mpi = config(strategy="horovod", transport="mpi", replicas=2)
+    worker = "batchscale-rank --results r --shape s"
+    assert words(config()) == worker
+    assert words(config(strategy="mirrored", replicas=2)) == worker
+    spread = words(config(strategy="multiworker", replicas=2))
+    assert spread.endswith(f"-m batchscale.launchers.local.rank_group -np 2 --output-filename logs {worker}")
+    assert words(gloo) == f"horovodrun -np 2 --gloo --output-filename logs {worker}"
+    assert words(mpi) == f"horovodrun -np 2 --mpi --output-filename logs --mpi-args=--oversubscribe {worker}"
+    assert words(mpi, "mpirun") == f"mpirun --oversubscribe --bind-to none -np 2 {worker}"
+    assert words(gloo, "auto") == words(gloo) and words(mpi, "auto") == words(mpi, "mpirun")
+
+
+def test_the_root_user_is_let_in(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert "--allow-run-as-root" in words(config(strategy="horovod", transport="mpi", replicas=2), "mpirun")
+
+
+def test_launchers_that_cannot_are_refused(config: Make) -> None:
+    with pytest.raises(PlanError, match="Gloo"):
+        words(config(strategy="horovod", transport="gloo", replicas=2), "mpirun")
+    with pytest.raises(PlanError, match="Did you mean 'mpirun'"):
+        words(config(), "mpirunn")
+
+
+def test_accuracy_runs_are_packed_and_timing_runs_are_alone(config: Make) -> None:
+    runs = [config(seed=seed) for seed in range(5)]
+    runs += [config(kind="throughput"), config(strategy="mirrored", replicas=2)]
+    packed, timed, mirrored = stages(runs, cores=[4, 5, 6])
+    assert packed.slots == ((4,), (5,), (6,)) and packed.runs == 5
+    assert timed.slots == ((4,),)
+    assert mirrored.slots == ((4, 5),)
+
+
+def test_never_more_slots_than_runs(config: Make) -> None:
+    assert stages([config()], cores=range(64))[0].slots == ((0,),)
+
+
+def test_the_local_rank_is_read_from_whichever_launcher_gave_it() -> None:
+    assert local_rank({"HOROVOD_LOCAL_RANK": "3"}) == 3
+    assert local_rank({"OMPI_COMM_WORLD_LOCAL_RANK": "1", "SLURM_LOCALID": "0"}) == 1
+    assert local_rank({}) == 0
+
+
+def test_ranks_share_out_the_cores_they_are_given(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    from batchscale.benchmarks.rank import devices
+    bound: list[list[int]] = []
+    monkeypatch.setattr("os.sched_setaffinity", lambda pid, cores: bound.append(list(cores)))
+    two = config(strategy="horovod", transport="gloo", replicas=2, cores_per_replica=2, global_batch=128)
+    assert devices.pin(two, [2, 3, 6, 7], {"HOROVOD_LOCAL_RANK": "1"}) == [6, 7]
+    assert devices.pin(config(strategy="mirrored", replicas=2), [2, 3, 6], {}) == [2, 3]
+    assert bound == [[6, 7], [2, 3]]
+    with pytest.raises(EnvironmentUnusable, match="needs 4 cores on this host .* has 3"):
+        devices.pin(two, [0, 1, 2], {"HOROVOD_LOCAL_RANK": "1"})
+    eight = list(range(8))
+    assert devices.pin(two, eight, {"HOROVOD_LOCAL_RANK": "1"}, gpus=True) == [4, 5, 6, 7]
+    assert devices.pin(config(strategy="mirrored", replicas=2), eight, {}, gpus=True) == eight

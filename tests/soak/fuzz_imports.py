@@ -1,0 +1,144 @@
+"""The formats of other tools that `fuzz` imports: good files of each, changed, imported and read back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from support.foreign_files import dawn_entry, horovod_text, mllog_text, study, timings
+from soak.fuzz_mutations import JSON, TOML, Mutation
+from soak.fuzz_target import TABLE_EVERY, Seeds, Target
+
+from batchscale.analysis.importers import imported_store, pytest_benchmark
+from batchscale.analysis.tables import reading
+from batchscale.benchmarks.records.store import Store
+
+TEXT: tuple[Mutation, ...] = TOML  # numbers, quoted texts, lines and bytes
+
+
+def _references(folder: Path) -> Seeds:
+    point = {"Benchmark": "resnet", "Creator": "NVIDIA", "When": "Prior to 1.0 submission", "Platform": "16xDGX-A100",
+             "BS": 3264, "Hyperparams": {"opt_name": "lars", "opt_base_learning_rate": 8.68},
+             "Epochs to converge": [34, 34, 35.5]}
+    other = {**point, "BS": 4096, "Hyperparams": {"opt_momentum": 0.9}}
+    return [json.dumps({"resnet_ref_3264": point, "resnet_ref_4096": other}).encode()]
+
+
+def _logs(folder: Path) -> Seeds:
+    samples = mllog_text(8, [512, 1024], benchmark="llama2_70b_lora", counted="samples_count")
+    return [mllog_text(256, [4, 8, 12]).encode(), samples.encode(), mllog_text(64, [4, 8], "aborted").encode()]
+
+
+def _horovod(folder: Path) -> Seeds:
+    texts = [horovod_text(4, [100.0, 110.0, 90.5]), horovod_text(2, [10.0, 100.0, 90.0], warmup=False, device="CPU")]
+    return [text.encode() for text in (*texts, "\n".join(texts))]
+
+
+def _entries(folder: Path) -> Seeds:
+    """Tables, and the JSON beside them."""
+    path = dawn_entry(folder / "CIFAR10", "x", [(1, 0.1, 50.0), (2, 0.2, 94.5)])
+    dawn_entry(folder / "ImageNet", "x", [(1, 0.1, 50.0, 80.0), (2, 0.2, 75.5, 93.1)])
+    return [path.read_bytes(), (folder / "ImageNet" / "x.tsv").read_bytes(), path.with_suffix(".json").read_bytes()]
+
+
+def _write_entry(folder: Path, content: bytes) -> Path:
+    dawn_entry(folder / "CIFAR10", "x", [(1, 0.1, 50.0), (2, 0.2, 94.5)])
+    path = folder / "CIFAR10" / ("x.json" if content.lstrip()[:1] == b"{" else "x.tsv")
+    path.write_bytes(content)
+    return path
+
+
+def _studies(folder: Path) -> Seeds:
+    rows = [(0, 0.9, 0.9, 0.9), (10, 0.5, 0.5, 0.5), (20, 0.2, 0.25, 0.26)]
+    place = study(folder / "data", 16, {1: ("COMPLETE", rows), 2: ("INFEASIBLE", rows)})
+    return [(place / name).read_bytes() for name in ("study.json", "1/metadata.json", "1/measurements.csv")]
+
+
+def _write_study(folder: Path, content: bytes) -> Path:
+    """In the place of the file it looks like; the others are made anew where an input spoilt them."""
+    place = folder / "data" / "cifar_10" / "resnet_8" / "sgd" / "16"
+    names = {b"parameter_configs": "study.json", b"trial_id": "1/metadata.json", b"step,": "1/measurements.csv"}
+    name = next((name for key, name in names.items() if key in content), "1/measurements.csv")
+    shutil.rmtree(folder / "data")
+    _studies(folder)
+    (place / name).write_bytes(content)
+    return place / name
+
+
+def _timings(folder: Path) -> Seeds:
+    rounds = {"test_step": [1e-5, 2e-5, 1.4e-5, 1.5e-5], "test_read": [0.5]}
+    return [timings(rounds).encode(), timings(rounds, keep=False).encode()]
+
+
+def _tables(folder: Path) -> Seeds:
+    return [b"experiment,replicas,replica_batch,global_batch,examples_per_second,scaling,launch,flags\n"
+            b"a,1,32,32,1000.5,weak,0,\na,2,32,64,1900,weak,0,\"x, y\"\n",
+            b"run_id,status,global_batch,reference_batch,rule,seed,epochs,train_examples,test_accuracy,kind\n"
+            b"r1,completed,32,32,constant,0,2,640,0.9,accuracy\nr2,diverged,64,32,linear,1,2,640,,accuracy\n",
+            b"global_batch,steps_to_target,weather\n8,100,rain\n16,60,sun\n32,,sun\n"]
+
+
+def _write(name: str, folder: Path, content: bytes) -> Path:
+    (folder / name).write_bytes(content)
+    return folder / name
+
+
+def _import(form: str, path: Path, root: str = "") -> None:
+    """root: the folder that is imported_store, of a format that is one."""
+    size, source = path.stat().st_size, next(p for p in (path, *path.parents) if p.name == (root or path.name))
+    results = source.parent / "results"
+    try:
+        store = imported_store.write(source, results, form)
+        for run in imported_store.runs(store):
+            imported_store.row_of(run)
+        if size % TABLE_EVERY == 0:
+            reading.read(store)
+    finally:
+        shutil.rmtree(results, ignore_errors=True)
+
+
+def _brought(folder: Path) -> Seeds:
+    """The two files that an import leaves."""
+    source = _write("mine.txt", folder, horovod_text(2, [10.0, 11.0]).encode())
+    found = imported_store.write(source, folder / "results", "horovod")
+    entry = _write_entry(folder, _entries(folder)[0]).with_suffix(".tsv")
+    curve = imported_store.write(entry, folder / "curve", "dawnbench")
+    return [(found.folder / imported_store.FILE).read_bytes(), (curve.folder / imported_store.FILE).read_bytes(),
+            (found.folder / "plan.json").read_bytes()]
+
+
+def _write_brought(folder: Path, content: bytes) -> Path:
+    store = folder / "results" / "mine"
+    shutil.rmtree(folder / "results", ignore_errors=True)
+    _brought(folder)
+    path = store / ("plan.json" if b'"settings"' in content else imported_store.FILE)
+    path.write_bytes(content)
+    return path
+
+
+def _read_brought(path: Path) -> None:
+    store = Store(path.parent)
+    list(imported_store.runs(store))
+    if path.stat().st_size % TABLE_EVERY == 0:
+        reading.read(store)
+
+
+def _read_timings(path: Path) -> None:
+    pytest_benchmark.read_benchmarks(path)
+    _import("pytest-benchmark", path)
+
+
+def _target(form: str, mutations: tuple[Mutation, ...], prepare: Callable[[Path], Seeds], name: str) -> Target:
+    return Target(form, mutations, prepare, partial(_write, name), partial(_import, form))
+
+
+IMPORTS = (_target("mlperf-rcp", JSON, _references, "rcps_mine.json"), _target("mllog", TEXT, _logs, "result_0.txt"),
+           _target("horovod", TEXT, _horovod, "mine.txt"), _target("csv", TEXT, _tables, "mine.csv"),
+           Target("dawnbench", (*JSON, *TEXT), _entries, _write_entry, partial(_import, "dawnbench", root="CIFAR10")),
+           Target("batch-science", (*JSON, *TEXT), _studies, _write_study, partial(_import, "batch-science",
+                                                                                   root="data")),
+           Target("pytest-benchmark", JSON, _timings, partial(_write, "timings.json"), _read_timings),
+           Target("imported", JSON, _brought, _write_brought, _read_brought))

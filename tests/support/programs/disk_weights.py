@@ -1,0 +1,80 @@
+"""Trains 20 steps in float64 on each of several data sets; saves the weights and what every rank's evaluation gives.
+
+Usage: disk_weights.py STRATEGY FOLDER CASES, as a plain process or as one of two Horovod ranks; CASES is JSON, from a
+case's name to its data set.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from batchscale.benchmarks.data import describe_size
+from batchscale.benchmarks.rank import devices
+from batchscale.benchmarks.runs.run_config import RunConfig
+
+if TYPE_CHECKING:
+    from batchscale.benchmarks.rank.session import Session
+    from batchscale.benchmarks.rank.training.program import Program
+
+STEPS, GLOBAL_BATCH = 20, 64
+
+
+def configuration(strategy: str, dataset: str) -> RunConfig:
+    name, _, transport = strategy.partition("-")
+    examples = describe_size(dataset).train_examples
+    return RunConfig(experiment="equal", kind="accuracy", dataset=dataset, model="mlp_128", optimizer="momentum",
+                     global_batch=GLOBAL_BATCH, train_examples=examples - round(0.25 * examples),
+                     validation_fraction=0.25, train_subset=100, seed=3, epochs=3, strategy=name, transport=transport,
+                     replicas=1 if name == "single" else 2, precision="float64")
+
+
+def train(session: Session, config: RunConfig) -> Program:
+    import tensorflow as tf
+
+    from batchscale.benchmarks.data import epoch_order
+    from batchscale.benchmarks.rank.training.program import advance
+    from batchscale.benchmarks.schedules.rates import rates
+    examples = session.examples(config)
+    program = session.program(config, examples)
+    program.reset(config.seed)
+    loop = program.loop(config.global_batch, examples.feed.layout(config.global_batch))
+    step_rates, per_epoch = tf.constant(rates(config)), config.steps_per_epoch
+    assert per_epoch < STEPS
+    for epoch, start in enumerate(range(0, STEPS, per_epoch)):
+        examples.feed.set_order(epoch_order(config.seed, epoch, config.train_examples), start, (config.seed, epoch))
+        stop, middle = min(start + per_epoch, STEPS), start + 2
+        for first, last in ((start, middle), (middle, stop)):
+            advance(loop, examples.feed.parts(first, last, config.global_batch), step_rates)
+    return program
+
+
+def main() -> None:
+    strategy_name, folder, cases = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
+    configs = {case: configuration(strategy_name, dataset) for case, dataset in cases.items()}
+    first = next(iter(configs.values()))
+    devices.pin(first, sorted(os.sched_getaffinity(0)), os.environ)
+    local = devices.prepare(first)
+    from batchscale.benchmarks.rank import agreement, strategies
+    from batchscale.benchmarks.rank.session import Session
+    strategy = strategies.create(first, local)
+    session = Session(strategy, local, [], strategy.size, lambda: "")
+    agreement.check_size(strategy, first)
+    metrics = {}
+    for case, config in configs.items():
+        program = train(session, config)
+        agreement.check_weights(strategy, program.variables, "at the end")
+        metrics[case] = strategy.gather(session.examples(config).evaluation.metrics(program))
+        if strategy.rank == 0:
+            weights = np.concatenate([strategy.copies(v)[0].ravel() for v in program.variables])
+            np.save(folder / f"{case}.npy", weights)
+    if strategy.rank == 0:
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+
+
+main()
