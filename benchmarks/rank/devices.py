@@ -15,7 +15,6 @@ from ..config.choices import PROCESS_PER_REPLICA
 from ..errors import EnvironmentUnusable
 from ..records.failures import cause, sign_of_no_memory
 from ..runs.run_config import RunConfig
-from .meters.memory import status_bytes
 
 NO_BUFFER = "no memory for a buffer of Horovod's (which calls that \"Unknown error.\")"
 DRIVER = "/dev/nvidiactl"
@@ -141,3 +140,14 @@ def _prepare_gpus(tf: Any, gpus: Sequence[Any], config: RunConfig, local: int) -
         else:
             tf.config.experimental.set_memory_growth(gpu, True)
     return [f"GPU:{index}" for index in range(local)]
+
+
+def status_bytes(field: str) -> int | None:
+    """A size in /proc/self/status, such as VmRSS; None where there is none."""
+    try:
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(field + ":"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return None

@@ -145,8 +145,8 @@ def work(store: Store, runs: list[Run], all_runs: Sequence[Run], session: Sessio
 def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], runs: Sequence[Run]) -> int:
     """One run. EXIT_OK when the worker can go on with the next one."""
     from . import checkpoint, continuation
-    from .recorder import Interrupted
-    from .execution import Execution, step_writer
+    from .execution import Execution
+    from .recorder import Interrupted, step_writer
     rank, config = session.strategy.rank, run.config
     try:
         with session.watchdog.watching(run, attempt), leases.Heartbeat(attempt) if rank == 0 else nullcontext():

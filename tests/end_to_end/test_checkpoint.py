@@ -136,12 +136,12 @@ from batchscale.benchmarks.rank.execution import Execution
 from batchscale.benchmarks.rank.strategies.base import Strategy
 
 saved = []
-run = With(measured=With(windows=[{"seconds": 1.0, "steps": 1}]), checkpoints=With(due=lambda: False),
+run = With(recorder=With(windows=[{"seconds": 1.0, "steps": 1}]), checkpoints=With(due=lambda: False),
            session=With(interrupted=lambda: "preempted", strategy=Strategy()),
-           _save=lambda program, phase, step, seconds: saved.append(step))
+           save=lambda phase, step, seconds: saved.append(step))
 for step in (10, 5):
     try:
-        Execution._agree_to_go_on(run, None, With(steps=10), step, 1.0, at_epoch_end=True)
+        Execution.agree_to_go_on(run, With(steps=10), step, 1.0, at_epoch_end=True)
         print(step, "goes on", saved)
     except Interrupted as stop:
         print(step, stop.status, saved)

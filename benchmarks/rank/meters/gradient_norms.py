@@ -5,7 +5,7 @@ Kept out of the training step, which it would slow by a tenth. The estimators li
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ...data.arrays import Arrays, count, each
 from ...data.order import epoch_order
 from ..strategies.base import Strategy
 from ..training.program import Program
+from .base import Meter, Running
 
 GROUPS = 32
 FEWEST_GROUPS = 4
@@ -66,3 +67,21 @@ class Probe:
 
 def _norm_squared(gradients: Sequence[Any]) -> Any:
     return tf.add_n([tf.reduce_sum(tf.square(tf.cast(g, tf.float64))) for g in gradients])
+
+
+class GradientNormMeter(Meter):
+    """Probes the gradient norms at every evaluation of a run that asks for `noise_batches`."""
+
+    fields = ("gradient_norms",)
+    kept = True
+
+    def at_evaluation(self, run: Running, point: Mapping[str, Any]) -> None:
+        config = run.config
+        if not config.noise_batches:
+            return
+        with run.watch.activity("probe"), run.program.keeping_statistics():
+            norms = run.examples.probe.rows(run.program, config.noise_batches, config.seed, point["step"])
+        self.values["gradient_norms"] += [{"phase": point["phase"], "step": point["step"], **row} for row in norms]
+
+
+METER = GradientNormMeter

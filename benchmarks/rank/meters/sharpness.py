@@ -25,6 +25,7 @@ from ...schedules.rates import rates
 from ..training.adascale import norm_squared
 from ..training.losses import Function
 from ..training.program import loss_per_example, Program
+from .base import Meter, Running
 
 RHO = 0.05
 TOLERANCE = 1e-3
@@ -167,3 +168,17 @@ def _dot(one: Vector, other: Vector) -> Any:
 def _unit(vector: Vector) -> Vector:
     length = tf.sqrt(norm_squared(vector))
     return [v / tf.cast(length, v.dtype) for v in vector]
+
+
+class SharpnessMeter(Meter):
+    """Measures sharpness where training ended, of a run that asks for `sharpness_examples`."""
+
+    fields = ("sharpness",)
+
+    def after_training(self, run: Running) -> None:
+        if run.config.sharpness_examples:
+            with run.watch.activity("probe"):
+                self.values["sharpness"] += [run.examples.sharpness.row(run.program, run.config, run.evaluations[-1])]
+
+
+METER = SharpnessMeter

@@ -13,29 +13,34 @@ from typing import Any
 import tensorflow as tf
 
 from ...records import leases
-from ...runs.run_config import RunConfig
 from ..feeds.feed import Feed
 from ..strategies.base import Strategy
 from ..training.program import advance, Program
+from .base import Meter, Row, Running
 
 SETTLING_WINDOWS = 2
 OWN_WINDOWS = 5
 MOST_STEPS = 100_000
-Row = dict[str, Any]
 
 
-def measure(program: Program, feed: Feed, config: RunConfig, rates: Any,
-            steps: int) -> tuple[list[Row], list[Row], list[Row]]:
-    """The record's input_windows and synthetic_windows, of what reads from disk, and its own_windows, of several ranks;
-    else none. `steps`: those of a real window. Changes the weights, and in the end the ranks' weights part."""
-    given, model, own = [], [], []
-    if feed.kind == "disk":
-        asked = (config.global_batch, config.windows, config.window_seconds, steps)
-        given = of_input(feed, program.strategy, *asked)
-        model = of_synthetic(program, feed, rates, *asked)
-    if program.strategy.size > 1:
-        own = of_rank(program, feed, rates, config.global_batch, math.ceil(steps / 4))
-    return given, model, own
+class StepPartsMeter(Meter):
+    """Times the parts of a step: of what reads from disk its input and its model, of several ranks each one's own.
+
+    Changes the weights, and in the end the ranks' weights part.
+    """
+
+    fields = ("input_windows", "synthetic_windows", "own_windows")
+    every_rank = True
+
+    def apart(self, run: Running, rates: Any, steps: int) -> None:
+        config, feed, program = run.config, run.examples.feed, run.program
+        with run.watch.activity("probe"):
+            if feed.kind == "disk":
+                asked = (config.global_batch, config.windows, config.window_seconds, steps)
+                self.values["input_windows"] = of_input(feed, program.strategy, *asked)
+                self.values["synthetic_windows"] = of_synthetic(program, feed, rates, *asked)
+            if program.strategy.size > 1:
+                self.values["own_windows"] = of_rank(program, feed, rates, config.global_batch, math.ceil(steps / 4))
 
 
 def of_input(feed: Feed, strategy: Strategy, global_batch: int, windows: int, window_seconds: float,
@@ -98,3 +103,6 @@ def _timed(run: Callable[[int, int], None], strategy: Strategy, windows: int, wi
             wanted = math.ceil(window_seconds * steps / max(seconds, 1e-6))
             steps = strategy.broadcast(min(max(1, wanted), MOST_STEPS))
     return rows
+
+
+METER = StepPartsMeter

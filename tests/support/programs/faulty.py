@@ -83,15 +83,14 @@ def install() -> None:
     from batchscale.benchmarks.rank.training.program import Program
     from batchscale.benchmarks.records.run_folder import Run
     before(Program, "reset", "build", lambda self, seed: seed)
-    before(Execution, "_trace", "trace", lambda self, *_: self.config.seed)
-    before(Execution, "_evaluate", "evaluation", lambda self, *_: self.config.seed)
-    train, finish, link = Execution._advance, Run.finish, os.link
+    before(Execution, "trace", "trace", lambda self, *_: self.config.seed)
+    before(Execution, "evaluate", "evaluation", lambda self, *_: self.config.seed)
+    train, finish, link = Execution.advance, Run.finish, os.link
 
-    def advance(self: Any, program: Any, examples: Any, batch: int, rates: Any, phase: int, start: int, stop: int,
-                *more: Any) -> float:
-        if stop - start > 20:  # amid the steps, from a thread beside them
+    def advance(self: Any, segment: Any, rates: Any) -> float:
+        if segment.stop - segment.start > 20:  # amid the steps, from a thread beside them
             threading.Timer(0.02, strike, ("window", self.config.seed)).start()
-        return float(train(self, program, examples, batch, rates, phase, start, stop, *more))
+        return float(train(self, segment, rates))
 
     def finishing(self: Run, attempt: Path, record: dict[str, Any]) -> None:
         def linking(*given: Any) -> None:
@@ -102,7 +101,7 @@ def install() -> None:
             finish(self, attempt, record)
         finally:
             setattr(os, "link", link)
-    setattr(Execution, "_advance", advance)
+    setattr(Execution, "advance", advance)
     setattr(Run, "finish", finishing)
 
 
