@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -147,6 +148,12 @@ def test_no_family_of_modules_by_prefix(folder: str) -> None:
     assert [head for head in set(heads) if heads.count(head) >= 3] == []
 
 
+@pytest.mark.parametrize("module", sorted(SOURCES))
+def test_the_projects_own_modules_are_imported_relatively(module: str) -> None:
+    """The folders' names are too common to be import names, and a checkout may be another one than is installed."""
+    assert "batchscale" not in foreign_imports_of(module)
+
+
 def test_only_rank_code_and_the_measuring_programs_import_tensorflow() -> None:
     users = {name for name in SOURCES if foreign_imports_of(name) & set(TENSORFLOW)}
     assert len(users) > 10
@@ -158,3 +165,13 @@ def test_there_are_no_imports_for_the_type_checker_alone() -> None:
     hidden = [name for name, path in SOURCES.items() if "if TYPE_CHECKING" in path.read_text()
               and not name.startswith(TENSORFLOW_FOLDERS)]
     assert hidden == []
+
+
+def test_the_page_on_structure_names_every_layer_in_order_and_only_files_that_exist() -> None:
+    page = (ROOT / "docs" / "structure.md").read_text()
+    table = page.split("## The rooms")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert [tuple(re.findall(r"`([\w.]+)`", row)) for row in rows] == list(LAYERS)
+    named = re.findall(r"`((?:benchmarks|launchers|analysis|slurm|tests)/[\w/.]+)`", page)
+    assert len(named) > 20
+    assert [name for name in named if not (ROOT / name).exists()] == []
