@@ -6,39 +6,38 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+import msgspec
+from msgspec import Meta
+
+from ..decoding import Count, decoded, LARGEST_NUMBER
 from ..errors import RecordError
 from ..runs.run_config import RunConfig
 from .json_files import read_json, write_json
 
 FOLDER, ANSWER = "search", "search.json"
 MOST_TRIALS = 1000
+Positive = Count | Annotated[float, Meta(ge=0, le=LARGEST_NUMBER)]
 
 
-@dataclass(frozen=True)
-class Trial:
+class Trial(msgspec.Struct, frozen=True):
     """One size tried. peak_bytes: rank 0's, of its GPU's allocator or of its process; None where not read."""
 
-    replica_batch: int
-    steps: int
+    replica_batch: Count
+    steps: Count
     run_id: str
     status: str
     message: str = ""
-    peak_bytes: float | None = None
+    peak_bytes: Positive | None = None
 
     @property
     def fits(self) -> bool:
         return self.status == "completed"
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """One search. Batches are per replica and micro-batch; 0 where none fits, None where not known yet.
 
     largest_batch: verified by a longer run. fails_batch: the smallest size that did not fit; None where `most` fits.
@@ -50,19 +49,19 @@ class Answer:
     optimizer: str
     precision: str
     strategy: str
-    replicas: int
-    accumulation: int
-    memory_limit_bytes: int
-    start: int
-    most: int
-    multiple: int
-    resolution: float
-    margin: float
+    replicas: Count
+    accumulation: Count
+    memory_limit_bytes: Count
+    start: Count
+    most: Count
+    multiple: Count
+    resolution: Positive
+    margin: Positive
     device: str = ""
-    trials: tuple[Trial, ...] = ()
-    largest_batch: int | None = None
-    fails_batch: int | None = None
-    recommended_batch: int | None = None
+    trials: Annotated[tuple[Trial, ...], Meta(max_length=MOST_TRIALS)] = ()
+    largest_batch: Count | None = None
+    fails_batch: Count | None = None
+    recommended_batch: Count | None = None
 
     @property
     def recommended_global_batch(self) -> int | None:
@@ -77,19 +76,16 @@ def folder(plan_folder: Path, like: RunConfig) -> Path:
 
 
 def write(place: Path, answer: Answer) -> None:
-    write_json(place / ANSWER, {**asdict(answer), "recommended_global_batch": answer.recommended_global_batch})
+    values = msgspec.to_builtins(answer)
+    write_json(place / ANSWER, {**values, "recommended_global_batch": answer.recommended_global_batch})
 
 
 def read(place: Path) -> Answer:
-    """Raises RecordError for what cannot be believed."""
+    """The search kept in a folder. Raises RecordError for what cannot be believed."""
     values = read_json(place / ANSWER)
     if not isinstance(values, dict):
         raise RecordError(f"{place / ANSWER} is absent or cannot be read; run the search again to write it.")
-    rows = values.get("trials")
-    if not isinstance(rows, list) or len(rows) > MOST_TRIALS or not all(isinstance(row, dict) for row in rows):
-        raise RecordError(f"{place / ANSWER}: trials is no list of trials.")
-    trials = tuple(Trial(**_fields(Trial, row, place)) for row in rows)
-    return Answer(**{**_fields(Answer, values, place), "trials": trials})
+    return decoded(values, Answer, RecordError, f"{place / ANSWER}: ")
 
 
 def read_all(plan_folder: Path) -> tuple[list[Answer], list[str]]:
@@ -101,26 +97,3 @@ def read_all(plan_folder: Path) -> tuple[list[Answer], list[str]]:
         except RecordError as error:
             wrong.append(str(error))
     return answers, wrong
-
-
-def _fields(kind: type[Any], values: Mapping[str, Any], place: Path) -> dict[str, Any]:
-    """The values of a dataclass' fields, each of its type. Raises RecordError."""
-    found = {}
-    for field in dataclasses.fields(kind):
-        if field.name in values:
-            if not _fits(values[field.name], str(field.type)):
-                raise RecordError(f"{place / ANSWER}: {field.name} has the wrong type: {str(values[field.name])[:40]}.")
-            found[field.name] = values[field.name]
-        elif field.default is dataclasses.MISSING:
-            raise RecordError(f"{place / ANSWER}: {field.name} is missing.")
-    return found
-
-
-def _fits(value: object, kind: str) -> bool:
-    if value is None or isinstance(value, bool):
-        return value is None and "None" in kind
-    if isinstance(value, (int, float)):
-        whole = isinstance(value, int)
-        return ("float" in kind and math.isfinite(value) if not whole else "int" in kind or "float" in kind) and \
-            0 <= value <= 2**63
-    return isinstance(value, str) and kind == "str" or isinstance(value, list) and kind.startswith("tuple")

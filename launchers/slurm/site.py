@@ -5,21 +5,22 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
-from dataclasses import dataclass, fields, MISSING
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
-from ...benchmarks.errors import one_of, PlanError
+import msgspec
+from msgspec import Meta
 
-LAUNCHERS = ("srun-gloo", "srun-mpi", "mpirun", "auto")
-GPU_REQUESTS = ("none", "gpus-per-node", "gpus-per-task", "gres")
-EXCLUSIVE = ("timing", "always", "never")
-WORDS = {str: "text in quotes", int: "a whole number"}
+from ...benchmarks.decoding import decoded, TOML_WORDS
+from ...benchmarks.errors import PlanError
+
+Launcher = Literal["srun-gloo", "srun-mpi", "mpirun", "auto"]
+GpuRequest = Literal["none", "gpus-per-node", "gpus-per-task", "gres"]
+Texts = Annotated[tuple[str, ...], Meta(examples=['["--mem=8G"]'])]
 TIME = re.compile(r"(\d+-)?\d+(:\d+){0,2}")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Site:
+class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One cluster. An empty text leaves the choice to Slurm; the words here are Slurm's own.
 
     `launcher` decides what carries Horovod's gradients: `srun-gloo` needs neither ssh nor MPI; `srun-mpi` starts ranks
@@ -32,18 +33,18 @@ class Site:
     qos: str = ""
     constraint: str = ""
     time: str = "01:00:00"
-    signal_seconds: int = 120
-    concurrency: int = 4
-    exclusive: str = "timing"
-    gpus: str = "none"
+    signal_seconds: Annotated[int, Meta(ge=10, le=65535)] = 120
+    concurrency: Annotated[int, Meta(ge=1, le=10_000)] = 4
+    exclusive: Literal["timing", "always", "never"] = "timing"
+    gpus: GpuRequest = "none"
     gpu_type: str = ""
-    launcher: str = "srun-gloo"
+    launcher: Launcher = "srun-gloo"
     mpi: str = "pmix"
     interface: str = ""
-    setup: tuple[str, ...] = ()
+    setup: Texts = ()
     container: str = ""
     python: str = ""
-    sbatch_options: tuple[str, ...] = ()
+    sbatch_options: Texts = ()
 
     @property
     def transports(self) -> tuple[str, ...]:
@@ -80,39 +81,23 @@ def parse(text: str, source: str = "profile") -> Site:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PlanError(f"{source} is not valid TOML: {error}.") from None
-    defaults = {f.name: f.default for f in fields(Site) if f.default is not MISSING}
-    for key, value in values.items():
-        if key not in defaults:
-            raise PlanError(f"{source}: " + one_of("key", key, defaults))
-        values[key] = _checked(value, defaults[key], f"{source}: {key}")
-    site = Site(**values)
-    for name, choices in (("launcher", LAUNCHERS), ("gpus", GPU_REQUESTS), ("exclusive", EXCLUSIVE)):
-        if getattr(site, name) not in choices:
-            raise PlanError(f"{source}: " + one_of(name, getattr(site, name), choices))
-    _check_numbers(site, source)
+    site = decoded(values, Site, PlanError, f"{source}: ", TOML_WORDS)
+    _check_time(site, source)
+    _check_words(site, source)
     return site
 
 
-def _checked(value: Any, default: Any, where: str) -> Any:
-    """A value of its default's type."""
-    if isinstance(default, tuple):
-        if isinstance(value, list) and all(isinstance(item, str) for item in value):
-            return tuple(value)
-        raise PlanError(f'{where} = {value!r} must be a list of texts, for example ["--mem=8G"].')
-    if isinstance(value, bool) or not isinstance(value, type(default)):
-        raise PlanError(f"{where} = {value!r} must be {WORDS[type(default)]}.")
-    return value
-
-
-def _check_numbers(site: Site, source: str) -> None:
-    for name, low, high in (("signal_seconds", 10, 65535), ("concurrency", 1, 10_000)):
-        if not low <= getattr(site, name) <= high:
-            raise PlanError(f"{source}: {name}={getattr(site, name)} must be from {low} to {high}.")
+def _check_time(site: Site, source: str) -> None:
+    """A job's time limit is one of Slurm's, and longer than the warning before its end. Raises PlanError."""
     if not TIME.fullmatch(site.time):
         raise PlanError(f"{source}: time={site.time!r} is no time limit; write minutes, HH:MM:SS or D-HH:MM:SS.")
     if 3600 * site.limit_hours <= site.signal_seconds:
         raise PlanError(f"{source}: signal_seconds={site.signal_seconds} is not shorter than time={site.time}; ranks "
                         "would be told to stop before they start.")
+
+
+def _check_words(site: Site, source: str) -> None:
+    """The commands in front of ranks can be split as a shell does. Raises PlanError."""
     for name in ("container", "python"):
         try:
             shlex.split(getattr(site, name))

@@ -1,0 +1,131 @@
+"""Typed records out of what JSON and TOML hold: msgspec checks the types, and our own sentences say what is wrong."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import inspect, Meta
+
+from .errors import BatchscaleError, one_of
+
+T = TypeVar("T")
+LARGEST_WHOLE, LARGEST_NUMBER = 2**63 - 1, sys.float_info.max
+# NaN passes as a float unless there is a range, and a number without one may be too large for a table.
+Whole = Annotated[int, Meta(ge=-LARGEST_WHOLE, le=LARGEST_WHOLE)]
+Number = Whole | Annotated[float, Meta(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
+Count = Annotated[int, Meta(ge=0, le=LARGEST_WHOLE)]
+
+MISSING, UNKNOWN = re.compile("missing required field `(.+?)`"), re.compile("contains unknown field `(.+?)`", re.DOTALL)
+PLACE, STEP = re.compile(r" - at `\$([^`]*)`$"), re.compile(r"\.(\w+)|\[(\d+)\]")
+MOST_SHOWN = 40
+JSON_WORDS = {"text": "text", "object": "an object"}
+TOML_WORDS = {"text": "text in quotes", "object": "a table of keys"}
+
+
+def decoded(value: object, kind: type[T], error: type[BatchscaleError], where: str = "",
+            words: dict[str, str] = JSON_WORDS) -> T:
+    """The value as a `kind`. Raises `error`: `where`, then the key, its value and what it must be.
+
+    `words` are those of the file's format for text and objects.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as wrong:
+        sentence = _sentence(value, kind, str(wrong), words)
+    except (ValueError, RecursionError, OverflowError):  # half a surrogate pair, or no end
+        sentence = f"{_shown(value)} is no text that can be read."
+    raise error(where + sentence) from None
+
+
+def _sentence(value: object, kind: type[Any], said: str, words: dict[str, str]) -> str:
+    """What msgspec said, about the innermost value that it names."""
+    found = PLACE.search(said)
+    place, inner, expected = _walk(value, inspect.type_info(kind), found[1] if found else "")
+    if missing := MISSING.search(said):
+        return f"{place}.{missing[1]} is missing.".lstrip(".")
+    if (unknown := UNKNOWN.search(said)) and isinstance(expected, inspect.StructType):
+        sentence = one_of("key", unknown[1][:MOST_SHOWN], [field.encode_name for field in expected.fields])
+        return f"{place}: {sentence}".removeprefix(": ")
+    if isinstance(expected, inspect.LiteralType) and isinstance(inner, str):
+        return one_of(place, inner[:MOST_SHOWN], map(str, expected.values))
+    rule = describe(expected, words)
+    return f"{place} = {_shown(inner)} must be {rule}." if place else f"{_shown(inner)} is not {rule}."
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+def _walk(value: Any, kind: inspect.Type, path: str) -> tuple[str, Any, inspect.Type]:
+    """The name, the value and the type at a path like `.trials[0].steps`, as far as one can follow it."""
+    place = ""
+    for step in STEP.finditer(path):
+        inner = _inner(kind, step[1])
+        try:
+            value = value[step[1] or int(step[2])]
+        except (LookupError, TypeError):
+            break
+        if inner is None:
+            break
+        place, kind = f"{place}{step[0]}", inner
+    return place.lstrip("."), value, kind
+
+
+def _inner(kind: inspect.Type, name: str | None) -> inspect.Type | None:
+    """The type of a field, or of a list's items where `name` is None."""
+    for option in _options(kind):
+        if name and isinstance(option, inspect.StructType):
+            return next((field.type for field in option.fields if field.encode_name == name), None)
+        if not name and isinstance(option, (inspect.ListType, inspect.VarTupleType)):
+            return option.item_type
+    return None
+
+
+def _options(kind: inspect.Type) -> Iterator[inspect.Type]:
+    """A type without its notes; of a union each of its types."""
+    if isinstance(kind, inspect.Metadata):
+        yield from _options(kind.type)
+    elif isinstance(kind, inspect.UnionType):
+        for option in kind.types:
+            yield from _options(option)
+    else:
+        yield kind
+
+
+def describe(kind: inspect.Type, words: dict[str, str] = JSON_WORDS) -> str:
+    """A type in words, with its limits and an example where it has one."""
+    options = list(dict.fromkeys(_named(option, words) for option in _options(kind)))
+    if any(option.startswith("a number") for option in options):  # which whole numbers are
+        options = [option for option in options if not option.startswith("a whole number")]
+    extra = (kind.extra_json_schema or {}) if isinstance(kind, inspect.Metadata) else {}
+    return " or ".join(options) + "".join(f", for example {example}" for example in extra.get("examples", ()))
+
+
+def _named(kind: inspect.Type, words: dict[str, str]) -> str:
+    """One type in words; a name for it where it is neither a number, text, a list nor an object."""
+    if isinstance(kind, (inspect.IntType, inspect.FloatType)):
+        return f"a {'whole ' if isinstance(kind, inspect.IntType) else ''}number{_limits(kind)}"
+    if isinstance(kind, (inspect.ListType, inspect.VarTupleType)):
+        items = {inspect.StrType: " of texts", inspect.IntType: " of whole numbers"}
+        most = "" if kind.max_length is None else f" of at most {kind.max_length}"
+        return f"a list{most}{items.get(type(next(_options(kind.item_type))), '')}"
+    if isinstance(kind, inspect.LiteralType):
+        return f"one of: {', '.join(map(str, kind.values))}"
+    named: dict[type[inspect.Type], str] = {
+        inspect.StrType: words["text"], inspect.BoolType: "true or false", inspect.NoneType: "null",
+        inspect.StructType: words["object"], inspect.DictType: words["object"]}
+    return named.get(type(kind), "another value")
+
+
+def _limits(kind: inspect.IntType | inspect.FloatType) -> str:
+    """The range of a number, where it is narrower than what can be stored."""
+    low = kind.ge is not None and abs(kind.ge) < LARGEST_WHOLE
+    high = kind.le is not None and abs(kind.le) < LARGEST_WHOLE
+    if low and high:
+        return f" from {kind.ge} to {kind.le}"
+    return f" of at least {kind.ge}" if low else f" of at most {kind.le}" if high else ""
