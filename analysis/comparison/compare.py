@@ -14,8 +14,9 @@ import numpy as np
 
 from ...benchmarks.errors import one_of, PlanError
 from ...benchmarks.text import counted
+from ..statistics.decision_rules import significant
 from ..statistics.difference import Difference, difference, paired_difference, Summary, summary_difference
-from ..statistics.estimate import LEVEL, all_equal, Estimate, Floats, unknown
+from ..statistics.estimate import all_equal, Estimate, Floats, unknown
 from ..statistics.multiple_testing import holm
 from .changes import (FEWEST_EXACT, METRICS, NOT_RECORDED, REPEATS, RESULTS, TOLERANCE, Answer, Cell, Change,
                       Comparison, Metric, Side)
@@ -178,7 +179,8 @@ def _answer(metric: Metric, estimate: Estimate, p_value: float, tolerance: float
     if not abs(worse) > tolerance:
         within = -tolerance < estimate.low and estimate.high < tolerance or estimate.value == 0 == estimate.low
         return "no change" if within else "not decided"
-    if not p_value < 1 - LEVEL:
+    # How few repeats suffice is settled with the interval: launches repeat more closely than seeds.
+    if not significant(p_value, estimate.n, fewest=1):
         return "not decided"
     return "regression" if worse > 0 else "improvement"
 

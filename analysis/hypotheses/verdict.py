@@ -14,7 +14,7 @@ from typing import Any, Literal
 from scipy import stats
 
 from ...benchmarks.schedules.rules import TUNED_RULE
-from ..statistics.decision_rules import FEWEST_SEEDS
+from ..statistics.decision_rules import FEWEST_SEEDS, same as same_within, significant
 from ..statistics.difference import Difference, paired_difference
 from ..statistics.equivalence import equivalence
 from ..statistics.estimate import LEVEL, Estimate, Floats, unknown
@@ -126,15 +126,14 @@ def _p_beyond(of: Difference, margin: float, sign: float) -> float:
 
 def _detail(contrast: Contrast, of: Difference, above: float, below: float, alike: float,
             margin: float, lacking: Callable[[Difference], str]) -> Detail:
-    alpha, answer, p_value, note = 1 - LEVEL, NOT_DECIDED, above, contrast.note
-    if of.estimate.n >= FEWEST_SEEDS:
-        if above < alpha:
-            answer = SUPPORTED
-        elif below < alpha:
-            answer, p_value = CONTRADICTED, below
-        elif alike < alpha:
-            answer, p_value = CONTRADICTED, alike
-            note = "; ".join(part for part in (note, f"the same within {margin:g}") if part)
+    answer, p_value, note, n = NOT_DECIDED, above, contrast.note, of.estimate.n
+    if significant(above, n):
+        answer = SUPPORTED
+    elif significant(below, n):
+        answer, p_value = CONTRADICTED, below
+    elif same_within(alike, n):
+        answer, p_value = CONTRADICTED, alike
+        note = "; ".join(part for part in (note, f"the same within {margin:g}") if part)
     if answer == NOT_DECIDED:
         note = "; ".join(part for part in (note, lacking(of)) if part)
     return Detail(contrast.quantity, contrast.global_batch, of.estimate, p_value, answer, note)

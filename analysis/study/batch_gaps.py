@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..statistics.decision_rules import FEWEST_SEEDS
+from ..statistics.decision_rules import better, not_worse, same, worse
 from ..statistics.difference import Difference, paired_difference
 from ..statistics.equivalence import equivalence
-from ..statistics.estimate import LEVEL, Estimate
+from ..statistics.estimate import Estimate
 from ..statistics.multiple_testing import holm
 from ..statistics.sample_size import more_seeds
 from ..statistics.sign_flip import sign_flip
@@ -52,11 +52,23 @@ class BatchGap:
 
     @property
     def same(self) -> bool:
-        return self.estimate.n >= FEWEST_SEEDS and self.same_p_value < 1 - LEVEL
+        """Return whether the batch is shown to be the same as the reference within the margin."""
+        return bool(same(self.same_p_value, self.estimate.n))
 
     @property
     def not_worse(self) -> bool:
-        return self.estimate.n >= FEWEST_SEEDS and self.not_worse_p_value < 1 - LEVEL
+        """Return whether the batch is shown to lose less than the margin."""
+        return bool(not_worse(self.not_worse_p_value, self.estimate.n))
+
+    @property
+    def worse(self) -> bool:
+        """Return whether the batch is shown to lose anything against the reference."""
+        return bool(worse(self.estimate.value, self.p_value, self.estimate.n))
+
+    @property
+    def better(self) -> bool:
+        """Return whether the batch is shown to gain anything against the reference."""
+        return bool(better(self.estimate.value, self.p_value, self.estimate.n))
 
     def to_json(self) -> dict[str, Any]:
         values = {name: value if not isinstance(value, float) or math.isfinite(value) else None
@@ -85,9 +97,9 @@ def _gap_table(arm: Arm, margin: float, budget: str, metric: str) -> tuple[Batch
               for batch in arm.larger]
     found = [paired_difference(v, [0.0] * len(v)) for v in values]
     apart = holm([of.p_value for of in found])
-    same = holm([equivalence(of, margin).p_value for of in found])
+    alike = holm([equivalence(of, margin).p_value for of in found])
     return tuple(BatchGap(arm.experiment, arm.rule, budget, metric, batch, arm.reference_batch,
-                          of.estimate, apart[i], same[i], _not_worse(of, margin),
+                          of.estimate, apart[i], alike[i], _not_worse(of, margin),
                           sign_flip(values[i]).p_value, more_seeds(of, margin).statement)
                  for i, (batch, of) in enumerate(zip(arm.larger, found)))
 
@@ -127,7 +139,7 @@ def not_worse_than(arm: Arm, standard: Arm, margin: float, metric: str) -> tuple
     for batch in (arm.reference_batch, *arm.larger):
         values = arm.outcome.sign * (against - own[batch]).dropna().to_numpy(np.float64)
         lost = paired_difference(values, [0.0] * len(values))
-        if len(values) >= FEWEST_SEEDS and _not_worse(lost, margin) < 1 - LEVEL:
+        if not_worse(_not_worse(lost, margin), len(values)):
             found.append(batch)
         elif batch != arm.reference_batch:
             break

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ....formatting import Table, table
 from ....hypotheses.decide import load_arms
-from ....statistics.estimate import LEVEL
+from ....statistics.decision_rules import FEWEST_SEEDS
 from ....study.arms import Arm
 from ....study.batch_gaps import BUDGETS, BatchGap, gap_table
 from ....tables.results import Results
@@ -15,7 +15,8 @@ from ....tables.results import Results
 CAPTION = ("What a batch loses on the test data against the reference batch, paired by seed, 95 % interval, n: after "
            "equal epochs; after all steps of the larger batch, the reference read between its evaluations; and where "
            "both first reach the train loss that both reach. The same: the whole interval is within the margin (two "
-           "one-sided tests). Worse, better: it leaves out zero. Both adjusted over the batches (Holm).")
+           "one-sided tests). Worse, better: it leaves out zero. "
+           f"Both take {FEWEST_SEEDS} seeds or more, adjusted over the batches (Holm).")
 
 
 def budgets(results: Results) -> tuple[Table, ...]:
@@ -39,6 +40,4 @@ def _told(arm: Arm, gap: BatchGap) -> str:
 def _verdict(gap: BatchGap) -> str:
     if gap.same:
         return "the same"
-    if gap.p_value < 1 - LEVEL:
-        return "worse" if gap.estimate.value > 0 else "better"
-    return "not decided"
+    return "worse" if gap.worse else "better" if gap.better else "not decided"
