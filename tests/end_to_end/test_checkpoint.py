@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import known_workloads
 from support.launching import batchscale, environment, require_strategy, wait_until
 
 from batchscale.benchmarks.errors import EXIT_OK
@@ -40,6 +41,7 @@ replicas = [{replicas}]
 def write(folder: Path, strategy: str, replicas: int, seconds: float) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "long.toml").write_text(PLAN.format(strategy=strategy, replicas=replicas, seconds=seconds))
+    known_workloads.describe(folder / "results" / "long")
     return folder
 
 
