@@ -120,6 +120,7 @@ def test_a_checkpoint_that_is_not_whole_or_does_not_fit_is_not_believed(tmp_path
     assert record["resumed"] == [] and trajectory(record) == trajectory(undisturbed)
 
 
+@pytest.mark.slow  # on every strategy equal_weights goes on from a checkpoint bit for bit
 @pytest.mark.parametrize("strategy", ["mirrored", "multiworker", "horovod-gloo"])
 def test_replicas_go_on_together(tmp_path: Path, strategy: str) -> None:
     require_strategy(strategy)
