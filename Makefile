@@ -15,6 +15,8 @@ PYTHON ?= $(shell for python in $(BIN)/python python3 python3.13 python3.12 pyth
 	$$python -c "$(SUPPORTED)" 2>/dev/null && echo $$python && exit; done; echo python3)
 # As in an activated environment: tests find horovodrun, mpirun and batchscale.
 ACTIVATED := PATH="$(abspath $(BIN)):$$PATH"
+# What starts TensorFlow takes most of the tests' time; above this number `make test` fails.
+MOST_STARTS := 150
 PACKAGES := benchmarks launchers analysis slurm
 
 .PHONY: study reference setup test test-slow test-slurm test-faults test-three-times fuzz reliability bench bench-fit bench-study lint clean
@@ -30,7 +32,7 @@ $(READY): setup.cfg pyproject.toml constraints.txt launchers/machine/setup_envir
 	@touch $@
 
 test: setup
-	$(ACTIVATED) pytest -m "not slurm and not faults and not slow"
+	$(ACTIVATED) pytest -n 2 --dist loadgroup --most-starts $(MOST_STARTS) -m "not slurm and not faults and not slow"
 
 test-slurm: setup
 	$(ACTIVATED) pytest -m slurm

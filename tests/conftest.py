@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import starts
 
 from batchscale.benchmarks.runs.run_config import RunConfig
 
@@ -22,6 +23,24 @@ CONFIG: dict[str, Any] = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--order-seed", type=int, metavar="SEED", help="files and the tests of each in a random order")
+    parser.addoption("--most-starts", type=int, metavar="N", help="fail where TensorFlow starts more often")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    starts.begin(os.environ.get("PYTEST_XDIST_WORKER", "main"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Starts of TensorFlow are what makes the tests slow; a bound keeps them from creeping back."""
+    most = session.config.getoption("--most-starts")
+    if most is not None and "PYTEST_XDIST_WORKER" not in os.environ and starts.total() > most:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    most = config.getoption("--most-starts")
+    terminalreporter.write_line(f"TensorFlow was started {starts.total()} times"
+                                + ("" if most is None else f"; at most {most} are allowed (--most-starts)"))
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -29,7 +48,16 @@ def pytest_report_header(config: pytest.Config) -> str:
     return "" if seed is None else f"order: random, --order-seed {seed}"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What starts ranks is one group, for one of the workers: two at once would take each other's cores."""
+    for item in items:
+        if item.get_closest_marker("launched"):
+            item.add_marker(pytest.mark.xdist_group("ranks"))
+    in_order_by_chance(config, items)
+
+
+def in_order_by_chance(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A file's tests stay together, since they share what is made once for the file."""
     if (seed := config.getoption("--order-seed")) is None:
         return

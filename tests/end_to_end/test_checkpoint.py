@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import known_workloads
 from support.launching import batchscale, environment, require_strategy, wait_until
 
 from batchscale.benchmarks.errors import EXIT_OK
@@ -40,6 +41,7 @@ replicas = [{replicas}]
 def write(folder: Path, strategy: str, replicas: int, seconds: float) -> Path:
     folder.mkdir(exist_ok=True)
     (folder / "long.toml").write_text(PLAN.format(strategy=strategy, replicas=replicas, seconds=seconds))
+    known_workloads.describe(folder / "results" / "long")
     return folder
 
 
@@ -118,6 +120,7 @@ def test_a_checkpoint_that_is_not_whole_or_does_not_fit_is_not_believed(tmp_path
     assert record["resumed"] == [] and trajectory(record) == trajectory(undisturbed)
 
 
+@pytest.mark.slow  # on every strategy equal_weights goes on from a checkpoint bit for bit
 @pytest.mark.parametrize("strategy", ["mirrored", "multiworker", "horovod-gloo"])
 def test_replicas_go_on_together(tmp_path: Path, strategy: str) -> None:
     require_strategy(strategy)

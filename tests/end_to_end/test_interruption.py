@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support import known_workloads
 from support.launching import batchscale, environment, wait_until
 
 from batchscale.benchmarks.errors import EXIT_OK
@@ -67,6 +68,7 @@ def finish(folder: Path) -> Store:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_stopped_amid_the_runs_the_same_command_goes_on(tmp_path: Path, number: int, code: int) -> None:
     (tmp_path / "long.toml").write_text(PLAN.format(seeds=6, epochs=60))
+    known_workloads.describe(tmp_path / "results" / "long")
     process = command(tmp_path)
     assert wait_until(lambda: len(records(tmp_path)) >= 3, 90), "three records before it is stopped"
     process.send_signal(number)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import known_workloads, starts
 from support.launching import PROGRAMS, batchscale, environment, rank_words, require_strategy
 
 from batchscale.benchmarks.errors import EXIT_ENVIRONMENT, EXIT_OK, EXIT_RUNS_FAILED
@@ -104,6 +105,7 @@ def test_batches_one_after_another_go_on_from_the_first_ones_run_bit_for_bit(stu
 def published_arm(folder: Path) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     (folder / "every.toml").write_text(PLAN)
+    known_workloads.describe(folder / "results" / "every")
     done = batchscale("run", "every.toml", "--only", "rule=as_published", cwd=folder)
     assert done.returncode == EXIT_OK, done.stdout + done.stderr
     return records(open_store(folder / "results"), rule="as_published")[0]
@@ -185,10 +187,10 @@ def test_the_same_command_again_has_nothing_to_do_and_a_run_can_be_done_again_al
 def prepared(folder: Path) -> Store:
     """The plan's folder with all runs written and none done."""
     (folder / "every.toml").write_text(PLAN)
-    (folder / "results" / "every").mkdir(parents=True)
-    known = {f"digits|mlp_128|{fraction}": {"train_examples": 1146} for fraction in (0.2, 0.0)}
-    (folder / "results" / "every" / "workloads.json").write_text(json.dumps(known))
+    known_workloads.invent(folder / "every.toml", folder / "results" / "every")
+    before = starts.count()
     batchscale("run", "every.toml", "--budget", "0s", cwd=folder)
+    assert starts.count() == before
     return open_store(folder / "results")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.launching import batchscale
+from support.launching import batchscale, require_strategy
 
 from batchscale.benchmarks.errors import EXIT_OK
 from batchscale.benchmarks.records import failures
@@ -57,7 +57,7 @@ model = "greedy:build"
 global_batches = [128]
 seeds = 1
 epochs = 1
-strategies = ["mirrored", "horovod-gloo", "horovod-mpi", "multiworker"]
+strategies = {strategies}
 replicas = [2]
 """
 
@@ -68,9 +68,13 @@ def ranks_of(folder: Path) -> list[psutil.Process]:
 
 
 @pytest.mark.launched
-def test_one_replica_without_memory_ends_the_run_on_all(tmp_path: Path) -> None:
+@pytest.mark.parametrize("strategies", [["horovod-mpi"], pytest.param(["mirrored", "horovod-gloo", "multiworker"],
+                                                                      marks=pytest.mark.slow)])
+def test_one_replica_without_memory_ends_the_run_on_all(tmp_path: Path, strategies: list[str]) -> None:
+    for strategy in strategies[:1]:
+        require_strategy(strategy)
     (tmp_path / "greedy.py").write_text(GREEDY)
-    (tmp_path / "greedy.toml").write_text(PLAN)
+    (tmp_path / "greedy.toml").write_text(PLAN.format(strategies=json.dumps(strategies)))
     done = batchscale("run", "greedy.toml", cwd=tmp_path, timeout=400)
     assert done.returncode == EXIT_OK, done.stdout + done.stderr
     runs = open_store(tmp_path / "results").runs()

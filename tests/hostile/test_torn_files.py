@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import known_workloads, starts
 from support.launching import environment
 from support.synthetic_records import record_for
 
@@ -58,19 +59,11 @@ def prepared(folder: Path, batches: list[int], seeds: int) -> Store:
     """The plan as a command leaves it that may start no run."""
     plan = folder / "mine.toml"
     plan.write_text(PLAN.format(batches=batches, seeds=seeds))
-    workloads = {"digits|mlp_128|0.2": {"train_examples": 1150, "input_shape": [8, 8, 1], "classes": 10}}
-    (folder / "results" / "mine").mkdir(parents=True, exist_ok=True)
-    sizes = {config.train_examples for config in expansion(plan)}
-    write_json(folder / "results" / "mine" / "workloads.json", {
-        key: {**value, "train_examples": sizes.pop()} for key, value in workloads.items()})
+    known_workloads.invent(plan, folder / "results" / "mine")
+    before = starts.count()
     cli.main(["run", str(plan), "--results", str(folder / "results"), "--budget", "0s"])
+    assert starts.count() == before
     return open_store(folder / "results")
-
-
-def expansion(plan: Path) -> list[RunConfig]:
-    from batchscale.benchmarks.planning.plan import read
-    from batchscale.launchers.local.study import expansion_here
-    return expansion_here(read(str(plan))).runs
 
 
 def test_a_record_cut_at_every_byte_is_never_believed(tmp_path: Path, config: Make) -> None:

@@ -8,28 +8,41 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
 
-pytest.importorskip("tensorflow")
+from batchscale.benchmarks import data
+from batchscale.benchmarks.data import epoch_order
+from batchscale.benchmarks.data.disk import augmentation, write_images
+from batchscale.benchmarks.errors import DataError
 
-import tensorflow as tf  # noqa: E402
+if TYPE_CHECKING:
+    import tensorflow as tf
 
-from batchscale.benchmarks import data  # noqa: E402
-from batchscale.benchmarks.data import epoch_order  # noqa: E402
-from batchscale.benchmarks.data.disk import augmentation, write_images  # noqa: E402
-from batchscale.benchmarks.errors import DataError  # noqa: E402
-from batchscale.benchmarks.rank.feeds.disk import DiskFeed  # noqa: E402
-from batchscale.benchmarks.rank.feeds.image_decoding import central_window, decoder, random_window  # noqa: E402
-from batchscale.benchmarks.rank.feeds.image_pipeline import DecodedInputs, ImagePipeline  # noqa: E402
-from batchscale.benchmarks.rank.strategies.base import Strategy  # noqa: E402
+    from batchscale.benchmarks.rank.feeds.disk import DiskFeed
+    from batchscale.benchmarks.rank.feeds.image_decoding import central_window, decoder, random_window
+    from batchscale.benchmarks.rank.feeds.image_pipeline import DecodedInputs, ImagePipeline
+    from batchscale.benchmarks.rank.strategies.base import Strategy
 
+pytestmark = pytest.mark.launched
 EXAMPLES, BATCH = 400, 48
 STEPS = EXAMPLES // BATCH
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported() -> None:
+    """TensorFlow is imported when the first test of this file runs, not when any test is collected."""
+    global tf, DiskFeed, central_window, decoder, random_window, DecodedInputs, ImagePipeline, Strategy
+    import tensorflow as tf
+
+    from batchscale.benchmarks.rank.feeds.disk import DiskFeed
+    from batchscale.benchmarks.rank.feeds.image_decoding import central_window, decoder, random_window
+    from batchscale.benchmarks.rank.feeds.image_pipeline import DecodedInputs, ImagePipeline
+    from batchscale.benchmarks.rank.strategies.base import Strategy
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,11 +63,11 @@ def name(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_images.write(folder, data.load("digits"), EXAMPLES, "tfrecord", "png", files=3)
 
 
-class OneOf(Strategy):
+def one_of(rank: int, size: int) -> Strategy:
     """Rank `rank` of `size`, without the others."""
-
-    def __init__(self, rank: int, size: int) -> None:
-        self.rank, self.size, self.replicas = rank, size, size
+    strategy = Strategy()
+    strategy.rank, strategy.size, strategy.replicas = rank, size, size
+    return strategy
 
 
 def feed(name: str, strategy: Strategy | None = None) -> DiskFeed:
@@ -160,7 +173,7 @@ def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
 @pytest.mark.parametrize("ranks", [1, 2, 3])
 def test_shards_are_disjoint_and_complete_and_in_the_one_order(name: str, pixels: npt.NDArray[np.uint8],
                                                                ranks: int) -> None:
-    shards = [epoch(feed(name, OneOf(rank, ranks)), 3)[0] for rank in range(ranks)]
+    shards = [epoch(feed(name, one_of(rank, ranks)), 3)[0] for rank in range(ranks)]
     together = np.concatenate(shards, axis=1).reshape(-1, 8, 8, 1)
     order = epoch_order(7, 3, EXAMPLES)[:STEPS * BATCH]
     assert np.array_equal(together, np.divide(pixels[order], np.float32(255), dtype=np.float32))
@@ -169,7 +182,7 @@ def test_shards_are_disjoint_and_complete_and_in_the_one_order(name: str, pixels
 def test_an_augmented_example_is_the_same_on_whatever_rank_and_another_in_every_epoch(name: str) -> None:
     name = f"{name},augment=flip,crop"
     alone, labels = epoch(feed(name), 0)
-    shards = [epoch(feed(name, OneOf(rank, 2)), 0)[0] for rank in range(2)]
+    shards = [epoch(feed(name, one_of(rank, 2)), 0)[0] for rank in range(2)]
     assert np.array_equal(alone, np.concatenate(shards, axis=1))
     plain = data.load(name).train_y[epoch_order(7, 0, EXAMPLES)[:STEPS * BATCH]]
     assert np.array_equal(labels.ravel(), plain)

@@ -15,7 +15,8 @@ import pytest
 from support.launching import environment, launched_once
 
 pytestmark = pytest.mark.launched
-STRATEGIES = ("single", "mirrored", "multiworker", "horovod-gloo")
+STRATEGIES = ("single", "mirrored", "horovod-mpi", *(pytest.param(name, marks=pytest.mark.slow) for name in
+                                                     ("multiworker", "horovod-gloo")))  # equal_weights has them
 REGRESSIONS = ("small_models:softmax float32", "small_models:softmax float64")
 Floats = npt.NDArray[np.float64]
 POWER = """

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support import known_workloads, starts
 from support.launching import batchscale, environment
 
 from batchscale.benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_USAGE
@@ -88,15 +89,16 @@ def test_the_dry_run_prints_commands_and_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_a_spent_budget_leaves_the_plan_incomplete_and_says_how_to_go_on(tmp_path: Path) -> None:
-    (tmp_path / "results" / "mine").mkdir(parents=True)
-    # Known workloads spare the child process that would describe them.
-    (tmp_path / "results" / "mine" / "workloads.json").write_text('{"digits|mlp_128|0.2": {"train_examples": 1146}}')
-    done = batchscale("run", write(tmp_path), "--budget", "0s", cwd=tmp_path)
+    plan = write(tmp_path)
+    known_workloads.invent(tmp_path / plan, tmp_path / "results" / "mine")
+    before = starts.count()
+    done = batchscale("run", plan, "--budget", "0s", cwd=tmp_path)
     assert done.returncode == EXIT_INCOMPLETE, done.stderr
     assert "same command again" in done.stdout
     done = batchscale("status", "results", cwd=tmp_path)
     assert done.returncode == EXIT_INCOMPLETE and "3 pending" in done.stdout
     assert "batchscale run mine.toml --results results" in done.stdout
+    assert starts.count() == before, "known workloads spare the child process that would describe them"
 
 
 def test_help_answers_at_once() -> None:

@@ -1,7 +1,8 @@
 """Trains 50 steps in float64 with the suite's own loop, for each model and optimizer, and saves the weights.
 
 Then a few steps of a network with batch norm: the moving statistics before and after they are averaged, and what every
-rank's evaluation gives. Usage: equal_weights.py STRATEGY FOLDER, as a plain process or as one of two Horovod ranks.
+rank's evaluation gives. Usage: equal_weights.py STRATEGY FOLDER [CASES], as a plain process or as one of two ranks;
+CASES is a JSON list of the names of cases, without it all.
 """
 
 from __future__ import annotations
@@ -123,7 +124,10 @@ def main() -> None:
     from batchscale.benchmarks.rank.session import Session
     strategy = strategies.create(first, local)
     session = Session(strategy, local, [], strategy.size, lambda: "")
+    wanted = json.loads(sys.argv[3]) if len(sys.argv) > 3 else ["-".join(case) for case in CASES]
     for case in CASES:
+        if "-".join(case) not in wanted:
+            continue
         with tempfile.TemporaryDirectory() as kept:
             program = train(session, configuration(strategy_name, *case), STEPS,
                             Path(kept) if INTERRUPTED in case else None)
