@@ -71,7 +71,7 @@ def _results(path: Path) -> Side:
 def configurations(store: Store) -> dict[str, dict[str, Any]]:
     """run_id -> its configuration as it stands in the folder; keys of a later version have their defaults."""
     found = {}
-    for run_id in store.manifest["runs"]:
+    for run_id in store.manifest.runs:
         value = read_json(store.run(run_id).folder / "config.json")
         config = value.get("config") if isinstance(value, dict) else None
         if not isinstance(config, dict):

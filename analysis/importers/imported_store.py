@@ -17,6 +17,7 @@ from typing import Any
 
 from ...benchmarks.errors import RecordError
 from ...benchmarks.records.json_files import cannot_write, read_json, write_json
+from ...benchmarks.records.manifest import Manifest
 from ...benchmarks.records.schema import finite
 from ...benchmarks.records.store import Store
 from ..columns import EVALUATION, WINDOW
@@ -90,17 +91,17 @@ def _to_json(run: ImportedRun) -> dict[str, Any]:
     return {name: part for name, part in parts.items() if part}
 
 
-def of(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def of(manifest: Manifest) -> Mapping[str, Any] | None:
     """What a manifest says it imported; None for a plan of our own. Raises RecordError when it cannot be believed."""
-    given = manifest.get("imported")
+    given = manifest.imported
     if given is None:
         return None
-    if not isinstance(given, Mapping) or str(given.get("format")) not in FORMATS:
+    if str(given.get("format")) not in FORMATS:
         raise RecordError(f"plan.json holds an import that is none of {', '.join(FORMATS)}; import the file again.")
     return given
 
 
-def notes(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+def notes(manifest: Manifest) -> tuple[str, ...]:
     """What the import said a reader must know."""
     told = (of(manifest) or {}).get("notes")
     return tuple(note for note in told if isinstance(note, str)) if isinstance(told, list) else ()

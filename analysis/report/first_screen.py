@@ -32,7 +32,7 @@ def first_screen(results: Results, decided: Decision) -> FirstScreen:
     """The question, the answer in plain words, the data used, and what is missing."""
     settings, leading = results.settings, max(len(decided.answers), 1)
     opened = [f"Open: {question}." for question in decided.open_questions]
-    return FirstScreen(str(results.plan.get("name") or "study"), str(settings.get("question") or QUESTION),
+    return FirstScreen(results.plan.name or "study", str(settings.get("question") or QUESTION),
                        decided.headlines or decided.sentences[:leading],
                        tuple(s for s in decided.sentences[leading:] if s not in opened), _data(results),
                        (*sections_runs.missing_text(results), *opened), decided.overview)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ...benchmarks.records import searches
 from ...benchmarks.records.json_files import read_json
+from ...benchmarks.records.manifest import Manifest, of as manifest_of
 from ...benchmarks.records.run_folder import Run
 from ...benchmarks.records.schema import SCHEMA_VERSION, problems
 from ...benchmarks.records.seal import altered
@@ -71,7 +72,7 @@ class _Gathering:
         text = json.dumps(_comparable(given), sort_keys=True)
         return self.environments.setdefault(text, len(self.environments))
 
-    def results(self, plan: Mapping[str, Any]) -> Results:
+    def results(self, plan: Manifest) -> Results:
         runs = pd.DataFrame(self.rows, columns=list(RUN))
         environments = pd.DataFrame([json.loads(text) for text in self.environments],
                                     columns=list(ENVIRONMENT))
@@ -111,8 +112,8 @@ def read(store: Store) -> Results:
     manifest, found = store.manifest, _Gathering()
     for brought in imported_store.runs(store):
         found.add_imported(brought)
-    for run_id in manifest["runs"]:
-        run = store.run(str(run_id))
+    for run_id in manifest.runs:
+        run = store.run(run_id)
         path = run.folder / "record.json"
         if path.exists():
             _take(found, read_json(path), run.run_id)
@@ -122,17 +123,17 @@ def read(store: Store) -> Results:
     return replace(results, searches=tuple(answers), notes=(*results.notes, *unread))
 
 
-def from_records(records: Iterable[Mapping[str, Any]], manifest: Mapping[str, Any]) -> Results:
-    """The tables of records at hand; runs of the manifest without one are pending."""
-    found = _Gathering()
+def from_records(records: Iterable[Mapping[str, Any]], manifest: object) -> Results:
+    """The tables of records at hand; runs of the manifest without one are pending. Raises RecordError."""
+    plan, found = manifest_of(manifest), _Gathering()
     for record in records:
         run_id = record.get("run_id") if isinstance(record, Mapping) else None
         _take(found, record, str(run_id))
     seen = {state["run_id"] for state in found.statuses}
-    for run_id in manifest.get("runs") or ():
+    for run_id in plan.runs:
         if run_id not in seen:
-            found.state(str(run_id), "pending", "", {})
-    return found.results(manifest)
+            found.state(run_id, "pending", "", {})
+    return found.results(plan)
 
 
 def _take(found: _Gathering, record: object, run_id: str) -> None:

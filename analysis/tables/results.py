@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 
+from ...benchmarks.records.manifest import Manifest
 from ...benchmarks.records.searches import Answer
 from ...benchmarks.schedules.rules import RULES, TUNED_RULE
 from ..columns import METRIC, RUN
@@ -47,7 +48,7 @@ class Results:
     searches: the answers of largest-batch searches, found or on the way.
     """
 
-    plan: Mapping[str, Any]
+    plan: Manifest
     runs: pd.DataFrame
     evaluations: pd.DataFrame
     windows: pd.DataFrame
@@ -69,8 +70,7 @@ class Results:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        value = self.plan.get("settings")
-        return value if isinstance(value, Mapping) else {}
+        return self.plan.settings
 
     @cached_property
     def accuracy(self) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
@@ -130,21 +130,21 @@ def arm(frame: pd.DataFrame, experiment: str, rule: str, placement: str = "") ->
     return own[chosen].assign(rule=rule)
 
 
-def planned(plan: Mapping[str, Any], experiment: str) -> dict[str, Any]:
+def planned(plan: Manifest, experiment: str) -> dict[str, Any]:
     """The keys that the plan's own text gives an experiment, its defaults among them; none without that text."""
     defaults = _tables(plan).get("defaults")
     own = next((item for item in _planned(plan) if item.get("name") == experiment), {})
     return {**(defaults if own and isinstance(defaults, dict) else {}), **own}
 
 
-def _planned(plan: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _planned(plan: Manifest) -> list[dict[str, Any]]:
     """The experiments of the plan's own text; none where that text is not to be had."""
     found = _tables(plan).get("experiment", [])
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
-def _tables(plan: Mapping[str, Any]) -> dict[str, Any]:
+def _tables(plan: Manifest) -> dict[str, Any]:
     try:
-        return tomllib.loads(str(plan.get("text") or ""))
+        return tomllib.loads(plan.text)
     except tomllib.TOMLDecodeError:
         return {}

@@ -118,10 +118,10 @@ KERAS_RATES = {"sgd": 0.01, "momentum": 0.01, "nesterov": 0.01, "adam": 0.001, "
 KERAS_DECAYS = {"adamw": 0.004}
 
 
-def setting_seconds(manifest: Mapping[str, Any], name: str) -> float:
-    """A [plan] key in seconds, from plan.json; its default where that says none. No run's configuration has it."""
-    settings = manifest.get("settings")
-    found = _number(settings.get(name)) if isinstance(settings, dict) else None
+def setting_seconds(settings: Mapping[str, Any], name: str) -> float:
+    """A [plan] key in seconds, by plan.json's settings; its default where they say none. It is in no run's
+    configuration."""
+    found = _number(settings.get(name))
     return float(PLAN[name].default) if found is None else found
 
 

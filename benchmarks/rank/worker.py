@@ -205,10 +205,10 @@ def main(words: Sequence[str] | None = None) -> int:
         store = Store(given.results)
         all_runs = store.runs()
         runs = pending_runs(all_runs, store.folder, given.shape, given.only)
-        manifest = store.manifest
-        watchdog = Watchdog(keys.setting_seconds(manifest, "watchdog_seconds"))
+        settings = store.manifest.settings
+        watchdog = Watchdog(keys.setting_seconds(settings, "watchdog_seconds"))
         session = open_session(runs, given.cores, interruption, watchdog)
-        session.checkpoint_seconds = keys.setting_seconds(manifest, "checkpoint_seconds")
+        session.checkpoint_seconds = keys.setting_seconds(settings, "checkpoint_seconds")
         return work(store, runs, all_runs, session, given.until, given.retry_before)
     except BatchscaleError as error:
         print(f"batchscale-rank: {error}", file=sys.stderr)

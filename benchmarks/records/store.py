@@ -22,7 +22,8 @@ from typing import Any
 from ..errors import BatchscaleError, RecordError
 from ..runs.derived import derived
 from ..runs.run_config import RunConfig, to_json
-from .json_files import read_json, write_json
+from .json_files import write_json
+from .manifest import Manifest, read as read_manifest
 from .run_folder import Run
 
 FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
@@ -35,13 +36,9 @@ class Store:
     folder: Path
 
     @property
-    def manifest(self) -> dict[str, Any]:
-        value = read_json(self.folder / "plan.json")
-        runs = value.get("runs") if isinstance(value, dict) else None
-        if not isinstance(runs, list) or not all(isinstance(run_id, str) for run_id in runs):
-            raise RecordError(f"{self.folder / 'plan.json'} is absent or cannot be read; give the folder that "
-                              "`batchscale run` wrote, RESULTS/<plan>.")
-        return dict(value)
+    def manifest(self) -> Manifest:
+        """What plan.json says. Raises RecordError where it is absent or cannot be believed."""
+        return read_manifest(self.folder)
 
     def run(self, run_id: str) -> Run:
         """The run's folder, directly inside the plan's. Raises RecordError for what cannot name one."""
@@ -52,11 +49,11 @@ class Store:
 
     def runs(self) -> list[Run]:
         """The plan's own runs, in the plan's order."""
-        return [self.run(run_id) for run_id in self.manifest["runs"]]
+        return [self.run(run_id) for run_id in self.manifest.runs]
 
     def others(self) -> list[Run]:
         """Runs in the folder that the plan, as it stands now, does not list."""
-        own = set(self.manifest["runs"])
+        own = set(self.manifest.runs)
         return [Run(p.parent) for p in sorted(self.folder.glob("*/config.json")) if p.parent.name not in own]
 
     def prepare(self, configs: list[RunConfig], facts: dict[str, Any]) -> None:

@@ -115,7 +115,7 @@ def check(plan: Plan, options: Options) -> tuple[Store, Expansion, dict[str, Any
     if not any(wanted(config) for config in expansion.runs):
         raise PlanError(f"--only {options.only!r} selects none of the {len(expansion.runs)} runs of {plan.name!r}.")
     store = Store(options.results / plan.name)
-    workloads = describe(expansion.runs, store, setting_seconds({"settings": plan.settings}, "watchdog_seconds"))
+    workloads = describe(expansion.runs, store, setting_seconds(plan.settings, "watchdog_seconds"))
     return store, expansion, workloads
 
 
@@ -173,7 +173,7 @@ def do(store: Store, expansion: Expansion, options: Options) -> int:
     """The runs that are written and not done. Returns the exit code."""
     until = time.time() + options.budget_seconds
     limits = Limits(store.folder, options.only, until, time.time() if options.retry else 0.0, options.launcher,
-                    setting_seconds(store.manifest, "watchdog_seconds"))
+                    setting_seconds(store.manifest.settings, "watchdog_seconds"))
     wanted = selection.parse(options.only)
     runs = [run for run in store.runs() if wanted(run.config)]
     expected = expected_wall_seconds([run.config for run in runs], sorted(os.sched_getaffinity(0)),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from msgspec import structs
 
 from ...benchmarks.errors import EXIT_OK, EXIT_RUNS_FAILED, BatchscaleError, EnvironmentUnusable, PlanError
 from ...benchmarks.planning import selection
@@ -166,7 +167,7 @@ def search(like: RunConfig, options: Options, attempt: Attempt, place: Path) -> 
         if (batch, steps) not in tried:
             trial = attempt(replace(like, global_batch=batch * like.replicas * like.accumulation, memory_steps=steps))
             tried[batch, steps] = trial
-            answer = replace(answer, trials=tuple(tried.values()))
+            answer = structs.replace(answer, trials=tuple(tried.values()))
             searches.write(place, answer)
         return tried[batch, steps].fits
 
@@ -178,8 +179,8 @@ def search(like: RunConfig, options: Options, attempt: Attempt, place: Path) -> 
 
 
 def _answered(answer: Answer, found: Found) -> Answer:
-    return replace(answer, largest_batch=found.largest, fails_batch=found.fails,
-                   recommended_batch=recommended(found.largest, answer.margin, answer.multiple))
+    return structs.replace(answer, largest_batch=found.largest, fails_batch=found.fails,
+                           recommended_batch=recommended(found.largest, answer.margin, answer.multiple))
 
 
 def sentence(answer: Answer) -> str:

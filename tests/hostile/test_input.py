@@ -14,6 +14,7 @@ from typing import Any
 
 from soak import fuzz
 from soak import fuzz_targets
+import msgspec
 import numpy as np
 import pytest
 from support.synthetic_records import record_for, write_store
@@ -85,8 +86,8 @@ def hostile_store(folder: Path, text: str) -> Store:
     record["warnings"] = [text]
     store = write_store(folder / "mine", [record], name=text, question=text, text=text, source=text, skipped=[
         {"experiment": text, "what": text, "reason": text}], settings={"question": text, "leaves_out": [text]})
-    store.prepare(configs, {**store.manifest, "runs": [c.run_id for c in configs]})
-    write_json(store.folder / "plan.json", {**store.manifest, "runs": [c.run_id for c in configs]})
+    store.prepare(configs, {**msgspec.to_builtins(store.manifest), "runs": [c.run_id for c in configs]})
+    write_json(store.folder / "plan.json", {**msgspec.to_builtins(store.manifest), "runs": [c.run_id for c in configs]})
     failed = store.runs()[1]
     attempt = failed.claim()
     assert attempt is not None
@@ -143,7 +144,7 @@ def test_a_data_set_that_is_no_data_set_is_one_clear_error(dataset: str) -> None
 @pytest.mark.parametrize("run_id", ["../../outside", "..", "/tmp/x", "a/../b", "\0", "x" * 5000, 5, None, ["a"], {}])
 def test_a_list_of_runs_cannot_name_other_folders(tmp_path: Path, run_id: object) -> None:
     store = write_store(tmp_path / "results" / "mine", [record_for(config())])
-    write_json(store.folder / "plan.json", {**store.manifest, "runs": [run_id]})
+    write_json(store.folder / "plan.json", {**msgspec.to_builtins(store.manifest), "runs": [run_id]})
     before = sorted(tmp_path.rglob("*"))
     for command in (["status"], ["report"], ["clean", "--yes"], ["verify"]):
         assert cli.main([command[0], str(store.folder), *command[1:]]) in (0, 1, 2)

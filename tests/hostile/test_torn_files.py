@@ -137,7 +137,7 @@ def test_a_watchdog_that_was_edited_makes_no_other_run(tmp_path: Path) -> None:
     plan.write_text(plan.read_text().replace("drift_guard", "watchdog_seconds = 7\ndrift_guard"))
     cli.main(["run", str(plan), "--results", str(tmp_path / "results"), "--budget", "0s"])
     again = open_store(tmp_path / "results")
-    assert again.manifest["settings"]["watchdog_seconds"] == 7
+    assert again.manifest.settings["watchdog_seconds"] == 7
     assert [run.run_id for run in again.runs()] == [run.run_id for run in store.runs()]
 
 

@@ -90,7 +90,8 @@ def _print_repeated(runs: Sequence[Run]) -> None:
 
 def _advice(store: Store, counts: Counter[str], active: bool) -> int:
     submitted = queue.submissions(store.folder)
-    source = store.manifest.get("source") or store.manifest.get("name")
+    manifest = store.manifest
+    source = manifest.source or manifest.name
     command = submitted[-1]["command"] if submitted else f"batchscale run {source} --results {store.folder.parent}"
     if any(counts[name] for name in counts if name not in FINAL):
         print("the jobs above go on by themselves" if active else f"to go on: {command}")

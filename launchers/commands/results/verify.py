@@ -60,7 +60,7 @@ def examine(store: Store) -> Findings:
 
 def _examine_import(store: Store, found: Findings) -> None:
     """The runs that another tool's file left, each against the columns of our table."""
-    if "imported" not in store.manifest:
+    if store.manifest.imported is None:
         return
     from ....analysis.importers import imported_store as imported
     try:

@@ -180,7 +180,7 @@ def test_a_complete_study_asks_for_nothing() -> None:
 
 
 def test_nothing_measured_decides_nothing() -> None:
-    found = decide_study(from_records([], {}))
+    found = decide_study(from_records([], {"runs": []}))
     assert found.sentences[0] == "No batch is recommended: no accuracy or loss was measured."
     assert not found.options and not found.recommendations
     names = [e["name"] for e in plan.parse(found.next_plan).experiments]

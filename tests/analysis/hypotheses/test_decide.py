@@ -147,7 +147,7 @@ def test_holm_makes_one_of_many_batches_harder_to_decide() -> None:
 
 
 def test_claims_without_data_say_what_to_measure() -> None:
-    found = decide(from_records([], {}))
+    found = decide(from_records([], {"runs": []}))
     assert [v.verdict for v in found] == ["not decided"] * 10
     for one in found:
         assert math.isnan(one.estimate.value) and one.estimate.n == 0

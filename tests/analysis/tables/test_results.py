@@ -53,7 +53,7 @@ def test_another_placement_never_joins_an_arm_silently() -> None:
     config = made[0]["config"]
     twin = {**made[0], "run_id": "twin",
             "config": {**config, "strategy": "mirrored", "replicas": 2}}
-    table = from_records([*made, twin], {})
+    table = from_records([*made, twin], {"runs": []})
     assert "twin" not in set(arm(table.runs, "sgd", "constant")["run_id"])
     assert list(arm(table.runs, "sgd", "constant", "mirrored-2r")["run_id"]) == ["twin"]
 
@@ -83,7 +83,7 @@ def test_timing_counts_the_slowest_rank_and_leaves_warm_up_out() -> None:
         for window in record["windows"]:
             window["seconds"] = 20 * (0.5 if window["rank"] else 0.25) * (
                 1 if window["steady"] else 100)
-    runs = from_records(made, {}).runs
+    runs = from_records(made, {"runs": []}).runs
     two_ranks = (runs["strategy"] == "horovod") & (runs["replicas"] == 2)
     assert set(runs.loc[two_ranks, "step_seconds"]) == {0.5}
     assert set(runs.loc[(runs["kind"] == "throughput") & ~two_ranks, "step_seconds"]) == {0.25}
@@ -137,7 +137,7 @@ def test_environments_differ_by_software_and_not_by_load() -> None:
     made = records(replace(SMALL, seeds=1))
     made[0]["environment"]["load_average"] = [9.0, 9.0, 9.0]
     made[1]["environment"]["processor"] = "another"
-    table = from_records(made, {})
+    table = from_records(made, {"runs": []})
     assert list(table.environments["runs"]) == [len(made) - 1, 1]
     assert table.notes == ("The runs differ in processor: none; another.",)
 
@@ -172,7 +172,7 @@ def test_another_schema_version_counts_where_the_fields_are_the_same() -> None:
     made[0]["something_new"] = {}
     made[1]["schema_version"] = 7
     del made[1]["evaluations"]
-    table = from_records(made, {})
+    table = from_records(made, {"runs": []})
     assert len(table.runs) == len(made) - 1
     assert list(table.statuses["status"]).count("unreadable") == 1
     assert any("schema version 7" in note for note in table.notes)
@@ -183,7 +183,7 @@ def test_absent_metrics_are_not_zero() -> None:
     for row in made[0]["evaluations"]:
         del row["test_accuracy"]
         row["train_loss"] = None
-    first = from_records(made, {}).runs.iloc[0]
+    first = from_records(made, {"runs": []}).runs.iloc[0]
     assert math.isnan(first["test_accuracy"]) and math.isnan(first["generalization_gap"])
     assert math.isnan(first["train_loss"]) and first["train_accuracy"] > 0
 

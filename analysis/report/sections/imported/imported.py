@@ -53,7 +53,7 @@ def _source(results: Results) -> Section:
     file = shlex.join([str(given.get("file")), *words])
     return Section("provenance", "Where the records come from", tuple(text),
                    commands=(f"batchscale import {given.get('format')} {file} --to RESULTS",
-                             f"batchscale report RESULTS/{results.plan.get('name')}"))
+                             f"batchscale report RESULTS/{results.plan.name}"))
 
 
 def _sizes(given: Mapping[str, object]) -> Iterator[str]:

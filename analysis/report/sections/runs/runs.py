@@ -196,14 +196,14 @@ def _slots(results: Results) -> tuple[Table, ...]:
 def repeat(results: Results) -> Section:
     """The commands that do all of it again."""
     plan = results.plan
-    source = str(plan.get("source") or plan.get("name") or "plan.toml")
-    text = [f"The plan \"{plan.get('name', '')}\" as it was run is below; save it and run the first command. The "
+    source = plan.source or plan.name or "plan.toml"
+    text = [f"The plan \"{plan.name}\" as it was run is below; save it and run the first command. The "
             "others go on with what is missing, do one run again from its record, and write this report again."]
     commands = (f"batchscale study {shlex.quote(source)}",
                 f"batchscale run {shlex.quote(source)} --retry",
                 "batchscale run RESULTS/PLAN/RUN/record.json", "batchscale report RESULTS/PLAN")
     return Section("repeat", "How to repeat it", tuple(text), commands=commands,
-                   listing=str(plan.get("text") or ""), listing_title="The plan")
+                   listing=plan.text, listing_title="The plan")
 
 
 def missing_text(results: Results) -> list[str]:
@@ -219,13 +219,6 @@ def missing_text(results: Results) -> list[str]:
         tuning = f", {tried:,} of them at rates that a tuned arm tried" if tried else ""
         if len(names):
             sentences.append(f"{counted(len(names), 'run')} {_words(status)}{tuning}: {listed(names, 3)}.")
-    skipped = plan_list(results, "skipped")
-    sentences += [f"Skipped: {item.get('experiment', '')}, {item.get('what', '')}: {item.get('reason', '')}."
-                  for item in skipped if isinstance(item, dict)]
+    sentences += [f"Skipped: {item.experiment}, {item.what}: {item.reason}." for item in results.plan.skipped]
     left_out = results.settings.get("leaves_out") or ()
     return sentences + [f"Left out by the plan: {item}." for item in left_out]
-
-
-def plan_list(results: Results, name: str) -> list[object]:
-    value = results.plan.get(name)
-    return value if isinstance(value, list) else []

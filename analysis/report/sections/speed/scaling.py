@@ -45,7 +45,7 @@ def throughput(results: Results) -> Section:
     for index, (experiment, rows) in enumerate(runs.groupby("experiment", sort=False)):
         if index < MOST_PANELS:
             figures.append(_throughput_panel(f"t{index}", str(experiment), rows))
-    return Section("throughput", "Throughput against batch", (ELSEWHERE if "imported" in results.plan else HERE,),
+    return Section("throughput", "Throughput against batch", (HERE if results.plan.imported is None else ELSEWHERE,),
                    tuple(figures), _throughput_table(runs))
 
 

@@ -1,0 +1,50 @@
+"""plan.json, the manifest: a plan's runs in order, its text and settings, and what was skipped or imported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from ..decoding import decoded, Number
+from ..errors import RecordError
+from .json_files import read_json
+
+FILE = "plan.json"
+
+
+class Skipped(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of the plan that cannot be done."""
+
+    experiment: Annotated[str, Meta(description="experiment that it belongs to")] = ""
+    what: Annotated[str, Meta(description="the part, in words")] = ""
+    reason: Annotated[str, Meta(description="why, in words")] = ""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What plan.json says; keys that are not known are a later version's."""
+
+    runs: Annotated[tuple[str, ...], Meta(description="names of the runs' folders, in the plan's order")]
+    name: Annotated[str, Meta(description="the plan's name, and that of the results folder")] = ""
+    source: Annotated[str, Meta(description="path that the plan was read from")] = ""
+    text: Annotated[str, Meta(description="the plan as it was read, TOML")] = ""
+    settings: Annotated[dict[str, Any], Meta(description="the table [plan], defaults filled in")] = {}
+    skipped: Annotated[tuple[Skipped, ...], Meta(description="what of the plan cannot be done")] = ()
+    written: Annotated[Number, Meta(description="when, seconds since 1970, UTC")] = 0
+    imported: Annotated[dict[str, Any] | None, Meta(description="what was read, if other tools' results")] = None
+
+
+def read(folder: Path) -> Manifest:
+    """The manifest of a results folder. Raises RecordError where there is none that can be believed."""
+    value = read_json(folder / FILE)
+    if not isinstance(value, dict):
+        raise RecordError(f"{folder / FILE} is absent or cannot be read; give the folder that `batchscale run` wrote, "
+                          "RESULTS/<plan>.")
+    return decoded(value, Manifest, RecordError, f"{folder / FILE} cannot be read: ")
+
+
+def of(value: object) -> Manifest:
+    """The manifest that is at hand as JSON holds it. Raises RecordError."""
+    return value if isinstance(value, Manifest) else decoded(value, Manifest, RecordError, f"{FILE}: ")
