@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from ...benchmarks.schedules.rules import TUNED_RULE
+from ...benchmarks.schedules.rules import RULES, TUNED_RULE
 from ...benchmarks.text import counted, listed, number
 from ..formatting import Table, table
 from ..statistics.estimate import Estimate, mean_estimate
@@ -15,11 +15,6 @@ from ..study.timing.scaling import Scaling
 from .options import Option
 from .recommendation import Recommendation
 from .sentences import trained
-
-ARTICLES = {"constant": "at the constant rate", "linear": "under the linear rule",
-            "sqrt": "under the square-root rule", "adam_sqrt": "where Adam's coefficients scale too",
-            "legw": "under the LEGW rule", "noise_scale": "under the noise-scale rule", "surge": "under the surge rule",
-            "adascale": "under AdaScale, in more epochs", "tuned": "at rates tuned batch by batch"}
 
 
 def headlines(recommended: Sequence[Recommendation], found: Mapping[str, Sequence[Arm]],
@@ -56,7 +51,7 @@ def _choice(one: Recommendation, options: Sequence[Option], reference: int) -> s
 
 def _largest(arms: Sequence[Arm]) -> list[str]:
     """What the largest batch loses under each rule, where the rules share it."""
-    last = {arm.rule: gaps[-1] for arm in arms if arm.rule in ARTICLES and (gaps := gap_table(arm, arm.outcome.margin))}
+    last = {arm.rule: gaps[-1] for arm in arms if arm.rule in RULES and (gaps := gap_table(arm, arm.outcome.margin))}
     if not last:
         return []
     batch = max(gap.global_batch for gap in last.values())
@@ -65,14 +60,14 @@ def _largest(arms: Sequence[Arm]) -> list[str]:
     told, said, unit = [], "", outcome.unit
     for rule, lost in changes.items():
         verb = outcome.worse if lost >= 0 else outcome.better
-        told.append(f"{verb + ' ' if verb != said else ''}{outcome.amount(lost)}{unit} {ARTICLES[rule]}")
+        told.append(f"{verb + ' ' if verb != said else ''}{outcome.amount(lost)}{unit} {RULES[rule].article}")
         said, unit = verb, ""
     return [f"Batch {batch:,} {listed(told)}."]
 
 
 def _lost(arms: Sequence[Arm]) -> list[str]:
     """Batches at which a run has no result, which no mean speaks for."""
-    return [f"Batch {batch:,} {what} {ARTICLES[arm.rule]}." for arm in arms if arm.rule in ARTICLES
+    return [f"Batch {batch:,} {what} {RULES[arm.rule].article}." for arm in arms if arm.rule in RULES
             for batch, what in arm.apart.items()]
 
 
@@ -99,7 +94,7 @@ def _overview(recommended: Sequence[Recommendation], found: Mapping[str, Sequenc
 def _rows(one: Recommendation, arms: Sequence[Arm]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for arm in arms:
-        gaps = gap_table(arm, arm.outcome.margin) if arm.rule in ARTICLES else ()
+        gaps = gap_table(arm, arm.outcome.margin) if arm.rule in RULES else ()
         if not gaps:
             continue
         safe = not_worse_batches(gaps)

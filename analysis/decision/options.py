@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...benchmarks.schedules.rules import TUNED_RULE
+from ...benchmarks.schedules.rules import is_measured, TUNED_RULE
 from ..laws.cost import cost
 from ..statistics.estimate import Estimate, Floats, mean_estimate
 from ..study.arms import Arm
@@ -49,7 +49,7 @@ class Option:
 
     @property
     def rate(self) -> str:
-        return f"{self.learning_rate:.3g}" + (" times its measured gain" if self.rule == "adascale" else "")
+        return f"{self.learning_rate:.3g}" + (" times its measured gain" if is_measured(self.rule) else "")
 
     def to_json(self) -> dict[str, Any]:
         names = {"test": self.outcome.test, "choosing": f"choosing_{self.outcome.name}"}

@@ -6,21 +6,18 @@ import math
 from collections.abc import Sequence
 
 from ...benchmarks.config.objectives import CROSS_ENTROPY
-from ...benchmarks.schedules.rules import TUNED_RULE
+from ...benchmarks.config.optimizers import OPTIMIZERS
+from ...benchmarks.schedules.rules import has_own_budget, RULES, TUNED_RULE
 from ..statistics.estimate import Estimate, mean_estimate
 from ..study.arms import Arm, published_artefact
 from ..study.batch_gaps import gap_table, not_worse_batches
 from ..tables.results import experiments, Results
 
-SPOKEN = {"sgd": "SGD", "momentum": "SGD with momentum", "adam": "Adam", "constant": "the constant rate",
-          "linear": "the linear rule", "sqrt": "the square-root rule",
-          "adam_sqrt": "the square-root rule that scales Adam's coefficients too", "legw": "the LEGW rule",
-          "noise_scale": "the noise-scale rule", "surge": "the surge rule", "adascale": "AdaScale's measured rate",
-          "tuned": "the tuned rate"}
-
 
 def spoken(name: str) -> str:
-    return SPOKEN.get(name, name)
+    """Return the words for an optimizer or a rule; a name that is in neither registry stands for itself."""
+    named = OPTIMIZERS.get(name) or RULES.get(name)
+    return named.words if named else name
 
 
 def trained(optimizer: str, model: str, loss: str) -> str:
@@ -35,7 +32,7 @@ def accuracy_answers(results: Results, arms: Sequence[Arm]) -> list[str]:
 
 
 def _experiment(results: Results, arms: Sequence[Arm]) -> str:
-    told = [arm for arm in arms if arm.larger and arm.rule in SPOKEN]
+    told = [arm for arm in arms if arm.larger and arm.rule in RULES]
     if not told:
         return ""
     first = told[0]
@@ -68,7 +65,7 @@ def _arm(arm: Arm) -> str:
 
 def _budget(rule: str) -> str:
     """AdaScale ends when its steps are worth the reference batch's, which takes more epochs."""
-    return "its own number of epochs" if rule == "adascale" else "equal epochs"
+    return "its own number of epochs" if has_own_budget(rule) else "equal epochs"
 
 
 def _own_reference(arm: Arm) -> str:

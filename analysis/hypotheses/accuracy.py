@@ -13,7 +13,6 @@ FIRST_SHARE = 0.1
 LATE_SHARE = 0.3
 FIRST_BUDGET = "first tenth of training, at equal steps and at equal examples"
 EQUAL_EPOCHS = "equal epochs"
-ADAPTIVE = ("adam", "adamw", "lamb")
 
 
 def apart_note(arm: Arm) -> str:

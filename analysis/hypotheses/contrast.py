@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from ...benchmarks.config.optimizers import is_adaptive
 from ..statistics.estimate import Floats
 from ..study.arms import Arm
-from .accuracy import ADAPTIVE, EQUAL_EPOCHS, apart_note, assemble, gap_words
+from .accuracy import EQUAL_EPOCHS, apart_note, assemble, gap_words
 from .verdict import Contrast, judge, undecided, Verdict
 
 
@@ -81,7 +82,7 @@ def _difference(first: pd.Series, second: pd.Series) -> Floats:
 def optimizer_pairs(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
     """(SGD, Adam) arms alike in all else."""
     return [(one, two) for one in arms for two in arms
-            if one.text("optimizer") == "sgd" and two.text("optimizer") in ADAPTIVE
+            if one.text("optimizer") == "sgd" and is_adaptive(two.text("optimizer"))
             and _alike(one, two, ("dataset", "model", "loss", "epochs", "placement"))]
 
 
@@ -89,7 +90,7 @@ def depth_pairs(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
     """(shallow, deep) arms under Adam, alike in all but the model; of one family, by name, the one with more trainable
     parameters counts as the deeper: parameters say nothing of the depth of unlike models."""
     return [(one, two) for one in arms for two in arms
-            if one.text("optimizer") in ADAPTIVE and one.text("model") != two.text("model")
+            if is_adaptive(one.text("optimizer")) and one.text("model") != two.text("model")
             and _alike(one, two, ("dataset", "optimizer", "loss", "epochs", "placement"))
             and _family(one.text("model")) == _family(two.text("model"))
             and one.first("parameters") < two.first("parameters")]

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ...benchmarks.schedules.rules import TUNED_RULE
+from ...benchmarks.config.optimizers import is_adaptive
+from ...benchmarks.schedules.rules import has_own_budget, TUNED_RULE
 from ..study.arms import Arm, load_arm
 from ..tables.results import SHARED_RULE, experiments, Results, rules
-from .accuracy import ADAPTIVE, drops_then_stagnates, ends_worse, faster_at_first
+from .accuracy import drops_then_stagnates, ends_worse, faster_at_first
 from .contrast import adam_less_sensitive, deeper_shows_more, depth_pairs, optimizer_pairs
 from .generalization import generalizes_better, strongest_near_all
 from .resources import more_memory, noisier_gradients, throughput_limit
@@ -20,7 +21,6 @@ from .verdict import undecided, Verdict, with_others
 
 UNTUNED = " At untuned rates."
 TUNED = " At tuned rates: at each batch the best by validation of those tried."
-OWN_BUDGET = ("adascale",)  # rules whose runs are not as many epochs long as the others'
 RATE_MATTERS = (2, 3, 4, 5, 6, 7, 10)
 
 
@@ -29,7 +29,7 @@ def decide(results: Results, arms: Sequence[Arm] | None = None) -> list[Verdict]
 
     arms: from load_arms, to spare loading them twice.
     """
-    arms = [arm for arm in (load_arms(results) if arms is None else arms) if arm.rule not in OWN_BUDGET]
+    arms = [arm for arm in (load_arms(results) if arms is None else arms) if not has_own_budget(arm.rule)]
     found = {1: noisier_gradients(results), 8: more_memory(results), 9: throughput_limit(results),
              2: [faster_at_first(arm) for arm in arms],
              3: [ends_worse(arm) for arm in arms],
@@ -50,7 +50,7 @@ def load_arms(results: Results) -> list[Arm]:
 
 
 def _adaptive(arms: Sequence[Arm]) -> list[Arm]:
-    return [arm for arm in arms if arm.text("optimizer") in ADAPTIVE]
+    return [arm for arm in arms if is_adaptive(arm.text("optimizer"))]
 
 
 def _flat(claim: Callable[[Arm], list[Verdict]], arms: Sequence[Arm]) -> list[Verdict]:

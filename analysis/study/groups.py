@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ...benchmarks.schedules.rules import has_own_reference, rule_order, RULES, SHARED_RULE
 from ..formatting import MARKERS
 from ..statistics.estimate import Estimate, mean_estimate, t_interval, without_interval
 from ..tables.outcome import Outcome
@@ -15,9 +16,7 @@ from ..tables.results import Results
 
 MOST_PANELS = 8
 NO_ACCURACY = "No accuracy run has finished, so there is nothing to show here."
-RULE_ORDER = ("constant", "linear", "sqrt", "adam_sqrt", "legw", "noise_scale", "surge", "adascale", "tuned",
-              "as_published")
-OWN_REFERENCE = ("tuned", "as_published")  # rules whose runs at the reference batch are not the constant one's
+OWN_REFERENCE = tuple(name for name, rule in RULES.items() if rule.own_reference)
 
 
 @dataclass(frozen=True)
@@ -43,12 +42,12 @@ class Workload:
     def rules(self) -> list[str]:
         """Rules in the order of every figure; ones not known here come after those that are."""
         found = list(self.runs["rule"].unique())
-        return sorted(found, key=lambda rule: (RULE_ORDER.index(rule) if rule in RULE_ORDER else 99, rule))
+        return sorted(found, key=rule_order)
 
     def arm(self, rule: str, batch: int) -> pd.DataFrame:
         """One row per seed. At the reference batch all rules but the tuned one are the constant one's runs."""
-        at_reference = batch == self.reference_batch and rule not in OWN_REFERENCE
-        wanted = [rule, "constant"] if at_reference else [rule]
+        at_reference = batch == self.reference_batch and not has_own_reference(rule)
+        wanted = [rule, SHARED_RULE] if at_reference else [rule]
         chosen = self.runs[(self.runs["global_batch"] == batch) & self.runs["rule"].isin(wanted)]
         return chosen.drop_duplicates("seed")
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ...benchmarks.config.choices import strategy_name
 from ...benchmarks.records.raw import list_in, number, table_in
+from ...benchmarks.schedules.rules import is_measured, PUBLISHED_RULE
 from ..columns import CHECKS, METRIC, METRICS, NUMBERS, REPEATED, SHARPNESS, TEXT_KEYS, WHOLE, WHOLE_KEYS
 from .timing import gpu_numbers, joules_per_example, step_timing
 
@@ -59,7 +60,7 @@ def run_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
         status = str(record.get("status")) if phase == reached else "completed"
         rows.append({**_keys(record, config, phase, batch, status),
                      **_measured(record, config, own, phase, batch, status)})
-        if config.get("rule") == "adascale" and own:
+        if is_measured(str(config.get("rule"))) and own:
             rows[-1]["steps"] = int(own[-1].get("step") or 0)  # decided while training
     return rows
 
@@ -85,7 +86,7 @@ def _measured(record: Mapping[str, Any], config: Mapping[str, Any],
               evaluations: list[Mapping[str, Any]], phase: int, batch: Any,
               status: str) -> dict[str, Any]:
     derived, workload = table_in(record, "derived"), table_in(record, "workload")
-    published = config.get("rule") == "as_published"
+    published = config.get("rule") == PUBLISHED_RULE
     peak = config.get("base_learning_rate") if published else derived.get("peak_learning_rate")
     values = {"base_learning_rate": config.get("base_learning_rate"),
               "peak_learning_rate": peak, "momentum": config.get("momentum"), **_sharpness(record, phase),

@@ -15,7 +15,9 @@ import pandas as pd
 
 from ...benchmarks.records.manifest import Manifest
 from ...benchmarks.records.searches import Answer
-from ...benchmarks.schedules.rules import RULES, TUNED_RULE
+from ...benchmarks.schedules.rules import has_own_reference, rule_order
+from ...benchmarks.schedules.rules import PUBLISHED_RULE as PUBLISHED_RULE
+from ...benchmarks.schedules.rules import SHARED_RULE as SHARED_RULE
 from ..columns import METRIC, RUN
 from .outcome import DEFAULT_LOSS_MARGIN, DEFAULT_MARGIN, judged_by, Outcome
 from .rank_rows import COLUMNS
@@ -25,8 +27,6 @@ STATUS = ("run_id", "experiment", "kind", "rule", "trial", "global_batch", "seed
 ENVIRONMENT = ("host", "system", "processor", "cores", "memory_bytes", "python", "tensorflow",
                "keras", "packages", "commit", "dirty", "devices", "gpus", "intra_op_threads",
                "inter_op_threads", "launcher", "input", "library")
-SHARED_RULE = "constant"
-PUBLISHED_RULE = "as_published"
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +108,7 @@ def rules(results: Results, experiment: str) -> tuple[str, ...]:
     runs = results.runs
     own = runs[(runs["experiment"] == experiment) & (runs["kind"] == "accuracy")]
     found = [rule for rule in dict.fromkeys(own["rule"]) if rule != PUBLISHED_RULE]
-    order = (SHARED_RULE, *RULES)
-    return tuple(sorted(found, key=lambda rule: order.index(rule) if rule in order else 999))
+    return tuple(sorted(found, key=lambda rule: rule_order(rule)[0]))
 
 
 def arm(frame: pd.DataFrame, experiment: str, rule: str, placement: str = "") -> pd.DataFrame:
@@ -125,7 +124,7 @@ def arm(frame: pd.DataFrame, experiment: str, rule: str, placement: str = "") ->
         batches = own.groupby("placement", sort=False)["global_batch"].nunique()
         placement = str(batches.idxmax())
     shared = ((own["rule"] == SHARED_RULE) & (own["global_batch"] == own["reference_batch"])
-              & (rule not in (PUBLISHED_RULE, TUNED_RULE)))
+              & (not has_own_reference(rule)))
     chosen = (own["placement"] == placement) & ((own["rule"] == rule) | shared)
     return own[chosen].assign(rule=rule)
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-from .choices import PROCESS_PER_REPLICA, strategy_name
+from .choices import MEASURED_RULE, PROCESS_PER_REPLICA, strategy_name
 from .objectives import ACCURACY, CROSS_ENTROPY
 
 
@@ -104,7 +104,7 @@ class RunFields:
     @property
     def adapts(self) -> bool:
         """Whether the rate, and with it the number of steps, is measured while training."""
-        return self.rule == "adascale"
+        return self.rule == MEASURED_RULE
 
     @property
     def kappa(self) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..config.choices import PROCESS_PER_REPLICA
 from ..config.objectives import default_metrics
+from ..config.optimizers import OPTIMIZERS
 from ..errors import PlanError
 from ..runs.run_config import RunConfig
 from ..schedules import rules
@@ -96,13 +97,14 @@ def _runs(experiment: Mapping[str, Any], first_seed: int, train_examples: TrainE
     examples = train_examples(experiment["dataset"], experiment["validation_fraction"])
     common = {name: experiment[name] for name in keys.PASSED_THROUGH if name in experiment}
     optimizer = experiment["optimizer"]
-    if "learning_rate" not in experiment and optimizer not in keys.KERAS_RATES:
+    spec = OPTIMIZERS[optimizer]
+    if "learning_rate" not in experiment and spec.default_rate is None:
         raise PlanError(f"experiment {experiment['name']!r} gives no learning_rate; Keras has no {optimizer} to take a "
                         "default from, so give one.")
     common.update(experiment=experiment["name"], train_examples=examples,
                   metrics=experiment.get("metrics", default_metrics(experiment["loss"])),
-                  base_learning_rate=experiment.get("learning_rate", keys.KERAS_RATES.get(optimizer, 0.0)),
-                  weight_decay=experiment.get("weight_decay", keys.KERAS_DECAYS.get(optimizer, 0.0)))
+                  base_learning_rate=experiment.get("learning_rate", spec.default_rate or 0.0),
+                  weight_decay=experiment.get("weight_decay", spec.default_decay))
     for strategy in experiment["strategies"]:
         for replicas in experiment["replicas"]:
             for nodes in experiment["nodes"]:
@@ -161,13 +163,13 @@ def _accuracy_runs(experiment: Mapping[str, Any], common: dict[str, Any], batche
                 yield from _trials(experiment, common, batch, seed)
                 continue
             # At the reference batch every rule is the same run: it is done once and shared.
-            same = batch == reference and rule != "as_published"
-            chosen = {"rule": "constant"} if same else {"rule": rule, **_needed(experiment, rule)}
+            same = batch == reference and not RULES[rule].own_reference
+            chosen = {"rule": rules.SHARED_RULE} if same else {"rule": rule, **_needed(experiment, rule)}
             yield RunConfig(**{**common, **chosen}, kind="accuracy", global_batch=batch,
                             seed=seed, noise_batches=tuple(experiment["noise_batches"]) if batch == reference else ())
     if experiment["as_published"]:
-        yield RunConfig(**{**common, "rule": "as_published"}, kind="accuracy", global_batch=batches[-1], seed=seed,
-                        earlier_batches=tuple(batches[:-1]))
+        yield RunConfig(**{**common, "rule": rules.PUBLISHED_RULE}, kind="accuracy", global_batch=batches[-1],
+                        seed=seed, earlier_batches=tuple(batches[:-1]))
 
 
 def _needed(experiment: Mapping[str, Any], rule: str) -> dict[str, Any]:

@@ -6,18 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..config.choices import INPUTS, KINDS, LARGEST, OPTIMIZERS, PRECISIONS
+from ..config.choices import INPUTS, KINDS, LARGEST, PRECISIONS
 from ..config.objectives import CROSS_ENTROPY, LOSSES, METRICS
+from ..config.optimizers import OPTIMIZERS
 from ..errors import one_of, PlanError
 from ..schedules.decays import DECAYS
-from ..schedules.rules import RULES
+from ..schedules.rules import PUBLISHED_RULE, RULES
 
 LONGEST_LIST = 256
 LONGEST_TEXT = 2000
 REQUIRED = object()
 ABSENT = object()
 STRATEGY_NAMES = ("single", "mirrored", "horovod", "horovod-gloo", "horovod-mpi", "multiworker")
-RULE_NAMES = tuple(name for name in RULES if name != "as_published")
+RULE_NAMES = tuple(name for name in RULES if name != PUBLISHED_RULE)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ EXPERIMENT: dict[str, Key] = {
                 "outputs) -> one number per example"),
     "metrics": Key("texts", ABSENT, f"what evaluations measure beside the loss: {', '.join(METRICS)}, or "
                    "module:function as for the loss; default: accuracy with a cross-entropy, else none"),
-    "optimizer": Key("text", "sgd", "update rule", OPTIMIZERS),
+    "optimizer": Key("text", "sgd", "update rule", tuple(OPTIMIZERS)),
     "momentum": Key("number", 0.9, "of the optimizers momentum, nesterov and lars"),
     "weight_decay": Key("number", ABSENT, "of adamw (default: Keras', 0.004), lars and lamb (default: 0); not on "
                         "biases and normalization parameters"),
@@ -114,8 +115,6 @@ PASSED_THROUGH = ("dataset", "model", "loss", "optimizer", "momentum", "referenc
                   "epochs", "validation_fraction", "train_subset", "cores_per_replica", "scaling",
                   "warmup_steps", "windows", "window_seconds", "precision", "jit", "synchronized_batch_norm", "input")
 WATCHDOG_SECONDS = float(PLAN["watchdog_seconds"].default)
-KERAS_RATES = {"sgd": 0.01, "momentum": 0.01, "nesterov": 0.01, "adam": 0.001, "adamw": 0.001, "lamb": 0.001}
-KERAS_DECAYS = {"adamw": 0.004}
 
 
 def setting_seconds(settings: Mapping[str, Any], name: str) -> float:

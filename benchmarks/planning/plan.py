@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.choices import NAME
+from ..config.optimizers import OPTIMIZERS
 from ..errors import one_of, PlanError
 from ..limits import nested_deeper
 from . import keys, tuning
@@ -22,7 +23,6 @@ from . import keys, tuning
 LONGEST_TEXT = 2**20
 MOST_LEVELS = 8
 DOTTED = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){20}""")
-WITH_MOMENTUM = ("momentum", "nesterov", "lars")
 """(data set, validation fraction) -> training examples after the split."""
 
 
@@ -108,7 +108,7 @@ def parse(text: str, source: str = "plan") -> Plan:
         checked.append(keys.check(merged, keys.EXPERIMENT, where))
         tuning.check(checked[-1], where)
         keys.check_scaling(checked[-1], where)
-        if "momentum" in experiment and checked[-1]["optimizer"] not in WITH_MOMENTUM:
+        if "momentum" in experiment and not OPTIMIZERS[checked[-1]["optimizer"]].momentum:
             raise PlanError(f"{where}: momentum = {experiment['momentum']} does nothing under optimizer = "
                             f"{checked[-1]['optimizer']!r}; take optimizer = \"momentum\", or leave it out.")
     for name, count in Counter(e["name"] for e in checked).items():

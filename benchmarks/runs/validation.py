@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from ..config.choices import (DECAYING, INPUTS, KINDS, LARGEST, NAME, OPTIMIZERS, PRECISIONS, SEEDS, STRATEGIES,
-                              TRANSPORTS)
+from ..config.choices import INPUTS, KINDS, LARGEST, NAME, PRECISIONS, SEEDS, STRATEGIES, TRANSPORTS
 from ..config.objectives import check
+from ..config.optimizers import decaying, OPTIMIZERS
 from ..data.disk.names import is_on_disk
 from ..errors import one_of, PlanError
 from ..schedules.decays import DECAYS
@@ -26,7 +26,7 @@ def validate(config: RunFields) -> None:
     if not isinstance(config.experiment, str) or not NAME.fullmatch(config.experiment):
         raise PlanError(f"experiment={config.experiment!r} must be 1 to 60 letters, digits, '_' or '.', and start with "
                         "a letter or digit; it becomes part of a folder's name.")
-    for name, choices in (("kind", KINDS), ("strategy", STRATEGIES), ("optimizer", OPTIMIZERS),
+    for name, choices in (("kind", KINDS), ("strategy", STRATEGIES), ("optimizer", tuple(OPTIMIZERS)),
                           ("precision", PRECISIONS), ("input", INPUTS), ("rule", tuple(RULES)),
                           ("decay", tuple(DECAYS))):
         if getattr(config, name) not in choices:
@@ -73,9 +73,9 @@ def _validate_types(config: RunFields) -> None:
 
 
 def _validate_optimizer(config: RunFields) -> None:
-    if config.weight_decay and config.optimizer not in DECAYING:
+    if config.weight_decay and config.optimizer not in decaying():
         raise PlanError(f"weight_decay={config.weight_decay} has no meaning for optimizer={config.optimizer!r}; leave "
-                        f"it out, or choose one of {', '.join(DECAYING)}.")
+                        f"it out, or choose one of {', '.join(decaying())}.")
 
 
 def _validate_trial(config: RunFields) -> None:
@@ -124,8 +124,8 @@ def _validate_placement(config: RunFields) -> None:
 
 def _validate_arithmetic(config: RunFields) -> None:
     if config.adapts and config.precision == "mixed_float16":
-        raise PlanError("rule='adascale' counts every step's gain, and precision='mixed_float16' leaves steps out; use "
-                        "precision='mixed_bfloat16', or another rule.")
+        raise PlanError(f"rule={config.rule!r} counts every step's gain, and precision='mixed_float16' leaves steps "
+                        "out; use precision='mixed_bfloat16', or another rule.")
     if config.jit and config.synchronized_batch_norm and config.replicas > 1:
         raise PlanError("synchronized_batch_norm = true exchanges moments inside the loss, which jit = true compiles "
                         "by XLA, where replicas cannot exchange anything; leave one of them out.")

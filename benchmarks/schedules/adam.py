@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from ..config.fields import RunFields
+from .rules import RULES
 
 LARGEST_STEP = 1 - 1e-9  # of kappa (1 - beta); from here on the scaled beta is 0
 
@@ -27,7 +28,7 @@ def adam_constants(config: RunFields) -> AdamConstants:
     >>> [round(value, 12) for value in (scaled.beta_1, scaled.beta_2, scaled.epsilon)]
     [0.6, 0.996, 5e-08]
     """
-    if config.rule != "adam_sqrt":
+    if not RULES[config.rule].scales_adam:
         return AdamConstants()
     kappa, given = config.kappa, AdamConstants()
     steps = [kappa * (1 - beta) for beta in (given.beta_1, given.beta_2)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ..config.fields import RunFields
+from .rules import SHARED_RULE
 
 Config = TypeVar("Config", bound=RunFields)
 
@@ -34,7 +35,7 @@ def phases(config: RunFields) -> list[Phase]:
 
 def first_phase(config: Config) -> Config:
     """The run that begins as this one does and ends with its first phase, without what changes no weight."""
-    rule = "constant" if config.earlier_batches else config.rule
+    rule = SHARED_RULE if config.earlier_batches else config.rule
     return replace(config, global_batch=config.batches[0], earlier_batches=(), rule=rule, noise_batches=(),
                    sharpness_examples=0)
 

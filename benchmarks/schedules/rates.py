@@ -26,7 +26,7 @@ def warmup_length_epochs(config: RunFields) -> float:
     """Epochs of warm-up: warmup_epochs, under legw kappa legw_epochs; 0 without warm-up and at kappa = 1."""
     if not RULES[config.rule].warmup or config.kappa == 1:
         return 0.0
-    return config.legw_epochs * config.kappa if config.rule == "legw" else config.warmup_epochs
+    return RULES[config.rule].warmup_epochs(config)
 
 
 def warmup_step_count(config: RunFields) -> int:

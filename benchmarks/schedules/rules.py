@@ -11,7 +11,21 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..config.choices import MEASURED_RULE
 from ..config.fields import RunFields
+from ..config.optimizers import OPTIMIZERS
+from .rule_checks import check_adascale, check_legw
+
+SHARED_RULE = "constant"  # one run of it at the reference batch stands for every rule that has none of its own
+TUNED_RULE = "tuned"
+PUBLISHED_RULE = "as_published"
+ADAMS = ("adam", "adamw")  # the optimizers whose coefficients adam_sqrt scales, and that surge is derived for
+PLAIN = tuple(name for name, spec in OPTIMIZERS.items() if spec.stability is not None)  # steps along the gradient
+NEEDED = {"noise_scale": "the gradient noise scale Bn in examples. Measure it first: an experiment with rules = ["
+                         "'constant'] and, say, noise_batches = [8, 64, 512]; then set noise_scale to the run average "
+                         "in its report's section 'Gradient noise'",
+          "legw_epochs": "the epochs of warm-up that the reference batch trains with; it is part of the recipe that "
+                         "is scaled and has no default"}
 
 
 def _constant(config: RunFields) -> float:
@@ -49,46 +63,110 @@ def _surge(config: RunFields) -> float:
     return spread(config.reference_batch) / spread(config.global_batch)
 
 
-@dataclass(frozen=True)
-class Rule:
-    """How the peak rate follows the batch (eta(B) / eta0, 1 at B0), and whether a gradual warm-up leads to it.
+def _plan_warmup(config: RunFields) -> float:
+    return config.warmup_epochs
 
-    `warmup_from`: where that begins, as a multiple of eta0; None: no warm-up. `needs`: the key of the configuration, a
-    measured or chosen number above 0, without which there is no such rule.
+
+def _legw_warmup(config: RunFields) -> float:
+    return config.legw_epochs * config.kappa
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """Everything that is known of one rule; its place in RULES is its place in every table, and its colour.
+
+    `factor`: eta(B) / eta0, 1 at B0. `words` follows "At ... , batch 512", and `article` follows "Batch 512 loses 2
+    points". `warmup_from`: where a gradual warm-up begins, as a multiple of eta0; None: no warm-up. `warmup_epochs`:
+    its length. `needs`: the key of the configuration, a measured or chosen number above 0, without which there is no
+    such rule; NEEDED says how to get it. `optimizers`: the ones it is made for (empty: all), and `unfit` why not the
+    others. `own_reference`: its runs at the reference batch are not those of the shared rule. `own_budget`: its runs
+    are not as many epochs long as the others'. `adapts`: the gain is measured while training, as `RunFields.adapts`
+    says. `scales_adam`: Adam's coefficients follow the batch. `check` raises PlanError where a run cannot follow it.
     """
 
     formula: str
     source: str
     factor: Callable[[RunFields], float]
+    words: str
+    article: str
     warmup_from: float | None = None
+    warmup_epochs: Callable[[RunFields], float] = _plan_warmup
     needs: str = ""
+    optimizers: tuple[str, ...] = ()
+    unfit: str = ""
+    own_reference: bool = False
+    own_budget: bool = False
+    adapts: bool = False
+    scales_adam: bool = False
+    check: Callable[[RunFields], None] | None = None
 
     @property
     def warmup(self) -> bool:
         return self.warmup_from is not None
 
 
+# A new rule goes to the end: the colours of the figures go by position.
 RULES: dict[str, Rule] = {
-    "constant": Rule("eta0", "baseline", _constant),
-    "linear": Rule("kappa eta0, gradual warm-up", "Goyal et al. 2017, arXiv:1706.02677", _linear, warmup_from=1.0),
-    "sqrt": Rule("sqrt(kappa) eta0", "Krizhevsky 2014, arXiv:1404.5997; Hoffer et al. 2017, arXiv:1705.08741", _sqrt),
-    "adam_sqrt": Rule("sqrt(kappa) eta0; 1 - beta_i times kappa, epsilon over sqrt(kappa)",
-                      "Malladi et al. 2022, arXiv:2205.10287", _sqrt),
-    "legw": Rule("sqrt(kappa) eta0, warm-up of kappa times legw_epochs", "You et al. 2019, arXiv:1901.08256", _sqrt,
-                 warmup_from=1.0, needs="legw_epochs"),
-    "noise_scale": Rule("eta0 (1 + Bn/B0) / (1 + Bn/B)", "McCandlish et al. 2018, arXiv:1812.06162", _noise_scale,
-                        needs="noise_scale"),
-    "surge": Rule("eta0 (sqrt(Bn/B0) + sqrt(B0/Bn)) / (sqrt(Bn/B) + sqrt(B/Bn))", "Li et al. 2024, arXiv:2405.14578",
-                  _surge, needs="noise_scale"),
+    SHARED_RULE: Rule(
+        formula="eta0", source="baseline", factor=_constant, words="the constant rate", article="at the constant rate"),
+    "linear": Rule(
+        formula="kappa eta0, gradual warm-up", source="Goyal et al. 2017, arXiv:1706.02677", factor=_linear,
+        words="the linear rule", article="under the linear rule", warmup_from=1.0),
+    "sqrt": Rule(
+        formula="sqrt(kappa) eta0", source="Krizhevsky 2014, arXiv:1404.5997; Hoffer et al. 2017, arXiv:1705.08741",
+        factor=_sqrt, words="the square-root rule", article="under the square-root rule"),
+    "adam_sqrt": Rule(
+        formula="sqrt(kappa) eta0; 1 - beta_i times kappa, epsilon over sqrt(kappa)",
+        source="Malladi et al. 2022, arXiv:2205.10287", factor=_sqrt,
+        words="the square-root rule that scales Adam's coefficients too", article="where Adam's coefficients scale too",
+        optimizers=ADAMS, unfit="scales Adam's coefficients, which {optimizer} has not; use rule='sqrt', or",
+        scales_adam=True),
+    "legw": Rule(
+        formula="sqrt(kappa) eta0, warm-up of kappa times legw_epochs", source="You et al. 2019, arXiv:1901.08256",
+        factor=_sqrt, words="the LEGW rule", article="under the LEGW rule", warmup_from=1.0,
+        warmup_epochs=_legw_warmup, needs="legw_epochs", check=check_legw),
+    "noise_scale": Rule(
+        formula="eta0 (1 + Bn/B0) / (1 + Bn/B)", source="McCandlish et al. 2018, arXiv:1812.06162",
+        factor=_noise_scale, words="the noise-scale rule", article="under the noise-scale rule", needs="noise_scale"),
+    "surge": Rule(
+        formula="eta0 (sqrt(Bn/B0) + sqrt(B0/Bn)) / (sqrt(Bn/B) + sqrt(B/Bn))",
+        source="Li et al. 2024, arXiv:2405.14578", factor=_surge, words="the surge rule",
+        article="under the surge rule", needs="noise_scale", optimizers=ADAMS,
+        unfit="is derived for Adam-like updates, and {optimizer} is none; use rule='noise_scale', or"),
     # eta0 is what the gain multiplies; the gain is measured, from 1 to kappa.
-    "adascale": Rule("gain r_t times the reference batch's rate at step tau, tau += r_t, until tau reaches its steps",
-                     "Johnson et al. 2020, arXiv:2007.05105", _constant),
+    MEASURED_RULE: Rule(
+        formula="gain r_t times the reference batch's rate at step tau, tau += r_t, until tau reaches its steps",
+        source="Johnson et al. 2020, arXiv:2007.05105", factor=_constant, words="AdaScale's measured rate",
+        article="under AdaScale, in more epochs", optimizers=PLAIN, own_budget=True, adapts=True,
+        unfit="is derived for steps along the gradient, and {optimizer} rescales them;", check=check_adascale),
     # Each trial is a run of its own, and its eta0 is the rate tried, which warm-up can but begin far below.
-    "tuned": Rule("eta0, the best of those tried at this batch, gradual warm-up from 0",
-                  "Shallue et al. 2019, arXiv:1811.03600; Goyal et al. 2017, arXiv:1706.02677", _constant,
-                  warmup_from=0.0),
+    TUNED_RULE: Rule(
+        formula="eta0, the best of those tried at this batch, gradual warm-up from 0",
+        source="Shallue et al. 2019, arXiv:1811.03600; Goyal et al. 2017, arXiv:1706.02677", factor=_constant,
+        words="the tuned rate", article="at rates tuned batch by batch", warmup_from=0.0, own_reference=True),
     # Not a scaling rule: the published comparison that keeps one model's weights from batch to batch.
-    "as_published": Rule("eta0, weights carried from batch to batch", "baseline", _constant),
+    PUBLISHED_RULE: Rule(
+        formula="eta0, weights carried from batch to batch", source="baseline", factor=_constant,
+        words="the constant rate on weights carried from batch to batch",
+        article="on weights carried from batch to batch", own_reference=True),
 }
 
-TUNED_RULE = "tuned"
+
+def rule_order(name: str) -> tuple[int, str]:
+    """Return the sort key of a rule: its place in RULES; rules that are not known, as imported runs have, come last."""
+    return (list(RULES).index(name) if name in RULES else len(RULES), name)
+
+
+def has_own_reference(name: str) -> bool:
+    """Return whether the rule's runs at the reference batch are its own, and not those of the shared rule."""
+    return name in RULES and RULES[name].own_reference
+
+
+def has_own_budget(name: str) -> bool:
+    """Return whether the rule's runs are not as many epochs long as those of the others."""
+    return name in RULES and RULES[name].own_budget
+
+
+def is_measured(name: str) -> bool:
+    """Return whether the rule measures its gain, and with it the number of steps, while training."""
+    return name in RULES and RULES[name].adapts

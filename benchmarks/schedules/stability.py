@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from ..config.fields import RunFields
+from ..config.optimizers import OPTIMIZERS
 from .rates import peak_rate
 
 
 def stability_bound(optimizer: str, momentum: float) -> float | None:
-    """The eta lambda_max beyond which the update diverges on a quadratic; None for optimizers that rescale gradients.
+    """Return the eta lambda_max beyond which the update diverges on a quadratic.
 
-    2 for gradient descent, 2 (1 + m) with momentum and 2 (1 + m) / (1 + 2 m) with Nesterov's: where a root of z^2 - (1
-    + m - eta lambda) z + m, or of z^2 - (1 + m)(1 - eta lambda) z + m (1 - eta lambda), reaches -1.
+    None for optimizers that rescale gradients, and for those that are not known, as imported runs may have.
 
     >>> stability_bound("momentum", 0.9)
     3.8
     """
-    m = momentum
-    return {"sgd": 2.0, "momentum": 2 * (1 + m), "nesterov": 2 * (1 + m) / (1 + 2 * m)}.get(optimizer)
+    spec = OPTIMIZERS.get(optimizer)
+    return spec.stability(momentum) if spec and spec.stability else None
 
 
 def weight_kept_per_epoch(config: RunFields) -> float | None:
@@ -30,7 +30,7 @@ def weight_kept_per_epoch(config: RunFields) -> float | None:
     ...                    train_examples=64, global_batch=32))
     0.25
     """
-    if not config.weight_decay or config.optimizer not in ("adamw", "lamb"):
+    if not config.weight_decay or OPTIMIZERS[config.optimizer].decay != "decoupled":
         return None
     shrink = 1 - peak_rate(config) * config.weight_decay
     return float(shrink ** (config.train_examples / config.global_batch)) if shrink > 0 else 0.0

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from batchscale.benchmarks.config.choices import DECAYING
+from batchscale.benchmarks.config.optimizers import decaying
 from batchscale.benchmarks.rank.training import optimizers
 from batchscale.benchmarks.runs.run_config import RunConfig
 
@@ -43,7 +43,7 @@ def rounded(value: float) -> float:
 def create(name: str, weights: list[Any], rule: str = "constant") -> optimizers.Optimizer:
     config = RunConfig(experiment="updates", kind="accuracy", dataset="digits", model="mlp_128", optimizer=name,
                        rule=rule, reference_batch=1, global_batch=4, train_examples=4, seed=0, momentum=rounded(0.9),
-                       weight_decay=rounded(DECAY) if name in DECAYING else 0.0)
+                       weight_decay=rounded(DECAY) if name in decaying() else 0.0)
     return optimizers.create(config, weights)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from .....benchmarks.schedules.rules import rule_order
 from .....benchmarks.text import number
 from ....figures.bars import draw_rows, Row
 from ....figures.drawing import Figure
@@ -18,7 +19,7 @@ from ....statistics.estimate import mean_estimate, without_interval
 from ....study.arms import load_arm
 from ....study.batch_gaps import steps_to_target
 from ....study.critical import CriticalBatch
-from ....study.groups import RULE_ORDER, first_panels, Workload, workloads
+from ....study.groups import first_panels, Workload, workloads
 from ....tables.results import Results, rules
 from ...blocks import Section
 
@@ -77,7 +78,7 @@ def _panels(name: str, work: Workload, item: CriticalBatch, results: Results) ->
 
 def _steps_panel(name: str, work: Workload, item: CriticalBatch, law: StepsToTarget, results: Results) -> Figure:
     title = f"{work.name}: steps to target against global batch"
-    order = sorted(rules(results, work.experiment), key=lambda r: RULE_ORDER.index(r) if r in RULE_ORDER else 99)
+    order = sorted(rules(results, work.experiment), key=rule_order)
     arms = [arm for rule in order if (arm := load_arm(results, work.experiment, rule)) is not None]
     steps = steps_to_target(arms, item.target)
     series, lost = [], []
