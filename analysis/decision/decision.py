@@ -16,14 +16,15 @@ import pandas as pd
 from ...benchmarks.records.run_folder import RETRYABLE
 from ...benchmarks.schedules.rules import TUNED_RULE
 from ..formatting import Table
-from ..hypotheses.decide import decide, load_arms
+from ..hypotheses.decide import decide
 from ..hypotheses.verdict import CONTRADICTED, NOT_DECIDED, SUPPORTED, Verdict
 from ..laws.memory import largest_replica_batch, MemoryLaw
-from ..statistics.estimate import Estimate
-from ..study.critical import critical_batch, CriticalBatch
-from ..study.memory_laws import memory_laws
-from ..study.timing.scaling import Scaling, scalings, timing_warnings
-from ..tables.results import experiments, Results
+from ..statistics.estimate import Estimate, unknown
+from ..study.critical import CriticalBatch
+from ..study.memory_laws import MemoryGroup
+from ..study.study import Study
+from ..study.timing.scaling import Scaling, timing_warnings
+from ..tables.results import Results
 from .headline import headlines, overview, scaling_headlines
 from .next_plan import missing, plan_text
 from .options import Option, options
@@ -40,12 +41,25 @@ class MemoryFinding:
     """The law of one model; `largest` replica batch by it in the machine's memory, NaN where the
     memory or the law is not known."""
 
-    experiment: str
-    model: str
-    law: MemoryLaw
+    group: MemoryGroup
     capacity_bytes: float
     largest: Estimate
     train_examples: int
+
+    @property
+    def experiment(self) -> str:
+        """Return the name of the experiment that measured the memory."""
+        return self.group.experiment
+
+    @property
+    def model(self) -> str:
+        """Return the name of the model."""
+        return self.group.model
+
+    @property
+    def law(self) -> MemoryLaw:
+        """Return the peak in bytes as a law of the replica's batch."""
+        return self.group.law
 
     def to_json(self) -> dict[str, Any]:
         known = math.isfinite(self.capacity_bytes)
@@ -110,20 +124,23 @@ class Decision:
 def decide_study(results: Results, verdicts: Sequence[Verdict] | None = None,
                  deadline_seconds: float | None = None,
                  worthwhile: float = WORTHWHILE) -> Decision:
-    """The decision of one plan's results.
+    """Return the decision of one plan's tables; for the arguments see `decide_of`."""
+    return decide_of(Study(results), verdicts, deadline_seconds, worthwhile)
 
-    verdicts: from claims.decide, to spare deciding twice. deadline_seconds: for one training.
+
+def decide_of(study: Study, verdicts: Sequence[Verdict] | None = None, deadline_seconds: float | None = None,
+              worthwhile: float = WORTHWHILE) -> Decision:
+    """Return the decision of one study.
+
+    verdicts: those of hypotheses.decide where they are at hand or not wanted. deadline_seconds: for one training.
     worthwhile: the least share of its throughput that a further replica must bring.
     """
-    arms = load_arms(results)
-    by_experiment = {name: [arm for arm in arms if arm.experiment == name]
-                     for name in experiments(results)}
+    results, arms, by_experiment = study.results, study.arms, study.arms_by_experiment
     listed = {name: options(arms, results) for name, arms in by_experiment.items()}
     found = tuple(decide(results, arms) if verdicts is None else verdicts)
     recommended = tuple(_cautioned(recommend(arms, listed[name], worthwhile), results)
                         for name, arms in by_experiment.items())
-    critical = tuple(critical_batch(results, name, arms) for name, arms in by_experiment.items())
-    scaling, memory = scalings(results), _memory(results)
+    critical, scaling, memory = study.critical, study.scalings, _memory(study)
     deadlines = tuple(Deadline(name, deadline_seconds, *cheapest_in_time(own, deadline_seconds))
                       for name, own in listed.items()) if deadline_seconds is not None else ()
     unfinished = _unfinished(results)
@@ -157,23 +174,23 @@ def _unfinished(results: Results) -> list[str]:
             "again to go on; until then this is a partial answer."]
 
 
-def _memory(results: Results) -> tuple[MemoryFinding, ...]:
+def _memory(study: Study) -> tuple[MemoryFinding, ...]:
     found = []
-    for keys, law in memory_laws(results):
-        model = str(keys[2])
-        runs = results.runs[(results.runs["kind"] == "memory")
-                            & (results.runs["experiment"] == keys[0])]
-        on_device = runs["device_peak_bytes"].notna().any()
-        at = int(runs["environment"].iloc[0])
-        host = pd.to_numeric(results.environments["memory_bytes"], errors="coerce").iloc[at]
-        # The law counts what training adds to the process; NaN stays NaN.
-        capacity = float(runs["device_capacity_bytes"].min() if on_device else host - runs["baseline_bytes"].max())
-        known = capacity > 0
-        largest = largest_replica_batch(law, capacity) if known else Estimate(
-            math.nan, math.nan, math.nan, law.fixed_bytes.n)
-        found.append(MemoryFinding(str(keys[0]), model, law, capacity, largest,
-                                   int(runs["train_examples"].iloc[0])))
+    for group in study.memory_laws:
+        capacity = _capacity(study.results, group)
+        largest = largest_replica_batch(group.law, capacity) if capacity > 0 else unknown(group.law.fixed_bytes.n)
+        found.append(MemoryFinding(group, capacity, largest, int(group.runs["train_examples"].iloc[0])))
     return tuple(found)
+
+
+def _capacity(results: Results, group: MemoryGroup) -> float:
+    """Return the bytes that the group's machine has for training, NaN where it was not recorded."""
+    if group.on_device:
+        return float(group.runs["device_capacity_bytes"].min())
+    at = int(group.runs["environment"].iloc[0])
+    host = pd.to_numeric(results.environments["memory_bytes"], errors="coerce").iloc[at]
+    # The law counts what training adds to the process.
+    return float(host - group.runs["baseline_bytes"].max())
 
 
 def _recommended(found: Sequence[Recommendation]) -> list[str]:

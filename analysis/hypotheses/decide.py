@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from ...benchmarks.config.optimizers import is_adaptive
 from ...benchmarks.schedules.rules import has_own_budget, TUNED_RULE
-from ..study.arms import Arm, load_arm
-from ..tables.results import SHARED_RULE, experiments, Results, rules
+from ..study.arms import Arm, load_arms
+from ..tables.results import Results
 from .accuracy import drops_then_stagnates, ends_worse, faster_at_first
 from .contrast import adam_less_sensitive, deeper_shows_more, depth_pairs, optimizer_pairs
 from .generalization import generalizes_better, strongest_near_all
@@ -39,14 +39,6 @@ def decide(results: Results, arms: Sequence[Arm] | None = None) -> list[Verdict]
              7: _flat(strongest_near_all, arms),
              10: [deeper_shows_more(*two) for two in depth_pairs(arms)]}
     return [_headline(number, found[number]) for number in range(1, 11)]
-
-
-def load_arms(results: Results) -> list[Arm]:
-    """Every experiment's arms, the constant rule first over all experiments."""
-    found = [load_arm(results, experiment, rule) for experiment in experiments(results)
-             for rule in rules(results, experiment)]
-    return sorted((arm for arm in found if arm is not None),
-                  key=lambda arm: arm.rule != SHARED_RULE)
 
 
 def _adaptive(arms: Sequence[Arm]) -> list[Arm]:

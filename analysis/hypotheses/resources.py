@@ -55,7 +55,7 @@ def _slope_verdict(experiment: str, rule: str, slope: Estimate) -> Verdict:
 
 def more_memory(results: Results) -> list[Verdict]:
     """Claim 8: bytes per example of the memory law above 0, one law per model and optimizer."""
-    found = [_memory_verdict(str(keys[0]), law) for keys, law in memory_laws(results)]
+    found = [_memory_verdict(group.experiment, group.law) for group in memory_laws(results)]
     return found or [undecided(8, "No memory runs. Measure at least "
                                f"{DISTINCT_SIZES} batches with kind = \"memory\".",
                                budget=FRESH_PROCESS)]

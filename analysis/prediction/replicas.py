@@ -21,16 +21,16 @@ from ..laws.step_laws import HALVING, HIERARCHICAL, RING, fit_step_laws, StepLaw
 from ..laws.step_model import StepPoint
 from ..statistics.estimate import Estimate, unknown
 from ..statistics.held_out import FARTHEST, extrapolation_warning, HeldOutError
-from ..study.critical import critical_batch
+from ..study.study import Study
 from ..study.timing.step_fits import ALIKE, held_out_at, point_of
 from ..study.trained_steps import trained_steps, TrainedSteps
 from ..tables.reading import read
-from ..tables.results import experiments, Results
-from ..tables.selections import timing_runs
+from ..tables.results import Results
 from .batches import batch_forecasts
 from .forecast import Forecast, Prediction
 
 EXTRAPOLATION = 64.0
+DOUBLINGS = 3  # of the most replicas measured, in the report
 MOST_REPLICAS = 10_000_000
 BYTES = {"float32": 4, "float64": 8}
 MEASURED = "as measured"
@@ -78,9 +78,23 @@ def given_link(text: str) -> Link | None:
 
 def forecasts(results: Results, replicas: Sequence[int], link: Link | None = None,
               price: float | None = None) -> tuple[Forecast, ...]:
-    """One per model and strategy with timing runs. price: per device-hour, by default the plan's own. Raises
-    RecordError without timing runs, PlanError for a price below 0."""
-    runs = timing_runs(results)
+    """Return the forecasts of `forecasts_of` from tables alone."""
+    return forecasts_of(Study(results), replicas, link, price)
+
+
+def study_forecasts(study: Study) -> tuple[Forecast, ...]:
+    """Return forecasts at the replicas measured and at up to 8 times as many; none without timing runs."""
+    if study.timing.empty:
+        return ()
+    measured = sorted({int(count) for count in study.timing["replicas"]})
+    return forecasts_of(study, [*measured, *(measured[-1] * 2 ** power for power in range(1, DOUBLINGS + 1))])
+
+
+def forecasts_of(study: Study, replicas: Sequence[int], link: Link | None = None,
+                 price: float | None = None) -> tuple[Forecast, ...]:
+    """Return one forecast per model and strategy with timing runs. price: per device-hour, by default the plan's own.
+    Raises RecordError without timing runs, PlanError for a price below 0."""
+    results, runs = study.results, study.timing
     if runs.empty:
         raise RecordError("these results hold no timing runs, so there is no step to predict; measure some with "
                           "kind = \"throughput\".")
@@ -88,7 +102,7 @@ def forecasts(results: Results, replicas: Sequence[int], link: Link | None = Non
     price = price if price is not None else float(stated) if isinstance(stated, (int, float)) else None
     if price is not None and not 0 <= price < math.inf:
         raise PlanError(f"--price {price} must be 0 or more, per device and hour.")
-    critical = {name: critical_batch(results, name) for name in experiments(results)}
+    critical = {one.experiment: one for one in study.critical}
     return tuple(_forecast(rows, replicas, link, price, trained_steps(results, rows, critical))
                  for _, rows in runs.groupby(ALIKE, sort=False))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -14,20 +13,15 @@ from ...benchmarks.errors import RecordError
 from ...benchmarks.records.schema import finite
 from ...benchmarks.records.store import Store
 from ..columns import RUN, readme
-from ..decision.decision import decide_study, Decision
-from ..decision.imported import decide_imported
 from ..exporters import csv
 from ..figures.svg import standalone
 from ..figures.theme import palette
 from ..formatting import plain
 from ..importers import imported_store
-from ..study.convergence import convergences
-from ..study.timing.input_bound import three_ways
-from ..study.timing.step_fits import goodputs, step_fits
 from ..tables.reading import read
 from ..tables.results import Results
-from ..tables.selections import timing_runs
 from .blocks import Section
+from .findings import find, Findings
 from .first_screen import first_screen, FirstScreen
 from .sections.accuracy import accuracy, curves, gradient, published, rates, sharpness, tuned
 from .sections.decision import critical
@@ -52,17 +46,16 @@ def write(store: Store, folder: Path, deadline_seconds: float | None = None) -> 
 
 def write_results(results: Results, folder: Path, deadline_seconds: float | None = None) -> Path:
     """The same, from tables at hand."""
-    decided, chapters, facts = _decided(results, deadline_seconds)
-    first = first_screen(results, decided)
-    found = {**decided.to_json(), **{name: [one.to_json() for one in those] for name, those in facts.items()}}
+    found = find(results, deadline_seconds)
+    chapters, first = _chapters(found), first_screen(results, found.decided)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         csv.write_runs(results, folder / csv.RUNS)
         (folder / csv.README).write_text(readme({csv.RUNS: RUN}, figures=True), encoding="utf-8")
-        (folder / "decision.json").write_text(json.dumps(finite(found), indent=1) + "\n", encoding="utf-8")
+        (folder / "decision.json").write_text(json.dumps(finite(found.to_json()), indent=1) + "\n", encoding="utf-8")
         (folder / "report.md").write_text(markdown(first, chapters), encoding="utf-8")
         _write_figures(chapters, folder / "figures")
-        _write_next_plan(decided.next_plan, folder / "next.toml")
+        _write_next_plan(found.decided.next_plan, folder / "next.toml")
         (folder / "index.html").write_text(html(first, chapters), encoding="utf-8")
     except OSError as error:
         raise RecordError(f"cannot write the report to {folder}: {error.strerror}. Free space or choose another "
@@ -70,37 +63,31 @@ def write_results(results: Results, folder: Path, deadline_seconds: float | None
     return folder
 
 
-def _decided(results: Results, deadline_seconds: float | None
-             ) -> tuple[Decision, tuple[Section, ...], dict[str, Sequence[Any]]]:
-    """The decision, every section, and what decision.json holds besides; imported runs have a report like a study's
-    where they are of the kinds that a decision is made of."""
-    given, brought = imported_store.of(results.plan), convergences(results)
-    if given is not None and not set(results.runs["kind"]) & {"accuracy", "memory"}:
-        decided = decide_imported(results, brought, deadline_seconds)
-        return decided, imported.sections(results, brought, decided.scaling), {"convergence": brought}
-    bare = given is not None and not imported.has_curves(results)
-    decided = decide_study(results, [] if bare else None, deadline_seconds)
-    chapters, facts = sections(results, decided)
-    return decided, chapters if given is None else imported.with_data(chapters, results), facts
+def _chapters(found: Findings) -> tuple[Section, ...]:
+    """Return every section; imported runs have a report like a study's where they are of the kinds that a decision is
+    made of."""
+    if found.imported_alone:
+        return imported.sections(found.results, found.study.convergences, found.decided.scaling)
+    chapters = sections(found)
+    return chapters if imported_store.of(found.results.plan) is None else imported.with_data(chapters, found.results)
 
 
-def sections(results: Results, decided: Decision) -> tuple[tuple[Section, ...], dict[str, Sequence[Any]]]:
-    """Every section in the order of the page, and what decision.json holds besides the decision."""
+def sections(found: Findings) -> tuple[Section, ...]:
+    """Return every section in the order of the page."""
     runs, scaling = sections_runs, sections_scaling
-    steps, good = step_fits(results), goodputs(results, decided.critical)
-    halves = three_ways(timing_runs(results))
-    chapters = (decision(decided), claims(decided.verdicts), accuracy.accuracy(results),
-                tuned.tuned(results), rates.rates(results),
-                published.as_published(results), curves.curves(results),
-                scaling.throughput(results), scaling.scaling(results, decided.scaling),
-                ranks.slow_ranks(results), input.input_from_disk(halves),
-                step.step(steps, good), forecast.forecast(results),
-                gradient.noise(results), sharpness.sharpness(results),
-                critical.critical(results, decided.critical),
-                memory.memory(results, decided.memory), *search.largest_batch(results),
-                runs.time_spent(results), runs.failures(results), runs.drift(results),
-                runs.agreement(results), runs.provenance(results), runs.repeat(results))
-    return chapters, {"steps": steps, "goodput": good, "tuned": results.tuned, "input": halves}
+    results, decided = found.results, found.decided
+    return (decision(decided), claims(decided.verdicts), accuracy.accuracy(results),
+            tuned.tuned(results), rates.rates(results),
+            published.as_published(results), curves.curves(results),
+            scaling.throughput(results), scaling.scaling(results, decided.scaling),
+            ranks.slow_ranks(results), input.input_from_disk(found.input_rates),
+            step.step(found.study.steps, found.goodputs),
+            forecast.forecast(results, found.forecasts, found.batch_forecasts),
+            gradient.noise(results), sharpness.sharpness(results),
+            critical.critical(results, decided.critical),
+            memory.memory(decided.memory), *search.largest_batch(results),
+            runs.time_spent(results), runs.failures(results), runs.drift(results),
+            runs.agreement(results), runs.provenance(results), runs.repeat(results))
 
 
 def _write_figures(chapters: Sequence[Section], folder: Path) -> None:

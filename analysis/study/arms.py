@@ -18,7 +18,7 @@ import pandas as pd
 from ..columns import METRICS
 from ..statistics.estimate import Floats
 from ..tables.outcome import Outcome
-from ..tables.results import PUBLISHED_RULE, arm, Results
+from ..tables.results import PUBLISHED_RULE, SHARED_RULE, arm, experiments, Results, rules
 
 # Below half of the first loss a model has learned something; above it gaps are all near zero.
 LEARNED_SHARE = 0.5
@@ -141,6 +141,14 @@ def load_arm(results: Results, experiment: str, rule: str) -> Arm | None:
     reference = stated if stated in trained or not trained else trained[0]
     return Arm(experiment, rule, runs, arm(of_evaluations, experiment, rule), reference,
                tuple(trained), apart, results.outcomes[experiment])
+
+
+def load_arms(results: Results) -> list[Arm]:
+    """Return every experiment's arms, the constant rule first over all experiments."""
+    found = [load_arm(results, experiment, rule) for experiment in experiments(results)
+             for rule in rules(results, experiment)]
+    return sorted((arm for arm in found if arm is not None),
+                  key=lambda arm: arm.rule != SHARED_RULE)
 
 
 def pairs(matrix: pd.DataFrame, first: int, second: int) -> Floats:

@@ -13,7 +13,7 @@ from ...benchmarks.schedules.rules import TUNED_RULE
 from ..laws.critical_batch import (compare_sources, fit_steps_to_target, StepsToTarget, ThroughputKnee, useful_batches,
                                    UsefulBatches)
 from ..laws.noise_by_seed import noise_scales
-from ..statistics.estimate import Estimate, mean_estimate, unknown
+from ..statistics.estimate import Estimate, Floats, mean_estimate, unknown
 from ..tables.outcome import ACCURACY, Outcome
 from ..tables.results import Results, rules
 from .arms import Arm, load_arm
@@ -85,16 +85,20 @@ def _steps(arms: Sequence[Arm], target: float) -> tuple[StepsToTarget | None,
     return fit_steps_to_target(batches, counts), useful_batches(batches, counts)
 
 
-def _noise(results: Results, experiment: str) -> tuple[Estimate, str]:
-    """Mean over the seeds of their run averages."""
+def noise_by_seed(results: Results, experiment: str) -> Floats:
+    """Return B_simple in examples of each seed of an experiment, float[seeds]; empty where it was not measured."""
     rows = results.gradient_norms
     own = rows[rows["experiment"] == experiment]
-    if own.empty:
+    return noise_scales(own, int(own["train_examples"].iloc[0])) if len(own) else np.empty(0)
+
+
+def _noise(results: Results, experiment: str) -> tuple[Estimate, str]:
+    """Mean over the seeds of their run averages."""
+    scales = noise_by_seed(results, experiment)
+    if not scales.size:
         return unknown(), "not measured; give noise_batches"
-    examples = int(own["train_examples"].iloc[0])
-    scales = noise_scales(own, examples)
     known = scales[np.isfinite(scales)]
-    lost = own["seed"].nunique() - len(known)
+    lost = len(scales) - len(known)
     note = f"{lost} seeds without an estimate: the gradient is lost in its noise" if lost else ""
     return mean_estimate(known), note
 

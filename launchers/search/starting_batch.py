@@ -21,15 +21,13 @@ def by_memory_law(plan_folder: Path, like: RunConfig) -> int | None:
     from ...analysis.tables.reading import read
     from ...benchmarks.records.store import Store
     results = read(Store(plan_folder))
-    for keys, law in memory_laws(results):
-        runs = results.runs[(results.runs["kind"] == "memory") & (results.runs["experiment"] == keys[0])]
-        if (keys[0], set(runs["model"]), set(runs["optimizer"])) != (like.experiment, {like.model}, {like.optimizer}):
+    for group in memory_laws(results):
+        if (group.experiment, group.model, group.optimizer) != (like.experiment, like.model, like.optimizer):
             continue
-        on_device = bool(runs["device_peak_bytes"].notna().any())
-        beside = 0.0 if on_device else float(runs["baseline_bytes"].max())
+        beside = 0.0 if group.on_device else float(group.runs["baseline_bytes"].max())
         capacity = like.memory_limit_bytes - beside if like.memory_limit_bytes else float(
-            runs["device_capacity_bytes"].min())
-        size = largest_replica_batch(law, capacity).value if capacity > 0 else math.nan
+            group.runs["device_capacity_bytes"].min())
+        size = largest_replica_batch(group.law, capacity).value if capacity > 0 else math.nan
         if math.isfinite(size) and size >= 1:
             return int(size)
     return None

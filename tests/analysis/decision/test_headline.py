@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from batchscale.analysis.decision.decision import decide_study
 from batchscale.analysis.decision.headline import headlines
-from batchscale.analysis.hypotheses.decide import load_arms
+from batchscale.analysis.study.arms import load_arms
 from support.synthetic_records import ADAM, SGD, Curve, Study, Timing, change, results
 
 STUDY = Study(experiments=(replace(SGD, curves={"constant": Curve(), "sqrt": Curve()}),), noise=1e-4)

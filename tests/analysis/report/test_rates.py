@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from support.synthetic_records import SGD, Study, manifest, record_for, records
 
-from batchscale.analysis.decision.decision import decide_study
 from batchscale.analysis.report import page
+from batchscale.analysis.report.findings import find
 from batchscale.analysis.report.blocks import Section
 from batchscale.analysis.report.sections.accuracy.rates import rates
 from batchscale.analysis.report.sections.accuracy.sharpness import sharpness
@@ -85,7 +85,7 @@ def test_without_sharpness_the_section_says_how_to_get_it() -> None:
 
 
 def test_both_sections_are_in_the_report(measured: Results) -> None:
-    chapters, _ = page.sections(measured, decide_study(measured))
+    chapters = page.sections(find(measured))
     assert {"rates", "sharpness"} <= {chapter.anchor for chapter in chapters}
 
 

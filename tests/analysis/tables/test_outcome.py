@@ -20,10 +20,10 @@ from support.synthetic_records import ADAM, SGD, Curve, Study, Tuning, manifest,
 from batchscale.analysis.comparison.compare import compare
 from batchscale.analysis.comparison.sides import results_side
 from batchscale.analysis.decision.decision import decide_study
-from batchscale.analysis.hypotheses.decide import decide, load_arms
+from batchscale.analysis.hypotheses.decide import decide
 from batchscale.analysis.report import page as report
 from batchscale.analysis.report.sections.decision.claims import claims
-from batchscale.analysis.study.arms import GAP, published_artefact
+from batchscale.analysis.study.arms import GAP, load_arms, published_artefact
 from batchscale.analysis.study.batch_gaps import gap_table, steps_to_target
 from batchscale.analysis.study.critical import critical_batch
 from batchscale.analysis.tables.outcome import ACCURACY, LOSS, kind_of

@@ -15,9 +15,10 @@ from support.synthetic_records import SGD, Curve, Study, Tuning, manifest, recor
 
 from batchscale.analysis.decision.decision import decide_study
 from batchscale.analysis.decision.next_plan import missing, plan_text
-from batchscale.analysis.hypotheses.decide import decide, load_arms
+from batchscale.analysis.hypotheses.decide import decide
 from batchscale.analysis.report import page as report
 from batchscale.analysis.report.sections.accuracy import tuned as sections_tuned
+from batchscale.analysis.study.arms import load_arms
 from batchscale.analysis.study.batch_gaps import gap_table
 from batchscale.analysis.tables.reading import from_records, read
 from batchscale.analysis.tables.results import Results, rules

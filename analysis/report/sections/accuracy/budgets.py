@@ -6,9 +6,8 @@ import math
 from collections.abc import Iterator
 
 from ....formatting import Table, table
-from ....hypotheses.decide import load_arms
 from ....statistics.decision_rules import FEWEST_SEEDS
-from ....study.arms import Arm
+from ....study.arms import Arm, load_arms
 from ....study.batch_gaps import BUDGETS, BatchGap, gap_table
 from ....tables.results import Results
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ....importers.imported_store import notes, of
 from ....study.convergence import Convergence
 from ....study.timing.scaling import Scaling
+from ....study.study import Study
 from ....tables.results import Results
 from ...blocks import Section
 from ..speed.scaling import scaling, throughput
@@ -29,14 +30,9 @@ def sections(results: Results, brought: Sequence[Convergence], scalings: Sequenc
 
 def with_data(chapters: Sequence[Section], results: Results) -> tuple[Section, ...]:
     """Of a study's sections, those that the imported runs have data for."""
-    left_out = ELSEWHERE if has_curves(results) else (*ELSEWHERE, *OF_CURVES)
+    left_out = ELSEWHERE if Study(results).has_curves else (*ELSEWHERE, *OF_CURVES)
     return (*(section for section in chapters if _has_data(section) and section.anchor not in left_out),
             _source(results))
-
-
-def has_curves(results: Results) -> bool:
-    """Whether any run was evaluated more than once; the claims about batches are about the way, not only the end."""
-    return bool(results.evaluations.duplicated(["run_id", "phase"]).any())
 
 
 def _has_data(section: Section) -> bool:

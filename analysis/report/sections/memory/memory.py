@@ -14,39 +14,34 @@ from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import role
 from ....formatting import MARKERS, estimated, table
-from ....laws.memory import fit_memory, MemoryLaw
+from ....laws.memory import MemoryLaw
 from ....statistics.estimate import Estimate, mean_estimate, without_interval
 from ....statistics.held_out import extrapolation_warning
 from ....study.groups import MOST_PANELS
-from ....tables.results import Results
 from ...blocks import Section
 
 MEBIBYTE = 2.0 ** 20
 CURVE_POINTS = 48
 
 
-def memory(results: Results, findings: Sequence[MemoryFinding] = ()) -> Section:
+def memory(findings: Sequence[MemoryFinding]) -> Section:
     """Peak bytes against the batch per replica, each run in a fresh process; `findings` say what the machine holds."""
     title = "Memory against batch"
-    runs = _peaks(results.runs[(results.runs["kind"] == "memory") & (results.runs["status"] == "completed")])
-    if runs.empty:
+    if not any(len(one.group.measured) for one in findings):
         return Section("memory", title, ("No finished memory run has a reading, so memory is not known.",))
     figures, rows, warnings = [], [], []
-    groups = runs.groupby(["experiment", "model", "optimizer", "placement"], sort=False)
-    for index, ((experiment, model, optimizer, placement), own) in enumerate(groups):
-        usable = own[own["growth_bytes"] > 0]
-        law = fit_memory(usable["replica_batch"].tolist(), usable["growth_bytes"].tolist())
-        detail = f"{optimizer} on {model}, {placement}"
+    for index, one in enumerate(findings):
+        group, law, usable = one.group, one.law, one.group.measured
+        detail = f"{group.optimizer} on {group.model}, {group.placement}"
         if index < MOST_PANELS and not usable.empty:
-            figures.append(_panel(f"m{index}", str(experiment), detail, usable, law))
-        fits = [one for one in findings if (one.experiment, one.model) == (experiment, model)]
-        rows.append((experiment, detail, byte_count(law.fixed_bytes.value), _bytes_per_example(law.bytes_per_example),
-                     _residual(law), _largest(fits[0], usable) if fits else "not known",
+            figures.append(_panel(f"m{index}", group.experiment, detail, usable, law))
+        rows.append((group.experiment, detail, byte_count(law.fixed_bytes.value),
+                     _bytes_per_example(law.bytes_per_example), _residual(law), _largest(one, usable),
                      f"{usable['replica_batch'].nunique()}", law.note))
-        if len(usable) < len(own):
-            warnings.append(f"{experiment}: {counted(len(own) - len(usable), 'run')} without a reading above its "
-                            "baseline; left out.")
-    device = bool(np.isfinite(runs["device_peak_bytes"]).any())
+        if lost := len(group.runs) - len(usable):
+            warnings.append(f"{group.experiment}: {counted(lost, 'run')} without a reading above its baseline; "
+                            "left out.")
+    device = any(one.group.on_device for one in findings)
     what = ("the allocator's peak on the device" if device else
             "the peak resident size of the process minus its size before training: import, data and model are left "
             "out")
@@ -74,12 +69,6 @@ def _largest(finding: MemoryFinding, measured: pd.DataFrame) -> str:
     beyond = finding.largest.value / float(measured["replica_batch"].max())
     return (f"{estimated(finding.largest)} in {byte_count(finding.capacity_bytes)}"
             + (f"; {beyond:,.0f} times the largest measured, a guess" if doubt else ""))
-
-
-def _peaks(runs: pd.DataFrame) -> pd.DataFrame:
-    device = runs["device_peak_bytes"]
-    growth = device.where(device.notna(), runs["peak_bytes"] - runs["baseline_bytes"])
-    return runs.assign(growth_bytes=growth).dropna(subset=["growth_bytes"])
 
 
 def _bytes_per_example(slope: Estimate) -> str:

@@ -10,9 +10,9 @@ from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import OTHERS, STRATEGIES, role
 from ....formatting import MARKERS, estimated, percentage, Table, table
-from ....prediction.batches import batch_forecasts, BatchForecast
+from ....prediction.batches import BatchForecast
 from ....prediction.forecast import Forecast, Prediction
-from ....prediction.replicas import MEASURED, forecasts
+from ....prediction.replicas import MEASURED
 from ....statistics.estimate import Estimate, without_interval
 from ....study.groups import MOST_PANELS, mean_of
 from ....study.timing.scaling import strategy_names
@@ -22,22 +22,16 @@ from ...blocks import Section
 
 TITLE = "At scales that were not measured"
 NOTHING = "No timing run has finished, so nothing is predicted."
-DOUBLINGS = 3
 
 
-def forecast(results: Results) -> Section:
+def forecast(results: Results, found: Sequence[Forecast], by_batch: Sequence[BatchForecast]) -> Section:
     """Up to 8 times the most replicas measured, with the interval and the error at the largest count held out."""
-    runs = timing_runs(results)
-    if runs.empty:
+    if not found:
         return Section("forecast", TITLE, (NOTHING,))
-    most = int(runs["replicas"].max())
-    measured = sorted({int(count) for count in runs["replicas"]})
-    found = forecasts(results, [*measured, *(most * 2 ** power for power in range(1, DOUBLINGS + 1))])
     text = ["Fitted to the step times of all launches: gradient and synchronization, which overlap. Intervals span "
             "every law that the times cannot tell apart. `batchscale predict RESULTS --gpus 16,64 --network "
             "ALPHA,BETA` asks for other counts, a slower link and a price.",
             *dict.fromkeys(f"{one.name}: {one.note}" for one in found if one.note), *_errors(found)]
-    by_batch = batch_forecasts(results)
     text += [one.statement for one in by_batch if one.statement]
     figures = [figure for index, one in enumerate(found[:MOST_PANELS])
                for figure in _figures(f"f{index}", one, results)]

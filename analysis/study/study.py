@@ -1,0 +1,99 @@
+"""The study: the tables of one plan and everything that is computed from them, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from ..statistics.estimate import Floats
+from ..tables.outcome import Outcome
+from ..tables.results import experiments, Results
+from ..tables.selections import timing_runs
+from ..tables.tuned_rates import TunedBatch
+from .arms import Arm, load_arms
+from .convergence import Convergence, convergences
+from .critical import critical_batch, CriticalBatch, noise_by_seed
+from .groups import Workload, workloads
+from .memory_laws import memory_laws, MemoryGroup
+from .timing.scaling import Scaling, scalings
+from .timing.step_fits import step_fits, StepFit
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Hold the tables of one plan; every property is computed at its first use and kept."""
+
+    results: Results
+
+    @property
+    def outcomes(self) -> Mapping[str, Outcome]:
+        """Return what each accuracy experiment is judged by."""
+        return self.results.outcomes
+
+    @property
+    def tuned(self) -> tuple[TunedBatch, ...]:
+        """Return the batches whose learning rate was tuned."""
+        return self.results.tuned
+
+    @cached_property
+    def experiments(self) -> tuple[str, ...]:
+        """Return the names of the accuracy experiments, in the plan's order."""
+        return experiments(self.results)
+
+    @cached_property
+    def arms(self) -> tuple[Arm, ...]:
+        """Return every experiment's arms, the constant rule first over all experiments."""
+        return tuple(load_arms(self.results))
+
+    @cached_property
+    def arms_by_experiment(self) -> dict[str, list[Arm]]:
+        """Return the arms of each accuracy experiment, in the plan's order of experiments."""
+        return {name: [arm for arm in self.arms if arm.experiment == name] for name in self.experiments}
+
+    @property
+    def has_curves(self) -> bool:
+        """Return whether any run was evaluated more than once; the claims are about the way, not only the end."""
+        return bool(self.results.evaluations.duplicated(["run_id", "phase"]).any())
+
+    @cached_property
+    def workloads(self) -> tuple[Workload, ...]:
+        """Return the groups of accuracy runs that share a panel."""
+        return tuple(workloads(self.results))
+
+    @cached_property
+    def timing(self) -> pd.DataFrame:
+        """Return the timing runs that have a step time."""
+        return timing_runs(self.results)
+
+    @cached_property
+    def scalings(self) -> tuple[Scaling, ...]:
+        """Return throughput against replicas, one curve for each group of timing runs that scales."""
+        return scalings(self.results)
+
+    @cached_property
+    def steps(self) -> tuple[StepFit, ...]:
+        """Return the fitted parts of a step, one fit for each model and strategy."""
+        return step_fits(self.results)
+
+    @cached_property
+    def memory_laws(self) -> tuple[MemoryGroup, ...]:
+        """Return peak memory as a law of the batch, one for each group of memory runs."""
+        return tuple(memory_laws(self.results))
+
+    @cached_property
+    def critical(self) -> tuple[CriticalBatch, ...]:
+        """Return the critical batch of each accuracy experiment, in the plan's order."""
+        return tuple(critical_batch(self.results, name, arms) for name, arms in self.arms_by_experiment.items())
+
+    @cached_property
+    def noise(self) -> dict[str, Floats]:
+        """Return B_simple in examples of each seed, by accuracy experiment; NaN where the gradient is lost in noise."""
+        return {name: noise_by_seed(self.results, name) for name in self.experiments}
+
+    @cached_property
+    def convergences(self) -> tuple[Convergence, ...]:
+        """Return the benchmarks among imported runs; none without such runs."""
+        return convergences(self.results)
