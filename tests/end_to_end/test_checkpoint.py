@@ -71,7 +71,7 @@ def interrupted(folder: Path, number: int) -> Path:
     assert wait_until(lambda: any(len(p.read_text().splitlines()) > 20 for p in folder.glob(steps))
                       and list(folder.glob(kept)), 120)
     process.send_signal(number)
-    process.wait(60)
+    assert process.wait(60) == {signal.SIGTERM: 143, signal.SIGKILL: -9}[signal.Signals(number)]
     assert wait_until(lambda: only_run(folder).status() != "running", 60)
     return next(folder.glob(attempt))
 
