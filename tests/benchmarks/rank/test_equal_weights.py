@@ -80,7 +80,7 @@ def test_streamed_examples_train_to_the_same_weights_as_resident_ones(launched: 
 
 @pytest.mark.parametrize(("strategy", "case"), pairs(
     ["mlp_128-momentum-resident", "mlp_128-momentum-stream", "cnn_small-lars-resident"], suffix="-accumulated"))
-def test_micro_batches_train_to_the_same_weights_as_the_global_batch(launched: Launched, case: str, strategy: str) -> None:
+def test_micro_batches_train_to_the_weights_of_the_global_batch(launched: Launched, case: str, strategy: str) -> None:
     real, emulated = launched.weights("single", case), launched.weights(strategy, f"{case}-accumulated")
     assert distance(real, emulated) <= TOLERANCE
 
@@ -94,7 +94,7 @@ def test_several_inputs_and_outputs_train_alike_in_every_feed(launched: Launched
 
 @pytest.mark.parametrize(("strategy", "case"), pairs(
     ["mlp_128-momentum-resident", "cnn_small-adamw-resident"], suffix="-interrupted"))
-def test_interrupted_training_goes_on_to_the_same_weights_bit_for_bit(launched: Launched, case: str, strategy: str) -> None:
+def test_interrupted_training_goes_on_to_the_same_weights(launched: Launched, case: str, strategy: str) -> None:
     cut = f"{case}-interrupted"
     assert np.array_equal(launched.weights(strategy, case, of=cut), launched.weights(strategy, cut))
 
