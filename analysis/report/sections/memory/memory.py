@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
@@ -18,19 +16,21 @@ from ....laws.memory import fit_memory, MemoryLaw
 from ....statistics.estimate import Estimate, mean_estimate, without_interval
 from ....statistics.held_out import extrapolation_warning
 from ....study.groups import MOST_PANELS
-from ....tables.results import Results
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
 MEBIBYTE = 2.0 ** 20
 CURVE_POINTS = 48
 
 
-def memory(results: Results, findings: Sequence[MemoryFinding] = ()) -> Section:
-    """Peak bytes against the batch per replica, each run in a fresh process; `findings` say what the machine holds."""
-    title = "Memory against batch"
-    runs = _peaks(results.runs[(results.runs["kind"] == "memory") & (results.runs["status"] == "completed")])
+@section("memory", "Memory against batch", needs="No finished memory run has a reading, so memory is not known.")
+def build(findings: Findings) -> Section | None:
+    """Return peak bytes against the batch per replica, each run in a fresh process, and what the machine holds."""
+    runs = findings.results.runs
+    runs = _peaks(runs[(runs["kind"] == "memory") & (runs["status"] == "completed")])
     if runs.empty:
-        return Section("memory", title, ("No finished memory run has a reading, so memory is not known.",))
+        return None
     figures, rows, warnings = [], [], []
     groups = runs.groupby(["experiment", "model", "optimizer", "placement"], sort=False)
     for index, ((experiment, model, optimizer, placement), own) in enumerate(groups):
@@ -39,7 +39,7 @@ def memory(results: Results, findings: Sequence[MemoryFinding] = ()) -> Section:
         detail = f"{optimizer} on {model}, {placement}"
         if index < MOST_PANELS and not usable.empty:
             figures.append(_panel(f"m{index}", str(experiment), detail, usable, law))
-        fits = [one for one in findings if (one.experiment, one.model) == (experiment, model)]
+        fits = [one for one in findings.decided.memory if (one.experiment, one.model) == (experiment, model)]
         rows.append((experiment, detail, byte_count(law.fixed_bytes.value), _bytes_per_example(law.bytes_per_example),
                      _residual(law), _largest(fits[0], usable) if fits else "not known",
                      f"{usable['replica_batch'].nunique()}", law.note))
@@ -50,8 +50,8 @@ def memory(results: Results, findings: Sequence[MemoryFinding] = ()) -> Section:
     what = ("the allocator's peak on the device" if device else
             "the peak resident size of the process minus its size before training: import, data and model are left "
             "out")
-    return Section("memory", title, (f"Peak memory of one replica in a process of its own: {what}. The law is "
-                                     "peak(n) = a + b n, n the batch per replica.",), tuple(figures), table(
+    return Section((f"Peak memory of one replica in a process of its own: {what}. The law is "
+                    "peak(n) = a + b n, n the batch per replica.",), tuple(figures), table(
         ("experiment", "what", "a, fixed", "b, per example", "largest residual", "largest batch per replica", "sizes",
          "note"), rows,
         "Least squares over runs; 95 % interval. Largest batch: by the law in 95 % of the memory this machine has "

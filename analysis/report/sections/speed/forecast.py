@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+import pandas as pd
+
 from .....benchmarks.text import listed
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
@@ -16,20 +18,19 @@ from ....prediction.replicas import MEASURED, forecasts
 from ....statistics.estimate import Estimate, without_interval
 from ....study.groups import MOST_PANELS, mean_of
 from ....study.timing.scaling import strategy_names
-from ....tables.results import Results
-from ....tables.selections import timing_runs
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
-TITLE = "At scales that were not measured"
-NOTHING = "No timing run has finished, so nothing is predicted."
 DOUBLINGS = 3
 
 
-def forecast(results: Results) -> Section:
-    """Up to 8 times the most replicas measured, with the interval and the error at the largest count held out."""
-    runs = timing_runs(results)
+@section("forecast", "At scales that were not measured", needs="No timing run has finished, so nothing is predicted.")
+def build(findings: Findings) -> Section | None:
+    """Return up to 8 times the most replicas measured, with interval and error at the largest count held out."""
+    runs, results = findings.timing, findings.results
     if runs.empty:
-        return Section("forecast", TITLE, (NOTHING,))
+        return None
     most = int(runs["replicas"].max())
     measured = sorted({int(count) for count in runs["replicas"]})
     found = forecasts(results, [*measured, *(most * 2 ** power for power in range(1, DOUBLINGS + 1))])
@@ -40,9 +41,9 @@ def forecast(results: Results) -> Section:
     by_batch = batch_forecasts(results)
     text += [one.statement for one in by_batch if one.statement]
     figures = [figure for index, one in enumerate(found[:MOST_PANELS])
-               for figure in _figures(f"f{index}", one, results)]
+               for figure in _figures(f"f{index}", one, runs)]
     figures += [_batch_panel(f"b{index}", one) for index, one in enumerate(by_batch[:MOST_PANELS])]
-    return Section("forecast", TITLE, tuple(text), tuple(figures), _table(found), tuple(_warnings(found)))
+    return Section(tuple(text), tuple(figures), _table(found), tuple(_warnings(found)))
 
 
 def _errors(found: Sequence[Forecast]) -> Iterator[str]:
@@ -60,13 +61,12 @@ def _beyond(one: Forecast) -> list[Prediction]:
     return [each for each in one.predictions if each.replicas > one.measured[-1] and each.synchronization == MEASURED]
 
 
-def _figures(name: str, one: Forecast, results: Results) -> Iterator[Figure]:
+def _figures(name: str, one: Forecast, timing: pd.DataFrame) -> Iterator[Figure]:
     """Measured and predicted throughput against replicas, at the batch held fixed."""
     if not _beyond(one):
         return
-    rows = timing_runs(results)
-    rows = rows[(strategy_names(rows) == one.strategy) & (rows["model"] == one.model)
-                & (rows["optimizer"] == one.optimizer)]
+    rows = timing[(strategy_names(timing) == one.strategy) & (timing["model"] == one.model)
+                  & (timing["optimizer"] == one.optimizer)]
     for scaling in dict.fromkeys(each.scaling for each in one.predictions):
         own = [each for each in one.predictions if each.scaling == scaling and each.synchronization == MEASURED]
         held = _held(own[-1])
