@@ -9,7 +9,7 @@ from ...benchmarks.text import counted, listed
 from ..decision.decision import Decision
 from ..formatting import Table
 from ..importers import imported_store
-from ..importers.imported_run import CONVERGENCE
+from ..importers.registry import CONVERGENCE
 from ..tables.results import experiments, Results
 from .sections.runs.failures import in_words
 

@@ -11,7 +11,7 @@ from ....figures.bars import draw_rows, Row
 from ....figures.drawing import Figure
 from ....figures.theme import OTHERS
 from ....formatting import table
-from ....importers.imported_run import TIMING
+from ....importers.registry import TIMING
 from ....statistics.estimate import without_interval
 from ...blocks import Section
 from ...builder import section

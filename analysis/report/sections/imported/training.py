@@ -13,7 +13,7 @@ from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import OTHERS, RULES
 from ....formatting import Table, table
-from ....importers.imported_run import CONVERGENCE, TRAINING
+from ....importers.registry import CONVERGENCE, TRAINING
 from ....statistics.estimate import without_interval
 from ....study.groups import MOST_PANELS
 from ...blocks import Section
