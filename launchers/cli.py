@@ -67,11 +67,11 @@ def _results_commands(commands: Subcommands) -> None:
 
 
 def _import_command(commands: Subcommands) -> None:
-    from ..analysis.importers.formats import FORMATS
+    from ..analysis.importers.registry import IMPORTERS
     text = "read another tool's results into the same table and report"
     command = commands.add_parser("import", help=text, description=text, formatter_class=argparse.RawTextHelpFormatter)
-    command.add_argument("format", choices=tuple(FORMATS), metavar="FORMAT",
-                         help="\n".join(f"{name}: {what}" for name, what in FORMATS.items()))
+    command.add_argument("format", choices=tuple(IMPORTERS), metavar="FORMAT",
+                         help="\n".join(f"{name}: {one.help}" for name, one in IMPORTERS.items()))
     command.add_argument("path", type=Path, help="the file or folder")
     command.add_argument("--to", type=Path, default=Path("results"), help="results folder (default: results)")
     command.add_argument("--train-examples", type=int, metavar="N", help="examples of one epoch, where the format does "

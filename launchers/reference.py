@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..analysis import columns
 from ..analysis.importers import csv_table
-from ..analysis.importers.formats import FORMATS
+from ..analysis.importers.registry import IMPORTERS
 from ..benchmarks.planning import keys
 from ..benchmarks.records import schema
 
@@ -38,7 +38,7 @@ are from 0 to 1, and an empty cell was not measured.
 
 
 def page() -> str:
-    rows = "\n".join(f"| `{name}` | {what} |" for name, what in FORMATS.items())
+    rows = "\n".join(f"| `{name}` | {one.help} |" for name, one in IMPORTERS.items())
     return PAGE.format(plan=keys.reference(), record=schema.reference(), columns=columns.reference(),
                        needed=csv_table.reference(), formats=f"| format | what it is |\n|---|---|\n{rows}\n")
 

@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
-from ..importers.imported_run import TIMING, ImportedRun
+from ..importers.imported_run import ImportedRun
+from ..importers.registry import TIMING
 from ..statistics.difference import Summary
 from ..tables.outcome import DEFAULT_MARGIN
 from .changes import Cell, Side

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ...benchmarks.text import counted, duration, number
 from ..formatting import estimated
-from ..importers.imported_run import CONVERGENCE, TIMING, TRAINING
+from ..importers.registry import CONVERGENCE, TIMING, TRAINING
 from ..statistics.estimate import Estimate, mean_estimate
 from ..study.convergence import Convergence
 from ..study.timing.scaling import scalings

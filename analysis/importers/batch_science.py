@@ -15,7 +15,8 @@ from typing import Any
 
 from ...benchmarks.errors import RecordError
 from ...benchmarks.records.raw import number
-from .imported_run import BEST_TRIAL, CONVERGENCE, LARGEST, as_number, Found, ImportedRun, label, Options, Target, whole
+from .imported_run import BEST_TRIAL, LARGEST, as_number, Found, ImportedRun, label, Options, Target, whole
+from .registry import CONVERGENCE
 from .sources import json_value, Sources
 
 QUESTION = "How many steps does the target take at each batch size, at the best metaparameters?"

@@ -15,17 +15,13 @@ from ...benchmarks.config.choices import LARGEST
 from ...benchmarks.errors import one_of, RecordError
 from ...benchmarks.records.schema import RESULT_STATUSES
 from ..columns import CHECKS, METRICS, WHOLE_KEYS
-from .imported_run import (COLUMNS, CONVERGENCE, KINDS, TEXTS, TIMING, TRAINING, as_number, Found, ImportedRun, label,
-                           Options)
+from .imported_run import COLUMNS, TEXTS, as_number, Found, ImportedRun, label, Options
+from .registry import CONVERGENCE, KINDS
 from .sources import Sources
 
 QUESTION = "What do these runs say about the batch size?"
 HINT = "a CSV table with a header, one run a row"
-ONE_OF = {CONVERGENCE: ("epochs_to_target", "examples_to_target", "steps_to_target"),
-          "throughput": ("examples_per_second", "step_seconds"), "memory": ("peak_bytes", "device_peak_bytes")}
-NEEDED = {"accuracy": ("global_batch", "reference_batch", "rule", "seed", "epochs", "train_examples", "test_accuracy"),
-          "throughput": ("replicas", "global_batch"), "memory": ("replica_batch",), CONVERGENCE: ("global_batch",),
-          TRAINING: ("seconds_to_target",), TIMING: ("step_seconds",)}
+RESULT = "test_accuracy"
 WHOLE = frozenset((*WHOLE_KEYS, "last_step", "best_validation_step"))
 # Rows that are alike in these repeat each other.
 CONFIGURATION = ("experiment", "kind", "dataset", "model", "optimizer", "placement", "precision", "rule", "trial",
@@ -77,32 +73,32 @@ def _check_header(header: Sequence[str], where: str) -> None:
     if "kind" not in header and not _kinds(frozenset(header)):
         has = ", ".join(label(name)[:30] for name in header[:8]) or "nothing"
         raise RecordError(f"{where} has {has}; no kind of run can be made of it. Needed are, for "
-                          + "; ".join(f"{kind}: {_needed(kind)}" for kind in NEEDED) + ".")
+                          + "; ".join(f"{kind}: {_needed(kind)}" for kind in KINDS) + ".")
 
 
 def reference() -> str:
     """What a table needs, by kind of run, as a Markdown table."""
-    rows = "\n".join(f"| {kind} | {_needed(kind)} |" for kind in NEEDED)
+    rows = "\n".join(f"| {kind} | {_needed(kind)} |" for kind in KINDS)
     return f"| kind of run | columns it needs |\n|---|---|\n{rows}\n"
 
 
 def _needed(kind: str) -> str:
-    one = f", and one of {', '.join(ONE_OF[kind])}" if kind in ONE_OF else ""
-    return ", ".join(NEEDED[kind]) + one
+    one_of_them = KINDS[kind].one_of
+    return ", ".join(KINDS[kind].needed) + (f", and one of {', '.join(one_of_them)}" if one_of_them else "")
 
 
 @lru_cache(maxsize=1000)  # the rows of a table have few shapes
 def _kinds(names: frozenset[str], ended: bool = True) -> tuple[str, ...]:
     """The kinds of run that these columns describe; of one that did not end as planned without its result."""
-    result = ("test_accuracy",)
-    return tuple(kind for kind in KINDS if all(name in names or (not ended and name in result) for name in NEEDED[kind])
-                 and (not ended or kind not in ONE_OF or any(name in names for name in ONE_OF[kind])))
+    return tuple(name for name, kind in KINDS.items()
+                 if all(column in names or (not ended and column == RESULT) for column in kind.needed)
+                 and (not ended or not kind.one_of or not names.isdisjoint(kind.one_of)))
 
 
 def _run(row: Mapping[str, str], index: int, where: str, to_target: bool) -> ImportedRun:
     """to_target: whether the table is about training to a target; an empty cell then means that it never passed."""
     fitting = _kinds(frozenset(row), row.get("status", "completed") == "completed")
-    if to_target and all(name in row for name in NEEDED[CONVERGENCE]):
+    if to_target and all(name in row for name in KINDS[CONVERGENCE].needed):
         fitting = (*fitting, CONVERGENCE)
     kind = row.get("kind") or next(iter(fitting), "")
     if row.get("kind") and kind not in KINDS:

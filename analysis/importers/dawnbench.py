@@ -14,7 +14,8 @@ from typing import Any
 
 from ...benchmarks.errors import RecordError
 from ...benchmarks.records.raw import number
-from .imported_run import TRAINING, as_number, Found, ImportedRun, label, Options, Target
+from .imported_run import as_number, Found, ImportedRun, label, Options, Target
+from .registry import TRAINING
 from .sources import json_value, Sources
 
 QUESTION = "How long does each entry train to the target, and at what price?"

@@ -12,10 +12,8 @@ from typing import Any
 from ...benchmarks.errors import RecordError
 from ..columns import CHECKS, EVALUATION, NUMBERS, TEXT_KEYS, WHOLE_KEYS
 
-CONVERGENCE, TRAINING, TIMING = "convergence", "training", "timing"
 # The rule of runs that are trials, of which the best at each batch counts; `tuned` chooses by validation instead.
 BEST_TRIAL = "best_trial"
-KINDS = ("accuracy", "throughput", "memory", CONVERGENCE, TRAINING, TIMING)
 TEXTS = (*TEXT_KEYS, "run_id", "status", "affinity", "flags", "finished", "source", "reference_point", "continues")
 COLUMNS = frozenset((*TEXTS, *WHOLE_KEYS, *NUMBERS, *CHECKS))
 MOST_RUNS = 100_000

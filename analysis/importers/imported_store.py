@@ -21,9 +21,9 @@ from ...benchmarks.records.manifest import Manifest
 from ...benchmarks.records.schema import finite
 from ...benchmarks.records.store import Store
 from ..columns import EVALUATION, WINDOW
-from . import registry
-from .formats import FORMATS
+from . import reading
 from .imported_run import COLUMNS, MOST_RUNS, TEXTS, check_evaluation_names, ImportedRun, Options, parse_target
+from .registry import IMPORTERS
 from .sources import json_value
 
 FILE = "imported.jsonl"
@@ -39,7 +39,7 @@ def write(path: Path, results: Path, form: str = "mlperf-rcp", train_examples: i
     train_examples: of one epoch, where the format does not say it; target: what ends a run, likewise. Raises
     RecordError for what cannot be believed, and for a folder that holds something else.
     """
-    found, sha256 = registry.read(form, path, Options(train_examples, parse_target(target)))
+    found, sha256 = reading.read(form, path, Options(train_examples, parse_target(target)))
     store = Store(results / _folder_name(path))
     _refuse_other(store, form, sha256)
     _write_runs(store.folder / FILE, found.runs)
@@ -96,8 +96,8 @@ def of(manifest: Manifest) -> Mapping[str, Any] | None:
     given = manifest.imported
     if given is None:
         return None
-    if str(given.get("format")) not in FORMATS:
-        raise RecordError(f"plan.json holds an import that is none of {', '.join(FORMATS)}; import the file again.")
+    if str(given.get("format")) not in IMPORTERS:
+        raise RecordError(f"plan.json holds an import that is none of {', '.join(IMPORTERS)}; import the file again.")
     return given
 
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from ...benchmarks.errors import RecordError
 from ...benchmarks.records.raw import number
-from .imported_run import CONVERGENCE, LARGEST, Found, ImportedRun, label, Options, whole
+from .imported_run import LARGEST, Found, ImportedRun, label, Options, whole
+from .registry import CONVERGENCE
 from .sources import json_value, Sources
 
 QUESTION = "How much training, and how long, does the target take at each batch size?"

@@ -14,7 +14,8 @@ from typing import Any
 
 from ...benchmarks.errors import RecordError
 from ...benchmarks.records.raw import number
-from .imported_run import CONVERGENCE, Found, ImportedRun, Options
+from .imported_run import Found, ImportedRun, Options
+from .registry import CONVERGENCE
 from .sources import Sources
 
 QUESTION = "How much training does the target take at each batch size?"

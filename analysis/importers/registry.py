@@ -1,54 +1,70 @@
-"""Format -> reader: the one place that knows them all."""
+"""The formats that can be imported: a new one is its module and its line here.
+
+Modules of formats are imported when a file is read: the command line asks for the names and the help at every start.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass
 
-from ...benchmarks.errors import one_of, RecordError
-from . import batch_science, csv_table, dawnbench, horovod, mllog, mlperf_rcp, pytest_benchmark
-from .formats import FORMATS
-from .imported_run import MOST_EVALUATIONS, MOST_RUNS, Found, Options
-from .sources import Sources
-
-Reader = Callable[[Sources, Options], Found]
-READERS: dict[str, Reader] = {
-    "mlperf-rcp": mlperf_rcp.read, "mllog": mllog.read, "horovod": horovod.read, "dawnbench": dawnbench.read,
-    "batch-science": batch_science.read, "pytest-benchmark": pytest_benchmark.read, "csv": csv_table.read}
-TAKE_TARGETS = ("batch-science", "dawnbench")
-TAKE_SIZES = ("mlperf-rcp", "mllog")
+CONVERGENCE, TRAINING, TIMING = "convergence", "training", "timing"
+TARGET, SIZES = "--target", "--train-examples"
 
 
-def read(form: str, path: Path, options: Options) -> tuple[Found, str]:
-    """What the path holds, and the SHA-256 of what was read. Raises RecordError for what cannot be believed."""
-    if form not in READERS:
-        raise RecordError(one_of("format", form, FORMATS))
-    if options.target is not None and form not in TAKE_TARGETS:
-        raise RecordError(f"--target belongs to {' and '.join(TAKE_TARGETS)}; {form} says itself when a run ends.")
-    if options.train_examples is not None and form not in TAKE_SIZES:
-        raise RecordError(f"--train-examples belongs to {' and '.join(TAKE_SIZES)}, not to {form}.")
-    sources = Sources(path)
-    found = READERS[form](sources, options)
-    if not found.runs:
-        raise RecordError(f"{sources.named(path)} holds no run.")
-    evaluations = sum(len(list(run.evaluations.get("epoch", run.evaluations.get("step", ())))) for run in found.runs)
-    if len(found.runs) > MOST_RUNS or evaluations > MOST_EVALUATIONS:
-        raise RecordError(f"{sources.named(path)} holds {len(found.runs):,} runs and {evaluations:,} evaluations; at "
-                          f"most {MOST_RUNS:,} and {MOST_EVALUATIONS:,} are read.")
-    runs = tuple(replace(run, columns={**run.columns, "run_id": name}) for run, name in zip(found.runs, _names(found)))
-    return Found(runs, found.question, found.notes, found.facts), sources.sha256
+@dataclass(frozen=True)
+class Kind:
+    """What a run of one kind must say: all columns of `needed`, and at least one of `one_of` where there are any."""
+
+    needed: tuple[str, ...]
+    one_of: tuple[str, ...] = ()
 
 
-def _names(found: Found) -> list[str]:
-    """The runs' names, one that is there already with a number behind; the phases of a run share its name."""
-    seen: dict[tuple[str, object], int] = {}
-    names = []
-    for run in found.runs:
-        name, phase = str(run.columns["run_id"]), run.columns.get("phase", 0)
-        while (name, phase) in seen:
-            seen[name, phase] += 1
-            name = f"{run.columns['run_id']} ({seen[name, phase]})"
-        seen[name, phase] = 1
-        names.append(name)
-    return names
+# In the order in which a table's columns are held against them.
+KINDS: dict[str, Kind] = {
+    "accuracy": Kind(("global_batch", "reference_batch", "rule", "seed", "epochs", "train_examples", "test_accuracy")),
+    "throughput": Kind(("replicas", "global_batch"), ("examples_per_second", "step_seconds")),
+    "memory": Kind(("replica_batch",), ("peak_bytes", "device_peak_bytes")),
+    CONVERGENCE: Kind(("global_batch",), ("epochs_to_target", "examples_to_target", "steps_to_target")),
+    TRAINING: Kind(("seconds_to_target",)),
+    TIMING: Kind(("step_seconds",))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Importer:
+    """One format. help: what the path is. module: of this folder, with `read(sources, options) -> Found`.
+
+    kinds: of the runs that it brings, keys of KINDS. takes: the options that say what the file does not.
+    """
+
+    help: str
+    module: str
+    kinds: tuple[str, ...]
+    takes: tuple[str, ...] = ()
+
+
+IMPORTERS: dict[str, Importer] = {
+    "mlperf-rcp": Importer(
+        help="MLPerf's reference convergence points, rcps_*.json", module="mlperf_rcp", kinds=(CONVERGENCE,),
+        takes=(SIZES,)),
+    "mllog": Importer(
+        help="MLPerf training logs with :::MLLOG lines, one file or a folder of result_*.txt", module="mllog",
+        kinds=(CONVERGENCE,), takes=(SIZES,)),
+    "horovod": Importer(
+        help="the text of Horovod's synthetic benchmarks, one file or a folder of them", module="horovod",
+        kinds=("throughput",)),
+    "dawnbench": Importer(
+        help="a DAWNBench entry's TSV with its JSON beside it, or a folder of entries", module="dawnbench",
+        kinds=(TRAINING,), takes=(TARGET,)),
+    "batch-science": Importer(
+        help="a folder of Shallue et al.'s measurements, with study.json and TRIAL/measurements.csv",
+        module="batch_science", kinds=(CONVERGENCE,), takes=(TARGET,)),
+    "pytest-benchmark": Importer(
+        help="a file that pytest wrote with --benchmark-json", module="pytest_benchmark", kinds=(TIMING,)),
+    "csv": Importer(
+        help="a table with the columns of results.csv, one run a row", module="csv_table", kinds=tuple(KINDS)),
+}
+
+
+def takers(option: str) -> str:
+    """Return the formats that take an option, in words."""
+    return " and ".join(sorted(name for name, one in IMPORTERS.items() if option in one.takes))

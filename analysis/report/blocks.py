@@ -12,11 +12,10 @@ from ..formatting import Table
 class Section:
     """One heading of the report. Where nothing was measured, `text` says so and there are no figures.
 
-    `listing`: a file's text, such as a plan, set as it stands.
+    `listing`: a file's text, such as a plan, set as it stands. title: only where it depends on what was measured;
+    else it and the anchor are the section's builder's.
     """
 
-    anchor: str
-    title: str
     text: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
@@ -24,3 +23,10 @@ class Section:
     commands: tuple[str, ...] = ()
     listing: str = ""
     listing_title: str = ""
+    title: str = ""
+    anchor: str = ""
+
+    @property
+    def has_data(self) -> bool:
+        """Return whether there is more than sentences."""
+        return bool(self.figures or self.tables)

@@ -2,41 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import pandas as pd
+
+from ...benchmarks.records.store import Store
 from ..decision.decision import decide_of, Decision
 from ..decision.imported import decide_imported
 from ..importers import imported_store
 from ..prediction.batches import batch_forecasts, BatchForecast
 from ..prediction.forecast import Forecast
 from ..prediction.replicas import study_forecasts
+from ..study.groups import first_panels, Workload
 from ..study.study import Study
 from ..study.timing.input_bound import Halves, three_ways
 from ..study.timing.step_fits import Goodput, goodputs
+from ..tables.reading import read
 from ..tables.results import Results
 
-CURVES = ("accuracy", "memory")  # kinds of run that a decision is made of
+# Where the runs of a report come from: a study that ran here; imported runs of the kinds that a decision is made of,
+# with whole curves or with their ends alone; imported runs that no study of one's own could hold.
+OWN, CURVES, ENDS, FOREIGN = "own", "curves", "ends", "foreign"
 
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """Hold a study and its decision; sections and decision.json read both from here."""
+    """Hold a study and what is concluded from it; the sections and decision.json both read it from here.
+
+    deadline_seconds: for one training, to name the cheapest option that meets it.
+    """
 
     study: Study
-    decided: Decision
+    deadline_seconds: float | None = None
+
+    @classmethod
+    def of(cls, source: Store | Results, deadline_seconds: float | None = None) -> Findings:
+        """Return the findings of a store or of tables at hand; raises RecordError for a store without a plan."""
+        return cls(Study(source if isinstance(source, Results) else read(source)), deadline_seconds)
 
     @property
     def results(self) -> Results:
         """Return the tables that everything is computed from."""
         return self.study.results
 
+    @cached_property
+    def origin(self) -> str:
+        """Return OWN, CURVES, ENDS or FOREIGN."""
+        if imported_store.of(self.results.plan) is None:
+            return OWN
+        if not set(self.results.runs["kind"]) & {"accuracy", "memory"}:
+            return FOREIGN
+        return CURVES if self.study.has_curves else ENDS
+
+    @cached_property
+    def decided(self) -> Decision:
+        """Return the decision; no claim is judged on imported runs without curves."""
+        if self.origin == FOREIGN:
+            return decide_imported(self.results, self.study.convergences, self.deadline_seconds)
+        return decide_of(self.study, [] if self.origin == ENDS else None, self.deadline_seconds)
+
     @property
-    def imported_alone(self) -> bool:
-        """Return whether the runs are imported and of kinds that no decision of a study is made of."""
-        return _imported_alone(self.results)
+    def panels(self) -> list[tuple[str, Workload]]:
+        """Return the workloads that have figures, each with the name that its figures' names begin with."""
+        return list(first_panels(self.study.workloads))
 
     @cached_property
     def forecasts(self) -> tuple[Forecast, ...]:
@@ -54,29 +85,30 @@ class Findings:
         return goodputs(self.results, self.decided.critical)
 
     @cached_property
-    def input_rates(self) -> tuple[Halves, ...]:
-        """Return the rates with and without reading from disk, of each timing point that read from there."""
+    def input_halves(self) -> tuple[Halves, ...]:
+        """Return the throughput of runs that read from disk beside their input's and their model's alone."""
         return tuple(three_ways(self.study.timing))
+
+    @cached_property
+    def by_run(self) -> pd.DataFrame:
+        """Return one row per run: training seconds summed over the phases that it trained, and `spent_seconds`, all
+        of its time with the start of its process."""
+        runs = self.results.all_runs
+        elsewhere = (runs["continues"] != "") & (runs["phase"] == 0)
+        trained = runs["train_seconds"].mask(elsewhere, 0.0).groupby(runs["run_id"]).transform("sum")
+        start = runs[["launch_seconds", "import_seconds"]].fillna(0).sum(axis=1)
+        return runs.assign(train_seconds=trained, start_seconds=start,
+                           spent_seconds=runs["total_seconds"] + start).drop_duplicates("run_id")
+
+    def facts(self) -> Mapping[str, Sequence[Any]]:
+        """Return what decision.json holds besides the decision."""
+        if self.origin == FOREIGN:
+            return {"convergence": self.study.convergences}
+        return {"steps": self.study.steps, "goodput": self.goodputs, "tuned": self.study.tuned,
+                "input": self.input_halves, "forecasts": self.forecasts, "largest_batches": self.batch_forecasts,
+                "memory_laws": self.study.memory_laws}
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of decision.json: the decision, and all that the report shows beside it."""
-        facts = {"convergence": self.study.convergences} if self.imported_alone else self._facts()
-        return {**self.decided.to_json(), **{name: [one.to_json() for one in those] for name, those in facts.items()}}
-
-    def _facts(self) -> dict[str, Sequence[Any]]:
-        return {"steps": self.study.steps, "goodput": self.goodputs, "tuned": self.study.tuned,
-                "input": self.input_rates, "forecasts": self.forecasts, "largest_batches": self.batch_forecasts,
-                "memory_laws": self.study.memory_laws}
-
-
-def find(results: Results, deadline_seconds: float | None = None) -> Findings:
-    """Return the findings of one plan's tables. deadline_seconds: for one training, to judge the options by."""
-    study = Study(results)
-    if _imported_alone(results):
-        return Findings(study, decide_imported(results, study.convergences, deadline_seconds))
-    bare = imported_store.of(results.plan) is not None and not study.has_curves
-    return Findings(study, decide_of(study, [] if bare else None, deadline_seconds))
-
-
-def _imported_alone(results: Results) -> bool:
-    return imported_store.of(results.plan) is not None and not set(results.runs["kind"]) & set(CURVES)
+        return {**self.decided.to_json(), **{name: [one.to_json() for one in those]
+                                             for name, those in self.facts().items()}}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...benchmarks.schedules.rules import TUNED_RULE
 from ...benchmarks.text import counted, listed
 from ..decision.decision import Decision
 from ..formatting import Table
 from ..importers import imported_store
-from ..importers.imported_run import CONVERGENCE
+from ..importers.registry import CONVERGENCE
 from ..tables.results import experiments, Results
-from .sections.runs import runs as sections_runs
+from .sections.runs.failures import in_words
 
 QUESTION = "How does the batch size affect accuracy, speed and memory?"
 
@@ -35,7 +36,7 @@ def first_screen(results: Results, decided: Decision) -> FirstScreen:
     return FirstScreen(results.plan.name or "study", str(settings.get("question") or QUESTION),
                        decided.headlines or decided.sentences[:leading],
                        tuple(s for s in decided.sentences[leading:] if s not in opened), _data(results),
-                       (*sections_runs.missing_text(results), *opened), decided.overview)
+                       (*_missing(results), *opened), decided.overview)
 
 
 def _data(results: Results) -> str:
@@ -59,3 +60,21 @@ def _data(results: Results) -> str:
     same = f"; what lies within {listed(margins)} counts as the same" if margins else ""
     return (f"{examples}{trained}; {counted(results.all_runs['run_id'].nunique(), 'run')} with a record of "
             f"{len(results.statuses):,} planned{same}.")
+
+
+def _missing(results: Results) -> list[str]:
+    """What a reader of the first screen must know is not there, in sentences."""
+    counts = results.statuses["status"].value_counts()
+    waiting = int(sum(counts.get(name, 0) for name in ("pending", "running", "lost", "preempted", "timed_out")))
+    sentences = []
+    if waiting:
+        sentences.append(f"This report is partial: {waiting:,} of {len(results.statuses):,} runs have no result yet.")
+    for status in ("failed", "invalid", "unreadable", "diverged", "out_of_memory"):
+        own = results.statuses[results.statuses["status"] == status]
+        names, tried = own["run_id"], int((own["rule"] == TUNED_RULE).sum())
+        tuning = f", {tried:,} of them at rates that a tuned arm tried" if tried else ""
+        if len(names):
+            sentences.append(f"{counted(len(names), 'run')} {in_words(status)}{tuning}: {listed(names, 3)}.")
+    sentences += [f"Skipped: {item.experiment}, {item.what}: {item.reason}." for item in results.plan.skipped]
+    left_out = results.settings.get("leaves_out") or ()
+    return sentences + [f"Left out by the plan: {item}." for item in left_out]

@@ -17,20 +17,11 @@ from ..exporters import csv
 from ..figures.svg import standalone
 from ..figures.theme import palette
 from ..formatting import plain
-from ..importers import imported_store
-from ..tables.reading import read
 from ..tables.results import Results
+from . import sections
 from .blocks import Section
-from .findings import find, Findings
+from .findings import Findings
 from .first_screen import first_screen, FirstScreen
-from .sections.accuracy import accuracy, curves, gradient, published, rates, sharpness, tuned
-from .sections.decision import critical
-from .sections.decision.claims import claims
-from .sections.decision.decision import decision
-from .sections.imported import imported
-from .sections.memory import memory, search
-from .sections.runs import runs as sections_runs
-from .sections.speed import forecast, input, ranks, scaling as sections_scaling, step
 
 
 def write(store: Store, folder: Path, deadline_seconds: float | None = None) -> Path:
@@ -40,22 +31,26 @@ def write(store: Store, folder: Path, deadline_seconds: float | None = None) -> 
     deadline_seconds: for one training, to name the cheapest option that meets it. Returns the folder. Raises
     RecordError when it cannot be written or the store holds no plan.
     """
-    results = read(store)
-    return write_results(results, folder, deadline_seconds)
+    return write_findings(Findings.of(store, deadline_seconds), folder)
 
 
 def write_results(results: Results, folder: Path, deadline_seconds: float | None = None) -> Path:
-    """The same, from tables at hand."""
-    found = find(results, deadline_seconds)
-    chapters, first = _chapters(found), first_screen(results, found.decided)
+    """Write the same files from tables at hand."""
+    return write_findings(Findings.of(results, deadline_seconds), folder)
+
+
+def write_findings(findings: Findings, folder: Path) -> Path:
+    """Write the same files from findings at hand."""
+    results, decided, chapters = findings.results, findings.decided, chapters_of(findings)
+    first, found = first_screen(results, decided), findings.to_json()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         csv.write_runs(results, folder / csv.RUNS)
         (folder / csv.README).write_text(readme({csv.RUNS: RUN}, figures=True), encoding="utf-8")
-        (folder / "decision.json").write_text(json.dumps(finite(found.to_json()), indent=1) + "\n", encoding="utf-8")
+        (folder / "decision.json").write_text(json.dumps(finite(found), indent=1) + "\n", encoding="utf-8")
         (folder / "report.md").write_text(markdown(first, chapters), encoding="utf-8")
         _write_figures(chapters, folder / "figures")
-        _write_next_plan(found.decided.next_plan, folder / "next.toml")
+        _write_next_plan(decided.next_plan, folder / "next.toml")
         (folder / "index.html").write_text(html(first, chapters), encoding="utf-8")
     except OSError as error:
         raise RecordError(f"cannot write the report to {folder}: {error.strerror}. Free space or choose another "
@@ -63,31 +58,10 @@ def write_results(results: Results, folder: Path, deadline_seconds: float | None
     return folder
 
 
-def _chapters(found: Findings) -> tuple[Section, ...]:
-    """Return every section; imported runs have a report like a study's where they are of the kinds that a decision is
-    made of."""
-    if found.imported_alone:
-        return imported.sections(found.results, found.study.convergences, found.decided.scaling)
-    chapters = sections(found)
-    return chapters if imported_store.of(found.results.plan) is None else imported.with_data(chapters, found.results)
-
-
-def sections(found: Findings) -> tuple[Section, ...]:
-    """Return every section in the order of the page."""
-    runs, scaling = sections_runs, sections_scaling
-    results, decided = found.results, found.decided
-    return (decision(decided), claims(decided.verdicts), accuracy.accuracy(results),
-            tuned.tuned(results), rates.rates(results),
-            published.as_published(results), curves.curves(results),
-            scaling.throughput(results), scaling.scaling(results, decided.scaling),
-            ranks.slow_ranks(results), input.input_from_disk(found.input_rates),
-            step.step(found.study.steps, found.goodputs),
-            forecast.forecast(results, found.forecasts, found.batch_forecasts),
-            gradient.noise(results), sharpness.sharpness(results),
-            critical.critical(results, decided.critical),
-            memory.memory(decided.memory), *search.largest_batch(results),
-            runs.time_spent(results), runs.failures(results), runs.drift(results),
-            runs.agreement(results), runs.provenance(results), runs.repeat(results))
+def chapters_of(findings: Findings) -> tuple[Section, ...]:
+    """Return the sections that stand in the report of these findings, in the order of the page."""
+    made = (one.shown(findings) for one in sections.SECTIONS)
+    return tuple(chapter for chapter in made if chapter is not None)
 
 
 def _write_figures(chapters: Sequence[Section], folder: Path) -> None:

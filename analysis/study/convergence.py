@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..importers.imported_run import BEST_TRIAL, CONVERGENCE
+from ..importers.imported_run import BEST_TRIAL
+from ..importers.registry import CONVERGENCE
 from ..laws.critical_batch import fit_steps_to_target, StepsToTarget, useful_batches, UsefulBatches
 from ..statistics.estimate import Estimate, Floats, unknown, without_interval
 from ..statistics.olympic_mean import FEWEST_RUNS, olympic_mean

@@ -13,12 +13,12 @@ from support.reference_points import HOSTILE, point
 from support.reference_points import saved as saved_points
 
 from batchscale.analysis.importers import imported_store, sources
-from batchscale.analysis.importers.formats import FORMATS
+from batchscale.analysis.importers.registry import IMPORTERS
 from batchscale.analysis.report import page as report
 from batchscale.benchmarks.errors import EXIT_OK, EXIT_RUNS_FAILED, EXIT_USAGE, RecordError
 from batchscale.launchers import cli
 
-TEXT_FORMATS = tuple(form for form in FORMATS if form != "batch-science")
+TEXT_FORMATS = tuple(form for form in IMPORTERS if form != "batch-science")
 COMMA = '"' + HOSTILE.replace('"', '""') + '"'
 
 
@@ -73,7 +73,7 @@ MADE = {"horovod": horovod, "mllog": mllog, "dawnbench": dawnbench, "batch-scien
         "pytest-benchmark": pytest_benchmark, "csv": table, "mlperf-rcp": references}
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", IMPORTERS)
 def test_names_from_a_file_stay_text_in_every_part_of_the_report(tmp_path: Path, form: str) -> None:
     results = bring(MADE[form](tmp_path), form)
     folder = report.write_results(results, tmp_path / "report")
@@ -84,7 +84,7 @@ def test_names_from_a_file_stay_text_in_every_part_of_the_report(tmp_path: Path,
         assert "<script" not in path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", IMPORTERS)
 def test_an_import_writes_in_its_results_folder_alone(tmp_path: Path, form: str) -> None:
     source = MADE[form](tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
@@ -116,7 +116,7 @@ def test_bytes_meant_to_harm_are_refused_in_one_sentence(tmp_path: Path, form: s
     assert {path.name for path in tmp_path.iterdir()} == {"x"}
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", IMPORTERS)
 def test_what_is_no_file_is_not_waited_for(tmp_path: Path, form: str) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in ("pipe", "nowhere", "\0", "x" * 5000):

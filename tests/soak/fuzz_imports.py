@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from support.foreign_files import dawn_entry, horovod_text, mllog_text, study, timings
+from support.foreign_files import dawn_entry, horovod_text, mllog_text, reference_points, study, timings
 from soak.fuzz_mutations import JSON, TOML, Mutation
 from soak.fuzz_target import TABLE_EVERY, Seeds, Target
 
@@ -20,11 +19,7 @@ TEXT: tuple[Mutation, ...] = TOML  # numbers, quoted texts, lines and bytes
 
 
 def _references(folder: Path) -> Seeds:
-    point = {"Benchmark": "resnet", "Creator": "NVIDIA", "When": "Prior to 1.0 submission", "Platform": "16xDGX-A100",
-             "BS": 3264, "Hyperparams": {"opt_name": "lars", "opt_base_learning_rate": 8.68},
-             "Epochs to converge": [34, 34, 35.5]}
-    other = {**point, "BS": 4096, "Hyperparams": {"opt_momentum": 0.9}}
-    return [json.dumps({"resnet_ref_3264": point, "resnet_ref_4096": other}).encode()]
+    return [reference_points().encode()]
 
 
 def _logs(folder: Path) -> Seeds:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +122,31 @@ def reported(results_folder: Path) -> tuple[str, dict[str, Any]]:
     page = (store / "report" / "index.html").read_text(encoding="utf-8")
     assert " nan" not in page and "inf " not in page
     return page, json.loads((store / "report" / "decision.json").read_text(), parse_constant=pytest.fail)
+
+
+def reference_points() -> str:
+    """Two reference convergence points of one benchmark, as an rcps_*.json."""
+    point = {"Benchmark": "resnet", "Creator": "NVIDIA", "When": "Prior to 1.0 submission", "Platform": "16xDGX-A100",
+             "BS": 3264, "Hyperparams": {"opt_name": "lars", "opt_base_learning_rate": 8.68},
+             "Epochs to converge": [34, 34, 35.5]}
+    other = {**point, "BS": 4096, "Hyperparams": {"opt_momentum": 0.9}}
+    return json.dumps({"resnet_ref_3264": point, "resnet_ref_4096": other})
+
+
+def _good_study(folder: Path) -> Path:
+    rows = [(0, 0.9, 0.9, 0.9), (10, 0.5, 0.5, 0.5), (20, 0.2, 0.25, 0.26)]
+    study(folder / "data", 16, {1: ("COMPLETE", rows), 2: ("INFEASIBLE", rows)})
+    return folder / "data"
+
+
+# format -> what writes a good file of it into a folder and returns the path to import
+GOOD: dict[str, Callable[[Path], Path]] = {
+    "mlperf-rcp": lambda folder: saved(folder, reference_points(), "rcps_mine.json"),
+    "mllog": lambda folder: saved(folder, mllog_text(256, [4, 8, 12])),
+    "horovod": lambda folder: saved(folder, horovod_text(4, [100.0, 110.0, 90.5])),
+    "dawnbench": lambda folder: dawn_entry(folder / "CIFAR10", "x", [(1, 0.1, 50.0), (2, 0.2, 94.5)]),
+    "batch-science": _good_study,
+    "pytest-benchmark": lambda folder: saved(folder, timings({"test_step": [1e-5, 2e-5, 1.4e-5]}), "timings.json"),
+    "csv": lambda folder: saved(folder, "experiment,replicas,replica_batch,global_batch,examples_per_second,scaling,"
+                                "launch\na,1,32,32,1000.5,weak,0\na,2,32,64,1900,weak,0\n", "mine.csv"),
+}

@@ -14,17 +14,11 @@ from scipy import stats
 from batchscale.analysis.comparison.compare import compare as compare_sides
 from batchscale.analysis.comparison.sides import read_side
 from batchscale.analysis.importers import imported_store
-from batchscale.analysis.importers.formats import FORMATS
-from batchscale.analysis.importers.registry import READERS
 from batchscale.analysis.report import first_screen
 from batchscale.analysis.study.timing.scaling import scalings
 from batchscale.analysis.tables.reading import read
 from batchscale.benchmarks.errors import EXIT_RUNS_FAILED, RecordError
 from batchscale.launchers import cli
-
-
-def test_every_format_has_a_reader() -> None:
-    assert set(READERS) == set(FORMATS)
 
 
 # Horovod's text

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.report_sections import built
 from support.stored_study import SMALL
 from support.synthetic_records import SGD, Study, Timing, change, manifest, records, results, write_store
 
@@ -18,7 +19,7 @@ from batchscale.analysis import formatting
 from batchscale.analysis.figures import bars, lines
 from batchscale.analysis.formatting import estimated, percentage, table
 from batchscale.analysis.report import first_screen, page as report
-from batchscale.analysis.report.sections.runs import runs as sections_runs
+from batchscale.analysis.report.sections.runs import agreement
 from batchscale.analysis.statistics.estimate import Estimate, unknown
 from batchscale.analysis.tables.reading import from_records
 from batchscale.benchmarks.text import byte_count, counted, duration, listed, number
@@ -246,10 +247,10 @@ def test_agreement_checks_are_added_up_over_runs_with_several_replicas() -> None
     several = int((found.runs["replicas"] > 1).sum())
     runs = found.runs.assign(size_expected=1.0, size=1.0, equal_after_broadcast=1.0, equal_at_evaluations=4.0,
                              shards_disjoint_and_complete=1.0)
-    section = sections_runs.agreement(replace(found, runs=runs))
+    section = built(agreement.build, replace(found, runs=runs))
     assert f"{several} runs with several replicas" in section.text[0]
     assert f"{4 * several} times" in section.text[0]
-    bare = sections_runs.agreement(replace(found, runs=runs.drop(columns="size")))
+    bare = built(agreement.build, replace(found, runs=runs.drop(columns="size")))
     assert "hold no agreement checks" in bare.text[0]
 
 

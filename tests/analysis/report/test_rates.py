@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from support.report_sections import built
 from support.synthetic_records import SGD, Study, manifest, record_for, records
 
 from batchscale.analysis.report import page
-from batchscale.analysis.report.findings import find
 from batchscale.analysis.report.blocks import Section
-from batchscale.analysis.report.sections.accuracy.rates import rates
-from batchscale.analysis.report.sections.accuracy.sharpness import sharpness
+from batchscale.analysis.report.findings import Findings
+from batchscale.analysis.report.sections.accuracy import rates, sharpness
 from batchscale.analysis.tables.reading import from_records
 from batchscale.analysis.tables.results import Results
 from batchscale.benchmarks.records.schema import problems
@@ -57,7 +57,7 @@ def row(section: Section, rule: str, batch: int) -> dict[str, str]:
 
 
 def test_sharpness_stands_against_batch_with_interval_and_n(measured: Results) -> None:
-    section = sharpness(measured)
+    section = built(sharpness.build, measured)
     half = T_975_2 * 10 / math.sqrt(3)  # 40, 50, 60: mean 50, standard deviation 10
     found = row(section, "constant", 128)
     assert found["top Hessian eigenvalue"] == f"50.0 ({50 - half:.1f} to {50 + half:.1f}, n = 3)"
@@ -67,7 +67,7 @@ def test_sharpness_stands_against_batch_with_interval_and_n(measured: Results) -
 
 def test_runs_beyond_the_bound_of_stability_are_told(measured: Results) -> None:
     # linear at 512: 0.16 x 4 x (40, 50, 60) = 25.6, 32, 38.4; at 128: 0.04 x 40.. = 1.6, 2.0, 2.4.
-    warnings = sharpness(measured).warnings
+    warnings = built(sharpness.build, measured).warnings
     assert any("linear, batch 512: 3 of 3 runs ended where rate times top Hessian eigenvalue is above 2" in w
                for w in warnings)
     assert any("linear, batch 128: 1 of 3 runs" in w for w in warnings)
@@ -75,17 +75,17 @@ def test_runs_beyond_the_bound_of_stability_are_told(measured: Results) -> None:
 
 
 def test_it_is_worded_as_a_diagnostic(measured: Results) -> None:
-    text = " ".join(sharpness(measured).text)
+    text = " ".join(built(sharpness.build, measured).text)
     assert "no explanation of a generalization gap" in text and "rescaled" in text
 
 
 def test_without_sharpness_the_section_says_how_to_get_it() -> None:
-    section = sharpness(read(records(SMALL)))
+    section = built(sharpness.build, read(records(SMALL)))
     assert "sharpness_examples" in section.text[0] and not section.figures and not section.tables
 
 
 def test_both_sections_are_in_the_report(measured: Results) -> None:
-    chapters = page.sections(find(measured))
+    chapters = page.chapters_of(Findings.of(measured))
     assert {"rates", "sharpness"} <= {chapter.anchor for chapter in chapters}
 
 
@@ -97,7 +97,7 @@ def adamw(rule: str, batch: int, seed: int) -> dict[str, Any]:
 
 def test_decay_is_shown_as_a_confounder() -> None:
     runs = [adamw("constant", 32, 0), adamw("constant", 512, 0), adamw("linear", 512, 0)]
-    section = rates(read(runs))
+    section = built(rates.build, read(runs))
     assert "Weight decay is a confounder" in " ".join(section.text)
     kept = {(r["rule"], r["batch"]): r["kept per epoch"] for r in rows(section)}
     # (1 - eta wd)^(N / B): 0.999^128, 0.999^8, 0.984^8.
@@ -106,9 +106,9 @@ def test_decay_is_shown_as_a_confounder() -> None:
 
 
 def test_a_plan_without_decay_or_adascale_has_neither_column(measured: Results) -> None:
-    header = rates(measured).tables[0].header
+    header = built(rates.build, measured).tables[0].header
     assert header == ("experiment", "rule", "batch", "peak rate", "warm-up")
-    assert row(rates(measured), "linear", 128)["warm-up"] == "160 steps"  # 5 epochs of 32
+    assert row(built(rates.build, measured), "linear", 128)["warm-up"] == "160 steps"  # 5 epochs of 32
 
 
 def adascale(seed: int, steps: int) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def adascale(seed: int, steps: int) -> dict[str, Any]:
 def test_adascale_shows_its_mean_gain_and_the_steps_it_took() -> None:
     found = read([adascale(0, 100), adascale(1, 128)])
     assert list(found.runs["steps"]) == [100, 128], "what it took, not what it could have"
-    section = rates(found)
+    section = built(rates.build, found)
     shown = row(section, "adascale", 128)
     assert shown["mean gain"].startswith("2.28 (") and shown["steps taken"].startswith("114 (")
     assert "adascale: gain r_t times" in section.text[0]

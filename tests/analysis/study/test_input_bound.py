@@ -6,8 +6,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
 import pytest
+from support.report_sections import built
+from support.synthetic_records import Study, Timing, records, write_store
 
 from batchscale.analysis.report.page import write
 from batchscale.analysis.report.sections.speed import input
@@ -17,7 +18,6 @@ from batchscale.analysis.tables.reading import from_records
 from batchscale.analysis.tables.results import Results
 from batchscale.analysis.tables.selections import timing_runs
 from batchscale.benchmarks.records.schema import problems
-from support.synthetic_records import Study, Timing, records, write_store
 
 PLACE = ("timing", "single-1r", 1, 64)
 NOISE = (1.0, 1.02, 0.98)
@@ -93,12 +93,10 @@ def test_records_give_the_throughputs_of_the_slowest_rank() -> None:
 
 
 def test_the_report_says_what_was_measured_and_what_was_not() -> None:
-    section = input.input_from_disk(three_ways(timing_runs(results(5000, 1200))))
+    section = built(input.build, results(5000, 1200))
     assert section.tables[0].rows[0][-1] == COMPUTE
     assert any(COMPUTE in sentence for sentence in section.text)
-    nothing = timing_runs(from_records([], {"runs": []}))
-    assert isinstance(nothing, pd.DataFrame)
-    assert "not known" in input.input_from_disk(three_ways(nothing)).text[0]
+    assert "not known" in built(input.build, from_records([], {"runs": []})).text[0]
 
 
 def test_the_verdict_is_in_decision_json(tmp_path: Path) -> None:

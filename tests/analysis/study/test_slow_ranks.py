@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from support.report_sections import built
+from support.synthetic_records import Study, Timing, records
 
 from batchscale.analysis.report.sections.speed import ranks
 from batchscale.analysis.study.timing import slow_ranks
@@ -14,7 +16,6 @@ from batchscale.analysis.tables import rank_rows
 from batchscale.analysis.tables.reading import from_records
 from batchscale.analysis.tables.results import Results
 from batchscale.benchmarks.records.schema import problems
-from support.synthetic_records import Study, Timing, records
 
 HOSTS = ("g9", "g9", "g10", "g10")
 PLACE = {"experiment": "timing", "placement": "horovod-gloo-4r", "nodes": 2, "global_batch": 64}
@@ -76,14 +77,14 @@ def results() -> Callable[[float], Results]:
 
 
 def test_the_report_names_the_slow_node_once(results: Callable[[float], Results]) -> None:
-    section = ranks.slow_ranks(results(1.5))
+    section = built(ranks.build, results(1.5))
     assert any(w.startswith("node n1 is slow at ") and "+50%" in w for w in section.warnings)
     assert not any(w.startswith(("rank", "node n0")) for w in section.warnings)
     assert section.tables[0].rows[0][1] in ("node n1", "rank 1 on n1")
 
 
 def test_the_report_says_when_none_is_slow_and_when_nothing_is_known(results: Callable[[float], Results]) -> None:
-    quiet = ranks.slow_ranks(results(1.05))
+    quiet = built(ranks.build, results(1.05))
     assert quiet.warnings == () and "no rank was" in quiet.text[-1]
     nothing: dict[str, Any] = {"runs": []}
-    assert "not known" in ranks.slow_ranks(from_records([], nothing)).text[0]
+    assert "not known" in built(ranks.build, from_records([], nothing)).text[0]

@@ -67,14 +67,14 @@ def test_two_replica_counts_have_no_held_out_error_and_say_so() -> None:
     (one,) = step_fits(two)
     assert one.fit is not None and one.held_out == ()
     assert NAMES[3] not in one.fit.estimates
-    assert any("needs three replica counts" in text for text in step.step((one,), ()).text)
+    assert any("needs three replica counts" in text for text in step.made_of((one,), ()).text)
 
 
 def test_too_few_launches_have_no_model_and_the_reason_is_in_the_report() -> None:
     timing = replace(TIMING, replicas=(1,), replica_batches=(128,), global_batches=())
     (one,) = step_fits(results(replace(STUDY, timing=timing)))
     assert one.fit is None and "one replica batch" in one.note
-    section = step.step((one,), ())
+    section = step.made_of((one,), ())
     assert section.tables == () and any("no step model" in text for text in section.text)
     assert any("Goodput" in text and "not known" in text for text in section.text)
     json.dumps(one.to_json(), allow_nan=False)
@@ -91,7 +91,7 @@ def test_goodput_pays_for_the_batch_by_the_noise_scale(found: Results) -> None:
     assert next(one for one in good if one.global_batch == 32).efficiency == 1
     best = max(good, key=lambda one: one.goodput.value)
     assert any(f"greatest at batch {best.global_batch:,} on {best.placement}" in text
-               for text in step.step(step_fits(found), good).text)
+               for text in step.made_of(step_fits(found), good).text)
 
 
 def test_without_gradient_norms_there_is_no_goodput() -> None:
@@ -102,10 +102,10 @@ def test_without_gradient_norms_there_is_no_goodput() -> None:
 def test_the_laws_of_scaling_state_their_held_out_error() -> None:
     timing = replace(TIMING, replicas=(1, 2, 4, 8, 16), replica_batches=(32,))
     made = results(replace(STUDY, experiments=(), timing=timing))
-    text = " ".join(scaling.scaling(made, scalings(made)).text)
+    text = " ".join(scaling.efficiencies(scalings(made)).text)
     assert "Universal Scalability Law fitted to fewer replicas predicts 16 with an error of" in text
     four = results(replace(STUDY, experiments=()))
-    text = " ".join(scaling.scaling(four, scalings(four)).text)
+    text = " ".join(scaling.efficiencies(scalings(four)).text)
     assert "takes 5 counts" in text and "fitted to fewer" not in text
 
 
@@ -153,11 +153,11 @@ def test_a_batch_that_fits_does_not_exceed_the_data(tmp_path: Path) -> None:
 
 def test_a_model_that_misses_the_steps_says_so() -> None:
     made = results(STUDY)
-    assert step.step(step_fits(made), ()).warnings == ()
+    assert step.made_of(step_fits(made), ()).warnings == ()
     runs = made.runs.copy()
     several = runs["replicas"] > 1
     runs.loc[several, "step_seconds"] += 3e-5 * runs.loc[several, "replica_batch"]  # as replicas that share memory do
-    (warning,) = step.step(step_fits(replace(made, runs=runs)), ()).warnings
+    (warning,) = step.made_of(step_fits(replace(made, runs=runs)), ()).warnings
     assert "does not describe them" in warning
 
 

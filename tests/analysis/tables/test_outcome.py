@@ -22,7 +22,7 @@ from batchscale.analysis.comparison.sides import results_side
 from batchscale.analysis.decision.decision import decide_study
 from batchscale.analysis.hypotheses.decide import decide
 from batchscale.analysis.report import page as report
-from batchscale.analysis.report.sections.decision.claims import claims
+from batchscale.analysis.report.sections.decision.claims import judged
 from batchscale.analysis.study.arms import GAP, load_arms, published_artefact
 from batchscale.analysis.study.batch_gaps import gap_table, steps_to_target
 from batchscale.analysis.study.critical import critical_batch
@@ -142,7 +142,7 @@ def test_claims_are_judged_in_the_loss_and_written_without_points(both: tuple[Re
     assert ends_worse.quantity.startswith("test loss added") and ends_worse.estimate.value == pytest.approx(
         expected.estimate.value)
     assert "generalization gap in loss" in mirror[5].quantity
-    rows = {row[0]: row for row in claims(mirror).tables[0].rows}
+    rows = {row[0]: row for row in judged(mirror).tables[0].rows}
     assert all("points" not in rows[number][3] for number in ("3", "6", "7"))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from support.report_sections import built
 from support.synthetic_records import SGD, Curve, Study, Tuning, manifest, records, results, write_store
 
 from batchscale.analysis.decision.decision import decide_study
@@ -216,7 +217,7 @@ def test_verdicts_say_which_rates_were_tuned() -> None:
 
 def test_what_a_rule_leaves_on_the_table_is_the_paired_difference() -> None:
     study = with_tuning(gain={32: 0.02, 128: 0.02, 512: 0.02})
-    section = sections_tuned.tuned(results(study))
+    section = built(sections_tuned.build, results(study))
     rows = {row[1]: row for row in section.tables[1].rows}
     assert rows["32"][2] == "all rules" and rows["32"][-1].startswith("+2.0")
     assert rows["512"][-1].startswith("+5.0") and "n = 6" in rows["512"][-1]  # 3 points lost, 2 gained

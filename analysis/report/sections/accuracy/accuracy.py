@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -15,11 +15,12 @@ from ....figures.theme import Role, role
 from ....formatting import estimated, Table, table
 from ....statistics.difference import paired_difference
 from ....statistics.estimate import Estimate, unknown
-from ....study.groups import (MOST_PANELS, NO_ACCURACY, OWN_REFERENCE, first_panels, mean_of, seeds_text, Workload,
-                              workloads)
+from ....study.groups import (MOST_PANELS, NO_ACCURACY, OWN_REFERENCE, mean_of, seeds_text, Workload)
 from ....tables.outcome import LOSS, Outcome
 from ....tables.results import PUBLISHED_RULE, Results
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 from .budgets import budgets
 
 
@@ -39,14 +40,14 @@ class Cell:
         return self.arm[self.arm["status"] != "completed"]
 
 
-def accuracy(results: Results) -> Section:
-    """Test accuracy or loss, generalization gap and batch gap against the global batch."""
-    found = workloads(results)
+@section("accuracy", "Accuracy against batch", needs=NO_ACCURACY)
+def build(findings: Findings) -> Section | None:
+    """Return test accuracy or loss, generalization gap and batch gap against the global batch."""
+    found = findings.study.workloads
     kinds = list(dict.fromkeys(work.outcome.name for work in found)) or ["accuracy"]
-    title = f"{listed(kinds).capitalize()} against batch"
     if not found:
-        return Section("accuracy", title, (NO_ACCURACY,))
-    shown = [(name, work, cells(work)) for name, work in first_panels(found)]
+        return None
+    shown = [(name, work, cells(work)) for name, work in findings.panels]
     figures = [figure for name, work, own in shown for figure in _batch_panels(name, work, own)]
     text = ["Each point is the end of training at equal epochs. Generalization gap: accuracy on training data minus "
             "accuracy on test data, at the same weights. Batch gap: test accuracy at the reference batch minus test "
@@ -67,15 +68,16 @@ def accuracy(results: Results) -> Section:
     text += [f"{work.name} was trained at one batch only; it is in the table." for work in found
              if len(work.batches) < 2]
     text += _left_out(found)
-    return Section("accuracy", title, tuple(text), tuple(figures),
+    return Section(tuple(text), tuple(figures),
                    table(("experiment", "rule", "batch", "peak rate", f"test {' or '.join(kinds)}",
                           "generalization gap", "batch gap", "without a result"),
                          (row for _, work, own in shown for row in _rows(work, own)), numbers=(2, 3),
                          caption="At the end of training: mean, 95 % interval over seeds, n. Gaps of accuracies in "
-                                 "percentage points.", fold="Numbers") + budgets(results) + _other_metrics(results))
+                                 "percentage points.", fold="Numbers") + budgets(findings.results)
+                   + _other_metrics(findings.results), title=f"{listed(kinds).capitalize()} against batch")
 
 
-def _left_out(found: list[Workload]) -> list[str]:
+def _left_out(found: Sequence[Workload]) -> list[str]:
     rest = [work.name for work in found[MOST_PANELS:]]
     return [f"Without figures, to keep this page readable: {listed(rest)}; all are in results.csv."] if rest else []
 

@@ -9,31 +9,32 @@ import pandas as pd
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import role
-from ....study.groups import (NO_ACCURACY, batch_shades, evaluations_of, first_panels, mean_curve, own_evaluations,
-                              seeds_text, Workload, workloads)
-from ....tables.results import PUBLISHED_RULE, Results
+from ....study.groups import (NO_ACCURACY, batch_shades, evaluations_of, mean_curve, own_evaluations,
+                              seeds_text, Workload)
+from ....tables.results import PUBLISHED_RULE
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
 MOST_CURVES = 5
 MOST_WORKLOADS = 4
 
 
-def curves(results: Results) -> Section:
-    """Train loss against steps, examples and seconds."""
-    found = workloads(results)
-    title = "Loss curves"
-    if not found or results.evaluations.empty:
-        return Section("curves", title, (NO_ACCURACY,))
+@section("curves", "Loss curves", needs=NO_ACCURACY, origin="curves")
+def build(findings: Findings) -> Section | None:
+    """Return train loss against steps, examples and seconds."""
+    if not findings.study.workloads or findings.results.evaluations.empty:
+        return None
     figures = []
-    for name, work in list(first_panels(found))[:MOST_WORKLOADS]:
-        figures += list(_curve_panels(name, work, own_evaluations(work, results)))
+    for name, work in findings.panels[:MOST_WORKLOADS]:
+        figures += list(_curve_panels(name, work, own_evaluations(work, findings.results)))
     if not figures:
-        return Section("curves", title, ("No run has a finite train loss, so there is no curve to draw.",))
+        return Section(("No run has a finite train loss, so there is no curve to draw.",))
     text = ("The same runs against three measures of cost. At equal examples a small batch has taken more steps; at "
             "equal steps a large batch has seen more examples; seconds are those of training alone, and runs that "
             "were packed side by side shared the machine. Darker lines are larger batches; other rules are drawn at "
             "the largest batch.",)
-    return Section("curves", title, text, tuple(figures))
+    return Section(text, tuple(figures))
 
 
 def _curve_panels(name: str, work: Workload, evaluations: pd.DataFrame) -> Iterator[Figure]:

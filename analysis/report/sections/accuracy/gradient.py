@@ -15,20 +15,20 @@ from ....formatting import estimated, table
 from ....laws.noise_scale import CAVEATS, PUBLISHED, covariance_slope, estimate_probes
 from ....statistics.estimate import Estimate, mean_estimate
 from ....statistics.ratio import paired_ratio
-from ....study.groups import batch_shades, first_panels, seeds_text, Workload, workloads
-from ....tables.results import Results
+from ....study.groups import batch_shades, seeds_text, Workload
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
 
-def noise(results: Results) -> Section:
-    """Trace of the gradient covariance against batch, and B_simple against steps."""
-    title = "Gradient noise"
-    found = [(name, work, _probes(work, results.gradient_norms))
-             for name, work in first_panels(workloads(results))]
+@section("noise", "Gradient noise", needs="No run has finite gradient norms, so gradient noise is not known. Give an "
+         "accuracy experiment `noise_batches`.")
+def build(findings: Findings) -> Section | None:
+    """Return the trace of the gradient covariance against batch, and B_simple against steps."""
+    found = [(name, work, _probes(work, findings.results.gradient_norms)) for name, work in findings.panels]
     found = [(name, work, probes) for name, work, probes in found if not probes.empty]
     if not found:
-        return Section("noise", title, ("No run has finite gradient norms, so gradient noise is not known. Give an "
-                                        "accuracy experiment `noise_batches`.",))
+        return None
     figures = [figure for name, work, probes in found for figure in _panels(name, work, probes)]
     published = "; ".join(f"{name} {run:,} over a run, {start:,} at its start"
                           for name, (run, start, _) in PUBLISHED.items())
@@ -41,7 +41,7 @@ def noise(results: Results) -> Section:
         scales = _scales_by_seed(probes)
         rows.append((work.name, estimated(slope.slope) + (f"; {slope.note}" if slope.note else ""),
                      slope.batches, estimated(mean_estimate(scales), "examples"), probes["run_id"].nunique()))
-    return Section("noise", title, text, tuple(figures), table(
+    return Section(text, tuple(figures), table(
         ("experiment", "slope of log noise on log batch", "batches", "noise scale, run average", "seeds"), rows,
         "Slope: least squares over probed steps and batches, n probes. Noise scale: ratio of run averages per seed, "
         "mean over seeds, 95 % interval.", (2, 4), "Numbers"))

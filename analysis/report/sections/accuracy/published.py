@@ -11,28 +11,29 @@ from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import role
 from ....formatting import table
 from ....statistics.estimate import Estimate, mean_estimate
-from ....study.groups import (evaluations_of, finite, first_panels, mean_curve, own_evaluations, seeds_text, Workload,
-                              workloads)
-from ....tables.results import PUBLISHED_RULE, Results
+from ....study.groups import (evaluations_of, finite, first_panels, mean_curve, own_evaluations, seeds_text, Workload)
+from ....tables.results import PUBLISHED_RULE
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
 
-def as_published(results: Results) -> Section:
-    """Batches trained one after another on the same weights, beside runs that start anew."""
-    title = "The published comparison, and its flaw"
-    found = [work for work in workloads(results)
+@section("as-published", "The published comparison, and its flaw", origin="curves", needs="No finished run trains the "
+         "batches one after another on the same weights (`as_published`), so this artefact is not shown.")
+def build(findings: Findings) -> Section | None:
+    """Return batches trained one after another on the same weights, beside runs that start anew."""
+    found = [work for work in findings.study.workloads
              if finite(work.runs[work.runs["rule"] == PUBLISHED_RULE], work.outcome.test)]
     if not found:
-        return Section("as-published", title, ("No finished run trains the batches one after another on the same "
-                                               "weights (`as_published`), so this artefact is not shown.",))
-    shown = [(name, work, own_evaluations(work, results)) for name, work in first_panels(found)]
+        return None
+    shown = [(name, work, own_evaluations(work, findings.results)) for name, work in first_panels(found)]
     figures = tuple(_carried_panel(name, work, rows) for name, work, rows in shown)
     text = ("The often-copied example compiles the model again for each batch size but never builds it anew: each "
             "batch goes on from the weights the last one left. Its curves then show how long the model was trained "
             "in all, not what the batch does. The dotted line is that procedure, done here; the solid ones start "
             "each batch from fresh weights.",)
     cells = [row for _, work, rows in shown for row in _carried_rows(work, rows)]
-    return Section("as-published", title, text, figures, table(
+    return Section(text, figures, table(
         ("experiment", "batch", "starts, as published", "starts, fresh", "ends, as published", "ends, fresh"), cells,
         "Test accuracy, or loss, at the first evaluation and at the last: mean, 95 % interval over seeds, n.", (1,),
         "Numbers"))

@@ -10,18 +10,18 @@ import pandas as pd
 from .....benchmarks.schedules.rules import RULES
 from .....benchmarks.text import counted, number
 from ....formatting import estimated, table
-from ....study.groups import NO_ACCURACY, OWN_REFERENCE, finite, mean_of, Workload, workloads
-from ....tables.results import Results
+from ....study.groups import NO_ACCURACY, OWN_REFERENCE, finite, mean_of, Workload
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
-TITLE = "What else changed with the batch"
 
-
-def rates(results: Results) -> Section:
-    """One row per experiment, rule and batch; at the reference batch one for all rules."""
-    found = workloads(results)
+@section("rates", "What else changed with the batch", needs=NO_ACCURACY)
+def build(findings: Findings) -> Section | None:
+    """Return one row per experiment, rule and batch; at the reference batch one for all rules."""
+    found = findings.study.workloads
     if not found:
-        return Section("rates", TITLE, (NO_ACCURACY,))
+        return None
     used = dict.fromkeys(rule for work in found for rule in work.rules)
     formulas = "; ".join(f"{rule}: {RULES[rule].formula}" for rule in used if rule in RULES)
     text = [f"A rule sets the rate when the batch is chosen, and other things change with it. Peak rates: {formulas}. "
@@ -39,7 +39,7 @@ def rates(results: Results) -> Section:
     header = ("experiment", "rule", "batch", "peak rate", "warm-up", *(("kept per epoch",) if decayed else ()),
               *(("mean gain", "steps taken") if gained else ()))
     rows = [row for work in found for row in _rows(work, decayed, gained)]
-    return Section("rates", TITLE, tuple(text), (), table(
+    return Section(tuple(text), (), table(
         header, rows, "Kept per epoch: what decoupled decay alone leaves of a weight at the peak rate. "
         "Mean gain and steps: over seeds, 95 % interval, n." if decayed or gained else "", range(2, len(header)),
         "Numbers", longest=150))

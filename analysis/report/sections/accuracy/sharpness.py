@@ -13,20 +13,21 @@ from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import role
 from ....formatting import estimated, percentage, table
-from ....study.groups import OWN_REFERENCE, finite, first_panels, mean_of, seeds_text, Workload, workloads
-from ....tables.results import Results
+from ....study.groups import OWN_REFERENCE, finite, mean_of, seeds_text, Workload
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
-TITLE = "Sharpness (a diagnostic)"
 MEASURES = (("eigenvalue", "top Hessian eigenvalue"), ("sam_sharpness", "SAM sharpness"))
 
 
-def sharpness(results: Results) -> Section:
-    """Top Hessian eigenvalue and SAM sharpness at the end of training, against the global batch."""
-    found = [(name, work) for name, work in first_panels(workloads(results)) if finite(work.runs, "eigenvalue")]
+@section("sharpness", "Sharpness (a diagnostic)", needs="No run measured sharpness. Give an accuracy experiment "
+         "`sharpness_examples`, at least 1000.")
+def build(findings: Findings) -> Section | None:
+    """Return top Hessian eigenvalue and SAM sharpness at the end of training, against the global batch."""
+    found = [(name, work) for name, work in findings.panels if finite(work.runs, "eigenvalue")]
     if not found:
-        return Section("sharpness", TITLE, ("No run measured sharpness. Give an accuracy experiment "
-                                            "`sharpness_examples`, at least 1000.",))
+        return None
     text = ("Measured where training ended, on training examples that are the same for all runs, in inference mode and "
             "float32: the Hessian's eigenvalue that is largest in size, by power iteration, and SAM sharpness, "
             "by how much the loss rises within a step of length 0.05 along the gradient.",
@@ -35,7 +36,7 @@ def sharpness(results: Results) -> Section:
             "itself is small, and it follows the rate, since training does not stay where it is too sharp for it.")
     figures = tuple(figure for name, work in found for figure in _panels(name, work))
     rows = [row for _, work in found for row in _rows(work)]
-    return Section("sharpness", TITLE, text, figures, table(
+    return Section(text, figures, table(
         ("experiment", "rule", "batch", "top Hessian eigenvalue", "SAM sharpness", "last rate x eigenvalue",
          "stable to", "generalization gap"), rows, "At the end of training: mean, 95 % interval over seeds, n. Stable "
         "to: the product beyond which the optimizer diverges on a quadratic; none where it rescales gradients.",

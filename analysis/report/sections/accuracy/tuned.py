@@ -14,21 +14,21 @@ from ....figures.theme import Role, role
 from ....formatting import Table, table
 from ....statistics.difference import paired_difference
 from ....statistics.estimate import Estimate, unknown
-from ....study.groups import OWN_REFERENCE, batch_shades, first_panels, seeds_text, Workload, workloads
+from ....study.groups import OWN_REFERENCE, batch_shades, seeds_text, Workload
 from ....tables.outcome import ACCURACY, Outcome
-from ....tables.results import Results
 from ....tables.tuned_rates import Trial, TunedBatch
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
-TITLE = "Tuned rates, and what each rule leaves on the table"
 
-
-def tuned(results: Results) -> Section:
-    """Empty of figures, with a sentence, where no plan asked for a tuned arm."""
-    found = results.tuned
+@section("tuned", "Tuned rates, and what each rule leaves on the table", needs="No learning rate was tuned: "
+         "rules=[..., \"tuned\"] tries several at each batch and picks by validation.")
+def build(findings: Findings) -> Section | None:
+    """Return the rates tried and chosen, and how far each rule's result is from the tuned one."""
+    found = findings.results.tuned
     if not found:
-        return Section("tuned", TITLE, ("No learning rate was tuned: rules=[..., \"tuned\"] tries several at each "
-                                        "batch and picks by validation.",))
+        return None
     text = ("At each batch, the reference batch included, the same number of rates was tried with every seed, spread "
             "evenly on a log scale around what the square-root rule gives there. The rate with the best mean "
             "validation accuracy, or loss where there is no accuracy, is the tuned arm at that batch; trials of which "
@@ -36,10 +36,10 @@ def tuned(results: Results) -> Section:
             "Test results are reported, never chosen by. The seeds that choose also report, so a tuned mean keeps "
             "what luck its weights have on both splits; gaps between tuned batches share it, a difference from a "
             "rule, which had one trial, does not.")
-    works = [(name, work, own) for name, work in first_panels(workloads(results))
+    works = [(name, work, own) for name, work in findings.panels
              if (own := [one for one in found if (one.experiment, one.placement) == _key(work)])]
     figures = tuple(figure for name, work, own in works for figure in _panel(name, work, own))
-    return Section("tuned", TITLE, text, figures, (*_chosen(found), *_left(works), *_tried(found)),
+    return Section(text, figures, (*_chosen(found), *_left(works), *_tried(found)),
                    tuple(warning for one in found for warning in one.warnings))
 
 

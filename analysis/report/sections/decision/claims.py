@@ -9,12 +9,18 @@ from .....benchmarks.text import number
 from ....formatting import table
 from ....hypotheses.verdict import under, Verdict
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
-TITLE = "Ten claims about the batch size"
+
+@section("claims", "Ten claims about the batch size", origin="curves")
+def build(findings: Findings) -> Section:
+    """Return the claims as the decision judges them."""
+    return judged(findings.decided.verdicts)
 
 
-def claims(verdicts: Sequence[Verdict]) -> Section:
-    """One row per claim; then the reasons, and every other experiment, rule and budget judged."""
+def judged(verdicts: Sequence[Verdict]) -> Section:
+    """Return one row per claim; then the reasons, and every other experiment, rule and budget judged."""
     text = ["A claim is supported when its interval clears the margin, contradicted when it clears the opposite side "
             "or is shown to be the same within the margin, and else not decided. Paired by seed, adjusted over the "
             "batches (Holm). Each verdict holds for the experiment, rule and budget beside it, no further."]
@@ -30,7 +36,7 @@ def claims(verdicts: Sequence[Verdict]) -> Section:
     tables += table(("claim", "experiment", "rule", "budget", "verdict", "value", "95 % interval", "n"), others,
                     "The same claims for the other experiments, rules and budgets.", (0, 5, 6, 7),
                     "Other experiments, rules and budgets", longest=150)
-    return Section("claims", TITLE, tuple(text), (), tables)
+    return Section(tuple(text), (), tables)
 
 
 def _others(verdicts: Sequence[Verdict]) -> Iterator[Verdict]:

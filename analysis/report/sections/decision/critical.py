@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -19,36 +19,38 @@ from ....statistics.estimate import mean_estimate, without_interval
 from ....study.arms import load_arm
 from ....study.batch_gaps import steps_to_target
 from ....study.critical import CriticalBatch
-from ....study.groups import first_panels, Workload, workloads
+from ....study.groups import Workload
 from ....tables.results import Results, rules
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
 CURVE_POINTS = 40
-TITLE = "Critical batch, three ways"
 ROLES = (role("constant"), OTHERS[1], STRATEGIES["horovod-mpi"])
 
 
-def critical(results: Results, found: Sequence[CriticalBatch]) -> Section:
-    """One row of panels per experiment with at least one source."""
-    named = {item.experiment: item for item in found}
-    pairs = [(name, work, named[work.experiment]) for name, work in first_panels(workloads(results))
+@section("critical", "Critical batch, three ways", needs="None of the three sources has data: runs at several batches "
+         "that pass a target, gradient norms, or timing at several batches.")
+def build(findings: Findings) -> Section | None:
+    """Return one row of panels per experiment with at least one source."""
+    named = {item.experiment: item for item in findings.decided.critical}
+    pairs = [(name, work, named[work.experiment]) for name, work in findings.panels
              if work.experiment in named]
     known = [(name, work, item) for name, work, item in pairs
              if any(math.isfinite(source.value) for source in item.sources.values())]
     if not known:
-        return Section("critical", TITLE, ("None of the three sources has data: runs at several batches that pass a "
-                                           "target, gradient norms, or timing at several batches.",))
+        return None
     text = ["Below the critical batch, doubling the batch nearly halves the steps; above it, hardly. Steps to a "
             "target, fitted as S(B) = S_min (1 + B_crit / B), are about training; the noise scale is about the "
             "gradient; the throughput knee, where half of peak throughput is reached, is about the hardware. They "
             "answer different questions and are compared, never merged."]
     text += [f"{item.experiment}. {' '.join(map(_sentence, item.statements[1:]))}" for _, _, item in known
              if item.statements[1:]]
-    figures = [figure for name, work, item in known for figure in _panels(name, work, item, results)]
+    figures = [figure for name, work, item in known for figure in _panels(name, work, item, findings.results)]
     rows = [(item.experiment, source, estimated(value), f"{item.outcome.name} {number(item.target)}",
              _batch(item, "useful"), _batch(item, "perfect"))
             for _, _, item in known for source, value in item.sources.items()]
-    return Section("critical", TITLE, tuple(text), tuple(figures), table(
+    return Section(tuple(text), tuple(figures), table(
         ("experiment", "source", "critical batch, examples", "target", "largest useful batch",
          "perfect scaling ends"), rows,
         "Steps to target: least squares on log steps over runs, n runs. Noise scale: mean over seeds. Knee: least "

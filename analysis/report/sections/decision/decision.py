@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from .....benchmarks.text import counted, duration, number
-from ....decision.decision import Decision
 from ....decision.options import Option
 from ....formatting import estimated, table
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
-TITLE = "The decision"
 
-
-def decision(found: Decision) -> Section:
-    """Recommended runs, the other options, and the plan that would measure what is open."""
+@section("decision", "The decision")
+def build(findings: Findings) -> Section:
+    """Return recommended runs, the other options, and the plan that would measure what is open."""
+    found = findings.decided
     chosen = [(one.experiment, *_option(one.option), one.valid_for) for one in found.recommendations
               if one.option is not None]
     rest = [(one.experiment, *_option(one), "yes" if one.not_worse else "not shown", "yes" if one.pareto else "")
@@ -27,7 +28,7 @@ def decision(found: Decision) -> Section:
     if refused or not chosen:
         text.append(f"For {counted(refused, 'experiment')} nothing is recommended." if chosen else
                     "Nothing is recommended on these data.")
-    return Section("decision", TITLE, tuple(text), (), tables, tuple(found.warnings),
+    return Section(tuple(text), (), tables, tuple(found.warnings),
                    listing=found.next_plan, listing_title="The plan to run next")
 
 

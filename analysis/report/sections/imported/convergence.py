@@ -17,14 +17,19 @@ from ....statistics.estimate import without_interval
 from ....study.convergence import Convergence, TargetPoint
 from ....study.groups import MOST_PANELS
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
-TITLE = "Training to the target against batch"
 CURVE_POINTS = 40
 MOST_TICKS = 4
 
 
-def convergence(found: Sequence[Convergence]) -> Section:
-    """One number per batch, the law through them and the critical batch, per benchmark."""
+@section("convergence", "Training to the target against batch", origin="foreign")
+def build(findings: Findings) -> Section | None:
+    """Return one number per batch, the law through them and the critical batch, per benchmark."""
+    found = findings.study.convergences
+    if not found:
+        return None
     text = [*_methods(found), "The law is S(B) = S_min (1 + B_crit / B) steps, so E(B) = E_min (1 + B / B_crit) "
             f"{_units(found)}: least squares on the log, unweighted, one value per point.",
             *(sentence for one in found for sentence in _sentences(one))]
@@ -40,7 +45,7 @@ def convergence(found: Sequence[Convergence]) -> Section:
                      "platform", "point"), [row for one in found for row in _point_rows(one)],
                     "Of an olympic mean with its 95 % interval (winsorized variance; none where all runs that count "
                     f"are equal); n counts all runs. Steps: of the {each}.", (1, 6), longest=80)
-    return Section("convergence", TITLE, tuple(text), tuple(figures), tables,
+    return Section(tuple(text), tuple(figures), tables,
                    tuple(warning for one in found for warning in one.warnings))
 
 

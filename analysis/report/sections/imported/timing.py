@@ -11,18 +11,21 @@ from ....figures.bars import draw_rows, Row
 from ....figures.drawing import Figure
 from ....figures.theme import OTHERS
 from ....formatting import table
-from ....importers.imported_run import TIMING
+from ....importers.registry import TIMING
 from ....statistics.estimate import without_interval
-from ....tables.results import Results
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
 MOST_ROWS = 16
 LONGEST_LABEL = 28
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
-def timing(results: Results) -> Section | None:
-    """None without such times."""
+@section("timing", "Times of one round", origin="foreign")
+def build(findings: Findings) -> Section | None:
+    """Return the rounds' times of each benchmark; None without such times."""
+    results = findings.results
     runs = results.runs[results.runs["kind"] == TIMING]
     if runs.empty:
         return None
@@ -40,7 +43,7 @@ def timing(results: Results) -> Section | None:
              zip(runs["run_id"][:MOST_ROWS], runs["step_seconds"])]
     figure = Figure(name, title, draw_rows(name, title, "seconds", shown, log=True),
                     f"Medians over the rounds of one process, {counted(len(shown), 'benchmark')} of {len(runs):,}.")
-    return Section("timing", "Times of one round", (
+    return Section((
         "Rounds of one process follow one another on the same machine and share its state, so they give no interval "
         "for the next process: compare two files with `batchscale compare`.",), (figure,), table(
         ("benchmark", "median", "least", "most", "spread", "rounds"), rows,

@@ -13,13 +13,13 @@ from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import OTHERS, RULES
 from ....formatting import Table, table
-from ....importers.imported_run import CONVERGENCE, TRAINING
+from ....importers.registry import CONVERGENCE, TRAINING
 from ....statistics.estimate import without_interval
 from ....study.groups import MOST_PANELS
-from ....tables.results import Results
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
-TITLE = "Accuracy against epochs and time"
 MOST_LINES = 8
 HEADER = ("task and target", "line", "run", "model", "on", "time to the target", "epochs", "price", "final accuracy",
           "note")
@@ -31,8 +31,10 @@ METRICS = {"test_top5_accuracy": "top-5 accuracy", "test_accuracy": "test accura
 COLOURS = (*OTHERS, *RULES.values())
 
 
-def training(results: Results) -> Section | None:
-    """None without imported curves or times to a target."""
+@section("training", "Accuracy against epochs and time", origin="foreign")
+def build(findings: Findings) -> Section | None:
+    """Return the curves and the times to the target, one run an entry; None without either."""
+    results = findings.results
     runs = results.runs[results.runs["kind"].isin((TRAINING, CONVERGENCE))]
     runs = runs[(runs["kind"] == TRAINING) | (runs["total_seconds"] > 0) | runs["seconds_to_target"].notna()]
     if runs.empty:
@@ -47,7 +49,7 @@ def training(results: Results) -> Section | None:
     text = (f"{counted(len(runs), 'run')}, each trained once, so without an interval: a repeat would take another "
             "time. Seconds are those of the tool's own clock, on the hardware named, with or without evaluation as the "
             "tool counts it; different hardware and settings make these no comparison of batch sizes.",)
-    return Section("training", TITLE, text, tuple(figures), _table(rows))
+    return Section(text, tuple(figures), _table(rows))
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> tuple[Table, ...]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
@@ -19,18 +17,21 @@ from ....statistics.estimate import Estimate, mean_estimate, without_interval
 from ....statistics.held_out import extrapolation_warning
 from ....study.groups import MOST_PANELS
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
 MEBIBYTE = 2.0 ** 20
 CURVE_POINTS = 48
 
 
-def memory(findings: Sequence[MemoryFinding]) -> Section:
-    """Peak bytes against the batch per replica, each run in a fresh process; `findings` say what the machine holds."""
-    title = "Memory against batch"
-    if not any(len(one.group.measured) for one in findings):
-        return Section("memory", title, ("No finished memory run has a reading, so memory is not known.",))
+@section("memory", "Memory against batch", needs="No finished memory run has a reading, so memory is not known.")
+def build(findings: Findings) -> Section | None:
+    """Return peak bytes against the batch per replica, each run in a fresh process, and what the machine holds."""
+    fitted = findings.decided.memory
+    if not any(len(one.group.measured) for one in fitted):
+        return None
     figures, rows, warnings = [], [], []
-    for index, one in enumerate(findings):
+    for index, one in enumerate(fitted):
         group, law, usable = one.group, one.law, one.group.measured
         detail = f"{group.optimizer} on {group.model}, {group.placement}"
         if index < MOST_PANELS and not usable.empty:
@@ -41,12 +42,12 @@ def memory(findings: Sequence[MemoryFinding]) -> Section:
         if lost := len(group.runs) - len(usable):
             warnings.append(f"{group.experiment}: {counted(lost, 'run')} without a reading above its baseline; "
                             "left out.")
-    device = any(one.group.on_device for one in findings)
+    device = any(one.group.on_device for one in fitted)
     what = ("the allocator's peak on the device" if device else
             "the peak resident size of the process minus its size before training: import, data and model are left "
             "out")
-    return Section("memory", title, (f"Peak memory of one replica in a process of its own: {what}. The law is "
-                                     "peak(n) = a + b n, n the batch per replica.",), tuple(figures), table(
+    return Section((f"Peak memory of one replica in a process of its own: {what}. The law is "
+                    "peak(n) = a + b n, n the batch per replica.",), tuple(figures), table(
         ("experiment", "what", "a, fixed", "b, per example", "largest residual", "largest batch per replica", "sizes",
          "note"), rows,
         "Least squares over runs; 95 % interval. Largest batch: by the law in 95 % of the memory this machine has "

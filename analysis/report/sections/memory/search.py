@@ -8,17 +8,19 @@ from collections.abc import Iterator, Sequence
 from .....benchmarks.records.searches import Answer, Trial
 from .....benchmarks.text import byte_count, counted, listed
 from ....formatting import Table, table
-from ....tables.results import Results
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
 SHORT = "not known yet"
 
 
-def largest_batch(results: Results) -> tuple[Section, ...]:
-    """One section, or none where nothing was searched."""
-    found = results.searches
+@section("largest-batch", "Largest batch")
+def build(findings: Findings) -> Section | None:
+    """Return the answers of the searches; None where nothing was searched."""
+    found = findings.results.searches
     if not found:
-        return ()
+        return None
     rows = [(who(one), _limit(one), _batch(one.largest_batch), _fails(one), _batch(one.recommended_batch),
              _batch(one.recommended_global_batch), str(len(one.trials))) for one in found]
     text = ("Found by trying, each size in a process of its own: doubled until one failed, then halved in between. The "
@@ -26,7 +28,7 @@ def largest_batch(results: Results) -> tuple[Section, ...]:
     header = ("what", "memory", "largest per replica", "does not fit", "recommended", "as global batch", "trials")
     answers = table(header, rows, "Batches per replica and micro-batch, in examples. Memory: what each GPU or, without "
                     "one, the data of each rank's process was allowed.", range(2, 7))
-    return (Section("largest-batch", "Largest batch", text, (), (*answers, *_trials(found)), tuple(_open(found))),)
+    return Section(text, (), (*answers, *_trials(found)), tuple(_open(found)))
 
 
 def who(one: Answer) -> str:

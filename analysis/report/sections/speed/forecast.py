@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+import pandas as pd
+
 from .....benchmarks.text import listed
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
@@ -16,27 +18,26 @@ from ....prediction.replicas import MEASURED
 from ....statistics.estimate import Estimate, without_interval
 from ....study.groups import MOST_PANELS, mean_of
 from ....study.timing.scaling import strategy_names
-from ....tables.results import Results
-from ....tables.selections import timing_runs
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
-TITLE = "At scales that were not measured"
-NOTHING = "No timing run has finished, so nothing is predicted."
 
-
-def forecast(results: Results, found: Sequence[Forecast], by_batch: Sequence[BatchForecast]) -> Section:
-    """Up to 8 times the most replicas measured, with the interval and the error at the largest count held out."""
+@section("forecast", "At scales that were not measured", needs="No timing run has finished, so nothing is predicted.")
+def build(findings: Findings) -> Section | None:
+    """Return up to 8 times the most replicas measured, with interval and error at the largest count held out."""
+    runs, found, by_batch = findings.study.timing, findings.forecasts, findings.batch_forecasts
     if not found:
-        return Section("forecast", TITLE, (NOTHING,))
+        return None
     text = ["Fitted to the step times of all launches: gradient and synchronization, which overlap. Intervals span "
             "every law that the times cannot tell apart. `batchscale predict RESULTS --gpus 16,64 --network "
             "ALPHA,BETA` asks for other counts, a slower link and a price.",
             *dict.fromkeys(f"{one.name}: {one.note}" for one in found if one.note), *_errors(found)]
     text += [one.statement for one in by_batch if one.statement]
     figures = [figure for index, one in enumerate(found[:MOST_PANELS])
-               for figure in _figures(f"f{index}", one, results)]
+               for figure in _figures(f"f{index}", one, runs)]
     figures += [_batch_panel(f"b{index}", one) for index, one in enumerate(by_batch[:MOST_PANELS])]
-    return Section("forecast", TITLE, tuple(text), tuple(figures), _table(found), tuple(_warnings(found)))
+    return Section(tuple(text), tuple(figures), _table(found), tuple(_warnings(found)))
 
 
 def _errors(found: Sequence[Forecast]) -> Iterator[str]:
@@ -54,13 +55,12 @@ def _beyond(one: Forecast) -> list[Prediction]:
     return [each for each in one.predictions if each.replicas > one.measured[-1] and each.synchronization == MEASURED]
 
 
-def _figures(name: str, one: Forecast, results: Results) -> Iterator[Figure]:
+def _figures(name: str, one: Forecast, timing: pd.DataFrame) -> Iterator[Figure]:
     """Measured and predicted throughput against replicas, at the batch held fixed."""
     if not _beyond(one):
         return
-    rows = timing_runs(results)
-    rows = rows[(strategy_names(rows) == one.strategy) & (rows["model"] == one.model)
-                & (rows["optimizer"] == one.optimizer)]
+    rows = timing[(strategy_names(timing) == one.strategy) & (timing["model"] == one.model)
+                  & (timing["optimizer"] == one.optimizer)]
     for scaling in dict.fromkeys(each.scaling for each in one.predictions):
         own = [each for each in one.predictions if each.scaling == scaling and each.synchronization == MEASURED]
         held = _held(own[-1])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from .....benchmarks.text import counted
 from ....formatting import estimated, percentage, table
 from ....statistics.estimate import mean_estimate
 from ....study.timing.input_bound import INPUT, LIMIT, OVERLAP, Halves
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
-TITLE = "Input from disk"
 FIXES = {
     INPUT: "More cores per replica, images stored in the size they are used in, or a faster disk would speed it up; "
            "more replicas that read from the same place would not.",
@@ -18,11 +17,13 @@ FIXES = {
              "else look for what makes one wait for the other."}
 
 
-def input_from_disk(found: Sequence[Halves]) -> Section:
-    """Real runs beside their input alone and their model alone."""
+@section("input", "Input from disk", needs="No timing run has read its examples from disk, so what reading costs is "
+         "not known.")
+def build(findings: Findings) -> Section | None:
+    """Return real runs beside their input alone and their model alone."""
+    found = findings.input_halves
     if not found:
-        return Section("input", TITLE, ("No timing run has read its examples from disk, so what reading costs is not "
-                                        "known.",))
+        return None
     text = ("Three throughputs of the same launch: real training; its input alone, read, decoded and put on the device "
             "with no model; and its model alone, the same compiled step on examples that are there already. Where they "
             "overlap perfectly, training is as fast as the slower half.",
@@ -30,7 +31,7 @@ def input_from_disk(found: Sequence[Halves]) -> Section:
             "the input's own. Else they overlap badly. All launches must agree.",
             *(f"{_point(halves)}: {halves.sentence()}" for halves in found[:8]),
             *(FIXES[name] for name in FIXES if any(halves.verdict == name for halves in found)))
-    return Section("input", TITLE, text, (), table(
+    return Section(text, (), table(
         ("timing point", "real, examples/s", "input alone", "model alone", "real of model", "verdict"),
         [(_point(halves), *(estimated(mean_estimate(values)) for values in (halves.real, halves.given, halves.model)),
           percentage(halves.of_model), halves.verdict) for halves in found],

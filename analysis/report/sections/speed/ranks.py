@@ -7,19 +7,20 @@ from collections.abc import Sequence
 from .....benchmarks.text import counted, number
 from ....formatting import table
 from ....study.timing.slow_ranks import LIMIT, WHOLE_NODE, Pace, paces
-from ....tables.results import Results
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
-TITLE = "Slow nodes and ranks"
 SHOWN = 12
 
 
-def slow_ranks(results: Results) -> Section:
-    """Who computes more slowly than the peers that have to wait, each timing point by itself."""
-    found = paces(results.runs, results.ranks)
+@section("ranks", "Slow nodes and ranks", needs="No timing run of several ranks has recorded each rank's own time, so "
+         "slow nodes and ranks are not known.")
+def build(findings: Findings) -> Section | None:
+    """Return who computes more slowly than the peers that have to wait, each timing point by itself."""
+    found = paces(findings.results.runs, findings.results.ranks)
     if not found:
-        return Section("ranks", TITLE, ("No timing run of several ranks has recorded each rank's own time, so slow "
-                                        "nodes and ranks are not known.",))
+        return None
     slow = [pace for pace in found if pace.slow]
     nodes = {pace.host for pace in slow if pace.rank == WHOLE_NODE}
     named = [pace for pace in slow if pace.rank == WHOLE_NODE or pace.host not in nodes]
@@ -28,7 +29,7 @@ def slow_ranks(results: Results) -> Section:
             f"training all are as slow as the slowest. Slow: more than {limit} above the median of the others in every "
             "launch, of two or more.",
             *(() if slow else (f"On {counted(hosts, 'node')} no rank was.",)))
-    return Section("ranks", TITLE, text, (), table(
+    return Section(text, (), table(
         ("timing point", "who", "own step, ms", "over the others", "launches"),
         [(_point(pace), _name(pace), number(pace.own_step_seconds * 1000), _excess(pace), len(pace.ratios))
          for pace in found[:SHOWN]],

@@ -11,18 +11,23 @@ from ....laws.step_model import NAMES, StepModelFit
 from ....statistics.estimate import Estimate
 from ....study.timing.step_fits import Goodput, StepFit
 from ...blocks import Section
+from ...builder import section
+from ...findings import Findings
 
-TITLE = "What a step is made of"
-NOTHING = "No timing run has finished, so what a step is made of is not known."
 MILLI = 1000.0
 POOR_FIT = 0.10
 SYMBOLS = ("a", "b", "c", "d", "c", "d", "y")
 
 
-def step(found: Sequence[StepFit], goodputs: Sequence[Goodput]) -> Section:
-    """Model, held-out error, exposed communication and goodput, each where the runs give it."""
-    if not found:
-        return Section("step", TITLE, (NOTHING,))
+@section("step", "What a step is made of", needs="No timing run has finished, so what a step is made of is not known.")
+def build(findings: Findings) -> Section | None:
+    """Return model, held-out error, exposed communication and goodput, each where the runs give it."""
+    found = findings.study.steps
+    return made_of(found, findings.goodputs) if found else None
+
+
+def made_of(found: Sequence[StepFit], goodputs: Sequence[Goodput]) -> Section:
+    """Return the section of step fits and goodputs at hand."""
     text = ["Step model (Pollux): a gradient takes a + b n seconds at n examples per replica, synchronization "
             "c + d (R - 2) on R replicas, and the two overlap: T = (gradient^y + synchronization^y)^(1/y), y from 1 "
             "(nothing overlaps) to 10 (nearly everything). Each micro-batch before the last adds its gradient time.",
@@ -31,8 +36,8 @@ def step(found: Sequence[StepFit], goodputs: Sequence[Goodput]) -> Section:
     if not goodputs:
         text.append("Goodput, throughput times what an example is worth at a larger batch, is not known: it needs "
                     "timing runs and gradient norms of the same model, data and optimizer.")
-    return Section("step", TITLE, tuple(text), (), (*_models(found), *_errors(found), *_exposed(found),
-                                                    *_goodputs(goodputs)), tuple(_doubts(found)))
+    tables = (*_models(found), *_errors(found), *_exposed(found), *_goodputs(goodputs))
+    return Section(tuple(text), (), tables, tuple(_doubts(found)))
 
 
 def _doubts(found: Sequence[StepFit]) -> Iterator[str]:
