@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -20,18 +19,6 @@ from ..statistics.estimate import all_equal, Estimate, Floats, unknown
 from ..statistics.multiple_testing import holm
 from .changes import (FEWEST_EXACT, METRICS, NOT_RECORDED, REPEATS, RESULTS, TOLERANCE, Answer, Cell, Change,
                       Comparison, Metric, Side)
-
-
-def run(base: Path, new: Path, tolerance: float, allow: Sequence[str], output: Path | None) -> int:
-    """The command: prints Markdown, writes it to `output`, and returns the exit code."""
-    from .markdown import markdown, write
-    from .sides import read_side
-    found = compare(read_side(base), read_side(new), tolerance, allow)
-    text = markdown(found)
-    print(text)
-    if output is not None:
-        write(text, output)
-    return found.exit_code
 
 
 def compare(base: Side, new: Side, tolerance: float = TOLERANCE, allow: Sequence[str] = ()) -> Comparison:

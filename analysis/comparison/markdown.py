@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-from ...benchmarks.errors import RecordError
 from ...benchmarks.text import counted, number
 from ..formatting import plain
 from .changes import METRICS, Change, Comparison
@@ -27,13 +25,6 @@ def markdown(found: Comparison) -> str:
     lines += [_row(_cells(change)) for change in ordered[:LONGEST]]
     lines += ["", f"{counted(len(ordered) - LONGEST, 'further row')} not shown."] if len(ordered) > LONGEST else []
     return "\n".join([*lines, "", *_notes(found)])
-
-
-def write(text: str, path: Path) -> None:
-    try:
-        path.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise RecordError(f"cannot write {path}: {error.strerror}; choose another --output.") from None
 
 
 def _counts(found: Comparison) -> str:

@@ -1,59 +1,36 @@
-"""`batchscale export RESULTS`: the measured tables as CSV with a README, and the curves for TensorBoard."""
+"""The measured tables as CSV with a README."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ...benchmarks.errors import EXIT_OK, RecordError
-from ...benchmarks.records.store import open_store
+from ...benchmarks.records.json_files import cannot_write
 from ..columns import FIGURE, RUN, readme
 from ..figures.drawing import Figure
-from ..tables.reading import read
 from ..tables.results import Results
-from . import tensorboard
 
 RUNS, README = "results.csv", "README.md"
-
-
-def run(results: Path, output: Path | None, events: Path | None) -> int:
-    """The command. Raises RecordError when a folder cannot be written or holds no plan."""
-    store = open_store(results)
-    found = read(store)
-    folder = write(found, output or store.folder / "export")
-    print(f"tables: {folder}, described in {folder / README}")
-    if events is not None:
-        count = _guarded(events, lambda: tensorboard.write(found, events))
-        print(f"TensorBoard: {count:,} event files; to see them: tensorboard --logdir {events}")
-    return EXIT_OK
 
 
 def write(results: Results, folder: Path) -> Path:
     """results.csv and, where they have rows, the long tables, with their README. Returns the folder."""
     tables = {f"{name}.csv": frame for name, frame in long_tables(results).items() if not frame.empty}
 
-    def written() -> int:
+    described = {RUNS: RUN, **{name: list(map(str, frame.columns)) for name, frame in tables.items()}}
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         write_runs(results, folder / RUNS)
         for name, frame in tables.items():
             frame.to_csv(folder / name, index=False)
-        (folder / README).write_text(readme({RUNS: RUN, **{name: list(map(str, frame.columns))
-                                                           for name, frame in tables.items()}}), encoding="utf-8")
-        return len(tables)
-
-    _guarded(folder, written)
-    return folder
-
-
-def _guarded(folder: Path, write_all: Callable[[], int]) -> int:
-    try:
-        return write_all()
+        (folder / README).write_text(readme(described), encoding="utf-8")
     except OSError as error:
-        raise RecordError(f"cannot write {folder}: {error.strerror}. Free space or choose another folder.") from None
+        raise cannot_write(folder, error, "another folder") from None
+    return folder
 
 
 def long_tables(results: Results) -> dict[str, pd.DataFrame]:

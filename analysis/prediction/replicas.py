@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ...benchmarks.config.choices import strategy_name
 from ...benchmarks.errors import PlanError, RecordError
-from ...benchmarks.records.schema import finite
-from ...benchmarks.records.store import open_store
 from ..laws.allreduce import halving_doubling_seconds, Link, ring_seconds
 from ..laws.cost import cost
 from ..laws.step_laws import HALVING, HIERARCHICAL, RING, fit_step_laws, StepLaw, StepLaws
@@ -24,9 +20,7 @@ from ..statistics.held_out import FARTHEST, extrapolation_warning, HeldOutError
 from ..study.study import Study
 from ..study.timing.step_fits import ALIKE, held_out_at, point_of
 from ..study.trained_steps import trained_steps, TrainedSteps
-from ..tables.reading import read
 from ..tables.results import Results
-from .batches import batch_forecasts
 from .forecast import Forecast, Prediction
 
 EXTRAPOLATION = 64.0
@@ -34,23 +28,6 @@ DOUBLINGS = 3  # of the most replicas measured, in the report
 MOST_REPLICAS = 10_000_000
 BYTES = {"float32": 4, "float64": 8}
 MEASURED = "as measured"
-
-
-def run(folder: Path, gpus: str, network: str, price: float | None, output: Path | None) -> int:
-    """The command: prints a table, and writes it as JSON to `output`."""
-    from .text import text
-    counts, link = replica_counts(gpus), given_link(network)
-    results = read(open_store(folder))
-    found, by_batch = forecasts(results, counts, link, price), batch_forecasts(results)
-    print(text(found, link, by_batch))
-    if output is not None:
-        content = json.dumps(finite({"forecasts": [one.to_json() for one in found],
-                                     "largest_batches": [one.to_json() for one in by_batch]}), indent=1)
-        try:
-            output.write_text(content + "\n", encoding="utf-8")
-        except OSError as error:
-            raise RecordError(f"cannot write {output}: {error.strerror}; choose another --output.") from None
-    return 0
 
 
 def replica_counts(text: str) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ...benchmarks.errors import RecordError
+from ...benchmarks.records.json_files import cannot_write
 from ...benchmarks.records.schema import finite
 from ...benchmarks.records.store import Store
 from ..columns import RUN, readme
@@ -53,8 +53,7 @@ def write_findings(findings: Findings, folder: Path) -> Path:
         _write_next_plan(decided.next_plan, folder / "next.toml")
         (folder / "index.html").write_text(html(first, chapters), encoding="utf-8")
     except OSError as error:
-        raise RecordError(f"cannot write the report to {folder}: {error.strerror}. Free space or choose another "
-                          "folder with --output.") from None
+        raise cannot_write(folder, error, "another folder with --output") from None
     return folder
 
 

@@ -61,8 +61,9 @@ def put(source: Path, target: Path) -> None:
         os.rename(source, target)
 
 
-def cannot_write(path: Path, error: OSError) -> RecordError:
-    return RecordError(f"cannot write {path}: {error.strerror}. Free space or choose another folder with --results.")
+def cannot_write(path: Path, error: OSError, instead: str = "another folder with --results") -> RecordError:
+    """Return the error for a file or folder that the system refuses; `instead`: what the user may choose."""
+    return RecordError(f"cannot write {path}: {error.strerror}. Free space or choose {instead}.")
 
 
 def load_json(path: Path) -> Any:

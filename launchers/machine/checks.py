@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import shutil
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from ...benchmarks.errors import EXIT_ENVIRONMENT, EXIT_OK, DataError
+from ...benchmarks.errors import DataError
 from . import installed
 from .setup_environment import NEWEST_PYTHON, OLDEST_PYTHON, OPEN_MPI, find_mpi, Mpi, printed
 
@@ -268,20 +267,3 @@ def table(checks: list[Check]) -> str:
         if check.fix:
             lines.append(f"{'':8}{'':{width}}  -> {check.fix}")
     return "\n".join(lines)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Print the table; 0, or 3 when not even a single-device run is possible."""
-    parser = argparse.ArgumentParser(prog="batchscale doctor", description=__doc__)
-    parser.add_argument("--deep", action="store_true", help="import TensorFlow too (seconds)")
-    checks = diagnose(parser.parse_args(arguments).deep)
-    print(table(checks))
-    needed = (*NEEDED, "TensorFlow import")
-    if any(check.ok is False and check.name in needed for check in checks):
-        print("No study can run here yet.")
-        return EXIT_ENVIRONMENT
-    return EXIT_OK
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import time
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ from ....benchmarks.errors import EXIT_OK, RecordError
 from ....benchmarks.records import leases
 from ....benchmarks.records.run_folder import attempt_number, Run
 from ....benchmarks.records.store import open_stores, Store
-from ....benchmarks.text import plain
+from ....benchmarks.text import counted, plain
+from ..options import add_results
 from .verify import run_folders
 
 ORPHAN_SECONDS = 600.0
@@ -40,6 +42,17 @@ class Leftover:
         return sum(p.lstat().st_size for p in self.path.rglob("*") if not p.is_dir())
 
 
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the command's own arguments to its parser."""
+    add_results(parser)
+    parser.add_argument("--yes", action="store_true", help="remove what is listed")
+
+
+def run(arguments: Namespace) -> int:
+    """List the leftovers, and with `--yes` remove them."""
+    return show(arguments.results, arguments.yes)
+
+
 def show(results: Path, remove: bool) -> int:
     """Print the leftovers; with `remove`, remove them. Raises RecordError for one that cannot be removed."""
     found = [leftover for store in open_stores(results) for leftover in leftovers(store)]
@@ -49,7 +62,7 @@ def show(results: Path, remove: bool) -> int:
     for leftover in found:
         note = f" ({leftover.consequence})" if leftover.consequence else ""
         print(plain(f"{leftover.what}: {leftover.path}{note}"))
-    count = f"{len(found)} leftover{'s' * (len(found) > 1)}, {sum(item.bytes for item in found):,} bytes"
+    count = f"{counted(len(found), 'leftover')}, {sum(item.bytes for item in found):,} bytes"
     if not remove:
         print(f"{count}; nothing was removed. To remove: batchscale clean {results} --yes")
         return EXIT_OK

@@ -6,6 +6,7 @@ The results folder is asked first; Slurm only what it thinks of the jobs, and wh
 from __future__ import annotations
 
 import time
+from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,12 +17,24 @@ from ....benchmarks.records.run_folder import FINAL, Run
 from ....benchmarks.records.store import open_store, Store
 from ....benchmarks.text import plain
 from ...slurm import queue
+from ..options import add_results
 
 ORDER = ("completed", "diverged", "out_of_memory", "running", "pending", "invalid", "failed", "lost", "preempted",
          "timed_out", "unreadable")
 BAD = ("invalid", "failed", "lost", "preempted", "timed_out")
 POLL_SECONDS = 30.0
 MOST_REPEATED = 5
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the command's own arguments to its parser."""
+    add_results(parser)
+    parser.add_argument("--watch", action="store_true", help="again and again until all is done")
+
+
+def run(arguments: Namespace) -> int:
+    """Print the status once, or with `--watch` until nothing changes any more; return the exit code."""
+    return watch(arguments.results) if arguments.watch else show(arguments.results)
 
 
 def show(results: Path) -> int:

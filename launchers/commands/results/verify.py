@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from ....benchmarks.records.run_folder import Run
 from ....benchmarks.records.seal import other_version
 from ....benchmarks.records.store import open_stores, Store
 from ....benchmarks.text import plain
+from ..options import add_results
 
 LONGEST_REASON = 300
 
@@ -23,6 +25,16 @@ class Findings:
     good: int = 0
     corrupt: list[tuple[Path, str]] = field(default_factory=list)
     notes: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the command's own arguments to its parser."""
+    add_results(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Print what is corrupt; return 1 where something is."""
+    return show(arguments.results)
 
 
 def show(results: Path) -> int:

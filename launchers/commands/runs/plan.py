@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 from ....benchmarks.errors import EXIT_OK
 from ....benchmarks.planning import selection
 from ....benchmarks.planning.expected_time import guessed
-from ....benchmarks.planning.plan import Plan
+from ....benchmarks.planning.plan import Plan, read
 from ....benchmarks.runs.derived import flags
 from ....benchmarks.runs.run_config import RunConfig
 from ....benchmarks.schedules.rates import peak_rate
@@ -19,6 +20,18 @@ from ...local.progress import duration
 from ...local.rank_commands import start
 from ...local.schedule import expected_wall_seconds, Stage, stages
 from ...machine import checks
+from ..options import add_placement
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the command's own arguments to its parser."""
+    parser.add_argument("plan", help="a bundled plan's name, or a .toml file")
+    add_placement(parser)
+
+
+def run(arguments: Namespace) -> int:
+    """Print what a run of the plan would do; nothing is written."""
+    return show(read(arguments.plan), arguments.results, arguments.only, arguments.launcher)
 
 
 def show(plan: Plan, results: Path, only: str, launcher: str) -> int:

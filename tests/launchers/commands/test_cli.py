@@ -13,7 +13,7 @@ from support import known_workloads, starts
 from support.launching import batchscale, environment
 
 from batchscale.benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_USAGE
-from batchscale.launchers import cli
+from batchscale.launchers.commands.options import seconds
 
 PLAN = """
 [plan]
@@ -115,4 +115,4 @@ def _seconds_of_help() -> float:
 
 @pytest.mark.parametrize(("text", "expected"), [("90s", 90.0), ("10m", 600.0), ("1.5h", 5400.0), ("", float("inf"))])
 def test_lengths_of_time(text: str, expected: float) -> None:
-    assert cli.seconds(text) == expected
+    assert seconds(text) == expected

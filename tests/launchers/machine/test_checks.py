@@ -57,7 +57,7 @@ def check_named(name: str) -> Check:
 def test_where_everything_is_there_every_strategy_can_run(
         capsys: pytest.CaptureFixture[str]) -> None:
     assert checks.strategies_available() == dict.fromkeys(STRATEGIES, "")
-    assert checks.main([]) == EXIT_OK
+    assert cli.main(["doctor"]) == EXIT_OK
     printed = capsys.readouterr().out
     assert "0.28.1 with gloo, mpi" in printed
     assert check_named("one libmpi").ok is True
@@ -67,7 +67,7 @@ def test_without_tensorflow_nothing_runs_and_the_exit_says_so(
         monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     set_tensorflow(monkeypatch, None)
     assert set(checks.strategies_available().values()) == {"TensorFlow is not installed"}
-    assert checks.main([]) == EXIT_ENVIRONMENT
+    assert cli.main(["doctor"]) == EXIT_ENVIRONMENT
     assert "pip install 'tensorflow-cpu>=2.18,<2.22'" in capsys.readouterr().out
 
 
@@ -89,7 +89,7 @@ def test_without_horovod_the_reason_of_its_build_is_passed_on(
     horovod = check_named("Horovod")
     assert (horovod.ok, horovod.fix) == (None, "install g++")
     assert "/l" in horovod.found
-    assert checks.main([]) == EXIT_OK
+    assert cli.main(["doctor"]) == EXIT_OK
 
 
 @pytest.mark.parametrize("version, reason", [
@@ -231,7 +231,7 @@ def test_a_package_that_is_missing_is_named_before_anything_needs_it(
     monkeypatch.undo()
     monkeypatch.setattr(metadata, "requires", lambda name: wanted)
     monkeypatch.setattr(metadata, "version", version)
-    assert checks.main([]) == EXIT_ENVIRONMENT
+    assert cli.main(["doctor"]) == EXIT_ENVIRONMENT
     printed = capsys.readouterr().out
     assert "not installed: psutil, scipy" in printed and "pip install psutil scipy" in printed
     assert "memory" not in printed

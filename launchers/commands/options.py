@@ -1,0 +1,52 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+
+from ...benchmarks.errors import PlanError
+
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def add_placement(parser: ArgumentParser) -> None:
+    """Add the options that say which runs of a plan are meant, where they are kept and how ranks start."""
+    parser.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
+    parser.add_argument("--only", default="", help="only the runs that fit, e.g. 'experiment=adam,seed<3', in quotes")
+    parser.add_argument("--launcher", default="auto",
+                        help="how Horovod's ranks start: horovodrun or mpirun (default: mpirun for MPI)")
+
+
+def add_effort(parser: ArgumentParser) -> None:
+    """Add the options that say how long runs may be started and whether failed ones are done again."""
+    parser.add_argument("--budget", default="", help="start no run after this time, e.g. 10m")
+    parser.add_argument("--retry", action="store_true", help="also do invalid and failed runs again")
+
+
+def add_results(parser: ArgumentParser) -> None:
+    """Add the results folder that a command reads."""
+    parser.add_argument("results", type=Path, help="RESULTS, or RESULTS/<plan>")
+
+
+def add_report_folder(parser: ArgumentParser) -> None:
+    """Add the option for the folder that a report is written to."""
+    parser.add_argument("--output", type=Path, help="where the report goes (default: RESULTS/<plan>/report)")
+
+
+def seconds(text: str, option: str = "--budget") -> float:
+    """Return a length of time, such as 90s, 10m, 1.5h or plain seconds; "" is no limit. Raises PlanError.
+
+    >>> seconds("10m")
+    600.0
+    """
+    if not text:
+        return float("inf")
+    unit = SECONDS.get(text[-1])
+    try:
+        value = float(text[:-1] if unit else text) * (unit or 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise PlanError(f"{option} {text!r} is no length of time; write for example 90s, 10m or 1.5h.")
+    return value

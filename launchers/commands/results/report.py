@@ -1,0 +1,32 @@
+"""`batchscale report RESULTS`: write the report of what has been measured so far."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from ....analysis.report import page
+from ....benchmarks.errors import EXIT_OK
+from ....benchmarks.records.store import open_store
+from ..options import add_report_folder, add_results, seconds
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the command's own arguments to its parser."""
+    add_results(parser)
+    add_report_folder(parser)
+    parser.add_argument("--deadline", default="", help="for one training, e.g. 2h: name the cheapest option "
+                        "that meets it")
+
+
+def run(arguments: Namespace) -> int:
+    """Write the report and print where it is."""
+    return write_report(arguments.results, arguments.output, arguments.deadline)
+
+
+def write_report(results: Path, output: Path | None, deadline: str = "") -> int:
+    """Write the report of a results folder, by default into it, and print where it is. Raises RecordError."""
+    store, limit = open_store(results), seconds(deadline, "--deadline")
+    folder = page.write(store, output or store.folder / "report", limit if limit < float("inf") else None)
+    print(f"report: {folder / 'index.html'}")
+    return EXIT_OK
