@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 COVERED = (
     "analysis/laws",
     "benchmarks/data",
+    "benchmarks/rank/agreement.py",
+    "benchmarks/rank/strategies",
     "benchmarks/records/environment.py",
     "benchmarks/records/failures.py",
     "benchmarks/records/json_files.py",
