@@ -15,6 +15,7 @@ COVERED = (
     "analysis/laws",
     "benchmarks/data",
     "benchmarks/rank/agreement.py",
+    "benchmarks/rank/devices.py",
     "benchmarks/rank/strategies",
     "benchmarks/records/environment.py",
     "benchmarks/records/failures.py",
