@@ -40,11 +40,12 @@ class ClusterError(Exception):
 
 
 def default_folder() -> Path:
+    """Return the folder used when the command line names none."""
     return Path(tempfile.gettempdir()) / "batchscale-slurm"
 
 
 def missing() -> str:
-    """Why no cluster can be started on this machine; "" when one can."""
+    """Return why no cluster can be started on this machine; "" when one can."""
     if os.geteuid() != 0:
         return "a Slurm cluster on one machine needs root; run it as root or in a container."
     absent = [name for name in (*DAEMONS, *COMMANDS) if not program(name)]
@@ -52,12 +53,12 @@ def missing() -> str:
 
 
 def program(name: str) -> str | None:
-    """Daemons are in sbin, which is not on every PATH."""
+    """Return the path of a program, also from sbin (where daemons are), which is not on every PATH; None if absent."""
     return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on at this moment."""
+    """Return `count` ports that nobody listens on at this moment."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for one in sockets:
@@ -69,7 +70,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def slurm_conf(folder: Path, host: str, ports: Sequence[int]) -> str:
-    """Configuration of the controller and both nodes; %n is a node's name."""
+    """Return the configuration text of the controller and both nodes; Slurm replaces %n by a node's name."""
     nodes = "\n".join(
         f"NodeName={name} NodeHostname={host} NodeAddr={address} Port={port} CPUs={CPUS_PER_NODE} "
         f"RealMemory={MEMORY_MIB} Gres=gpu:{GPUS_PER_NODE} State=UNKNOWN"
@@ -116,7 +117,7 @@ PartitionName=urgent Nodes={','.join(NODES)} PriorityTier=10 MaxTime=60:00 State
 
 
 def write_configuration(folder: Path) -> None:
-    """One folder of configuration for the clients and one for each node, whose PMIx files must not meet."""
+    """Write one configuration folder for the clients and one for each node, whose PMIx files must not meet."""
     text = slurm_conf(folder, socket.gethostname(), free_ports(1 + len(NODES)))
     gpus = [folder / "gpu" / f"gpu{index}" for index in range(GPUS_PER_NODE)]
     for index, path in enumerate(gpus):
@@ -135,7 +136,7 @@ def write_configuration(folder: Path) -> None:
 
 
 def start(folder: Path) -> Path:
-    """Start the cluster in `folder`; returns the path for SLURM_CONF. Raises ClusterError."""
+    """Start the cluster in `folder`; return the path for SLURM_CONF. Raises ClusterError."""
     if reason := missing():
         raise ClusterError(reason)
     if answers(folder):
@@ -157,7 +158,7 @@ def start(folder: Path) -> Path:
 
 
 def _start_munge(folder: Path) -> None:
-    """A munge of our own: key, socket and log in the folder, so that one of the system's is not touched."""
+    """Start a private munge: key, socket and log are in the folder, so that the system's munge is not touched."""
     folder.mkdir(mode=0o700)
     key = folder / "munge.key"
     key.write_bytes(secrets.token_bytes(128))
@@ -190,8 +191,10 @@ def _wait_until_idle(folder: Path) -> None:
 
 
 def check_own(folder: Path) -> None:
-    """Raises ClusterError unless the folder is absent, or was made here and by this user: its configuration may make
-    Slurm load code, and `stop` removes it."""
+    """Raise ClusterError unless the folder is absent, or was made here and by this user.
+
+    Its configuration may make Slurm load code, and `stop` removes it.
+    """
     try:
         state = folder.lstat()
     except FileNotFoundError:
@@ -203,7 +206,8 @@ def check_own(folder: Path) -> None:
 
 
 def answers(folder: Path) -> list[str]:
-    """The nodes' states, [] when there is no cluster. Raises ClusterError for a folder that is not a cluster's."""
+    """Return the nodes' states, [] when there is no cluster. Raises ClusterError for a folder that is not a cluster's.
+    """
     check_own(folder)
     if not (folder / "slurm.conf").exists():
         return []
@@ -213,7 +217,7 @@ def answers(folder: Path) -> list[str]:
 
 
 def processes(folder: Path) -> list[int]:
-    """This cluster's daemons, by their command lines, and what its nodes started, by their environment."""
+    """Return the ids of this cluster's daemons, known by command line, and of their children, known by environment."""
     marks = {f"SLURM_CONF={folder / name / 'slurm.conf'}".encode() for name in NODES}
     found = []
     for path in Path("/proc").glob("[0-9]*"):
@@ -248,6 +252,7 @@ def stop(folder: Path, keep_logs: bool = False) -> None:
 
 
 def main(words: Sequence[str] | None = None) -> int:
+    """Run the command line; return 0, or 3 when the cluster is absent or cannot be started."""
     parser = argparse.ArgumentParser(prog="python -m batchscale.slurm.local_cluster", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=("start", "stop", "status"))

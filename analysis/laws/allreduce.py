@@ -22,20 +22,24 @@ BUS_FACTORS: dict[str, Callable[[int], float]] = {
 
 @dataclass(frozen=True)
 class Link:
-    """One level of the network."""
+    """One level of the network: latency in seconds per message, bandwidth in bytes per second."""
 
     latency_seconds: float
     bytes_per_second: float
 
 
 def ring_seconds(replicas: int, size_bytes: float, link: Link) -> float:
-    """2(p-1) a + 2(p-1)/p s/W; 0 on one replica."""
+    """Return the seconds of a ring all-reduce, 2(p-1) a + 2(p-1)/p s/W (Thakur et al. 2005); 0 on one replica."""
     return (2 * (replicas - 1) * link.latency_seconds
             + 2 * (replicas - 1) / replicas * size_bytes / link.bytes_per_second)
 
 
 def halving_doubling_seconds(replicas: int, size_bytes: float, link: Link) -> float:
-    """2 log2(p) a + 2(p-1)/p s/W, for p a power of two."""
+    """Return the seconds of an all-reduce by recursive halving and doubling, 2 log2(p) a + 2(p-1)/p s/W (Thakur et al.
+    2005).
+
+    Raises PlanError unless p, the number of replicas, is a power of two.
+    """
     if replicas < 1 or replicas & (replicas - 1):
         raise PlanError(f"replicas={replicas} is not a power of two, as halving-doubling needs; "
                         "use the ring model.")
@@ -45,19 +49,25 @@ def halving_doubling_seconds(replicas: int, size_bytes: float, link: Link) -> fl
 
 def hierarchical_seconds(nodes: int, replicas_per_node: int, size_bytes: float,
                          inside: Link, between: Link) -> float:
-    """Rings inside each node, then one ring between nodes over the shard of size s/g."""
+    """Return the seconds of rings inside each node, followed by one ring between nodes over the shard of s/g bytes.
+
+    g is `replicas_per_node`, s is `size_bytes`.
+    """
     return (ring_seconds(replicas_per_node, size_bytes, inside)
             + ring_seconds(nodes, size_bytes / replicas_per_node, between))
 
 
 def algorithm_bandwidth(size_bytes: float, seconds: Estimate) -> Estimate:
-    """algbw = s/t in bytes/s; s is the full buffer."""
+    """Return algbw = s/t in bytes/s, where s is the full buffer (definition of the NCCL tests)."""
     return seconds.transformed(lambda time: size_bytes / time)
 
 
 def bus_bandwidth(collective: str, replicas: int, size_bytes: float,
                   seconds: Estimate) -> Estimate:
-    """busbw in bytes/s: algbw times the share each link carries; NaN (undefined) at p = 1."""
+    """Return busbw in bytes/s: algbw times the share that each link carries (definition of the NCCL tests).
+
+    NaN on one replica, where it is undefined. Raises PlanError for an unknown collective.
+    """
     if collective not in BUS_FACTORS:
         raise PlanError(one_of("collective", collective, BUS_FACTORS))
     factor = BUS_FACTORS[collective](replicas) if replicas > 1 else math.nan

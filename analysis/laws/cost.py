@@ -14,7 +14,7 @@ JOULES_PER_KILOWATT_HOUR = 3.6e6
 
 @dataclass(frozen=True)
 class Cost:
-    """device_hours, and money in the plan's currency (NaN without a price)."""
+    """Device-hours of a run, and their price in the plan's currency (NaN without a price)."""
 
     device_hours: Estimate
     money: Estimate
@@ -22,7 +22,7 @@ class Cost:
 
 def energy_joules(start_millijoules: Sequence[int | None],
                   end_millijoules: Sequence[int | None]) -> float | None:
-    """Difference of NVML's total energy counters over the timed region, summed over GPUs.
+    """Return the joules used in the timed region: the difference of NVML's energy counters, summed over GPUs.
 
     None where any GPU has no counter: a partial sum would look like a saving.
     """
@@ -41,7 +41,7 @@ def energy_joules(start_millijoules: Sequence[int | None],
 
 
 def cost(seconds: Estimate, devices: int, price_per_device_hour: float | None) -> Cost:
-    """Device-hours x the price given in the plan."""
+    """Return the device-hours of `seconds` on `devices` devices, and their price where the plan states one."""
     if price_per_device_hour is not None and price_per_device_hour < 0:
         raise PlanError(f"price_per_device_hour={price_per_device_hour} is negative; "
                         "give 0 or more, or leave it out.")

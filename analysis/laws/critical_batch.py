@@ -26,10 +26,10 @@ SEARCHED = 14.0
 
 @dataclass(frozen=True)
 class StepsToTarget:
-    """steps(B) = S_min (1 + B_crit/B), E_min = S_min B_crit examples.
+    """Fitted law steps(B) = S_min (1 + B_crit/B), with E_min = S_min B_crit examples.
 
-    NaN for what has no finite fit, `note` for what the data cannot identify; `censored` lists
-    the batches of runs that never passed.
+    Estimates without a finite fit are NaN, and `note` says what the data cannot identify; `censored` lists the batches
+    of runs that never passed the target.
     """
 
     minimum_steps: Estimate
@@ -40,13 +40,14 @@ class StepsToTarget:
     note: str
 
     def steps(self, batch: float) -> float:
-        """S_min + E_min/B; a part that is not identified is too small to matter."""
+        """Return the predicted steps at a global batch, S_min + E_min/B; an unidentified part is too small to matter.
+        """
         return float(np.nansum([self.minimum_steps.value, self.minimum_examples.value / batch]))
 
 
 @dataclass(frozen=True)
 class UsefulBatches:
-    """Measured batches by the 1.2 rules; None without a passing run. `note` flags the edges."""
+    """Measured batches by the rules of `useful_batches`; None without a passing run. `note` flags the edges."""
 
     perfect_scaling_end: int | None
     largest_useful: int | None
@@ -55,7 +56,7 @@ class UsefulBatches:
 
 @dataclass(frozen=True)
 class ThroughputKnee:
-    """Step time a + b n; knee_batch = a/b examples per replica gives half of peak throughput."""
+    """Fitted step time a + b n in seconds; at knee_batch = a/b examples per replica, throughput is half of its peak."""
 
     overhead_seconds: Estimate
     seconds_per_example: Estimate
@@ -65,7 +66,11 @@ class ThroughputKnee:
 
 def split_censored(batches: Sequence[int], steps: Sequence[float | None]
                    ) -> tuple[Floats, Floats, tuple[int, ...]]:
-    """Batches and steps of the runs that passed, and the batches of those that did not."""
+    """Return batches and steps of the runs that passed, float[passed] each, and the batches of the other runs.
+
+    None or infinity stands for a run that never passes. Raises RecordError for unequal lengths and for numbers that
+    are not positive.
+    """
     if len(batches) != len(steps):
         raise RecordError(f"{len(batches)} batches and {len(steps)} steps; "
                           "give None for a run that never passes.")
@@ -79,10 +84,10 @@ def split_censored(batches: Sequence[int], steps: Sequence[float | None]
 
 def fit_steps_to_target(batches: Sequence[int], steps: Sequence[float | None],
                         level: float = LEVEL) -> StepsToTarget:
-    """Unweighted least squares on log steps over (log S_min, log B_crit), one row per run.
+    """Fit (log S_min, log B_crit) by unweighted least squares on log steps, one row per run.
 
-    Interval exp(theta +- t se) with n - 2 degrees of freedom. A run that never passes is None
-    or infinity: left out of the fit and listed.
+    Intervals are exp(theta +- t se) with n - 2 degrees of freedom. A run that never passes is None or infinity: it is
+    left out of the fit and listed.
     """
     sizes, counts, censored = split_censored(batches, steps)
     if np.unique(sizes).size < 2:
@@ -138,10 +143,11 @@ def _censored_note(censored: tuple[int, ...]) -> str:
 
 def useful_batches(batches: Sequence[int], steps: Sequence[float | None],
                    tolerated: float = TOLERATED) -> UsefulBatches:
-    """Perfect scaling ends at the largest B with steps(B) B <= 1.2 min(steps B); the largest
-    useful B is the smallest with steps(B) <= 1.2 min steps (Shallue et al. 2019 measure both).
+    """Return the end of perfect scaling and the largest useful batch (both after Shallue et al. 2019).
 
-    steps(B) is the median over the runs at B; one that never passes counts as infinitely long.
+    Perfect scaling ends at the largest B with steps(B) B <= 1.2 min(steps B); the largest useful B is the smallest
+    with steps(B) <= 1.2 min steps. steps(B) is the median over the runs at B; a run that never passes counts as
+    infinitely long.
     """
     sizes, counts, censored = split_censored(batches, steps)
     runs: dict[int, list[float]] = {}
@@ -169,7 +175,7 @@ def _edges(end: int, largest: int, passed: Mapping[int, float]) -> str:
 
 def throughput_knee(replica_batches: Sequence[float], step_seconds: Sequence[float],
                     level: float = LEVEL) -> ThroughputKnee:
-    """Fit T(n) = a + b n over launches; errors are taken as proportional to the time."""
+    """Fit T(n) = a + b n seconds over launches; errors are taken as proportional to the time."""
     law = fit_line(replica_batches, step_seconds, relative_errors=True, level=level)
     knee = law.intercept_over_slope()
     return ThroughputKnee(law.intercept, law.slope, knee, _knee_note(law, knee, replica_batches))
@@ -189,7 +195,7 @@ def _knee_note(law: LinearLaw, knee: Estimate, batches: Sequence[float]) -> str:
 
 
 def compare_sources(sources: Mapping[str, Estimate]) -> tuple[str, ...]:
-    """One sentence for each pair whose intervals are apart, or whose values are 10-fold apart.
+    """Return one sentence for each pair of sources whose intervals do not overlap or whose values differ 10-fold.
 
     sources: name -> critical batch in examples of the global batch.
     """

@@ -17,8 +17,7 @@ Launches = Mapping[int, Sequence[float] | Floats]
 
 @dataclass(frozen=True)
 class ScalingPoint:
-    """One replica count against the baseline. `warning` names a suspect baseline; nothing is
-    ever clamped to 100 %."""
+    """One replica count against the baseline. `warning` names a suspect baseline; nothing is ever clamped to 100 %."""
 
     kind: Kind
     replicas: int
@@ -30,7 +29,7 @@ class ScalingPoint:
 
 
 def karp_flatt(speedup: float, replicas: float) -> float:
-    """e = (1/S - 1/p)/(1 - 1/p), sign kept (Karp & Flatt 1990); NaN at p = 1.
+    """Return the serial share e = (1/S - 1/p)/(1 - 1/p) with its sign (Karp & Flatt 1990); NaN at p = 1.
 
     Negative where the speed-up is more than linear.
     """
@@ -41,16 +40,18 @@ def karp_flatt(speedup: float, replicas: float) -> float:
 
 def weak_scaling(examples_per_second: Launches, baseline_replicas: int | None = None,
                  level: float = LEVEL) -> tuple[ScalingPoint, ...]:
-    """E = X(p)/(p X(1)) at a fixed replica batch; replicas -> throughput of each launch.
+    """Return E = X(p)/(p X(1)) at a fixed replica batch; `examples_per_second` maps replicas to each launch's
+    throughput.
 
-    baseline_replicas: p0, the fewest by default; then E = X(p) p0/(p X(p0)).
+    baseline_replicas is p0, by default the fewest measured; then E = X(p) p0/(p X(p0)).
     """
     return _points("weak", examples_per_second, baseline_replicas, level)
 
 
 def strong_scaling(step_seconds: Launches, baseline_replicas: int | None = None,
                    level: float = LEVEL) -> tuple[ScalingPoint, ...]:
-    """S = T(1)/T(p), E = S/p at a fixed global batch; replicas -> step time of each launch."""
+    """Return S = T(1)/T(p) and E = S/p at a fixed global batch; `step_seconds` maps replicas to each launch's step
+    time."""
     return _points("strong", step_seconds, baseline_replicas, level)
 
 
@@ -80,7 +81,7 @@ def _point(kind: Kind, launches: Launches, replicas: int, base: int,
 
 
 def _serial_share(speedup: Estimate, ratio: float) -> Estimate:
-    """Without an interval where the speed-up's reaches 0: 1/S has no bound there."""
+    """Return the serial share; it has no interval where the speed-up's reaches 0, since 1/S has no bound there."""
     if ratio == 1:
         return unknown(speedup.n)
     if speedup.has_interval and speedup.low <= 0:

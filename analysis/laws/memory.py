@@ -16,8 +16,11 @@ USABLE = 0.95
 
 @dataclass(frozen=True)
 class MemoryLaw:
-    """fixed_bytes is a, bytes_per_example b; residual_bytes in the order given; `absent` counts
-    readings that were null. NaN and a `note` below 4 distinct sizes."""
+    """Fitted peak bytes a + b n of one replica: `fixed_bytes` is a, `bytes_per_example` is b.
+
+    `residual_bytes` are in the order of the readings; `absent` counts readings that were null. Below 4 distinct sizes
+    the numbers are NaN and `note` says so.
+    """
 
     fixed_bytes: Estimate
     bytes_per_example: Estimate
@@ -27,13 +30,16 @@ class MemoryLaw:
     law: LinearLaw | None = field(default=None, repr=False)
 
     def predict(self, replica_batch: float) -> Estimate:
-        """Peak bytes of one further run."""
+        """Return the peak bytes of one further run, with a prediction interval."""
         return self.law.predict(replica_batch) if self.law else unknown(self.fixed_bytes.n)
 
 
 def fit_memory(replica_batches: Sequence[int], peak_bytes: Sequence[float | None],
                level: float = LEVEL) -> MemoryLaw:
-    """Least squares over runs, each measured in a fresh process; None is an absent reading."""
+    """Fit peak bytes to the replica batch by least squares over runs, each measured in a fresh process.
+
+    None is an absent reading. Raises RecordError for unequal lengths and for readings of 0 or less.
+    """
     if len(replica_batches) != len(peak_bytes):
         raise RecordError(f"{len(replica_batches)} sizes and {len(peak_bytes)} readings; "
                           "give None for an absent reading.")
@@ -58,7 +64,7 @@ def _doubt(law: LinearLaw) -> str:
 
 def largest_replica_batch(law: MemoryLaw, capacity_bytes: float,
                           usable: float = USABLE) -> Estimate:
-    """n_max = floor((0.95 C - a)/b), to be verified by a real run; 0 where nothing fits.
+    """Return n_max = floor((0.95 C - a)/b) examples, to be verified by a real run; 0 where nothing fits.
 
     NaN where b is not positive; no interval where b cannot be told from 0.
     """
@@ -72,6 +78,8 @@ def largest_replica_batch(law: MemoryLaw, capacity_bytes: float,
 
 def parameter_bytes(parameters: int, optimizer_slots: int, bytes_per_value: int = 4,
                     buffer_bytes: int = 0) -> int:
-    """The a to expect: weights, gradients and optimizer slots (SGD 0, momentum 1, Adam 2 copies),
-    plus buffers."""
+    """Return the expected fixed bytes: weights, gradients and optimizer slots, plus buffers.
+
+    `optimizer_slots` is the number of values kept per weight: SGD 0, momentum 1, Adam 2.
+    """
     return (2 + optimizer_slots) * parameters * bytes_per_value + buffer_bytes

@@ -10,7 +10,7 @@ from .noise_scale import COLUMNS, SLOPE_BATCHES, estimate_probes, most_groups
 
 
 def noise_scales(rows: pd.DataFrame, examples: int) -> Floats:
-    """B_simple of each seed, a ratio of run averages, float[seeds]; NaN where |G|^2 <= 0."""
+    """Return B_simple of each seed in examples, a ratio of run averages, float[seeds]; NaN where |G|^2 <= 0."""
     means = most_groups(_probes(rows, examples)).groupby("seed")[
         ["noise_trace", "gradient_norm_squared"]].mean()
     positive = means["gradient_norm_squared"].where(means["gradient_norm_squared"] > 0)
@@ -18,8 +18,10 @@ def noise_scales(rows: pd.DataFrame, examples: int) -> Floats:
 
 
 def covariance_slopes(rows: pd.DataFrame) -> Floats:
-    """Least-squares slope of log tr Cov(g_B) on log B of each seed with at least 4 batches at
-    the same weights, a level of its own per step, float[seeds]."""
+    """Return the least-squares slope of log tr Cov(g_B) on log B of each seed, float[seeds].
+
+    Seeds need at least 4 batches at the same weights; each step has its own intercept.
+    """
     probes = _probes(rows)
     probes = probes[probes["covariance_trace"] > 0]
     probes = probes[probes.groupby("step")["batch"].transform("nunique") >= SLOPE_BATCHES]
@@ -31,7 +33,7 @@ def covariance_slopes(rows: pd.DataFrame) -> Floats:
 
 
 def _probes(rows: pd.DataFrame, examples: int | None = None) -> pd.DataFrame:
-    """All seeds' estimates, with steps numbered apart from seed to seed."""
+    """Return all seeds' estimates, with steps renumbered so that no two seeds share one."""
     own = rows[[*COLUMNS, "seed"]].reset_index(drop=True)
     apart = own["step"].astype("float64") + own["seed"] * (float(own["step"].max() or 0) + 1)
     return estimate_probes(own.assign(step=apart), examples)

@@ -57,7 +57,7 @@ class NoiseScale:
 
 @dataclass(frozen=True)
 class CovarianceSlope:
-    """Slope of log tr Cov(g_B) on log B; -1 for independent examples. `note` says why not."""
+    """Slope of log tr Cov(g_B) on log B; -1 for independent examples. `note` says why there is none."""
 
     slope: Estimate
     batches: int
@@ -66,10 +66,10 @@ class CovarianceSlope:
 
 def two_batch(small_batch: float, small_norm_squared: float, big_batch: float,
               big_norm_squared: float, examples: int | None = None) -> TwoBatch:
-    """The estimator from |g_b|^2 and |g_B|^2 with b < B.
+    """Estimate |G|^2 and tr(Sigma) from |g_b|^2 and |g_B|^2 with b < B (McCandlish et al. 2018, appendix A).
 
-    examples: N, where the groups were drawn without replacement from N examples; it takes off
-    the bias -tr(Sigma)/N of |G|^2 (derived from Var(g_b) = tr(Sigma) (1/b - 1/N)).
+    `examples` is N where the groups were drawn without replacement from N examples; the bias -tr(Sigma)/N of |G|^2 is
+    then removed (derived from Var(g_b) = tr(Sigma) (1/b - 1/N)). Raises RecordError unless 0 < b < B.
     """
     if not 0 < small_batch < big_batch:
         raise RecordError(f"batches {small_batch} and {big_batch}: the first must be the smaller "
@@ -81,15 +81,18 @@ def two_batch(small_batch: float, small_norm_squared: float, big_batch: float,
 
 
 def covariance_trace(count: int, mean_norm_squared: float, norm_squared_of_mean: float) -> float:
-    """Unbiased tr Cov(g_b) from k groups: k/(k-1) (mean |g|^2 - |mean g|^2); NaN for one group."""
+    """Return the unbiased tr Cov(g_b) of k groups, k/(k-1) (mean |g|^2 - |mean g|^2); NaN for one group."""
     if count < 2:
         return math.nan
     return count / (count - 1) * (mean_norm_squared - norm_squared_of_mean)
 
 
 def estimate_probes(rows: pd.DataFrame, examples: int | None = None) -> pd.DataFrame:
-    """The finite rows of at least 2 groups, by step, with gradient_norm_squared, noise_trace
-    and covariance_trace in float64."""
+    """Return the finite rows of at least 2 groups, ordered by step, with the estimates of each in float64.
+
+    The columns added are gradient_norm_squared, noise_trace and covariance_trace. Raises RecordError for absent
+    columns.
+    """
     absent = [name for name in COLUMNS if name not in rows]
     if absent:
         raise RecordError(f"probe rows lack {', '.join(absent)}; needed: {', '.join(COLUMNS)}.")
@@ -106,16 +109,16 @@ def estimate_probes(rows: pd.DataFrame, examples: int | None = None) -> pd.DataF
 
 
 def most_groups(probes: pd.DataFrame) -> pd.DataFrame:
-    """One probe per step, the one with most groups: its noise trace varies least."""
+    """Select one probe per step, the one with most groups: its noise trace varies least."""
     order = probes.sort_values(["step", "count"], ascending=[True, False])
     return order.drop_duplicates("step").reset_index(drop=True)
 
 
 def noise_scale_curve(rows: pd.DataFrame, decay: float = 0.9,
                       examples: int | None = None) -> pd.DataFrame:
-    """noise_scale against step: trace and |G|^2 smoothed apart, then divided; NaN while <= 0.
+    """Return the noise scale in examples at each step: tr(Sigma) and |G|^2 are smoothed separately, then divided.
 
-    decay: share kept per probe by the moving average (which corrects its own start).
+    NaN while |G|^2 <= 0. `decay` is the share kept per probe by the moving average, which corrects its own start.
     """
     probes = most_groups(estimate_probes(rows, examples))
     smooth = probes[["gradient_norm_squared", "noise_trace"]].ewm(alpha=1 - decay).mean()
@@ -128,7 +131,7 @@ def noise_scale_curve(rows: pd.DataFrame, decay: float = 0.9,
 
 def average_noise_scale(rows: pd.DataFrame, examples: int | None = None,
                         level: float = LEVEL) -> NoiseScale:
-    """B_simple over the given rows of one run, as a ratio of averages (Fieller interval).
+    """Average B_simple over the probes of one run, as a ratio of averages in examples (Fieller interval).
 
     Probes of one run follow each other: over several seeds, average the seeds' values instead.
     """
@@ -143,9 +146,9 @@ def average_noise_scale(rows: pd.DataFrame, examples: int | None = None,
 
 
 def covariance_slope(rows: pd.DataFrame, level: float = LEVEL) -> CovarianceSlope:
-    """Least squares of log tr Cov(g_B) on log B at equal weights, over at least 4 batches.
+    """Fit log tr Cov(g_B) to log B at equal weights by least squares, over at least 4 batches.
 
-    Rows of several steps keep a level of their own per step and share the slope.
+    Each step has its own intercept; all steps share the slope.
     """
     probes = estimate_probes(rows)
     probes = probes[probes["covariance_trace"] > 0]

@@ -21,8 +21,10 @@ DISTINCT_COUNTS = 4
 
 @dataclass(frozen=True)
 class ScalabilityLaw:
-    """Fitted coefficients; gamma in examples/s per replica, peak_replicas is N* (infinite
-    without coherency). NaN numbers and a `note` where the points do not give them."""
+    """Fitted coefficients; gamma in examples/s per replica, peak_replicas is N* (infinite without coherency).
+
+    Numbers are NaN, and `note` says why, where the points do not determine them.
+    """
 
     contention: Estimate
     coherency: Estimate
@@ -34,7 +36,7 @@ class ScalabilityLaw:
     fit: CurveFit | None = field(default=None, repr=False)
 
     def predict(self, replicas: float) -> Estimate:
-        """Throughput of one further launch, with its prediction interval."""
+        """Return the throughput of one further launch in examples/s, with its prediction interval."""
         if self.fit is None:
             return unknown(self.contention.n)
         relative = self.fit.derived(
@@ -43,32 +45,38 @@ class ScalabilityLaw:
 
     @property
     def speedup_limit(self) -> Estimate:
-        """1/alpha, the limit that contention alone would set."""
+        """The speed-up limit 1/alpha that contention alone would set."""
         return self.contention.transformed(lambda alpha: 1 / alpha if alpha > 0 else math.inf)
 
 
 def scalable_throughput(replicas: float | Floats, contention: float, coherency: float,
                         single_throughput: float) -> Floats:
-    """X(N), elementwise."""
+    """Return X(N) of the Universal Scalability Law (Gunther 2007), elementwise, in the unit of `single_throughput`."""
     count = np.asarray(replicas, dtype=np.float64)
     return np.asarray(single_throughput * count / (
         1 + contention * (count - 1) + coherency * count * (count - 1)))
 
 
 def peak_replicas(contention: float, coherency: float) -> float:
-    """N* = sqrt((1 - alpha)/beta), where throughput is greatest; infinite without coherency."""
+    """Return N* = sqrt((1 - alpha)/beta), where throughput is greatest (Gunther 2007); infinite without coherency."""
     return math.sqrt((1 - contention) / coherency) if coherency > 0 else math.inf
 
 
 def fit_usl(replicas: Sequence[float] | Floats, examples_per_second: Sequence[float] | Floats,
             level: float = LEVEL) -> ScalabilityLaw:
-    """Unweighted least squares on X (not log X): alpha, beta in [0, 1], gamma >= 0."""
+    """Fit the Universal Scalability Law by unweighted least squares on X (not log X).
+
+    Bounds: alpha and beta in [0, 1], gamma >= 0. Raises RecordError for unequal lengths and impossible values.
+    """
     return _fit(replicas, examples_per_second, 3, level)
 
 
 def fit_amdahl(replicas: Sequence[float] | Floats, examples_per_second: Sequence[float] | Floats,
                level: float = LEVEL) -> ScalabilityLaw:
-    """The same without coherency: contention is Amdahl's serial share."""
+    """Fit Amdahl's law, the Universal Scalability Law without coherency: contention is the serial share.
+
+    Raises RecordError for unequal lengths and impossible values.
+    """
     return _fit(replicas, examples_per_second, 2, level)
 
 
@@ -96,7 +104,7 @@ def _fit(replicas: Sequence[float] | Floats, throughput: Sequence[float] | Float
 
 
 def _three(theta: Floats) -> tuple[float, float, float]:
-    """(alpha, beta, gamma) from the fitted (gamma, alpha[, beta])."""
+    """Return (alpha, beta, gamma) of the fitted (gamma, alpha[, beta])."""
     return float(theta[1]), float(theta[2]) if len(theta) > 2 else 0.0, float(theta[0])
 
 

@@ -73,17 +73,18 @@ class StepLaw:
     n: int
 
     def predicts(self, point: StepPoint) -> bool:
-        """Whether this law holds there, and all that it needs was measured."""
+        """Return whether this law applies to the point and all parameters that it needs there were measured."""
         if self.synchronization == HALVING and point.replicas & (point.replicas - 1):
             return False
         used = np.flatnonzero(FEATURES[self.synchronization](point))
         return set(used.tolist()) <= set(self.columns)
 
     def log_seconds(self, point: StepPoint, synchronization_seconds: float | None = None) -> Estimate:
-        """Of one further launch. synchronization_seconds: a cost known otherwise, in place of this law's own.
+        """Predict log seconds of one further launch; `synchronization_seconds` replaces the law's own cost where it is
+        known.
 
-        The delta method, no lower than without synchronization and no higher than with the largest that the measured
-        times allow: where a step hides its synchronization, its slope says nothing.
+        The interval is by the delta method, no lower than without synchronization and no higher than with the largest
+        that the measured times allow: where a step hides its synchronization, its slope says nothing.
         """
         if synchronization_seconds is not None:
             return self._around(point, synchronization_seconds)
@@ -100,7 +101,8 @@ class StepLaw:
         return Estimate(float(value[0]), float(value[0]) - half, float(value[0]) + half, self.n)
 
     def _largest_seconds(self, point: StepPoint) -> float:
-        """Latency and bandwidth, or intercept and slope, share what there is to explain; inside and between add."""
+        """Return the largest synchronization allowed: coefficients of one level share what is unexplained, levels add
+        up."""
         features = _matrix([point], self.synchronization, self.columns)[0]
         each: dict[int, float] = {}
         for column, seconds in zip(self.columns, features * self.largest):
@@ -108,6 +110,7 @@ class StepLaw:
         return sum(each.values())
 
     def synchronization_seconds(self, point: StepPoint) -> float:
+        """Return the fitted synchronization of one step at this point, in seconds."""
         return float((_matrix([point], self.synchronization, self.columns) @ self.parameters[2:])[0])
 
 
@@ -119,7 +122,7 @@ class StepLaws:
 
     def predict_seconds(self, point: StepPoint,
                         synchronization_seconds: Callable[[StepLaw], float] | None = None) -> Estimate:
-        """Step time of one further launch: the best law's, within the interval that spans all of them."""
+        """Predict the step time of one further launch: the best law's, within the interval that spans all laws."""
         fitting = [law for law in self.laws if synchronization_seconds is not None or law.predicts(point)]
         if not fitting:
             return unknown(self.laws[0].n)
@@ -130,14 +133,15 @@ class StepLaws:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of the laws, the best first."""
         return tuple(dict.fromkeys(law.synchronization for law in self.laws))
 
 
 def fit_step_laws(points: Sequence[StepPoint], seconds: Sequence[float]) -> StepLaws:
-    """Unweighted least squares on log step time, one point per launch.
+    """Fit every law by unweighted least squares on log step time, one point per launch.
 
     A law stays when its residuals are within the F bound of the best one's, one degree of freedom (a profile over the
-    overlap). RecordError below two replica batches, or where no law leaves a degree of freedom.
+    overlap). Raises RecordError below two replica batches, or where no law leaves a degree of freedom.
     """
     measured = step_times(points, seconds)
     fitted = [law for name in _called_for(points) for overlap in OVERLAPS
@@ -184,7 +188,7 @@ def _law(theta: Floats, sizes: Floats, k: Floats, features: Floats, overlap: flo
 
 
 def _fit(name: str, overlap: float, points: Sequence[StepPoint], measured: Floats) -> StepLaw | None:
-    """None without a degree of freedom left beside the parameters and the overlap."""
+    """Fit one law at one overlap; None when no degree of freedom is left beside the parameters and the overlap."""
     everything = np.asarray([FEATURES[name](point) for point in points], dtype=np.float64)
     columns = tuple(_independent(everything))
     freedom = len(points) - 2 - len(columns) - bool(columns)

@@ -29,7 +29,7 @@ LOCAL, ACROSS, OVERLAP = 2, 4, 6
 
 @dataclass(frozen=True)
 class StepPoint:
-    """Where a step is taken. `nodes` decides which synchronization cost holds."""
+    """One point of the step-time model. `nodes` decides which synchronization cost holds."""
 
     replicas: int
     nodes: int
@@ -38,6 +38,7 @@ class StepPoint:
 
     @property
     def global_batch(self) -> float:
+        """Examples of one optimizer step over all replicas, R n (k + 1)."""
         return self.replicas * self.replica_batch * (self.accumulation + 1)
 
 
@@ -61,19 +62,21 @@ class StepModel:
     overlap: float
 
     def seconds(self, point: StepPoint) -> float:
+        """Return the predicted seconds of one step at this point."""
         gradient = (self.gradient_intercept_seconds
                     + self.gradient_seconds_per_example * point.replica_batch)
         return step_seconds(gradient, self.synchronization_seconds(point), point.accumulation,
                             self.overlap)
 
     def synchronization_seconds(self, point: StepPoint) -> float:
-        """0 on one replica; NaN for a topology that was not measured."""
+        """Return the seconds of synchronization: 0 on one replica, NaN for a topology that was not measured."""
         if point.replicas == 1:
             return 0.0
         link = self.local if point.nodes == 1 else self.across
         return link.intercept_seconds + link.seconds_per_replica * (point.replicas - 2)
 
     def examples_per_second(self, point: StepPoint) -> float:
+        """Return the predicted throughput over all replicas in examples/s."""
         return point.global_batch / self.seconds(point)
 
 
@@ -91,12 +94,12 @@ class StepModelFit:
 
     @property
     def estimates(self) -> dict[str, Estimate]:
-        """The parameters these points show, by NAMES: seconds, and the overlap's exponent."""
+        """Parameters that these points determine, by NAMES: seconds, and the exponent of the overlap."""
         return {NAMES[part]: self.fit.parameter(index).scaled(float(self.unit_seconds[part]))
                 for index, part in enumerate(self.parts)}
 
     def predict_seconds(self, point: StepPoint) -> Estimate:
-        """Step time of one further launch, with its prediction interval."""
+        """Return the step time of one further launch in seconds, with its prediction interval."""
         def log_seconds(theta: Floats) -> float:
             return math.log(_model(theta, self.unit_seconds, self.parts).seconds(point))
 
@@ -107,7 +110,7 @@ class StepModelFit:
 
 def step_seconds(gradient_seconds: float, synchronization_seconds: float, accumulation: int,
                  overlap: float) -> float:
-    """T = k T_grad + (T_grad^y + T_sync^y)^(1/y); NaN where either time is."""
+    """Return T = k T_grad + (T_grad^y + T_sync^y)^(1/y) in seconds (Qiao et al. 2021); NaN where either time is."""
     if math.isnan(gradient_seconds + synchronization_seconds):
         return math.nan
     # The larger one is taken out, so that neither power overflows or vanishes.
@@ -121,7 +124,7 @@ def step_seconds(gradient_seconds: float, synchronization_seconds: float, accumu
 
 def goodput(examples_per_second: Estimate, noise_scale: float, reference_batch: float,
             global_batch: float) -> Estimate:
-    """Throughput times statistical efficiency (phi + M0)/(phi + M); phi is the noise scale."""
+    """Return throughput times statistical efficiency (phi + M0)/(phi + M), phi the noise scale (Qiao et al. 2021)."""
     return examples_per_second.scaled(
         (noise_scale + reference_batch) / (noise_scale + global_batch))
 
@@ -129,12 +132,12 @@ def goodput(examples_per_second: Estimate, noise_scale: float, reference_batch: 
 def exposed_communication(distributed: Sequence[float] | Floats | Summary,
                           single: Sequence[float] | Floats | Summary,
                           level: float = LEVEL) -> Estimate:
-    """T(p, n) - T(1, n) over launches at the same replica batch, in seconds."""
+    """Return T(p, n) - T(1, n) in seconds, over launches at the same replica batch."""
     return difference(distributed, single, level).estimate
 
 
 def step_times(points: Sequence[StepPoint], seconds: Sequence[float]) -> Floats:
-    """float[points]. Raises RecordError for times that no law of the step can be fitted to."""
+    """Return the times as float[points]. Raises RecordError for times that no law of the step can be fitted to."""
     measured = np.asarray(seconds, dtype=np.float64)
     if len(points) != measured.size or not np.all(measured > 0):
         raise RecordError(f"{len(points)} points and {measured.size} step times; give one positive step time for each "
@@ -147,9 +150,9 @@ def step_times(points: Sequence[StepPoint], seconds: Sequence[float]) -> Floats:
 
 def fit_step_model(points: Sequence[StepPoint], seconds: Sequence[float],
                    level: float = LEVEL) -> StepModelFit:
-    """Unweighted least squares on log step time; all times >= 0, overlap within [1, 10].
+    """Fit the step model by unweighted least squares on log step time; all times >= 0, overlap within [1, 10].
 
-    RecordError below two replica batches, or with no more points than parameters.
+    Raises RecordError below two replica batches, or with no more points than parameters.
     """
     measured = step_times(points, seconds)
     parts = _called_for(points)
@@ -197,7 +200,7 @@ def _unit_seconds(points: Sequence[StepPoint], seconds: Floats) -> Floats:
 
 
 def _model(theta: Floats, unit_seconds: Floats, parts: tuple[int, ...]) -> StepModel:
-    """Cost per replica is 0 where one replica count was seen; an unseen topology is NaN."""
+    """Return the model; its cost per replica is 0 where one replica count was seen, an unseen topology is NaN."""
     values = np.full(len(NAMES), np.nan)
     values[[index + 1 for index in (LOCAL, ACROSS) if index in parts]] = 0.0
     values[OVERLAP] = OVERLAP_RANGE[0]

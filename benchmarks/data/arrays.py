@@ -14,7 +14,8 @@ Classes: TypeAlias = Any
 
 
 def by_name(arrays: Arrays, what: str) -> Iterator[tuple[str, Any]]:
-    """("x_train", array), or ("x_train['left']", array) and so on, for messages."""
+    """Yield ("x_train", array), or ("x_train['left']", array) and so on for several arrays; the names serve messages.
+    """
     if isinstance(arrays, Mapping):
         yield from ((f"{what}[{name!r}]", array) for name, array in arrays.items())
     else:
@@ -22,20 +23,22 @@ def by_name(arrays: Arrays, what: str) -> Iterator[tuple[str, Any]]:
 
 
 def leaves(arrays: Arrays) -> list[Any]:
+    """Return all arrays in a list, without their names."""
     return [array for _, array in by_name(arrays, "")]
 
 
 def count(arrays: Arrays) -> int:
-    """N: examples."""
+    """Return N, the number of examples."""
     return len(leaves(arrays)[0])
 
 
 def each(function: Callable[[Any], Any], arrays: Arrays) -> Any:
-    """`function` of the array, or of every named one."""
+    """Apply `function` to the array, or to every named one."""
     if isinstance(arrays, Mapping):
         return {name: function(array) for name, array in arrays.items()}
     return function(arrays)
 
 
 def size_bytes(arrays: Arrays) -> int:
+    """Return the bytes of all arrays together."""
     return int(sum(array.nbytes for array in leaves(arrays)))

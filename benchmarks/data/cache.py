@@ -21,14 +21,14 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def cache_folder() -> Path:
-    """$BATCHSCALE_CACHE, or batchscale in $XDG_CACHE_HOME or in ~/.cache."""
+    """Return $BATCHSCALE_CACHE, or batchscale in $XDG_CACHE_HOME or in ~/.cache."""
     if own := os.environ.get("BATCHSCALE_CACHE"):
         return Path(own).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "batchscale"
 
 
 def cached_arrays(file_name: str, shapes: Shapes, make: Callable[[], Arrays]) -> Arrays:
-    """The uint8 arrays of these shapes from the cache, made and stored there first when absent.
+    """Return the uint8 arrays of these shapes from the cache, made and stored there first when absent.
 
     An unreadable file is set aside as FILE.corrupt, with a warning, and made again. Raises
     DataError where the cache cannot be read or written.
@@ -44,7 +44,10 @@ def cached_arrays(file_name: str, shapes: Shapes, make: Callable[[], Arrays]) ->
 
 def cached(file_name: str, names: Sequence[str], check: Callable[[Arrays], None],
            make: Callable[[], Arrays]) -> Arrays:
-    """The same for any arrays: `check` raises ValueError for those that are not what was made."""
+    """Return arrays from the cache, made and stored there first when absent.
+
+    `check` raises ValueError for arrays that are not what was made; their file is set aside and made again.
+    """
     path = cache_folder() / file_name
     try:
         if path.exists():
@@ -73,7 +76,7 @@ def _read(path: Path, names: Sequence[str], check: Callable[[Arrays], None]) -> 
 
 
 def _make_and_store(path: Path, make: Callable[[], Arrays]) -> Arrays:
-    """Written beside its place and renamed: no reader sees half a file; the last writer wins."""
+    """Write to a temporary file and rename it: no reader sees half a file; the last writer wins."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:

@@ -35,15 +35,17 @@ class Dataset:
 
     @property
     def input_shape(self) -> Shapes:
+        """Shape of one input without the axis of examples; by name where there are several inputs."""
         return each(lambda x: tuple(x.shape[1:]), self.train_x)
 
     @property
     def size(self) -> DataSize:
+        """Numbers of examples, input shape and classes."""
         return DataSize(count(self.train_y), count(self.test_y), self.input_shape, self.classes)
 
 
 class DataSize(NamedTuple):
-    """What can be said of a data set without its examples."""
+    """Size of a data set: what is known of it without loading its examples."""
 
     train_examples: int
     test_examples: int
@@ -98,7 +100,8 @@ def _check_alike(name: str, letter: str, train: Arrays, test: Arrays) -> None:
 
 
 def as_inputs(values: Any, what: str) -> npt.NDArray[Any]:
-    """float32[N, ...], all finite, from uint8 or floats; int32[N, ...] from other whole numbers. Raises DataError."""
+    """Return float32[N, ...], all finite, from uint8 or floats; int32[N, ...] from other whole numbers. Raises
+    DataError."""
     array = _array(values, what)
     if array.ndim < 2 or 0 in array.shape:
         raise DataError(f"{what} has shape {array.shape}; it must be (examples, features...), (examples, tokens) or "
@@ -114,7 +117,8 @@ def as_inputs(values: Any, what: str) -> npt.NDArray[Any]:
 
 
 def as_targets(values: Any, what: str) -> npt.NDArray[Any]:
-    """Labels int32[N], tokens int32[N, T...], or float32[N, ...] of a regression, all finite. Raises DataError."""
+    """Return labels int32[N], tokens int32[N, T...] or regression targets float32[N, ...], all finite. Raises
+    DataError."""
     array = _array(values, what)
     if not array.ndim or 0 in array.shape:
         raise DataError(f"{what} has shape {array.shape}; it must be (examples, ...) with at least one example.")
@@ -152,7 +156,7 @@ def _finite(array: npt.NDArray[Any], what: str) -> npt.NDArray[np.float32]:
 
 
 def as_labels(values: Any, what: str) -> Labels:
-    """int32[N] from whole numbers of shape (N,) or (N, 1). Raises DataError."""
+    """Return int32[N] from whole numbers of shape (N,) or (N, 1). Raises DataError."""
     array = np.asarray(values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]

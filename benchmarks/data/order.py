@@ -18,9 +18,9 @@ _SEEDS = 2**32  # SeedSequence splits larger numbers into words, where two input
 
 
 def epoch_order(seed: int, epoch: int, examples: int, at_least: int = 0) -> npt.NDArray[np.int32]:
-    """int32[examples]: the order of the training examples in epoch 0, 1, ... of a run.
+    """Return int32[examples], the order of the training examples in epoch 0, 1, ... of a run.
 
-    at_least: where there are fewer examples, they come again in the same order, up to this many positions.
+    Where there are fewer examples than `at_least`, they come again in the same order, up to this many positions.
     """
     _check_range("seed", seed, _SEEDS)
     _check_range("epoch", epoch, _SEEDS)
@@ -31,7 +31,7 @@ def epoch_order(seed: int, epoch: int, examples: int, at_least: int = 0) -> npt.
 
 
 def steps_per_epoch(examples: int, global_batch: int) -> int:
-    """floor(N / B), with a PlanError where not even one global batch fits."""
+    """Return floor(N / B), the full global batches of an epoch. Raises PlanError where not even one fits."""
     if not 1 <= global_batch <= examples:
         raise PlanError(f"global_batch={global_batch} must be between 1 and the {examples} "
                         "training examples; lower the global batch or take a larger data set.")
@@ -39,7 +39,7 @@ def steps_per_epoch(examples: int, global_batch: int) -> int:
 
 
 def replica_batch(global_batch: int, replicas: int) -> int:
-    """n = B / R, with a PlanError where R does not divide B."""
+    """Return n = B / R, the examples of one replica per step. Raises PlanError where R does not divide B."""
     if replicas < 1:
         raise PlanError(f"replicas={replicas} must be at least 1.")
     if global_batch < 1 or global_batch % replicas:
@@ -51,7 +51,7 @@ def replica_batch(global_batch: int, replicas: int) -> int:
 
 
 def replica_slice(step: int, global_batch: int, replica: int, replicas: int) -> slice:
-    """The positions of the epoch's order that one replica takes at one step of the epoch."""
+    """Return the positions of the epoch's order that one replica takes at one step of the epoch."""
     n = replica_batch(global_batch, replicas)
     _check_range("replica", replica, replicas)
     if step < 0:
@@ -62,7 +62,7 @@ def replica_slice(step: int, global_batch: int, replica: int, replicas: int) -> 
 
 def replica_examples(order: npt.NDArray[np.int32], step: int, global_batch: int, replica: int,
                      replicas: int) -> npt.NDArray[np.int32]:
-    """int32[n]: the training examples one replica sees at one step of the epoch."""
+    """Return int32[n], the training examples that one replica sees at one step of the epoch."""
     _check_range("step", step, steps_per_epoch(len(order), global_batch))
     return order[replica_slice(step, global_batch, replica, replicas)]
 

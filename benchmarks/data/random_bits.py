@@ -13,15 +13,15 @@ import numpy.typing as npt
 
 
 def raw_bits(entropy: Sequence[int], count: int) -> npt.NDArray[np.uint64]:
-    """`count` independent 64-bit words of PCG64, seeded by the sequence `entropy` (each >= 0)."""
+    """Return `count` independent 64-bit words of PCG64, seeded by the sequence `entropy` (each >= 0)."""
     return np.random.PCG64(np.random.SeedSequence(list(entropy))).random_raw(count)
 
 
 def uniform(entropy: Sequence[int], count: int) -> npt.NDArray[np.float32]:
-    """float32[count], uniform in [0, 1), multiples of 2^-24."""
+    """Return float32[count], uniform in [0, 1), multiples of 2^-24."""
     return ((raw_bits(entropy, count) >> np.uint64(40)) * 2.0**-24).astype(np.float32)
 
 
 def permutation(entropy: Sequence[int], count: int) -> npt.NDArray[np.int32]:
-    """int32[count]: a random order of 0..count-1, the ranks of `count` random words."""
+    """Return int32[count], a random order of 0..count-1: the ranks of `count` random words."""
     return np.argsort(raw_bits(entropy, count), kind="stable").astype(np.int32)

@@ -13,7 +13,7 @@ from .user_function import from_function
 
 
 class Source(NamedTuple):
-    """How a name becomes a data set, and how its size is known, without examples if possible."""
+    """Loader of a kind of data set and the function that gives its size, without examples if possible."""
 
     load: Callable[[str], Dataset]
     size: Callable[[str], DataSize]
@@ -48,8 +48,7 @@ _FUNCTION = Source(from_function, lambda name: from_function(name).size)
 
 
 def load(name: str) -> Dataset:
-    """The data set of a built-in name, npz:PATH, tfrecord:PATH,..., images:PATH,..., synthetic:SHAPE,... or
-    module:function.
+    """Load a built-in data set, npz:PATH, tfrecord:PATH,..., images:PATH,..., synthetic:SHAPE,... or module:function.
 
     Raises DataError.
     """
@@ -57,7 +56,7 @@ def load(name: str) -> Dataset:
 
 
 def describe_size(name: str) -> DataSize:
-    """(train_examples, test_examples, input_shape, classes), without loading it where possible.
+    """Return the numbers of examples, the input shape and the classes, without loading the data set where possible.
 
     Raises DataError, also where a data set's files are missing.
     """

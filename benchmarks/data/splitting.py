@@ -36,7 +36,7 @@ class Split:
 
 
 def split(dataset: Dataset, validation_fraction: float, train_subset: int) -> Split:
-    """Set aside round(fraction N) training examples; choose at most `train_subset` of the others.
+    """Split off round(fraction N) training examples for validation; choose at most `train_subset` of the others.
 
     The examples of every part stay in the data set's order.
     """
@@ -51,7 +51,7 @@ def split(dataset: Dataset, validation_fraction: float, train_subset: int) -> Sp
 
 
 def split_sizes(train_examples: int, validation_fraction: float) -> tuple[int, int]:
-    """(training, validation) examples of a data set with so many training examples."""
+    """Return the (training, validation) examples of a data set with so many training examples."""
     if not 0 <= validation_fraction < 1:
         raise DataError(f"validation_fraction={validation_fraction} must be at least 0 and below "
                         "1.")

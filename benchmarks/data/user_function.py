@@ -17,7 +17,7 @@ _FIX = "return ((x_train, y_train), (x_test, y_test)) or a batchscale.benchmarks
 
 
 def from_function(reference: str) -> Dataset:
-    """Call `package.module:function`, check what it returns. Raises DataError."""
+    """Call `package.module:function` and check the data set that it returns. Raises DataError."""
     function = import_function(reference, "dataset")
     try:
         made = function()
@@ -33,7 +33,7 @@ def from_function(reference: str) -> Dataset:
 
 def import_function(reference: str, what: str,
                     error: type[BatchscaleError] = DataError) -> Callable[..., Any]:
-    """The function that `package.module:function` names, the working directory searched last.
+    """Import the function that `package.module:function` names; the working directory is searched last.
 
     `what` names the setting in the message of the `error` raised when there is no such function.
     """

@@ -21,7 +21,7 @@ SIZE_FIX = {
 
 
 def check_size(strategy: Strategy, config: RunConfig) -> None:
-    """Every rank found the others. Raises RanksDisagree."""
+    """Check that every rank found the others. Raises RanksDisagree."""
     if strategy.replicas != config.replicas:
         raise RanksDisagree(
             f"{config.replicas} replicas were asked for and {strategy.replicas} answered (rank {strategy.rank} sees "
@@ -29,7 +29,7 @@ def check_size(strategy: Strategy, config: RunConfig) -> None:
 
 
 def weight_digests(strategy: Strategy, variables: Sequence[Any]) -> list[str]:
-    """A digest of all weights for every replica, over all ranks."""
+    """Return a digest of all weights for every replica, over all ranks."""
     copies = [strategy.copies(variable) for variable in variables]
     local = []
     for replica in range(strategy.local_replicas):
@@ -41,7 +41,7 @@ def weight_digests(strategy: Strategy, variables: Sequence[Any]) -> list[str]:
 
 
 def check_weights(strategy: Strategy, variables: Sequence[Any], when: str) -> None:
-    """All replicas hold the same weights, bit for bit. Raises RanksDisagree."""
+    """Check that all replicas hold the same weights, bit for bit. Raises RanksDisagree."""
     digests = weight_digests(strategy, variables)
     if len(digests) != strategy.replicas or len(set(digests)) != 1:
         odd = [index for index, digest in enumerate(digests) if digest != digests[0]]
@@ -50,7 +50,7 @@ def check_weights(strategy: Strategy, variables: Sequence[Any], when: str) -> No
 
 
 def check_shards(strategy: Strategy, config: RunConfig) -> None:
-    """The replicas' parts of an epoch are disjoint and together all of it. Raises RanksDisagree."""
+    """Check that the replicas' parts of an epoch are disjoint and together all of it. Raises RanksDisagree."""
     order = epoch_order(config.seed, 0, config.train_examples, config.global_batch)
     first = strategy.rank * strategy.local_replicas
     own = [replica_examples(order, step, config.global_batch, first + replica, config.replicas)

@@ -24,17 +24,17 @@ LOCAL_RANK_VARIABLES = ("BATCHSCALE_LOCAL_RANK", "HOROVOD_LOCAL_RANK", "OMPI_COM
 
 
 def launched_rank(variables: Mapping[str, str]) -> int:
-    """The rank that the launcher gave this process, whatever it found since; 0 for a plain process."""
+    """Return the rank that the launcher gave this process, whatever it has learnt since; 0 for a plain process."""
     return next((int(variables[name]) for name in RANK_VARIABLES if variables.get(name, "").isdigit()), 0)
 
 
 def local_rank(variables: Mapping[str, str]) -> int:
-    """This process' number on its host, by whichever launcher started it; 0 for a plain process."""
+    """Return this process' number on its host, by whichever launcher started it; 0 for a plain process."""
     return next((int(variables[name]) for name in LOCAL_RANK_VARIABLES if variables.get(name, "").isdigit()), 0)
 
 
 def pin(config: RunConfig, cores: Sequence[int], variables: Mapping[str, str], gpus: bool | None = None) -> list[int]:
-    """Bind this process to its own cores among `cores`, which all local ranks share out. Returns them.
+    """Bind this process to its share of `cores`, which all local ranks divide among them; return the share.
 
     With GPUs (by default, where NVIDIA's driver is) cores_per_replica is the least of it: the processes of a host share
     all of its cores evenly, since they launch kernels, decode images and drive the network beside them.
@@ -54,13 +54,13 @@ def pin(config: RunConfig, cores: Sequence[int], variables: Mapping[str, str], g
 
 
 def bound_by_slurm(variables: Mapping[str, str]) -> bool:
-    """Whether srun has already given each task cores of its own, so that there is nothing to share out."""
+    """Return whether srun has already bound each task to its cores, so that there is nothing to divide."""
     return (variables.get("SLURM_CPU_BIND_TYPE", "").startswith(("mask_", "map_"))
             and variables.get("BATCHSCALE_LAUNCHER", "").startswith("srun"))
 
 
 def prepare(config: RunConfig) -> list[str]:
-    """Threads, logical CPUs, memory growth and this rank's GPU. Returns the local replicas' devices."""
+    """Set up threads, logical CPUs, memory growth and this rank's GPU; return the local replicas' devices."""
     import tensorflow as tf
     local = config.replicas // config.ranks
     gpus = tf.config.list_physical_devices("GPU")
@@ -83,7 +83,7 @@ def prepare(config: RunConfig) -> list[str]:
 
 
 def limit_memory(limit_bytes: int) -> None:
-    """The most data that this process may have from now on; allocations beyond it fail. Raises EnvironmentUnusable."""
+    """Limit the data that this process may have from now on; allocations beyond it fail. Raises EnvironmentUnusable."""
     taken = status_bytes("VmData") or 0
     if taken >= limit_bytes:
         raise EnvironmentUnusable(f"memory limit {limit_bytes:,} bytes: this process has {taken:,} bytes of data "
@@ -92,13 +92,14 @@ def limit_memory(limit_bytes: int) -> None:
 
 
 def lift_memory_limit() -> None:
-    """What ended for want of memory needs some to say so."""
+    """Lift the memory limit: after an allocation has failed, reporting it needs some memory too."""
     most = resource.getrlimit(resource.RLIMIT_DATA)[1]
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def is_out_of_memory(error: BaseException, limited: bool) -> bool:
-    """An allocation that failed says so by its type, or, below TensorFlow's allocators, by what it writes."""
+    """Return whether an error means that an allocation failed, by its type or by the text of the layers below
+    TensorFlow."""
     import tensorflow as tf
     told = isinstance(error, (OSError, RuntimeError, tf.errors.OpError)) and bool(
         sign_of_no_memory(str(error), limited))
@@ -106,7 +107,7 @@ def is_out_of_memory(error: BaseException, limited: bool) -> bool:
 
 
 def lacked_horovod_buffer(error: BaseException) -> bool:
-    """Whether one of Horovod's own buffers could not be allocated.
+    """Return whether one of Horovod's own buffers could not be allocated.
 
     Horovod asks TensorFlow's allocator for nothing else, and makes "Unknown error." of its ResourceExhausted
     (ConvertStatus in horovod/tensorflow/mpi_ops.cc, 0.28.1). Errors of other kinds keep their own text.
@@ -117,7 +118,7 @@ def lacked_horovod_buffer(error: BaseException) -> bool:
 
 
 def visible_gpus() -> list[str]:
-    """Names of the physical GPUs that this process uses, after `prepare`."""
+    """Return the names of the physical GPUs that this process uses, after `prepare`."""
     import tensorflow as tf
     return [gpu.name for gpu in tf.config.get_visible_devices("GPU")]
 
@@ -143,7 +144,7 @@ def _prepare_gpus(tf: Any, gpus: Sequence[Any], config: RunConfig, local: int) -
 
 
 def status_bytes(field: str) -> int | None:
-    """A size in /proc/self/status, such as VmRSS; None where there is none."""
+    """Return a size in /proc/self/status, such as VmRSS, in bytes; None where there is none."""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith(field + ":"):

@@ -21,7 +21,7 @@ PASSING = ("ADDR", "PORT", "IFACE", "HOSTNAME", "SECRET", "TOKEN", "KEY")
 
 
 def collect() -> dict[str, Any]:
-    """What is known without TensorFlow; a rank adds its devices, threads and library."""
+    """Return the environment as known without TensorFlow; a rank adds its devices, threads and library."""
     return {
         "python": platform.python_version(), "system": f"{platform.system()} {platform.release()}",
         "host": platform.node(), "processor": processor(), "cores": os.cpu_count(),
@@ -32,6 +32,7 @@ def collect() -> dict[str, Any]:
 
 
 def packages() -> dict[str, str]:
+    """Return the version of each installed package that matters to a run, by name."""
     found = {}
     for name in PACKAGES:
         try:
@@ -42,6 +43,7 @@ def packages() -> dict[str, str]:
 
 
 def variables() -> dict[str, str]:
+    """Return the environment variables that matter to a run, by name."""
     return {name: value for name, value in sorted(os.environ.items())
             if name.startswith(PREFIXES) and not name.startswith(OTHERS_PREFIXES)
             and not any(word in name for word in PASSING)}
@@ -49,6 +51,7 @@ def variables() -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def processor() -> str:
+    """Return the processor's model name."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -60,7 +63,7 @@ def processor() -> str:
 
 @lru_cache(maxsize=1)
 def source() -> dict[str, Any]:
-    """The commit of the checkout that this package was imported from; empty when it is no checkout."""
+    """Return the commit of the checkout that this package was imported from; empty when it is no checkout."""
     folder = Path(__file__).resolve().parent
     try:
         commit, changes = (subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True,

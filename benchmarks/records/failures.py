@@ -26,7 +26,7 @@ NO_STACK = ("can't start new thread", "pthread_create() failed", "Resource tempo
 
 
 def sign_of_no_memory(text: str, limited: bool = False) -> str:
-    """The words in `text` that say that memory ran out; "" when it says nothing of the kind.
+    """Return the words in `text` that show that memory ran out; "" when there are none.
 
     limited: the process had a memory limit of its own.
     """
@@ -35,7 +35,8 @@ def sign_of_no_memory(text: str, limited: bool = False) -> str:
 
 def write_failure(attempt: Path, status: str, rank: int, error: BaseException | str, trace: str = "",
                   host: str = "") -> None:
-    """Created exclusively: the first rank to say why is the one that is kept. `host`: the rank's, if not this one."""
+    """Create failure.json exclusively, so that the first failing rank's reason is kept. `host`: the rank's, if not
+    this one."""
     kind = type(error).__name__ if isinstance(error, BaseException) else ""
     value = {"status": status, "rank": rank, "host": host or leases.host(), "error": kind,
              "message": cause(str(error)) or kind, "details": trace[-20_000:]}
@@ -50,7 +51,7 @@ def write_failure(attempt: Path, status: str, rank: int, error: BaseException | 
 
 
 def cause(text: str) -> str:
-    """The line of an error's text that says what went wrong: the first, but in a graph's the one above its node.
+    """Return the line of an error's text that names the cause: the first, but in a graph's the one above its node.
 
     >>> cause("Graph execution error:\\n\\nDetected at node x\\nOOM when allocating\\n\\t [[{{node x}}]] [Op:loop]")
     'OOM when allocating'
@@ -61,14 +62,14 @@ def cause(text: str) -> str:
 
 
 def note(attempt: Path, rank: int, host: str, message: str, logs: Path, status: str = "") -> None:
-    """Keep what the launcher saw of the attempt's end. `status`: what it knows better than ranks that lost a peer."""
+    """Write what the launcher saw of the attempt's end. `status`: what it knows better than ranks that lost a peer."""
     if not (attempt / LAUNCHER).exists():
         write_json(attempt / LAUNCHER, {"rank": rank, "host": host, "message": message, "logs": str(logs),
                                         **({"status": status} if status else {})})
 
 
-def told(attempt: Path) -> dict[str, Any] | None:
-    """Why the attempt ended; None where nobody has said anything."""
+def read_failure(attempt: Path) -> dict[str, Any] | None:
+    """Return why the attempt ended; None when neither a rank nor the launcher has written a reason."""
     failure, seen = (read_json(attempt / name) for name in (FAILURE, LAUNCHER))
     unexplained = not isinstance(failure, dict) or failure.get("status") == "lost"
     if unexplained and isinstance(seen, dict) and seen.get("status") == OUT_OF_MEMORY:
@@ -78,7 +79,7 @@ def told(attempt: Path) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class Ending:
-    """`where`: rank and host; `message`: the first line of the error."""
+    """End of an attempt in words: `where` is rank and host, `message` the first line of the error."""
 
     status: str
     where: str
@@ -87,10 +88,13 @@ class Ending:
 
 
 def ending(attempt: Path) -> Ending:
-    """For people. The launcher's word counts where the ranks only say that a peer is gone, or nothing."""
+    """Return the end of an attempt in words for people.
+
+    The launcher's message is used where the ranks wrote nothing, or only that a peer is gone.
+    """
     seen, claim = (read_json(attempt / name) for name in (LAUNCHER, "claim.json"))
     seen, claim = (value if isinstance(value, dict) else {} for value in (seen, claim))
-    failure = told(attempt) or {
+    failure = read_failure(attempt) or {
         "status": "lost", "rank": 0, "host": claim.get("host", "?"),
         "message": "nothing was written: the process is gone, and so is its launcher"}
     said = {**failure, **seen, "error": ""} if failure.get("status") == "lost" and seen else failure

@@ -43,10 +43,10 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def put(source: Path, target: Path) -> None:
-    """Put a whole file in a place that must be free; `source` may stay. Raises FileExistsError, OSError.
+    """Move a whole file to a path that must be free; `source` may remain. Raises FileExistsError, OSError.
 
-    A hard link does that at once. Where the file system has none, the place is looked at first; and where a network
-    repeats a request that was done, the place may be taken by this very file.
+    A hard link does this atomically. Where the file system has none, the path is checked first; and where a network
+    repeats a request that was done, the path may already hold this very file.
     """
     try:
         os.link(source, target)
@@ -67,7 +67,7 @@ def cannot_write(path: Path, error: OSError, instead: str = "another folder with
 
 
 def load_json(path: Path) -> Any:
-    """The JSON in `path`. Raises RecordError, its message the reason alone, for a file that cannot be used."""
+    """Return the JSON in `path`. Raises RecordError, its message the reason alone, for a file that cannot be used."""
     try:
         data = read_bytes(path, MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
@@ -87,9 +87,9 @@ def load_json(path: Path) -> Any:
 
 
 def read_bytes(path: Path, most: int) -> bytes:
-    """The first `most` bytes of a plain file. Raises OSError, and RecordError for anything that is none.
+    """Return the first `most` bytes of a plain file. Raises OSError, and RecordError for anything else.
 
-    A pipe would be waited for and a device may have no end.
+    A pipe would block and a device may have no end.
     """
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -112,7 +112,7 @@ def _is_unicode(value: Any) -> bool:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON in `path`; None when it is absent, truncated, not JSON, too large or nested too deeply."""
+    """Return the JSON in `path`; None when it is absent, truncated, not JSON, too large or nested too deeply."""
     try:
         return load_json(path)
     except RecordError:
@@ -120,7 +120,7 @@ def read_json(path: Path) -> Any:
 
 
 def content_hash(value: Any) -> str:
-    """SHA-256, in hexadecimal, of the value as JSON with sorted keys and no spaces.
+    """Return the SHA-256, in hexadecimal, of the value as JSON with sorted keys and no spaces.
 
     >>> content_hash({"b": 1, "a": [2.0]}) == content_hash({"a": [2.0], "b": 1})
     True

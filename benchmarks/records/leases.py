@@ -27,12 +27,12 @@ STALE_SECONDS = 120.0
 
 
 def host() -> str:
-    """The name by which this machine is asked for: the node's where Slurm started this process."""
+    """Return the name of this machine: the node's name where Slurm started this process, else the host name."""
     return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
 
 
 def boot_id() -> str:
-    """Which start of which machine this is, and which of its sets of process ids; host names repeat, boots do not.
+    """Return an identifier of this machine's boot and process-id namespace; host names repeat, boots do not.
 
     Containers of one machine share the boot, but a process id means another process in each.
     """
@@ -43,9 +43,9 @@ def boot_id() -> str:
 
 
 def start_ticks(pid: int) -> int:
-    """When the process was started, in clock ticks since boot: with its id, it names it whatever the clock is set to.
+    """Return when the process was started, in clock ticks since boot: with its id, this identifies it for ever.
 
-    Raises OSError, ValueError for one that is gone.
+    Raises OSError or ValueError for a process that has ended.
     """
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
 
@@ -53,7 +53,8 @@ def start_ticks(pid: int) -> int:
 def take(attempt: Path, retry: float = 0.0) -> Path | None:
     """Claim `attempt` for this process; None when another has it. Raises RecordError if the folder refuses.
 
-    `retry`: when the retry was asked for that this attempt is made for, seconds since the epoch; 0: for none.
+    `retry` is the time at which the retry that this attempt serves was requested, in seconds since the epoch; 0 for
+    none.
     """
     token = uuid.uuid4().hex
     temporary = attempt.parent / f".claim-{token}"
@@ -80,7 +81,8 @@ def take(attempt: Path, retry: float = 0.0) -> Path | None:
 
 
 def process_of(claim: Any) -> psutil.Process | None:
-    """The process that made a claim on this machine, if it is still there. Raises KeyError, TypeError for no claim."""
+    """Return the process that made a claim on this machine, if it still exists. Raises KeyError, TypeError for no
+    claim."""
     try:
         process = psutil.Process(claim["pid"])
         same = start_ticks(claim["pid"]) == claim["process_began"] and process.status() != psutil.STATUS_ZOMBIE
@@ -90,7 +92,7 @@ def process_of(claim: Any) -> psutil.Process | None:
 
 
 def alive(claim_path: Path) -> bool:
-    """Whether the process that made the claim still runs."""
+    """Return whether the process that made the claim still runs."""
     try:
         claim = load_json(claim_path)
         if claim["boot_id"] == boot_id():
@@ -103,7 +105,7 @@ def alive(claim_path: Path) -> bool:
 
 
 def end_halted(claim_path: Path) -> None:
-    """End the process of a claim that has been taken over, if it is halted here: it would come back to no use."""
+    """Kill the process of a superseded claim if it is stopped on this machine: its result could not be used."""
     try:
         claim = load_json(claim_path)
         process = process_of(claim) if claim["boot_id"] == boot_id() else None
@@ -114,7 +116,7 @@ def end_halted(claim_path: Path) -> None:
 
 
 def _age_seconds(path: Path) -> float:
-    """Seconds since `path` was touched, by the clock of the file system that holds it; by ours if it is read-only."""
+    """Return the seconds since `path` was touched, by its file system's clock; by this machine's if it is read-only."""
     probe = path.parent / f".now-{uuid.uuid4().hex}"
     try:
         probe.touch()

@@ -26,16 +26,18 @@ CHECKPOINT = "checkpoint.json"
 
 @dataclass(frozen=True)
 class Run:
-    """One run's folder."""
+    """One run's folder, RESULTS/<plan>/<run_id>."""
 
     folder: Path
 
     @property
     def run_id(self) -> str:
+        """Name of the run, which is the folder's."""
         return self.folder.name
 
     @cached_property
     def config(self) -> RunConfig:
+        """The run's configuration. Raises RecordError when config.json is absent or cannot be read."""
         values = read_json(self.folder / "config.json")
         if not isinstance(values, dict) or not isinstance(values.get("config"), dict):
             raise RecordError(f"{self.folder / 'config.json'} is absent or cannot be read; run the plan again to "
@@ -44,20 +46,21 @@ class Run:
 
     @property
     def record_path(self) -> Path:
+        """Path of the record, whether or not it exists."""
         return self.folder / "record.json"
 
     @property
     def has_record(self) -> bool:
-        """Whether its place is taken, be it by a link that leads nowhere."""
+        """Whether record.json exists, even as a link that leads nowhere: a new record could not be written then."""
         return os.path.lexists(self.record_path)
 
     def attempts(self) -> list[Path]:
-        """Their folders, the first one first."""
+        """Return the folders of all attempts, the first one first."""
         found = [path for path in self.folder.glob("attempt-*") if ATTEMPT.fullmatch(path.name)]
         return sorted((path for path in found if path.is_dir() and not path.is_symlink()), key=attempt_number)
 
     def record(self) -> dict[str, Any] | None:
-        """The record, or None. One that cannot be believed is set aside under another name and left for people."""
+        """Return the record, or None. A record that fails its checks is renamed and left for people to look at."""
         if not self.has_record:
             return None
         record, wrong, seen = self._examine()
@@ -68,11 +71,14 @@ class Run:
         return None if wrong else record
 
     def examine(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """What stands in record.json, and why it cannot be believed, one sentence each. Changes nothing."""
+        """Return the content of record.json and why it fails its checks, one sentence each. Changes nothing."""
         return self._examine()[:2]
 
     def _examine(self) -> tuple[dict[str, Any] | None, list[str], bool]:
-        """The same, and whether the content was seen: a file that cannot be opened today may be good tomorrow."""
+        """Return the record, why it fails its checks, and whether its content was seen.
+
+        A file that cannot be opened today may be good tomorrow.
+        """
         try:
             record = load_json(self.record_path)
         except RecordError as error:
@@ -95,16 +101,16 @@ class Run:
                 return
 
     def corrupt(self) -> list[Path]:
-        """Records that were set aside because they could not be believed."""
+        """Return the paths of records that were renamed because they failed their checks."""
         return sorted(self.folder.glob("record.corrupt-*.json"))
 
     def failure(self) -> dict[str, Any] | None:
-        """The last attempt's failure, if it left one."""
+        """Return the last attempt's failure, if it left one."""
         attempts = self.attempts()
-        return failures.told(attempts[-1]) if attempts else None
+        return failures.read_failure(attempts[-1]) if attempts else None
 
     def status(self) -> str:
-        """pending, running, a final status, or one of lost, preempted, timed_out (tried again)."""
+        """Return pending, running, a final status, or one of lost, preempted, timed_out (which are tried again)."""
         if (record := self.record()) is not None:
             return str(record["status"])
         if self.has_record:
@@ -112,7 +118,7 @@ class Run:
         attempts = self.attempts()
         if not attempts:
             return "pending"
-        failure = failures.told(attempts[-1])
+        failure = failures.read_failure(attempts[-1])
         if failure is not None:
             status = str(failure["status"]) if failure.get("status") in FAILURES else "failed"
         else:
@@ -120,7 +126,7 @@ class Run:
         return "failed" if status in RETRYABLE and self._spent() else status
 
     def _spent(self) -> bool:
-        """Whether three attempts since the last asked-for retry ended without a result, and without a step forward."""
+        """Return whether three attempts since the last requested retry ended without a result and without progress."""
         count = 0
         for attempt in reversed(self.attempts()):
             count += not (attempt / CHECKPOINT).exists()
@@ -130,7 +136,8 @@ class Run:
         return count >= MAX_ATTEMPTS
 
     def claim(self, retry_before: float = 0.0) -> Path | None:
-        """Take the run: the new attempt's folder, or None when it needs no attempt or another took it first.
+        """Claim the run; return the new attempt's folder, or None when no attempt is needed or another process was
+        first.
 
         `retry_before`: also take invalid and failed runs whose last attempt began before this time (seconds since
         the epoch).
@@ -148,19 +155,22 @@ class Run:
         return taken
 
     def retry_due(self, status: str, retry_before: float) -> bool:
-        """Whether a retry asked for at this time was not made: by its claim, since a node's clock may be behind."""
+        """Return whether a retry requested at this time is still to be made.
+
+        The last claim's own retry time decides, since a node's clock may be behind.
+        """
         return (status in ("invalid", "failed") and self.last_began() < retry_before
                 and self.last_began("retry") < retry_before - 0.01)
 
     def last_began(self, name: str = "began") -> float:
-        """This time in the last attempt's claim; 0 where there is none."""
+        """Return the time of this name in the last attempt's claim, seconds since the epoch; 0 where there is none."""
         attempts = self.attempts()
         claim = read_json(attempts[-1] / "claim.json") if attempts else None
         value = claim.get(name) if isinstance(claim, dict) else None
         return float(value) if isinstance(value, (int, float)) and abs(value) < 2**53 else 0.0
 
     def finish(self, attempt: Path, record: dict[str, Any]) -> None:
-        """Write the record with its hash, once. Raises RecordError when one is there or a later attempt has begun."""
+        """Write the record with its hash, once. Raises RecordError when one exists or a later attempt has begun."""
         if (last := self.attempts()[-1:]) != [attempt]:
             by = f"taken over by {last[0].name}" if last else "removed"
             raise RecordError(f"{attempt} was {by}; its result is not used.")
@@ -182,10 +192,11 @@ class Run:
 
     def fail(self, attempt: Path, status: str, rank: int, error: BaseException | str, trace: str = "",
              host: str = "") -> None:
-        """Say why an attempt ended without a record; the first to say so is kept. `host`: the rank's, if not this."""
+        """Write why an attempt ended without a record; the first reason is kept. `host`: the rank's, if not this one.
+        """
         failures.write_failure(attempt, status, rank, error, trace, host)
 
 
 def attempt_number(folder: Path) -> int:
-    """Of attempt-01, attempt-02, ..., attempt-100."""
+    """Return the number in the name of attempt-01, attempt-02, ..., attempt-100."""
     return int(folder.name.rpartition("-")[2])

@@ -31,28 +31,29 @@ FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 
 @dataclass(frozen=True)
 class Store:
-    """RESULTS/<plan>: the runs of one plan."""
+    """The folder RESULTS/<plan> with the runs of one plan."""
 
     folder: Path
 
     @property
     def manifest(self) -> Manifest:
-        """What plan.json says. Raises RecordError where it is absent or cannot be believed."""
+        """Content of plan.json. Raises RecordError where it is absent or cannot be believed."""
         return read_manifest(self.folder)
 
     def run(self, run_id: str) -> Run:
-        """The run's folder, directly inside the plan's. Raises RecordError for what cannot name one."""
+        """Return the run of this id, directly inside the plan's folder. Raises RecordError for an id that cannot name
+        a folder."""
         if not FOLDER.fullmatch(run_id):
             raise RecordError(f"{self.folder / 'plan.json'} lists a run {run_id[:80]!r}, which cannot name a folder; "
                               "run the plan again to write it.")
         return Run(self.folder / run_id)
 
     def runs(self) -> list[Run]:
-        """The plan's own runs, in the plan's order."""
+        """Return the runs that the plan lists, in the plan's order."""
         return [self.run(run_id) for run_id in self.manifest.runs]
 
     def others(self) -> list[Run]:
-        """Runs in the folder that the plan, as it stands now, does not list."""
+        """Return runs in the folder that the plan, in its present form, does not list."""
         own = set(self.manifest.runs)
         return [Run(p.parent) for p in sorted(self.folder.glob("*/config.json")) if p.parent.name not in own]
 
@@ -65,6 +66,7 @@ class Store:
         write_json(self.folder / "plan.json", {"runs": [c.run_id for c in configs], **facts})
 
     def records(self) -> Iterator[dict[str, Any]]:
+        """Yield the record of every run of the plan that has one, in the plan's order."""
         for run in self.runs():
             if (record := run.record()) is not None:
                 yield record
@@ -81,7 +83,10 @@ class Store:
 
 
 def open_store(results: Path) -> Store:
-    """The store in RESULTS/<plan>, or in RESULTS when it holds one plan only."""
+    """Return the store in RESULTS/<plan>, or in RESULTS when it holds one plan only.
+
+    Raises RecordError when there is none, BatchscaleError when there are several.
+    """
     found = open_stores(results)
     if len(found) == 1:
         return found[0]
@@ -90,7 +95,7 @@ def open_store(results: Path) -> Store:
 
 
 def open_stores(results: Path) -> list[Store]:
-    """The store in RESULTS/<plan>, or all those in RESULTS. Raises RecordError when there is none."""
+    """Return the store in RESULTS/<plan>, or all those in RESULTS. Raises RecordError when there is none."""
     try:
         if (results / "plan.json").exists():
             return [Store(results)]

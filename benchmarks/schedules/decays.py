@@ -19,7 +19,7 @@ Epochs = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Decay:
-    """What the rate is multiplied by after so many epochs."""
+    """One decay: its formula, the source of the formula, and the factor of the rate after so many epochs."""
 
     formula: str
     source: str
@@ -27,7 +27,7 @@ class Decay:
 
 
 def progress(config: RunFields, epochs: Epochs) -> Epochs:
-    """p: 0 until warmup_epochs, then rising evenly to 1 at the end of the run."""
+    """Return p, elementwise: 0 until `warmup_epochs`, then rising evenly to 1 at the end of the run."""
     return np.clip((epochs - config.warmup_epochs) / (config.epochs - config.warmup_epochs), 0.0, 1.0)
 
 
@@ -53,7 +53,7 @@ DECAYS: dict[str, Decay] = {
 
 
 def factors(config: RunFields, steps: int) -> Epochs:
-    """The factor at each of the steps of the run's epochs, float64[steps]; step t starts at epoch t E / steps.
+    """Return the factor at each step of the run's epochs, float64[steps]; step t starts at epoch t E / steps.
 
     >>> from types import SimpleNamespace as run
     >>> factors(run(decay="piecewise", decay_epochs=(1.0, 3.0), decay_factor=0.5, epochs=4), 8).tolist()

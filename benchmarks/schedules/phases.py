@@ -22,11 +22,15 @@ class Phase:
 
     @property
     def steps(self) -> int:
+        """Optimizer steps of the whole phase."""
         return self.epochs * self.steps_per_epoch
 
 
 def phases(config: RunFields) -> list[Phase]:
-    """Under adascale the epochs are as many as there can be; the run may end inside any of them."""
+    """Return the phases of a run in order.
+
+    An adaptive run (adascale) has one, with as many epochs as there can be; it may end inside any of them.
+    """
     if config.adapts:
         most = -(-config.steps // config.steps_per_epoch)
         return [Phase(0, config.global_batch, config.steps_per_epoch, most)]
@@ -34,14 +38,15 @@ def phases(config: RunFields) -> list[Phase]:
 
 
 def first_phase(config: Config) -> Config:
-    """The run that begins as this one does and ends with its first phase, without what changes no weight."""
+    """Return the configuration of the run that ends with this one's first phase, less what changes no weight."""
     rule = SHARED_RULE if config.earlier_batches else config.rule
     return replace(config, global_batch=config.batches[0], earlier_batches=(), rule=rule, noise_batches=(),
                    sharpness_examples=0)
 
 
 def evaluation_steps(steps_per_epoch: int, epochs: int) -> list[int]:
-    """Steps after which to evaluate: powers of two within the first epoch and epoch ends, ascending, without repeats.
+    """Return the steps after which to evaluate: powers of two in the first epoch and all epoch ends, ascending and
+    distinct.
 
     Later epochs lie denser than powers of two do, and an evaluation costs what many steps do.
 
@@ -53,6 +58,6 @@ def evaluation_steps(steps_per_epoch: int, epochs: int) -> list[int]:
 
 
 def segments(phase: Phase) -> list[tuple[int, int]]:
-    """(start, stop) step ranges between which nothing but training happens; none crosses the end of an epoch."""
+    """Return the (start, stop) step ranges in which nothing but training happens; none crosses the end of an epoch."""
     stops = evaluation_steps(phase.steps_per_epoch, phase.epochs)
     return list(zip([0, *stops[:-1]], stops))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...benchmarks.records import leases
-from ...benchmarks.records.failures import OUT_OF_MEMORY, note, sign_of_no_memory, told
+from ...benchmarks.records.failures import OUT_OF_MEMORY, note, read_failure, sign_of_no_memory
 from ...benchmarks.records.json_files import read_json
 from ...benchmarks.records.run_folder import Run
 
@@ -106,7 +106,7 @@ def _ended_by(number: int) -> str:
 
 def _unexplained(run: Run) -> bool:
     attempt = run.attempts()[-1]
-    said = told(attempt)
+    said = read_failure(attempt)
     return (said is None or said.get("status") == "lost") and not leases.alive(attempt / "claim.json")
 
 

@@ -21,7 +21,7 @@ _GOLDEN, _FIRST, _SECOND = (np.uint64(word) for word in (0x9E3779B97F4A7C15, 0xB
 
 
 def draws(seed: int, epoch: int, examples: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
-    """float32[len(examples), DRAWS] in [0, 1): number `DRAWS i + k` of SplitMix64 (Steele 2014) for example i.
+    """Return float32[len(examples), DRAWS] in [0, 1): numbers `DRAWS i + k` of SplitMix64 (Steele 2014) for example i.
 
     SplitMix64 is a hash of a counter, so that any of its numbers can be had without those before it.
     """

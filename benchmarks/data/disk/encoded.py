@@ -43,6 +43,7 @@ class EncodedImages:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Shape of the array that these images stand for: (N, height, width, channels)."""
         return (len(self), *self.example_shape)
 
     def __getitem__(self, rows: Any) -> EncodedImages:
@@ -50,10 +51,11 @@ class EncodedImages:
                        record=self.record[rows], number=self.number[rows])
 
     def path(self, row: int) -> str:
+        """Return the path of the file that holds the image of this row."""
         return os.path.join(self.folder, os.fsdecode(self.paths[self.file[row]]))
 
     def where(self, row: int) -> str:
-        """File and record, for messages."""
+        """Return file and record of the image of this row, for messages."""
         whole = self.length[row] == WHOLE_FILE
         return self.path(row) if whole else f"{self.path(row)}, record {self.record[row]} (counted from 0)"
 
@@ -71,7 +73,7 @@ class Reader:
         self._close = weakref.finalize(self, _close_all, self._open)
 
     def read(self, row: int) -> bytes:
-        """The encoded image. Raises DataError naming file and record."""
+        """Read the encoded image of this row. Raises DataError naming file and record."""
         images = self._images
         length = int(images.length[row])
         try:
@@ -90,7 +92,10 @@ class Reader:
         return data
 
     def _part(self, row: int, length: int) -> bytes:
-        """pread leaves no position behind, so threads share a descriptor; none is closed while it may be in use."""
+        """Read bytes with pread, which moves no position, so that threads can share a descriptor.
+
+        No descriptor is closed while it may be in use.
+        """
         file, offset = int(self._images.file[row]), int(self._images.offset[row])
         descriptor = self._open.get(file)
         if descriptor is not None:
@@ -108,6 +113,7 @@ class Reader:
         return sum(len(reader._open) for reader in self.readers) < most
 
     def close(self) -> None:
+        """Close all files that are open."""
         self._close()
 
 

@@ -18,7 +18,7 @@ _LAYOUT = f"a folder of images needs train/<class>/ and one of {', '.join(f'{n}/
 
 
 def load_images(name: str) -> Dataset:
-    """`images:PATH,...`; classes are numbered in the order of their folders' names. Raises DataError."""
+    """Load `images:PATH,...`; classes are numbered in the order of their folders' names. Raises DataError."""
     asked = parse(name)
     train, test = _part_folder(asked, ("train",)), _part_folder(asked, TEST_FOLDERS)
     classes, tested = _classes(name, train), _classes(name, test)
@@ -30,7 +30,7 @@ def load_images(name: str) -> Dataset:
 
 
 def check_same_classes(name: str, train: str, classes: list[str], test: str, tested: list[str]) -> None:
-    """Raises DataError where one part has classes that the other lacks, or where there are fewer than two."""
+    """Raise DataError where one part has classes that the other lacks, or where there are fewer than two."""
     for one, own, other, others in ((train, classes, test, tested), (test, tested, train, classes)):
         if missing := sorted(set(own) - set(others)):
             raise DataError(f"dataset={name!r}: {one} has {len(own):,} classes and {other} lacks {len(missing):,} of "
@@ -86,7 +86,7 @@ def _images(name: str, folder: Path) -> list[str]:
 
 
 def _check_is_image(path: Path) -> None:
-    """By its first bytes; asked of one file of every class, since opening all of them takes long on some disks."""
+    """Check a file's first bytes; done for one file of every class, since opening all takes long on some disks."""
     try:
         with path.open("rb") as file:
             start = file.read(4)

@@ -30,12 +30,13 @@ class DiskName:
 
 
 def is_on_disk(name: str) -> bool:
-    """Whether the examples of this data set are read while training."""
+    """Return whether the examples of this data set are read from disk while training."""
     return name.partition(":")[0] in SCHEMES
 
 
 def parse(name: str) -> DiskName:
-    """Raises DataError for what is no such name, and where there is no such folder."""
+    """Parse the name of a data set on disk. Raises DataError for any other name and for a folder that does not exist.
+    """
     scheme, _, rest = name.partition(":")
     path, *words = rest.split(",")
     options = _options(name, words, SCHEMES[scheme])

@@ -29,7 +29,7 @@ _FILE = re.compile(r"(train|validation)-(\d{1,6})-of-(\d{1,6})")
 
 
 def load_tfrecord(name: str) -> Dataset:
-    """`tfrecord:PATH,...`: the index of its records, from the cache or made now. Raises DataError."""
+    """Load `tfrecord:PATH,...`: the index of its records, from the cache or made now. Raises DataError."""
     asked = parse(name)
     files = {part: _files(asked, part) for part in PARTS}
     indexes = {part: _index(files[part]) for part in PARTS}

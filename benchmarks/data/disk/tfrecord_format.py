@@ -29,7 +29,8 @@ _TABLE = _table()
 
 
 def crc32c(data: bytes) -> int:
-    """One table look-up a byte: made for record lengths and for writing small sets.
+    """Return the CRC-32C (RFC 3720) by one table look-up per byte: meant for record lengths and for writing small
+    sets.
 
     >>> hex(crc32c(b"123456789"))
     '0xe3069283'
@@ -41,7 +42,8 @@ def crc32c(data: bytes) -> int:
 
 
 def masked_crc32c(data: bytes) -> int:
-    """The CRC turned right by 15 bits, plus a constant: so that a CRC over data with CRCs in it stays useful."""
+    """Return the CRC rotated right by 15 bits plus a constant, so that a CRC over data that contains CRCs stays
+    useful."""
     value = crc32c(data)
     return ((value >> 15 | value << 17) + _MASK_DELTA) & _WORD
 
@@ -56,7 +58,7 @@ VARINT, FIXED64, DELIMITED, FIXED32 = 0, 1, 2, 5
 
 
 class Entry(NamedTuple):
-    """One record: where its encoded image lies in the file, and its label as it stands there."""
+    """One record: position and length of its encoded image in the file, and its label as stored."""
 
     offset: int
     length: int
@@ -64,7 +66,7 @@ class Entry(NamedTuple):
 
 
 class Malformed(Exception):
-    """What is wrong with a record, in a few words."""
+    """Error in the format of a record; its message says in a few words what is wrong."""
 
 
 class Window:
@@ -76,7 +78,7 @@ class Window:
         self._start, self._held = 0, b""
 
     def bytes(self, at: int, count: int) -> bytes:
-        """At most WINDOW_BYTES. Raises Malformed where the file ends before."""
+        """Return `count` bytes, at most WINDOW_BYTES. Raises Malformed where the file ends earlier."""
         first = at - self._start
         if first < 0 or first + count > len(self._held):
             self._start, self._held, first = at, os.pread(self._descriptor, WINDOW_BYTES, at), 0
@@ -85,7 +87,7 @@ class Window:
         return self._held[first:first + count]
 
     def varint(self, at: int) -> tuple[int, int]:
-        """A variable-length whole number and where it ends."""
+        """Return a variable-length whole number and the position after it."""
         value = 0
         for shift in range(0, 70, 7):
             byte = self.bytes(at, 1)[0]
@@ -97,7 +99,7 @@ class Window:
 
 
 def entries(path: Path) -> Iterator[Entry]:
-    """Every record of a file, in order. Raises DataError naming file and record."""
+    """Yield every record of a file, in order. Raises DataError naming file and record."""
     record = 0
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -214,7 +216,7 @@ def _fields(window: Window, start: int, stop: int, varints: bool = False) -> Ite
 
 
 def message(features: Mapping[str, bytes | int]) -> bytes:
-    """A tf.train.Example of one value each."""
+    """Encode a tf.train.Example with one value for each feature."""
     entries = []
     for name, value in features.items():
         kind, item = (1, _field(1, value)) if isinstance(value, bytes) else \
@@ -224,7 +226,7 @@ def message(features: Mapping[str, bytes | int]) -> bytes:
 
 
 def framed(data: bytes) -> bytes:
-    """A message as a record of a file."""
+    """Frame a message as a record of a TFRecord file: length, checksums and data."""
     length = struct.pack("<Q", len(data))
     return b"".join((length, struct.pack("<I", masked_crc32c(length)), data, struct.pack("<I", masked_crc32c(data))))
 

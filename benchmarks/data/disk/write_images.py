@@ -30,6 +30,7 @@ Encode = Callable[[npt.NDArray[np.float32]], bytes]
 
 
 def arguments(words: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m batchscale.benchmarks.data.disk.write_images", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--to", type=Path, required=True, help="a folder that is not there yet, or is empty")
@@ -43,6 +44,7 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(words: Sequence[str] | None = None) -> int:
+    """Write the image files that the command line asks for; return the exit status."""
     given = arguments(words)
     try:
         name = write(given.to, load(given.dataset), given.examples, given.format, given.encoding, given.size,
@@ -56,7 +58,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def write(folder: Path, dataset: Dataset, examples: int, layout: str = "tfrecord", encoding: str = "jpeg",
           size: str = "", files: int = 4) -> str:
-    """The first `examples` training images and a quarter as many test images. Returns the name for a plan.
+    """Write the first `examples` training images and a quarter as many test images; return the name for a plan.
 
     Raises DataError.
     """
@@ -109,7 +111,7 @@ def _encoder(encoding: str, size: tuple[int, int]) -> Encode:
 
 
 def _write_records(folder: Path, part: str, images: Encoded, count: int, files: int) -> None:
-    """Labels from 1, as ImageNet's."""
+    """Write TFRecord files whose labels begin at 1, as ImageNet's do."""
     bounds = [count * number // files for number in range(files + 1)]
     for number, (first, last) in enumerate(zip(bounds, bounds[1:])):
         with (folder / f"{part}-{number:05}-of-{files:05}").open("wb") as file:

@@ -14,7 +14,7 @@ _STREAM = 0xD161
 
 
 def load_digits_dataset() -> Dataset:
-    """1,797 examples, divided digit by digit in a fixed random order."""
+    """Load the 1,797 examples, divided digit by digit in a fixed random order."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

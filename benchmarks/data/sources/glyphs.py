@@ -44,7 +44,7 @@ Images = npt.NDArray[np.uint8]
 
 
 def load_glyphs(size: DataSize = GLYPHS_SIZE) -> Dataset:
-    """The data set, from the cache, or drawn and put there. `size` differs only in tests."""
+    """Load the data set from the cache, or draw it and store it there. `size` differs only in tests."""
     train, test = size.train_examples, size.test_examples
     name = f"glyphs-v{VERSION}-{train}-{test}.npz"
     shapes: dict[str, tuple[int, ...]] = {
@@ -58,7 +58,7 @@ def load_glyphs(size: DataSize = GLYPHS_SIZE) -> Dataset:
 
 
 def draw_glyphs(train_examples: int, test_examples: int) -> dict[str, npt.NDArray[np.uint8]]:
-    """x_train uint8[N, 28, 28], y_train uint8[N] with label noise, and x_test, y_test without."""
+    """Draw x_train uint8[N, 28, 28], y_train uint8[N] with label noise, and x_test, y_test without."""
     images = draw_digits(train_examples + test_examples)
     labels = (np.arange(len(images)) % CLASSES).astype(np.uint8)
     train, test = slice(train_examples), slice(train_examples, None)
@@ -67,7 +67,7 @@ def draw_glyphs(train_examples: int, test_examples: int) -> dict[str, npt.NDArra
 
 
 def draw_digits(count: int) -> Images:
-    """uint8[count, 28, 28]: image i shows the digit i mod 10, whatever `count` is."""
+    """Draw uint8[count, 28, 28]: image i shows the digit i mod 10, whatever `count` is."""
     strokes = _blurred(digit_templates())
     images = np.empty((count, PIXELS, PIXELS), np.uint8)
     for chunk, start in enumerate(range(0, count, _CHUNK)):
@@ -77,7 +77,7 @@ def draw_digits(count: int) -> Images:
 
 
 def with_label_noise(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The labels, 2 % of them replaced by one of the nine other digits."""
+    """Return the labels with 2 % of them replaced by one of the nine other digits."""
     wrong = permutation([_STREAM, 1], len(labels))[:round(LABEL_NOISE * len(labels))]
     offsets = 1 + raw_bits([_STREAM, 2], len(wrong)) % np.uint64(CLASSES - 1)
     noisy = labels.copy()

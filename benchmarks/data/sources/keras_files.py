@@ -31,16 +31,18 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def datasets_folder() -> Path:
-    """$KERAS_HOME/datasets, or ~/.keras/datasets."""
+    """Return $KERAS_HOME/datasets, or ~/.keras/datasets."""
     return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "datasets"
 
 
 def mnist_paths() -> list[Path]:
+    """Return the paths of the files of mnist, whether or not they exist."""
     return _present("mnist", [datasets_folder() / "mnist.npz"],
                     "the file is the mnist.npz of keras.datasets")
 
 
 def load_mnist() -> Dataset:
+    """Load mnist. Raises DataError where its files are missing."""
     path, = mnist_paths()
     arrays = read_arrays(path)
     source = "70,000 handwritten 28x28 digits (MNIST), 10 classes"
@@ -49,12 +51,14 @@ def load_mnist() -> Dataset:
 
 
 def fashion_mnist_paths() -> list[Path]:
+    """Return the paths of the files of fashion_mnist, whether or not they exist."""
     return _present("fashion_mnist",
                     [datasets_folder() / "fashion-mnist" / name for name in FASHION_FILES],
                     "the files are the four official ones, still packed with gzip")
 
 
 def load_fashion_mnist() -> Dataset:
+    """Load fashion_mnist. Raises DataError where its files are missing."""
     paths = fashion_mnist_paths()
     train_x, train_y, test_x, test_y = (_read_idx(path) for path in paths)
     source = "70,000 grey 28x28 pictures of clothing (Fashion-MNIST), 10 classes"
@@ -63,6 +67,7 @@ def load_fashion_mnist() -> Dataset:
 
 
 def cifar10_paths() -> list[Path]:
+    """Return the paths of the files of cifar10, whether or not they exist."""
     folders = [datasets_folder() / folder for folder in CIFAR10_FOLDERS]
     folder = next((folder for folder in folders if folder.is_dir()), folders[-1])
     return _present("cifar10", [folder / name for name in CIFAR10_BATCHES],
@@ -70,6 +75,7 @@ def cifar10_paths() -> list[Path]:
 
 
 def load_cifar10() -> Dataset:
+    """Load cifar10. Raises DataError where its files are missing."""
     paths = cifar10_paths()
     batches = [_read_cifar_batch(path) for path in paths]
     train_x, train_y = (np.concatenate(arrays) for arrays in zip(*batches[:-1], strict=True))
@@ -129,7 +135,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 def read_pickled_arrays(file: IO[bytes]) -> Any:
-    """Containers and numpy arrays from a pickle of Python 2 or 3, else pickle.UnpicklingError."""
+    """Read containers and numpy arrays from a pickle of Python 2 or 3. Raises pickle.UnpicklingError for all else."""
     return _ArrayUnpickler(file, encoding="bytes").load()
 
 

@@ -20,7 +20,7 @@ _RECIPE = "write it with numpy.savez(path, x_train=..., y_train=..., x_test=...,
 
 
 def load_npz(name: str) -> Dataset:
-    """`npz:PATH`, relative to the working directory."""
+    """Load `npz:PATH`, relative to the working directory."""
     path = _file(name)
     arrays = read_arrays(path)
     train, test = (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])
@@ -39,7 +39,7 @@ def _file(name: str) -> Path:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """The four arrays of an archive, never unpickling. Raises DataError for anything else."""
+    """Read the four arrays of an archive, never unpickling. Raises DataError for anything else."""
     try:
         with path.open("rb") as file:
             archive = np.load(file, allow_pickle=False)
@@ -59,7 +59,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def _check_memory(path: Path, archive: Any) -> None:
-    """Before anything is read: what the headers say must be in the file, and fit in memory. Raises DataError."""
+    """Check that the sizes in the headers are present in the file and fit in memory. Raises DataError."""
     needed = sum(_array_bytes(archive.zip, key) for key in KEYS)
     available = psutil.virtual_memory().available
     if needed > available:

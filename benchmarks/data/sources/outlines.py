@@ -38,7 +38,7 @@ Strokes = Sequence[tuple[str, Sequence[Any]]]
 
 
 def digit_templates() -> npt.NDArray[np.uint8]:
-    """uint8[fonts, 10, 80, 80]: every digit of every font, centred, 255 inside the stroke.
+    """Draw uint8[fonts, 10, 80, 80]: every digit of every font, centred, 255 inside the stroke.
 
     Raises DataError where the fonts are missing or not the ones expected.
     """
@@ -83,7 +83,7 @@ def _font_folder() -> Path:
 
 
 def outline_edges(strokes: Strokes) -> Points:
-    """float64[edges, 4] of (x0, y0, x1, y1): recorded pen strokes, with curves made straight."""
+    """Return float64[edges, 4] of (x0, y0, x1, y1): recorded pen strokes, with curves made straight."""
     pieces: list[Points] = []
     start = here = np.zeros(2)
     for stroke, corners in strokes:
@@ -129,7 +129,7 @@ def _centred(edges: Points, pixels_per_unit: float) -> Points:
 
 
 def fill(edges: Points) -> npt.NDArray[np.uint8]:
-    """uint8[80, 80]: the share of each pixel with a winding number other than 0, times 255.
+    """Return uint8[80, 80]: the share of each pixel with a winding number other than 0, times 255.
 
     On every sub-pixel row an edge adds +-1 to all samples right of its crossing.
     """

@@ -24,7 +24,7 @@ _DEFAULTS = {"classes": 10, "examples": 4096}
 
 
 def synthetic_size(name: str) -> DataSize:
-    """Read `synthetic:28x28x1,classes=10,examples=4096`; `examples` are for training."""
+    """Parse `synthetic:28x28x1,classes=10,examples=4096`; `examples` are for training."""
     shape, *options = name.partition(":")[2].replace(" ", "").split(",")
     if not _SHAPE.fullmatch(shape) or max(map(len, shape.split("x"))) > MOST_DIGITS or shape.count("x") > MOST_SIDES:
         raise DataError(f"dataset={name!r}: {shape!r} is not a shape; write it as in {EXAMPLE!r}.")
@@ -44,7 +44,7 @@ def synthetic_size(name: str) -> DataSize:
 
 
 def load_synthetic(name: str) -> Dataset:
-    """Uniform noise around one Gaussian prototype per class, clipped to [0, 1]."""
+    """Generate uniform noise around one Gaussian prototype per class, clipped to [0, 1]."""
     size = synthetic_size(name)
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([_STREAM])))
     prototypes = rng.standard_normal((size.classes, *size.input_shape), np.float32)

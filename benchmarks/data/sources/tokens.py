@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def load_tokens() -> Dataset:
-    """x: int32[N, 32]; y: int32[N, 32], the token after each."""
+    """Load x, int32[N, 32], and y, int32[N, 32], the token after each of x."""
     chain = transitions()
     start = stationary(chain)
     train, test = (_sequences(chain, start, count, part) for part, count in ((1, TRAIN), (2, TEST)))
@@ -32,14 +32,14 @@ def load_tokens() -> Dataset:
 
 
 def transitions() -> Floats:
-    """P[a, b, c]: the probability of c after a, b. Weights are 2^0 to 2^7, drawn alike."""
+    """Return P[a, b, c], the probability of c after a, b. Weights are 2^0 to 2^7, drawn with equal probability."""
     exponents = raw_bits([_STREAM, 0], VOCABULARY**3) >> np.uint64(61)
     weights = np.exp2(exponents.astype(np.float64)).reshape((VOCABULARY,) * 3)
     return np.asarray(weights / weights.sum(axis=2, keepdims=True))
 
 
 def stationary(chain: Floats) -> Floats:
-    """pi[a, b]: how often the pair a, b occurs, by power iteration to rounding."""
+    """Return pi[a, b], how often the pair a, b occurs, by power iteration to rounding."""
     pairs = np.full(chain.shape[:2], 1 / chain[..., 0].size)
     for _ in range(200):  # the second eigenvalue is about 0.3
         pairs = np.einsum("ab,abc->bc", pairs, chain)
@@ -47,12 +47,15 @@ def stationary(chain: Floats) -> Floats:
 
 
 def entropy_rate(chain: Floats) -> float:
-    """h = -sum pi(a, b) P(c | a, b) ln P(c | a, b): nats a token, once two tokens are known."""
+    """Return h = -sum pi(a, b) P(c | a, b) ln P(c | a, b), in nats per token, once two tokens are known."""
     return float(-np.einsum("ab,abc,abc->", stationary(chain), chain, np.log(chain)))
 
 
 def least_loss(chain: Floats) -> float:
-    """Mean over the places of a sequence: the first target is predicted from one token alone, the others from two."""
+    """Return the least mean loss over a sequence, in nats per token.
+
+    The first target is predicted from one token alone, the others from two.
+    """
     pairs = stationary(chain)
     first = float(-np.sum(pairs * np.log(pairs / pairs.sum(axis=1, keepdims=True))))
     return (first + (LENGTH - 1) * entropy_rate(chain)) / LENGTH

@@ -9,6 +9,7 @@ from .base import Strategy
 
 
 def create(config: RunConfig, devices: Sequence[str]) -> Strategy:
+    """Return the strategy of a run, on devices that `devices.prepare` set up."""
     if config.strategy == "mirrored":
         from .mirrored import Mirrored
         return Mirrored(devices)

@@ -14,7 +14,7 @@ from ...data.arrays import Arrays, each
 
 
 class Strategy:
-    """One process, one replica. Others override what differs.
+    """Training by one process with one replica; subclasses override what differs.
 
     `rank` of `size` processes; `replicas` in all, `local_replicas` of them in this process.
     """
@@ -26,69 +26,70 @@ class Strategy:
     local_replicas = 1
 
     def scope(self) -> AbstractContextManager[Any]:
-        """Variables made inside live on every local replica."""
+        """Return a context in which variables are created on every local replica."""
         return nullcontext()
 
     def run(self, step: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        """Call `step` on every local replica, inside a graph; the first one's result."""
+        """Call `step` on every local replica, inside a graph; return the first one's result."""
         return step(*arguments)
 
     def replica_index(self) -> Any:
-        """This replica's number among all, inside `run`."""
+        """Return this replica's number among all, inside `run`."""
         return 0
 
     def local_index(self) -> Any:
-        """This replica's number within its process, inside `run`."""
+        """Return this replica's number within its process, inside `run`."""
         return 0
 
     def mean(self, gradients: Sequence[Any]) -> Sequence[Any]:
-        """The mean of each gradient over all replicas, inside `run`."""
+        """Return the mean of each gradient over all replicas, inside `run`."""
         return gradients
 
     def place(self, array: npt.NDArray[Any]) -> Any:
-        """The array on every local replica's device, to be passed to `run`."""
+        """Copy the array to every local replica's device; the result can be passed to `run`."""
         return on_device("GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0", array)
 
     def place_each(self, arrays: Arrays) -> Any:
-        """The array, or every named one, as `place` does it."""
+        """Copy the array, or every named one, to every local replica's device."""
         return each(self.place, arrays)
 
     def copies(self, variable: Any) -> list[npt.NDArray[Any]]:
-        """The variable's value on each local replica."""
+        """Return the variable's value on each local replica."""
         return [variable.numpy()]
 
     def average(self, variables: Sequence[Any]) -> None:
-        """Every replica's copy of each variable becomes the mean of all; copies that are equal stay as they are."""
+        """Set every replica's copy of each variable to the mean of all; copies that are equal stay as they are."""
 
     def broadcast_weights(self, variables: Sequence[Any]) -> None:
-        """Rank 0's values on every rank."""
+        """Set the variables on every rank to rank 0's values."""
 
     def broadcast(self, value: Any) -> Any:
-        """Rank 0's small Python value on every rank."""
+        """Return rank 0's small Python value on every rank."""
         return value
 
     def gather(self, value: Any) -> list[Any]:
-        """Every rank's small Python value, in rank order, on every rank."""
+        """Return every rank's small Python value, in rank order, on every rank."""
         return [value]
 
     def barrier(self) -> None:
         """Return when every rank has come here."""
 
     def lost_a_peer(self, error: BaseException) -> bool:
-        """Whether the error only says that another rank is gone."""
+        """Return whether the error only shows that another rank is gone."""
         return False
 
     def library(self) -> dict[str, Any]:
-        """What carries the gradients, for the record."""
+        """Return the names and versions of what carries the gradients, for the record."""
         return {}
 
 
 def numpy_values(variables: Sequence[Any]) -> list[npt.NDArray[Any]]:
+    """Return the variables' values as numpy arrays."""
     return [np.asarray(v.numpy()) for v in variables]
 
 
 def on_device(device: str, array: Any) -> Any:
-    """The array on a device of this process. What tf.data made lies on the host, where `tf.constant` leaves it."""
+    """Copy an array to a device of this process: what tf.data made is on the host, where `tf.constant` leaves it."""
     if not tf.is_tensor(array):
         return tf.constant(array)
     if array.device.endswith(device):

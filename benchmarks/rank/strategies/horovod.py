@@ -25,6 +25,8 @@ PEER_GONE = ("Horovod has been shut down", "Connection closed by peer", "Connect
 
 
 class Horovod(Strategy):
+    """Training by one process per replica, through Horovod."""
+
     name = "horovod"
 
     def __init__(self) -> None:

@@ -13,6 +13,8 @@ from .base import on_device, Strategy
 
 
 class Mirrored(Strategy):
+    """Training by one process with one replica per device, through tf.distribute.MirroredStrategy."""
+
     name = "mirrored"
 
     def __init__(self, devices: Sequence[str]) -> None:
@@ -35,7 +37,7 @@ class Mirrored(Strategy):
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
 
     def place(self, array: npt.NDArray[Any]) -> Any:
-        """The strategy only binds values together; each is put on its replica's device here."""
+        """Copy the array to each replica's device; tf.distribute only groups the copies."""
         copies = [self._on(device, array) for device in self._devices]
         return self._strategy.experimental_distribute_values_from_function(
             lambda context: copies[context.replica_id_in_sync_group])

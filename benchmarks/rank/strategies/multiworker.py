@@ -25,6 +25,8 @@ WORD = np.dtype(np.int64)  # lies in host memory beside GPUs too, unlike bytes, 
 
 
 class MultiWorker(Mirrored):
+    """Training by one process per replica, through tf.distribute.MultiWorkerMirroredStrategy."""
+
     name = "multiworker"
 
     def __init__(self) -> None:
