@@ -20,6 +20,8 @@ PROGRAMS = Path(__file__).parent / "programs"
 def environment(**more: str) -> dict[str, str]:
     """A child's environment: this Python's programs first, the tests' own tree importable, quiet TensorFlow."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    if "PYTHONPATH" in more:  # besides it the tests' own, by which starts are counted
+        more["PYTHONPATH"] = os.pathsep.join([more["PYTHONPATH"], os.environ.get("PYTHONPATH", "")])
     return {**os.environ, "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", **more}
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from support.launching import PROGRAMS, environment, launched_once
+from support.launching import launched_once
+from support.one_process import found_by
 from support.programs.adascale_gains import GLOBAL_BATCH, GROUPS, REFERENCES, configuration
 
 from support.adascale_gain import adascale_gain
@@ -80,20 +79,9 @@ def by_hand(reference: int, start: Floats) -> Iterator[tuple[float, float, float
             return
 
 
-def initial_weights() -> Floats:
-    """Of the seed, in a process of its own."""
-    code = ("import json; from batchscale.benchmarks.rank import models; import numpy as np;"
-            "m = models.build('small_models:softmax', (8, 8, 1), 10, 3, 'float64');"
-            "print(json.dumps(np.concatenate([np.ravel(v) for v in m.get_weights()]).tolist()))")
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, cwd=PROGRAMS,
-                          env=environment())
-    assert done.returncode == 0, done.stderr[-2000:]
-    return np.array(json.loads(done.stdout))
-
-
 @pytest.fixture(scope="module")
 def start() -> Floats:
-    return initial_weights()
+    return np.array(found_by("initial_weights.py")["weights"])
 
 
 @pytest.mark.parametrize("reference", REFERENCES)

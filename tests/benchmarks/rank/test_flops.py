@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
-from support.launching import PROGRAMS, environment
+from support.one_process import found_by
 
 pytestmark = pytest.mark.launched
 
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
-    child = subprocess.run([sys.executable, str(PROGRAMS / "count_flops.py")], capture_output=True, text=True,
-                           timeout=300, env=environment())
-    assert child.returncode == 0, child.stderr[-2000:]
-    return dict(json.loads(child.stdout.splitlines()[-1]))
+    return found_by("count_flops.py")
 
 
 @pytest.mark.parametrize(("name", "flops"), [

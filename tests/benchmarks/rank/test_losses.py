@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from support.launching import PROGRAMS, environment
+from support.one_process import found_by
 
 from batchscale.benchmarks.config.objectives import check, default_metrics, metric_name
 from batchscale.benchmarks.errors import PlanError
@@ -22,10 +19,7 @@ Array = npt.NDArray[Any]
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
-    child = subprocess.run([sys.executable, str(PROGRAMS / "objective_values.py")], cwd=PROGRAMS, capture_output=True,
-                           text=True, timeout=240, env=environment())
-    assert child.returncode == 0, child.stderr[-2000:]
-    return dict(json.loads(child.stdout.splitlines()[-1]))
+    return found_by("objective_values.py")
 
 
 def softmax_entropy(y: Array, z: Array) -> Array:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 
 import pytest
-from support.launching import PROGRAMS, environment
+from support.one_process import found_by
 
 pytestmark = pytest.mark.launched
 DENSE_128 = 784 * 128 + 128 + 128 * 10 + 10
@@ -26,10 +23,7 @@ C2 = (sum(9 * a * b + 3 * b for a, b in zip(C2_CHANNELS, C2_CHANNELS[1:])) + 512
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, tuple[int, list[int | None]]]:
-    child = subprocess.run([sys.executable, str(PROGRAMS / "count_parameters.py")], capture_output=True, text=True,
-                           timeout=120, env=environment())
-    assert child.returncode == 0, child.stderr[-2000:]
-    return dict(json.loads(child.stdout.splitlines()[-1]))
+    return found_by("count_parameters.py")
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("mlp_128", DENSE_128), ("mlp_512_256_128", DENSE_3),

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 
 import pytest
-from support.launching import PROGRAMS, environment
+from support.one_process import found_by
 
 pytestmark = pytest.mark.launched
 
 
 @pytest.fixture(scope="module")
 def differences() -> dict[str, float]:
-    child = subprocess.run([sys.executable, str(PROGRAMS / "optimizer_updates.py")], capture_output=True, text=True,
-                           timeout=120, env=environment())
-    assert child.returncode == 0, child.stderr[-2000:]
-    return dict(json.loads(child.stdout.splitlines()[-1]))
+    return found_by("optimizer_updates.py")
 
 
 @pytest.mark.parametrize("name", [

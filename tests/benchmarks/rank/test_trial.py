@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from support.launching import PROGRAMS, batchscale, environment
+from support.launching import PROGRAMS, batchscale
+from support.one_process import found_by
 
 from batchscale.benchmarks.errors import EXIT_USAGE
 
@@ -56,10 +54,7 @@ GOOD = ("good", "good regression", "good two kinds", "metric infinite")  # a met
 
 @pytest.fixture(scope="module")
 def sentences() -> dict[str, str]:
-    child = subprocess.run([sys.executable, str(PROGRAMS / "own_mistakes.py")], cwd=PROGRAMS, capture_output=True,
-                           text=True, timeout=300, env=environment())
-    assert child.returncode == 0, child.stderr[-2000:]
-    return dict(json.loads(child.stdout.splitlines()[-1]))
+    return found_by("own_mistakes.py")
 
 
 @pytest.mark.parametrize("name", MISTAKES)
