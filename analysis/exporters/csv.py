@@ -58,7 +58,7 @@ def write_figures(figures: Iterable[Figure], folder: Path) -> None:
         with open(folder / f"{figure.name}.csv", "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(FIGURE)
-            writer.writerows(map(_cells, figure.svg.rows))
+            writer.writerows(map(_cells, figure.rows))
 
 
 def _cells(row: Sequence[object]) -> list[object]:

@@ -52,7 +52,7 @@ def draw_rows(name: str, title: str, x_label: str, rows: Sequence[Row], log: boo
         fit(figure, axes, left=[row.label for row in rows], top=0.8)
         drawn = [(row.label, "", row.estimate.value, row.estimate.low, row.estimate.high, row.estimate.n, "", x_label)
                  for row in rows]
-        return Drawing(svg(figure, name, title), drawn)
+        return Drawing(svg(figure, name, title), tuple(drawn))
 
 
 def draw_stack(name: str, title: str, x_label: str, labels: Sequence[str],
@@ -77,4 +77,4 @@ def draw_stack(name: str, title: str, x_label: str, labels: Sequence[str],
         fit(figure, axes, left=labels, top=1.4 * -(-len(names) // COLUMNS) + 0.8)
         drawn = [(label, part, value, math.nan, math.nan, "", "", x_label) for part, _, values in parts
                  for label, value in zip(labels, values)]
-        return Drawing(svg(figure, name, title), drawn)
+        return Drawing(svg(figure, name, title), tuple(drawn))

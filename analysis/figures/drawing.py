@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 
-class Drawing(str):
+@dataclass(frozen=True)
+class Drawing:
     """SVG text made by this package, and the points it shows: rows of columns.FIGURE."""
 
+    svg: str
     rows: tuple[tuple[object, ...], ...]
-
-    def __new__(cls, svg: str, rows: Iterable[tuple[object, ...]]) -> Drawing:
-        made = super().__new__(cls, svg)
-        made.rows = tuple(rows)
-        return made
 
 
 @dataclass(frozen=True)
@@ -23,5 +19,15 @@ class Figure:
 
     name: str
     title: str
-    svg: Drawing
+    drawing: Drawing
     caption: str
+
+    @property
+    def svg(self) -> str:
+        """Return the SVG element for the page."""
+        return self.drawing.svg
+
+    @property
+    def rows(self) -> tuple[tuple[object, ...], ...]:
+        """Return the numbers that the figure shows."""
+        return self.drawing.rows

@@ -75,7 +75,7 @@ def draw_lines(panel: Panel) -> Drawing:
         _scale(axes, panel)
         fit(figure, axes, [*(series.label for series in panel.series), panel.level[1] if panel.level else ""])
         _label_ends(axes, panel)
-        return Drawing(svg(figure, panel.name, panel.title), _points(panel))
+        return Drawing(svg(figure, panel.name, panel.title), tuple(_points(panel)))
 
 
 def _points(panel: Panel) -> Iterator[tuple[object, ...]]:

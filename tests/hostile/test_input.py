@@ -116,7 +116,7 @@ def test_a_name_stays_text_in_the_report(tmp_path: Path, text: str) -> None:
 
 
 def test_panels_escape_names_in_their_svg() -> None:
-    drawn = bars.draw_stack("stack", SCRIPT, SCRIPT, [SCRIPT], [(SCRIPT, theme.RULES["tuned"], [1.0])])
+    drawn = bars.draw_stack("stack", SCRIPT, SCRIPT, [SCRIPT], [(SCRIPT, theme.RULES["tuned"], [1.0])]).svg
     assert "<script" not in drawn and "&lt;script&gt;" in drawn
 
 

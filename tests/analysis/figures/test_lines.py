@@ -23,7 +23,8 @@ def line(name: str, values: tuple[float, ...] = (0.9, 0.88, 0.86, 0.5)) -> Serie
 
 
 def accuracy_panel(*series: Series) -> str:
-    return draw_lines(Panel("p", "accuracy", Axis("global batch", 2, BATCHES), Axis("accuracy", percent=True), series))
+    return draw_lines(Panel("p", "accuracy", Axis("global batch", 2, BATCHES), Axis("accuracy", percent=True),
+                            series)).svg
 
 
 def texts(svg: str) -> list[str]:
@@ -80,14 +81,14 @@ def test_values_that_are_not_finite_are_left_out_and_an_empty_panel_says_so() ->
 
 def test_what_is_not_positive_has_no_place_on_a_logarithmic_axis() -> None:
     points = ((1.0, Estimate(-1.0, -2.0, 0.0, 3)), (2.0, Estimate(2.0, -1.0, 5.0, 3)), (4.0, Estimate(8, 7, 9, 3)))
-    svg = draw_lines(Panel("p", "t", Axis("x", 2), Axis("y", 10), (Series("s", role("s"), points),)))
+    svg = draw_lines(Panel("p", "t", Axis("x", 2), Axis("y", 10), (Series("s", role("s"), points),))).svg
     assert "nan" not in svg and "inf" not in svg
 
 
 def test_lost_runs_are_drawn_as_crosses_with_their_number() -> None:
     panel = Panel("p", "t", Axis("batch", 2, BATCHES), Axis("y"), (line("linear"),),
                   lost=((512.0, role("linear"), "2 of 6"),))
-    assert "2 of 6" in texts(draw_lines(panel))
+    assert "2 of 6" in texts(draw_lines(panel).svg)
 
 
 def test_ids_carry_the_figure_s_name_so_that_many_fit_on_one_page() -> None:
@@ -140,17 +141,18 @@ def test_tick_numbers(value: float, text: str) -> None:
 
 def test_rows_say_what_is_not_known() -> None:
     svg = draw_rows("r", "t", "examples", [Row("noise", Estimate(900, 500, 1500, 6), role("a")),
-                                           Row("steps", unknown(), role("b"))], log=True)
+                                           Row("steps", unknown(), role("b"))], log=True).svg
     assert {"noise", "steps", "not known", "900"} <= set(texts(svg))
 
 
 def test_rows_on_a_short_logarithmic_axis_have_numbers_for_ticks() -> None:
-    svg = draw_rows("r", "t", "examples", [Row("steps", Estimate(1080, 778, 1507, 18), role("a"))], log=True)
+    svg = draw_rows("r", "t", "examples", [Row("steps", Estimate(1080, 778, 1507, 18), role("a"))], log=True).svg
     found = set(texts(svg))
     assert not [text for text in found if "$" in text or "math" in text]
     assert len([text for text in found if text.replace(",", "").isdigit()]) >= 3
 
 
 def test_stacks_name_their_parts() -> None:
-    svg = draw_stack("s", "t", "seconds", ["sgd", "adam"], [("data", role("a"), [1, 2]), ("train", role("b"), [3, 4])])
-    assert {"sgd", "adam", "data", "train"} <= set(texts(svg))
+    stack = draw_stack("s", "t", "seconds", ["sgd", "adam"],
+                       [("data", role("a"), [1, 2]), ("train", role("b"), [3, 4])])
+    assert {"sgd", "adam", "data", "train"} <= set(texts(stack.svg))
