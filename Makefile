@@ -32,7 +32,7 @@ $(READY): setup.cfg pyproject.toml constraints.txt launchers/machine/setup_envir
 	@touch $@
 
 test: setup
-	$(ACTIVATED) pytest -n 2 --dist loadgroup --most-starts $(MOST_STARTS) -m "not slurm and not faults and not slow"
+	$(ACTIVATED) pytest -n 2 --most-starts $(MOST_STARTS) -m "not slurm and not faults and not slow"
 
 test-slurm: setup
 	$(ACTIVATED) pytest -m slurm

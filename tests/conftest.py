@@ -16,6 +16,7 @@ from batchscale.benchmarks.runs.run_config import RunConfig
 
 LOCKS = tempfile.TemporaryDirectory()  # a study that runs on this machine does not hold up the tests
 os.environ["BATCHSCALE_LOCK"] = f"{LOCKS.name}/lock"
+ROOT = Path(__file__).resolve().parents[1]
 CONFIG: dict[str, Any] = {
     "experiment": "sgd", "kind": "accuracy", "dataset": "digits", "model": "mlp_128", "optimizer": "sgd",
     "global_batch": 128, "train_examples": 1146, "seed": 0, "epochs": 2}
@@ -48,13 +49,21 @@ def pytest_report_header(config: pytest.Config) -> str:
     return "" if seed is None else f"order: random, --order-seed {seed}"
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What starts ranks is one group, for one of the workers: two at once would take each other's cores."""
-    for item in items:
-        if item.get_closest_marker("launched"):
-            item.add_marker(pytest.mark.xdist_group("ranks"))
     in_order_by_chance(config, items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give all files that start ranks to one worker, since two at once would take each other's cores; the other files
+    go to whichever worker is free, each as a whole, since its tests share what is made once for the file."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class OneWorkerForRanks(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return "ranks" if "mark.launched" in (ROOT / path).read_text() else path
+
+    return OneWorkerForRanks(config, log)
 
 
 def in_order_by_chance(config: pytest.Config, items: list[pytest.Item]) -> None:

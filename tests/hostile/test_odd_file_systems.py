@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from support.claiming import finish_all
 from support.synthetic_records import record_for
 
 from batchscale.benchmarks.errors import RecordError
@@ -158,21 +159,12 @@ def test_a_retry_is_made_once_even_by_a_node_whose_clock_is_behind(run: Run) -> 
     assert run.claim(retry_before=asked + 10) is not None
 
 
-def _finish_all(folder: str, barrier: Any, wins: Any) -> None:
-    store = Store(Path(folder))
-    barrier.wait()
-    while (taken := store.claim_next(store.runs())) is not None:
-        taken[0].finish(taken[1], record_for(taken[0].config))
-        with wins.get_lock():
-            wins.value += 1
-
-
 def test_many_processes_do_many_runs_each_once(tmp_path: Path, config: Make) -> None:
     store = Store(tmp_path / "plan")
     store.prepare([config(seed=seed) for seed in range(24)], {"name": "plan"})
     context = multiprocessing.get_context("spawn")
     barrier, wins = context.Barrier(4), context.Value("i", 0)
-    processes = [context.Process(target=_finish_all, args=(str(store.folder), barrier, wins)) for _ in range(4)]
+    processes = [context.Process(target=finish_all, args=(str(store.folder), barrier, wins)) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:

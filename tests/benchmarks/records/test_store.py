@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.claiming import claim_one
 from support.synthetic_records import record_for
 
 from batchscale.benchmarks.errors import BatchscaleError, RecordError
@@ -64,19 +65,11 @@ def test_runs_are_claimed_in_the_plans_order_and_each_once(store: Store) -> None
     assert {run.status() for run in runs} == {"running"}
 
 
-def _claim(folder: str, run_id: str, barrier: Any, wins: Any) -> None:
-    barrier.wait()
-    if Store(Path(folder)).run(run_id).claim() is not None:
-        with wins.get_lock():
-            wins.value += 1
-    barrier.wait()  # stay alive until all have tried
-
-
 def test_of_many_processes_at_once_exactly_one_gets_the_run(store: Store) -> None:
     context = multiprocessing.get_context("spawn")
     barrier, wins = context.Barrier(4), context.Value("i", 0)
     run_id = store.runs()[0].run_id
-    processes = [context.Process(target=_claim, args=(str(store.folder), run_id, barrier, wins)) for _ in range(4)]
+    processes = [context.Process(target=claim_one, args=(str(store.folder), run_id, barrier, wins)) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:
