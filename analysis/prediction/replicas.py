@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...benchmarks.config.choices import strategy_name
+from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.errors import PlanError, RecordError
 from ...benchmarks.records.schema import finite
 from ...benchmarks.records.store import open_store
