@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...benchmarks.config.choices import strategy_name
+from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.config.objectives import ACCURACY, metric_name
 from ...benchmarks.errors import RecordError
 from ...benchmarks.records.json_files import read_json

@@ -10,7 +10,7 @@ from typing import Any
 from ...benchmarks.config.objectives import CROSS_ENTROPY
 from ...benchmarks.errors import PlanError
 from ...benchmarks.planning import keys as plan_keys
-from ...benchmarks.schedules.rules import TUNED_RULE
+from ...benchmarks.schedules.rules import RULES, TUNED_RULE
 from ..laws.memory import DISTINCT_SIZES
 from ..statistics.decision_rules import FEWEST_SEEDS
 from ..statistics.sample_size import MORE_SEEDS_LIMIT
@@ -88,7 +88,8 @@ def _accuracy(arms: Sequence[Arm], results: Results) -> list[Gap]:
 def _fitting(rules: Sequence[str], basis: Mapping[str, Any], largest: int) -> list[str]:
     """Without legw where its warm-up would be longer than the run at the largest batch."""
     warmup = float(basis.get("legw_epochs", 0)) * largest / basis["reference_batch"]
-    return [rule for rule in rules if rule != "legw" or warmup <= basis["epochs"]]
+    stretched = [name for name, rule in RULES.items() if rule.needs == "legw_epochs"]
+    return [rule for rule in rules if rule not in stretched or warmup <= basis["epochs"]]
 
 
 def _seeds_wanted(arms: Sequence[Arm], margin: float) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from .theme import FIXED, GRID, INK, MUTED, OTHERS, RULES, STRATEGIES, palette, Role, variable
+from .theme import FIXED, GRID, INK, MUTED, OTHERS, RULE_ROLES, STRATEGY_ROLES, palette, Role, variable
 
 
 def svg(figure: Figure, name: str, description: str) -> str:
@@ -42,7 +42,7 @@ def standalone(element: str) -> str:
 def _page_colours(text: str) -> str:
     for colour, written in FIXED.items():
         text = text.replace(colour, written)
-    roles: Iterable[Role] = (*RULES.values(), *STRATEGIES.values(), *OTHERS)
+    roles: Iterable[Role] = (*RULE_ROLES, *STRATEGY_ROLES, *OTHERS)
     for each in roles:
         text = text.replace(each.light, f"var({variable(each.light)})")
     return text

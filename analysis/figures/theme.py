@@ -7,13 +7,16 @@ so that one file serves light, dark and printed pages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from ...benchmarks.config import strategies
+from ...benchmarks.schedules import rules
 
 WIDTH, HEIGHT = 4.6, 3.25
 FONT_SIZE = 11.0
@@ -32,24 +35,41 @@ class Role:
 
 # After Okabe and Ito's palette for all kinds of colour vision, darkened or lightened until each has
 # a contrast of at least 3 : 1 on its page.
-RULES = {
-    "constant": Role("#0069a8", "#5cb8f0"),
-    "linear": Role("#c44601", "#ff9455", "--"),
-    "sqrt": Role("#007a5b", "#35cc9f", "-."),
-    "as_published": Role("#7c3aa1", "#cb9cf0", ":"),
-    "tuned": Role("#8a6a00", "#edc644", (0, (6, 1.5))),  # type: ignore[arg-type]
-    "adam_sqrt": Role("#3f7d20", "#8fd16a", (0, (1, 1))),  # type: ignore[arg-type]
-    "legw": Role("#a3387f", "#f08cd0", (0, (4, 1, 1, 1))),  # type: ignore[arg-type]
-    "noise_scale": Role("#2d5fc4", "#86aef7", (0, (8, 2))),  # type: ignore[arg-type]
-    "surge": Role("#b03a2e", "#ff8f80", (0, (3, 1, 1, 1, 1, 1))),  # type: ignore[arg-type]
-    "adascale": Role("#00695f", "#4fd0c0", (0, (5, 1))),  # type: ignore[arg-type]
-}
-STRATEGIES = {
-    "single": Role("#55657b", "#aab9cd", ":"),
-    "mirrored": Role("#c2185c", "#ff80ad"),
-    "horovod-mpi": Role("#667500", "#c3d64c", "--"),
-    "horovod-gloo": Role("#8d5525", "#dba577", "-."),
-}
+RULE_ROLES = (  # by position in RULES; the last ones wait for rules to come
+    Role("#0069a8", "#5cb8f0"),
+    Role("#c44601", "#ff9455", "--"),
+    Role("#007a5b", "#35cc9f", "-."),
+    Role("#3f7d20", "#8fd16a", (0, (1, 1))),  # type: ignore[arg-type]
+    Role("#a3387f", "#f08cd0", (0, (4, 1, 1, 1))),  # type: ignore[arg-type]
+    Role("#2d5fc4", "#86aef7", (0, (8, 2))),  # type: ignore[arg-type]
+    Role("#b03a2e", "#ff8f80", (0, (3, 1, 1, 1, 1, 1))),  # type: ignore[arg-type]
+    Role("#00695f", "#4fd0c0", (0, (5, 1))),  # type: ignore[arg-type]
+    Role("#8a6a00", "#edc644", (0, (6, 1.5))),  # type: ignore[arg-type]
+    Role("#7c3aa1", "#cb9cf0", ":"),
+    Role("#444b8c", "#a3abf5", (0, (2, 1))),  # type: ignore[arg-type]
+    Role("#7a4a4a", "#d9a6a6", (0, (7, 1, 1, 1))),  # type: ignore[arg-type]
+)
+STRATEGY_ROLES = (  # by position in strategies and, where those have them, transports
+    Role("#55657b", "#aab9cd", ":"),
+    Role("#c2185c", "#ff80ad"),
+    Role("#8d5525", "#dba577", "-."),
+    Role("#667500", "#c3d64c", "--"),
+    Role("#1f6f8f", "#79c4e6", (0, (4, 2))),  # type: ignore[arg-type]
+    Role("#6d3fd1", "#b9a0ff", (0, (2, 2))),  # type: ignore[arg-type]
+)
+
+
+def by_position(names: Iterable[str], roles: Sequence[Role]) -> dict[str, Role]:
+    """Return each name's colour, no two alike. Raises ValueError where there are more names than colours."""
+    found = list(names)
+    if len(found) > len(roles):
+        raise ValueError(f"{len(found)} names for {len(roles)} colours; add colours to analysis/figures/theme.py.")
+    return dict(zip(found, roles))
+
+
+RULES = by_position(rules.RULES, RULE_ROLES)
+STRATEGIES = by_position((name for strategy in strategies.STRATEGIES for name in
+                          strategies.strategy_variants(strategy)), STRATEGY_ROLES)
 OTHERS = (Role("#00788b", "#5ad0df"), Role("#5b4bb6", "#aa9cff", "--"), Role("#9c2f2f", "#f09a9a", "-."),
           Role("#4d6b2f", "#a9cf86", ":"))
 FIXED = {INK: "currentColor", MUTED: "var(--muted)", GRID: "var(--grid)"}
@@ -64,8 +84,8 @@ STYLE = {
 
 
 def role(name: str) -> Role:
-    """The colour of a rule, a strategy, or of any other name; the same in every figure."""
-    known = RULES.get(name) or STRATEGIES.get(name)
+    """Return the colour of a rule, a strategy, or of any other name; the same in every figure."""
+    known = by_position(rules.RULES, RULE_ROLES).get(name) or STRATEGIES.get(name)
     return known or OTHERS[sum(name.encode()) % len(OTHERS)]
 
 
@@ -76,7 +96,7 @@ def variable(colour: str) -> str:
 
 def palette(dark: bool) -> str:
     """Declarations of every colour variable, for the page's style sheet."""
-    roles = (*RULES.values(), *STRATEGIES.values(), *OTHERS)
+    roles = (*RULE_ROLES, *STRATEGY_ROLES, *OTHERS)
     return "".join(f"{variable(r.light)}:{r.dark if dark else r.light};" for r in roles)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...benchmarks.config.choices import strategy_name
+from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.errors import RecordError
 from ..laws.step_laws import fit_step_laws, StepLaws
 from ..laws.step_model import StepPoint

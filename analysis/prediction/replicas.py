@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...benchmarks.config.choices import strategy_name
+from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.errors import PlanError, RecordError
 from ..laws.allreduce import halving_doubling_seconds, Link, ring_seconds
 from ..laws.cost import cost

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...benchmarks.config.choices import strategy_name
+from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.records.raw import list_in, number, table_in
 from ...benchmarks.schedules.rules import is_measured, PUBLISHED_RULE
 from ..columns import CHECKS, METRIC, METRICS, NUMBERS, REPEATED, SHARPNESS, TEXT_KEYS, WHOLE, WHOLE_KEYS

@@ -5,21 +5,9 @@ from __future__ import annotations
 import re
 
 KINDS = ("accuracy", "throughput", "memory")
-STRATEGIES = ("single", "mirrored", "horovod", "multiworker")
-PROCESS_PER_REPLICA = ("horovod", "multiworker")  # the strategies whose ranks have one replica each
-TRANSPORTS = ("gloo", "mpi")
 LARGEST = 2**53  # whole numbers up to here are exact as float64, and products of two stay finite
 SEEDS = 2**32
 MEASURED_RULE = "adascale"  # the learning-rate rule whose runs end by what they measure; RULES says the rest of it
 PRECISIONS = ("float32", "float64", "mixed_float16", "mixed_bfloat16")
 INPUTS = ("auto", "resident", "stream")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.]{0,59}")
-
-
-def strategy_name(strategy: str, transport: str) -> str:
-    """The strategy with Horovod's transport, which is another way for its ranks to talk.
-
-    >>> strategy_name("horovod", "mpi"), strategy_name("mirrored", "")
-    ('horovod-mpi', 'mirrored')
-    """
-    return "-".join(part for part in (strategy, transport) if part)

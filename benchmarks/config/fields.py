@@ -10,8 +10,9 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-from .choices import MEASURED_RULE, PROCESS_PER_REPLICA, strategy_name
+from .choices import MEASURED_RULE
 from .objectives import ACCURACY, CROSS_ENTROPY
+from .strategies import has_process_per_replica, strategy_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,7 @@ class RunFields:
     @property
     def ranks(self) -> int:
         """Processes that do the run together."""
-        return self.replicas if self.strategy in PROCESS_PER_REPLICA else 1
+        return self.replicas if has_process_per_replica(self.strategy) else 1
 
     @property
     def batches(self) -> tuple[int, ...]:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..config.choices import PROCESS_PER_REPLICA
 from ..config.objectives import default_metrics
 from ..config.optimizers import OPTIMIZERS
+from ..config.strategies import STRATEGIES, strategy_variants
 from ..errors import PlanError
 from ..runs.run_config import RunConfig
 from ..schedules import rules
@@ -115,11 +115,12 @@ def _runs(experiment: Mapping[str, Any], first_seed: int, train_examples: TrainE
 
 def _placement(experiment: Mapping[str, Any], strategy: str, replicas: int, nodes: int,
                unavailable: Mapping[str, str], skipped: list[Skip]) -> dict[str, Any] | None:
-    most_nodes = replicas if strategy.partition("-")[0] in PROCESS_PER_REPLICA else 1
-    if strategy == "single" and replicas != 1 or nodes > most_nodes:
+    spec = STRATEGIES[strategy.partition("-")[0]]
+    if not spec.many_replicas and replicas != 1 or nodes > (replicas if spec.many_nodes else 1):
         return None
-    if strategy == "horovod":  # MPI is much the faster on one host; the choice is recorded
-        strategy = "horovod-mpi" if not unavailable.get("horovod-mpi") else "horovod-gloo"
+    if strategy in STRATEGIES:  # the fastest transport that there is; the choice is recorded
+        variants = strategy_variants(strategy)
+        strategy = next((way for way in reversed(variants) if not unavailable.get(way)), variants[0])
     uneven = f"{replicas} replicas do not divide over {nodes} nodes" if nodes and replicas % nodes else ""
     too_many = (f"{replicas} replicas", f"{replicas} replicas of {experiment['cores_per_replica']} cores")
     reason = next(filter(None, map(unavailable.get, (strategy, f"{nodes} nodes"))), uneven)

@@ -9,6 +9,7 @@ from typing import Any
 from ..config.choices import INPUTS, KINDS, LARGEST, PRECISIONS
 from ..config.objectives import CROSS_ENTROPY, LOSSES, METRICS
 from ..config.optimizers import OPTIMIZERS
+from ..config.strategies import STRATEGIES, strategy_variants
 from ..errors import one_of, PlanError
 from ..schedules.decays import DECAYS
 from ..schedules.rules import PUBLISHED_RULE, RULES
@@ -17,7 +18,8 @@ LONGEST_LIST = 256
 LONGEST_TEXT = 2000
 REQUIRED = object()
 ABSENT = object()
-STRATEGY_NAMES = ("single", "mirrored", "horovod", "horovod-gloo", "horovod-mpi", "multiworker")
+STRATEGY_NAMES = tuple(dict.fromkeys(name for strategy in STRATEGIES
+                                     for name in (strategy, *strategy_variants(strategy))))
 RULE_NAMES = tuple(name for name in RULES if name != PUBLISHED_RULE)
 
 

@@ -8,16 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ..config.strategies import STRATEGIES
 from ..data.order import epoch_order, replica_examples
 from ..errors import RanksDisagree
 from ..runs.run_config import RunConfig
 from .strategies.base import Strategy
-
-SIZE_FIX = {
-    "horovod": "The launcher and Horovod's MPI do not belong together; `batchscale doctor` tells which to use.",
-    "multiworker": "Each rank needs TF_CONFIG with all of them in it; start them by `batchscale run`, or by hand with "
-                   "python -m batchscale.launchers.local.rank_group.",
-}
 
 
 def check_size(strategy: Strategy, config: RunConfig) -> None:
@@ -25,7 +20,7 @@ def check_size(strategy: Strategy, config: RunConfig) -> None:
     if strategy.replicas != config.replicas:
         raise RanksDisagree(
             f"{config.replicas} replicas were asked for and {strategy.replicas} answered (rank {strategy.rank} sees "
-            f"size {strategy.size}). {SIZE_FIX.get(config.strategy, '')}")
+            f"size {strategy.size}). {STRATEGIES[config.strategy].advice}")
 
 
 def weight_digests(strategy: Strategy, variables: Sequence[Any]) -> list[str]:

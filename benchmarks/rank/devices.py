@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config.choices import PROCESS_PER_REPLICA
+from ..config.strategies import has_process_per_replica
 from ..errors import EnvironmentUnusable
 from ..records.failures import cause, sign_of_no_memory
 from ..runs.run_config import RunConfig
@@ -42,7 +42,7 @@ def pin(config: RunConfig, cores: Sequence[int], variables: Mapping[str, str], g
     per_process = config.cores_per_replica * (config.replicas // config.ranks)
     if Path(DRIVER).exists() if gpus is None else gpus:
         per_process = max(per_process, len(cores) // max(1, config.ranks // max(1, config.nodes)))
-    shared = config.strategy in PROCESS_PER_REPLICA and not bound_by_slurm(variables)
+    shared = has_process_per_replica(config.strategy) and not bound_by_slurm(variables)
     start = local_rank(variables) * per_process if shared else 0
     own = list(cores)[start:start + per_process]
     if len(own) < per_process:
@@ -125,7 +125,7 @@ def visible_gpus() -> list[str]:
 
 def _prepare_gpus(tf: Any, gpus: Sequence[Any], config: RunConfig, local: int) -> list[str]:
     """A rank with one replica takes the GPU of its local rank, or the only one that it is shown."""
-    if config.strategy in PROCESS_PER_REPLICA:
+    if has_process_per_replica(config.strategy):
         index = 0 if len(gpus) == 1 else local_rank(os.environ)
         chosen = list(gpus[index:index + 1])
     else:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from ..config.choices import INPUTS, KINDS, LARGEST, NAME, PRECISIONS, SEEDS, STRATEGIES, TRANSPORTS
+from ..config.choices import INPUTS, KINDS, LARGEST, NAME, PRECISIONS, SEEDS
 from ..config.objectives import check
 from ..config.optimizers import decaying, OPTIMIZERS
+from ..config.strategies import STRATEGIES
 from ..data.disk.names import is_on_disk
 from ..errors import one_of, PlanError
 from ..schedules.decays import DECAYS
@@ -26,7 +27,7 @@ def validate(config: RunFields) -> None:
     if not isinstance(config.experiment, str) or not NAME.fullmatch(config.experiment):
         raise PlanError(f"experiment={config.experiment!r} must be 1 to 60 letters, digits, '_' or '.', and start with "
                         "a letter or digit; it becomes part of a folder's name.")
-    for name, choices in (("kind", KINDS), ("strategy", STRATEGIES), ("optimizer", tuple(OPTIMIZERS)),
+    for name, choices in (("kind", KINDS), ("strategy", tuple(STRATEGIES)), ("optimizer", tuple(OPTIMIZERS)),
                           ("precision", PRECISIONS), ("input", INPUTS), ("rule", tuple(RULES)),
                           ("decay", tuple(DECAYS))):
         if getattr(config, name) not in choices:
@@ -106,20 +107,26 @@ def _validate_decay(config: RunFields) -> None:
 
 
 def _validate_placement(config: RunFields) -> None:
-    if config.strategy == "single" and config.replicas != 1:
-        raise PlanError(f"strategy='single' has one replica, not {config.replicas}; use mirrored, horovod or "
-                        "multiworker.")
-    if config.strategy == "horovod" and config.transport not in TRANSPORTS:
-        raise PlanError(one_of("transport", config.transport, TRANSPORTS))
-    if config.strategy != "horovod" and config.transport:
-        raise PlanError(f"transport={config.transport!r} belongs to strategy='horovod', not {config.strategy!r}; "
+    spec = STRATEGIES[config.strategy]
+    if not spec.many_replicas and config.replicas != 1:
+        others = _either([name for name, other in STRATEGIES.items() if other.many_replicas])
+        raise PlanError(f"strategy={config.strategy!r} has one replica, not {config.replicas}; use {others}.")
+    if spec.transports and config.transport not in spec.transports:
+        raise PlanError(one_of("transport", config.transport, spec.transports))
+    if config.transport and not spec.transports:
+        owners = _either([repr(name) for name, other in STRATEGIES.items() if other.transports])
+        raise PlanError(f"transport={config.transport!r} belongs to strategy={owners}, not {config.strategy!r}; "
                         "leave it out.")
-    if config.strategy in ("single", "mirrored") and config.nodes != 1:
-        raise PlanError(f"strategy={config.strategy!r} runs on one node, not {config.nodes}; use "
-                        "horovod or multiworker.")
+    if not spec.many_nodes and config.nodes != 1:
+        others = _either([name for name, other in STRATEGIES.items() if other.many_nodes])
+        raise PlanError(f"strategy={config.strategy!r} runs on one node, not {config.nodes}; use {others}.")
     if config.replicas % config.nodes:
         raise PlanError(f"replicas={config.replicas} do not divide over {config.nodes} nodes; "
                         f"use a multiple of {config.nodes}.")
+
+
+def _either(names: list[str]) -> str:
+    return " or ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 def _validate_arithmetic(config: RunFields) -> None:

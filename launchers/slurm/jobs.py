@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...benchmarks.config.choices import PROCESS_PER_REPLICA
+from ...benchmarks.config.strategies import has_process_per_replica
 from ...benchmarks.planning.expected_time import NOTHING, WORKER_START_SECONDS, expected_seconds
 from ...benchmarks.runs.run_config import RunConfig
 from .layout import tasks_per_node
@@ -47,7 +47,7 @@ class Job:
 def resources(config: RunConfig) -> Resources:
     per_node = tasks_per_node(config)
     local = config.replicas // config.nodes
-    script = config.strategy if config.strategy in PROCESS_PER_REPLICA else "mirrored"
+    script = config.strategy if has_process_per_replica(config.strategy) else "mirrored"
     return Resources(script, config.nodes, per_node, config.cores_per_replica * local // per_node, local, config.alone)
 
 

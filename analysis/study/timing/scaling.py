@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ....benchmarks.config.choices import strategy_name
+from ....benchmarks.config.strategies import strategy_name
 from ....benchmarks.text import counted, listed
 from ...laws.efficiency import Kind, ScalingPoint, strong_scaling, weak_scaling
 from ...laws.scalability import fit_amdahl, fit_usl, ScalabilityLaw

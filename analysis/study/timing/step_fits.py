@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ....benchmarks.config.choices import strategy_name
+from ....benchmarks.config.strategies import strategy_name
 from ....benchmarks.errors import RecordError
 from ...laws.step_model import exposed_communication, fit_step_model, goodput, StepModelFit, StepPoint
 from ...statistics.estimate import Estimate, Floats, mean_estimate, unknown

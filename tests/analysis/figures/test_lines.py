@@ -11,7 +11,7 @@ import pytest
 from batchscale.analysis.figures.bars import draw_rows, draw_stack, Row
 from batchscale.analysis.figures.lines import Axis, draw_lines, Panel, Series, short, spread, thinned
 from batchscale.analysis.figures.svg import standalone
-from batchscale.analysis.figures.theme import OTHERS, RULES, STRATEGIES, palette, role, variable
+from batchscale.analysis.figures.theme import OTHERS, palette, role, RULE_ROLES, RULES, STRATEGY_ROLES, variable
 from batchscale.analysis.statistics.estimate import Estimate, unknown
 
 BATCHES = (32.0, 128.0, 512.0, 48_000.0)
@@ -47,7 +47,7 @@ def test_colours_are_variables_of_the_page_so_that_dark_pages_can_change_them() 
 
 
 def test_no_two_meanings_share_a_colour() -> None:
-    roles = (*RULES.values(), *STRATEGIES.values(), *OTHERS)
+    roles = (*RULE_ROLES, *STRATEGY_ROLES, *OTHERS)
     assert len({r.light for r in roles}) == len({r.dark for r in roles}) == len(roles)
     assert palette(dark=False).count("--c") == len(roles)
 
@@ -63,7 +63,7 @@ def contrast(colour: str, page: str) -> float:
 
 
 def test_labels_can_be_read_on_light_and_on_dark_pages() -> None:
-    for each in (*RULES.values(), *STRATEGIES.values(), *OTHERS):
+    for each in (*RULE_ROLES, *STRATEGY_ROLES, *OTHERS):
         assert contrast(each.light, "#ffffff") >= 4.5
         assert contrast(each.dark, "#161d25") >= 4.5
 

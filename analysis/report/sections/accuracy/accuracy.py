@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from .....benchmarks.config.choices import MEASURED_RULE
 from .....benchmarks.schedules.rules import TUNED_RULE
 from .....benchmarks.text import listed, number
 from ....figures.drawing import Figure
@@ -59,7 +60,7 @@ def build(findings: Findings) -> Section | None:
     if any(TUNED_RULE in work.rules for work in found):
         text.append("The tuned arm has the best rate by validation at every batch, the reference batch included, and "
                     "its gaps are against that.")
-    if any("adascale" in work.rules for work in found):
+    if any(MEASURED_RULE in work.rules for work in found):
         text.append("Runs under adascale are not at equal epochs: they end when their gains add up to the steps of the "
                     "reference batch's run, which takes them more examples than the other rules have. The ten "
                     "claims compare at equal epochs and leave them out.")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from .....benchmarks.schedules.rules import RULES
+from .....benchmarks.schedules.rules import is_measured, RULES
 from .....benchmarks.text import counted, number
 from ....formatting import estimated, table
 from ....study.groups import NO_ACCURACY, OWN_REFERENCE, finite, mean_of, Workload
@@ -63,6 +63,6 @@ def _kept(values: list[float]) -> str:
 
 
 def _gains(rule: str, arm: pd.DataFrame) -> tuple[str, str]:
-    if rule != "adascale":
+    if not is_measured(rule):
         return "", ""
     return estimated(mean_of(arm, "mean_gain")), estimated(mean_of(arm, "last_step"))

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from .....benchmarks.schedules.rules import PUBLISHED_RULE
 from .....benchmarks.text import counted, duration, number
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
@@ -28,7 +29,7 @@ HOUR = 3600.0
 UNITS = (("hours", HOUR, 3 * HOUR), ("minutes", 60.0, 300.0), ("seconds", 1.0, 0.0))  # above so many seconds
 METRICS = {"test_top5_accuracy": "top-5 accuracy", "test_accuracy": "test accuracy",
            "validation_accuracy": "validation accuracy"}
-COLOURS = (*OTHERS, *RULES.values())
+COLOURS = (*OTHERS, *(RULES[name] for name in ("constant", "linear", "sqrt", PUBLISHED_RULE)))
 
 
 @section("training", "Accuracy against epochs and time", origin="foreign")

@@ -1,0 +1,117 @@
+"""Rules, optimizers and strategies are each known in one registry, and everybody who shows or takes one covers all."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from batchscale.analysis.decision.decision import decide_study
+from batchscale.analysis.decision.sentences import spoken
+from batchscale.analysis.figures import theme
+from batchscale.benchmarks.config.choices import MEASURED_RULE
+from batchscale.benchmarks.config.optimizers import OPTIMIZERS
+from batchscale.benchmarks.config.strategies import STRATEGIES, strategy_variants
+from batchscale.benchmarks.planning.keys import EXPERIMENT
+from batchscale.benchmarks.schedules.rules import NEEDED, PUBLISHED_RULE, Rule, RULES
+from batchscale.launchers.machine.checks import strategies_available
+from support.synthetic_records import Curve, change, results, SGD, Study
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+VARIANTS = [name for strategy in STRATEGIES for name in strategy_variants(strategy)]
+OWNERS = {"benchmarks/schedules/rules.py", "benchmarks/config/optimizers.py", "benchmarks/config/strategies.py",
+          "benchmarks/rank/training/optimizers.py"}
+PROGRAMS = "benchmarks/micro/"  # they measure what they name, with other frameworks' classes
+
+
+def literal_keys(path: Path) -> Iterator[set[str]]:
+    """The texts that are keys of each dictionary a file writes out."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Dict):
+            yield {key.value for key in node.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)}
+
+
+def sources() -> list[str]:
+    return [str(path.relative_to(ROOT)) for folder in ("benchmarks", "analysis", "launchers")
+            for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_is_told_in_every_place(name: str) -> None:
+    rule = RULES[name]
+    assert rule.formula and rule.source and rule.article and spoken(name) == rule.words
+    assert theme.role(name) == theme.RULE_ROLES[list(RULES).index(name)]
+    assert name == PUBLISHED_RULE or name in EXPERIMENT["rules"].choices
+    assert name in REFERENCE
+    assert bool(rule.optimizers) == bool(rule.unfit) and set(rule.optimizers) <= set(OPTIMIZERS)
+    assert not rule.needs or rule.needs in NEEDED and rule.needs in EXPERIMENT
+    assert rule.adapts is (name == MEASURED_RULE) is rule.own_budget
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_is_told_and_trained_in_every_place(name: str) -> None:
+    assert spoken(name) == OPTIMIZERS[name].words
+    assert name in EXPERIMENT["optimizer"].choices
+    assert name in REFERENCE
+    assert any(name in keys for keys in literal_keys(ROOT / "benchmarks/rank/training/optimizers.py"))
+
+
+def test_the_ranks_train_no_optimizer_that_the_registry_lacks() -> None:
+    trained = [keys for keys in literal_keys(ROOT / "benchmarks/rank/training/optimizers.py") if "sgd" in keys]
+    assert trained == [set(OPTIMIZERS)]
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_strategy_is_told_and_started_in_every_place(name: str) -> None:
+    spec = STRATEGIES[name]
+    assert spec.words and bool(spec.advice) == spec.process_per_replica
+    assert name in EXPERIMENT["strategies"].choices and name in REFERENCE
+    for variant in strategy_variants(name):
+        assert variant in EXPERIMENT["strategies"].choices
+        assert variant in theme.STRATEGIES
+
+
+def test_a_machine_is_asked_for_every_strategy() -> None:
+    assert set(strategies_available()) == set(VARIANTS)
+
+
+def test_ranks_know_every_strategy() -> None:
+    found = {node.value.value for path in (ROOT / "benchmarks/rank/strategies").glob("*.py")
+             for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assign)
+             and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "name"
+             and isinstance(node.value, ast.Constant)}
+    assert found == set(STRATEGIES)
+
+
+def test_no_rule_and_no_strategy_shares_a_colour() -> None:
+    roles = [*theme.RULES.values(), *theme.STRATEGIES.values(), *theme.OTHERS]
+    assert len({role.light for role in roles}) == len(RULES) + len(VARIANTS) + len(theme.OTHERS)
+
+
+def test_colours_run_out_with_an_error_and_not_silently() -> None:
+    with pytest.raises(ValueError, match="3 names for 2 colours"):
+        theme.by_position(("a", "b", "c"), theme.OTHERS[:2])
+
+
+@pytest.mark.parametrize("source", [name for name in sources() if name not in OWNERS
+                                    and not name.startswith(PROGRAMS)])
+def test_nobody_else_keeps_a_table_by_rule_or_optimizer(source: str) -> None:
+    for names in (set(RULES), set(OPTIMIZERS)):
+        own = [keys & names for keys in literal_keys(ROOT / source) if keys and keys <= names]
+        assert own == [], f"{source}: what it says of {own} belongs to the registry"
+
+
+def test_a_new_rule_appears_in_headline_answers_table_and_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    toy = Rule(formula="eta0", source="this test", factor=lambda config: 1.0, words="the toy rule",
+               article="under the toy rule")
+    monkeypatch.setitem(RULES, "toy", toy)
+    study = Study(experiments=(replace(SGD, curves={"constant": Curve(), "toy": Curve()}),), noise=1e-4)
+    decision = decide_study(results(change(study, "sgd", "toy", accuracy_gap={4096: 0.1})))
+    assert "10.0 under the toy rule" in " ".join(decision.headlines)
+    assert "At the toy rule, batch 4,096 loses" in " ".join(decision.sentences)
+    assert [row[1] for table in decision.overview for row in table.rows] == ["constant", "toy"]
+    assert theme.role("toy") == theme.RULE_ROLES[len(RULES) - 1]
