@@ -12,6 +12,7 @@ import pandas as pd
 from ...benchmarks.config.optimizers import is_adaptive
 from ..statistics.estimate import Floats
 from ..study.arms import Arm
+from ..study.batch_gaps import batch_gaps
 from .accuracy import EQUAL_EPOCHS, apart_note, assemble, gap_words
 from .verdict import Contrast, judge, undecided, Verdict
 
@@ -55,12 +56,6 @@ def deeper_shows_more(shallow: Arm, deep: Arm) -> Verdict:
                          "batches with both models.", deep.experiment, deep.rule, EQUAL_EPOCHS)
     details = judge(contrasts, 0.0, deep.outcome.margin)
     return assemble(10, deep, EQUAL_EPOCHS, details[-1:], details, details[-1].answer)
-
-
-def batch_gaps(arm: Arm) -> pd.DataFrame:
-    """What each batch loses against the reference, on the test data, per seed and batch; 0 at the reference."""
-    ends = arm.at_end(arm.outcome.test)
-    return arm.outcome.sign * ends.rsub(ends[arm.reference_batch], axis=0) if not ends.empty else ends
 
 
 def between(gaps: pd.DataFrame, batch: int) -> pd.Series:

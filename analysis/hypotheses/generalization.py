@@ -13,8 +13,8 @@ import pandas as pd
 
 from ..statistics.estimate import Floats
 from ..study.arms import GAP, Arm, pairs
+from ..study.batch_gaps import batch_gaps
 from .accuracy import EQUAL_EPOCHS, apart_note, assemble, gap_words, lost_words, no_contrast
-from .contrast import batch_gaps
 from .verdict import Contrast, judge, undecided, Verdict
 
 EQUAL_LOSS = "equal train loss"

@@ -6,8 +6,7 @@ import pandas as pd
 
 from ..laws.critical_batch import ThroughputKnee
 from ..laws.memory import DISTINCT_SIZES, MemoryLaw
-from ..laws.noise_by_seed import covariance_slopes
-from ..laws.noise_scale import SLOPE_BATCHES
+from ..laws.noise_scale import covariance_slopes, SLOPE_BATCHES
 from ..statistics.estimate import Estimate, mean_estimate
 from ..study.memory_laws import memory_laws
 from ..study.timing.throughput import growth, knee, throughput_groups

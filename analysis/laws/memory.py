@@ -74,12 +74,3 @@ def largest_replica_batch(law: MemoryLaw, capacity_bytes: float,
     if math.isnan(batch.value):
         return batch
     return batch.transformed(lambda size: float(max(math.floor(size), 0)))
-
-
-def parameter_bytes(parameters: int, optimizer_slots: int, bytes_per_value: int = 4,
-                    buffer_bytes: int = 0) -> int:
-    """Return the expected fixed bytes: weights, gradients and optimizer slots, plus buffers.
-
-    `optimizer_slots` is the number of values kept per weight: SGD 0, momentum 1, Adam 2.
-    """
-    return (2 + optimizer_slots) * parameters * bytes_per_value + buffer_bytes

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from ...benchmarks.errors import RecordError
-from ..statistics.estimate import LEVEL, Estimate, mean_estimate, t_critical, unknown
+from ..statistics.estimate import LEVEL, Estimate, Floats, mean_estimate, t_critical, unknown
 from ..statistics.ratio import paired_ratio
 
 COLUMNS = ("step", "batch", "count", "mean_norm_squared", "norm_squared_of_mean")
@@ -167,3 +167,31 @@ def covariance_slope(rows: pd.DataFrame, level: float = LEVEL) -> CovarianceSlop
     half = float(t_critical(freedom, level)) * error
     slope = float(line.slope)
     return CovarianceSlope(Estimate(slope, slope - half, slope + half, len(probes)), seen, "")
+
+
+def noise_scales(rows: pd.DataFrame, examples: int) -> Floats:
+    """B_simple of each seed, a ratio of run averages, float[seeds]; NaN where |G|^2 <= 0."""
+    means = most_groups(_probes(rows, examples)).groupby("seed")[
+        ["noise_trace", "gradient_norm_squared"]].mean()
+    positive = means["gradient_norm_squared"].where(means["gradient_norm_squared"] > 0)
+    return (means["noise_trace"] / positive).to_numpy(np.float64)
+
+
+def covariance_slopes(rows: pd.DataFrame) -> Floats:
+    """Least-squares slope of log tr Cov(g_B) on log B of each seed with at least 4 batches at
+    the same weights, a level of its own per step, float[seeds]."""
+    probes = _probes(rows)
+    probes = probes[probes["covariance_trace"] > 0]
+    probes = probes[probes.groupby("step")["batch"].transform("nunique") >= SLOPE_BATCHES]
+    logs = pd.DataFrame({"x": np.log(probes["batch"]), "y": np.log(probes["covariance_trace"])})
+    centred = logs - logs.groupby(probes["step"]).transform("mean")
+    sums = pd.DataFrame({"xy": centred["x"] * centred["y"], "xx": centred["x"] ** 2}).groupby(
+        probes["seed"]).sum()
+    return (sums["xy"] / sums["xx"]).to_numpy(np.float64)
+
+
+def _probes(rows: pd.DataFrame, examples: int | None = None) -> pd.DataFrame:
+    """All seeds' estimates, with steps numbered apart from seed to seed."""
+    own = rows[[*COLUMNS, "seed"]].reset_index(drop=True)
+    apart = own["step"].astype("float64") + own["seed"] * (float(own["step"].max() or 0) + 1)
+    return estimate_probes(own.assign(step=apart), examples)

@@ -43,11 +43,6 @@ class ScalabilityLaw:
             lambda theta: float(scalable_throughput(replicas, *_three(theta))), new_value=True)
         return relative.scaled(self.scale)
 
-    @property
-    def speedup_limit(self) -> Estimate:
-        """The speed-up limit 1/alpha that contention alone would set."""
-        return self.contention.transformed(lambda alpha: 1 / alpha if alpha > 0 else math.inf)
-
 
 def scalable_throughput(replicas: float | Floats, contention: float, coherency: float,
                         single_throughput: float) -> Floats:

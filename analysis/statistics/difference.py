@@ -26,7 +26,7 @@ class Summary:
     n: int
 
 
-Arm = Sequence[float] | Floats | Summary
+Measured = Sequence[float] | Floats | Summary
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Difference:
     p_value: float
 
 
-def summarize(arm: Arm) -> Summary:
+def summarize(arm: Measured) -> Summary:
     """Mean, std (ddof 1) and n; std is NaN below two values and exactly 0 for equal values."""
     if isinstance(arm, Summary):
         return arm
@@ -53,7 +53,7 @@ def summarize(arm: Arm) -> Summary:
     return Summary(float(np.mean(values)), float(np.std(values, ddof=1)), values.size)
 
 
-def difference(first: Arm, second: Arm, level: float = LEVEL) -> Difference:
+def difference(first: Measured, second: Measured, level: float = LEVEL) -> Difference:
     """Welch's comparison of two independent arms: values, or `Summary` from a table."""
     one, two = summarize(first), summarize(second)
     if min(one.n, two.n) < 2:

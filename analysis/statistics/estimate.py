@@ -125,14 +125,6 @@ def _bca_interval(values: Floats, level: float) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def mean_from_summary(mean: float, std: float, n: int, level: float = LEVEL) -> Estimate:
-    """Mean with its t interval from a published mean, std (ddof 1) and n."""
-    if n < 2 or std == 0:
-        return without_interval(mean, n)
-    low, high = t_interval(mean, std, n, level)
-    return Estimate(mean, float(low), float(high), n)
-
-
 def median_estimate(values: Sequence[float] | Floats, level: float = LEVEL) -> Estimate:
     """Median of steady windows with the exact order-statistic interval (from n = 6 at 95 %).
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from statsmodels.regression.linear_model import WLS
 
 from ...benchmarks.errors import RecordError
 from .estimate import LEVEL, Estimate, finite_values, Floats, t_critical, unknown, without_interval
@@ -73,19 +72,28 @@ def fit_line(x: Sequence[float] | Floats, y: Sequence[float] | Floats,
         return _no_line(across.size, relative_errors, level,
                         f"not enough points: {distinct} distinct size, a line needs 2")
     weights = 1 / up ** 2 if relative_errors else np.ones_like(up)
-    design = np.column_stack([np.ones_like(across), across])
     if across.size < 3:
         slope, intercept = np.polyfit(across, up, 1)
         return _bare_line(float(intercept), float(slope), across.size, relative_errors, level)
-    fit = WLS(up, design, weights=weights).fit()
-    ends = fit.conf_int(alpha=1 - level)
-    intercept, slope = (Estimate(float(fit.params[i]), float(ends[i, 0]), float(ends[i, 1]),
-                                 across.size) for i in (0, 1))
-    covariance = fit.cov_params()
-    (first, cross), (_, second) = covariance.tolist()
-    return LinearLaw(intercept, slope, tuple(float(r) for r in up - design @ fit.params),
-                     ((first, cross), (cross, second)), float(fit.mse_resid),
-                     int(fit.df_resid), relative_errors, level, "")
+    return _weighted_line(across, up, weights, relative_errors, level)
+
+
+def _weighted_line(x: Floats, y: Floats, weights: Floats, relative: bool, level: float) -> LinearLaw:
+    """Fit y = a + b x by weighted least squares in closed form, about the weighted middle of x."""
+    n, freedom, total = x.size, x.size - 2, float(weights.sum())
+    middle, height = float(weights @ x) / total, float(weights @ y) / total
+    across = x - middle
+    spread = float(weights @ across ** 2)
+    slope = float(weights @ (across * (y - height))) / spread
+    intercept = height - slope * middle
+    residuals = y - height - slope * across
+    variance = float(weights @ residuals ** 2) / freedom
+    first, cross, second = variance * (1 / total + middle ** 2 / spread), -variance * middle / spread, variance / spread
+    t = float(t_critical(freedom, level))
+    ends = [Estimate(value, value - t * math.sqrt(own), value + t * math.sqrt(own), n)
+            for value, own in ((intercept, first), (slope, second))]
+    return LinearLaw(ends[0], ends[1], tuple(float(r) for r in residuals), ((first, cross), (cross, second)), variance,
+                     freedom, relative, level, "")
 
 
 def _bare_line(intercept: float, slope: float, n: int, relative: bool, level: float) -> LinearLaw:

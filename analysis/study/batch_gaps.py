@@ -23,6 +23,7 @@ from ..statistics.estimate import Estimate
 from ..statistics.multiple_testing import holm
 from ..statistics.sample_size import more_seeds
 from ..statistics.sign_flip import sign_flip
+from ..tables.outcome import Outcome
 from .arms import Arm, pairs
 
 EQUAL_EPOCHS = "equal epochs"
@@ -92,10 +93,23 @@ def gap_table(arm: Arm, margin: float, budget: str = EQUAL_EPOCHS,
     return tuple(arm.kept[key])
 
 
+def batch_gaps(arm: Arm) -> pd.DataFrame:
+    """Return what each batch loses on the test data against the reference at equal epochs, a row per seed and a column
+    per batch; 0 at the reference."""
+    ends = arm.at_end(arm.outcome.test)
+    return arm.outcome.sign * ends.rsub(ends[arm.reference_batch], axis=0) if not ends.empty else ends
+
+
+def gap_between(reference: pd.Series, own: pd.Series, outcome: Outcome) -> Difference:
+    """Return what `own` loses against `reference`, paired by seed, which is the index of both."""
+    both = pd.concat([reference, own], axis=1, join="inner").dropna().to_numpy(np.float64)
+    return paired_difference(outcome.sign * both[:, 0], outcome.sign * both[:, 1])
+
+
 def _gap_table(arm: Arm, margin: float, budget: str, metric: str) -> tuple[BatchGap, ...]:
-    values = [arm.outcome.sign * pairs(_at(arm, budget, metric, batch), arm.reference_batch, batch)
-              for batch in arm.larger]
-    found = [paired_difference(v, [0.0] * len(v)) for v in values]
+    each = {batch: _at(arm, budget, metric, batch) for batch in arm.larger}
+    values = [arm.outcome.sign * pairs(at, arm.reference_batch, batch) for batch, at in each.items()]
+    found = [gap_between(at[arm.reference_batch], at[batch], arm.outcome) for batch, at in each.items()]
     apart = holm([of.p_value for of in found])
     alike = holm([equivalence(of, margin).p_value for of in found])
     return tuple(BatchGap(arm.experiment, arm.rule, budget, metric, batch, arm.reference_batch,

@@ -12,7 +12,7 @@ import numpy as np
 from ...benchmarks.schedules.rules import TUNED_RULE
 from ..laws.critical_batch import (compare_sources, fit_steps_to_target, StepsToTarget, ThroughputKnee, useful_batches,
                                    UsefulBatches)
-from ..laws.noise_by_seed import noise_scales
+from ..laws.noise_scale import noise_scales
 from ..statistics.estimate import Estimate, Floats, mean_estimate, unknown
 from ..tables.outcome import ACCURACY, Outcome
 from ..tables.results import Results, rules

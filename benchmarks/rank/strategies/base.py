@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
@@ -81,11 +80,6 @@ class Strategy:
     def library(self) -> dict[str, Any]:
         """Return the names and versions of what carries the gradients, for the record."""
         return {}
-
-
-def numpy_values(variables: Sequence[Any]) -> list[npt.NDArray[Any]]:
-    """Return the variables' values as numpy arrays."""
-    return [np.asarray(v.numpy()) for v in variables]
 
 
 def on_device(device: str, array: Any) -> Any:

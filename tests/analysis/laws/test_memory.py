@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from batchscale.analysis.laws.memory import fit_memory, largest_replica_batch, parameter_bytes
+from batchscale.analysis.laws.memory import fit_memory, largest_replica_batch
 from batchscale.benchmarks.errors import RecordError
 
 MIB = 2 ** 20
@@ -57,9 +57,3 @@ def test_memory_that_does_not_grow_gives_no_largest_batch() -> None:
     law = fit_memory([32, 64, 128, 256], [501e6, 500e6, 502e6, 499e6])
     assert "not seen to grow" in law.note
     assert math.isnan(largest_replica_batch(law, 1e12).value)
-
-
-def test_the_fixed_part_to_expect_counts_optimizer_copies() -> None:
-    # A million float32 parameters: weights, gradients and two copies of Adam.
-    assert parameter_bytes(1_000_000, optimizer_slots=2) == 16_000_000
-    assert parameter_bytes(1_000_000, 0, bytes_per_value=2, buffer_bytes=64) == 4_000_064

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from batchscale.analysis.statistics.estimate import (Estimate, mean_estimate, mean_from_summary, median_estimate,
-                                                     t_interval, unknown, unstable)
+from batchscale.analysis.statistics.estimate import (Estimate, mean_estimate, median_estimate, t_interval, unknown,
+                                                     unstable)
 from batchscale.benchmarks.errors import RecordError
 
 # Ten steps at batch 256, two of them twice as long as the others.
@@ -33,7 +33,6 @@ def test_a_mean_of_few_values_has_the_simulated_interval() -> None:
     assert estimate.high - estimate.value == pytest.approx(386.07, abs=0.005)
     assert estimate.value - estimate.low == pytest.approx(386.07, abs=0.005)
     assert estimate.n == 10
-    assert estimate == mean_from_summary(float(np.mean(rates)), float(np.std(rates, ddof=1)), 10)
 
 
 def test_from_twenty_values_the_interval_is_a_bootstrap_and_repeats() -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from statsmodels.regression.linear_model import OLS
+from statsmodels.regression.linear_model import OLS, WLS
 
 from batchscale.analysis.statistics.line import fit_line
 from batchscale.benchmarks.errors import RecordError
@@ -31,6 +31,16 @@ def test_a_prediction_interval_is_that_of_statsmodels() -> None:
     expected = fit.get_prediction([[1.0, 32.0]]).conf_int(obs=True)[0]
     found = fit_line(X, 3 + 2 * X + NOISE).predict(32.0)
     assert (found.low, found.high) == pytest.approx(tuple(expected))
+
+
+def test_the_weighted_line_is_that_of_statsmodels() -> None:
+    measured = 3 + 2 * X + NOISE
+    fit = WLS(measured, np.column_stack([np.ones(5), X]), weights=1 / measured ** 2).fit()
+    law = fit_line(X, measured, relative_errors=True)
+    for found, value, ends in zip((law.intercept, law.slope), fit.params, fit.conf_int()):
+        assert (found.value, found.low, found.high) == pytest.approx((value, *ends))
+    assert np.array(law.covariance) == pytest.approx(fit.cov_params())
+    assert law.residual_variance == pytest.approx(fit.mse_resid) and law.degrees_of_freedom == 3
 
 
 def test_a_prediction_covers_the_next_measurement() -> None:

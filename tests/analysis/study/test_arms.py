@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchscale.analysis.laws.noise_by_seed import covariance_slopes, noise_scales
-from batchscale.analysis.laws.noise_scale import average_noise_scale, covariance_slope
+from batchscale.analysis.laws.noise_scale import (average_noise_scale, covariance_slope, covariance_slopes,
+                                                  noise_scales)
 from batchscale.analysis.study.arms import load_arm, pairs, published_artefact
 from batchscale.analysis.study.batch_gaps import (EQUAL_EPOCHS, EQUAL_LOSS, EQUAL_STEPS, best_steps, chosen_metric,
                                                   gap_table, not_worse_batches, steps_to_target, target_value)

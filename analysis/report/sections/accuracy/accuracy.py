@@ -14,8 +14,8 @@ from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import Role, role
 from ....formatting import estimated, Table, table
-from ....statistics.difference import paired_difference
 from ....statistics.estimate import Estimate, unknown
+from ....study.batch_gaps import gap_between
 from ....study.groups import (MOST_PANELS, NO_ACCURACY, OWN_REFERENCE, mean_of, seeds_text, Workload)
 from ....tables.outcome import LOSS, Outcome
 from ....tables.results import PUBLISHED_RULE, Results
@@ -102,12 +102,8 @@ def _cell(rule: str, batch: int, arm: pd.DataFrame, reference: pd.DataFrame, out
 
 def batch_gap(reference: pd.DataFrame, arm: pd.DataFrame, outcome: Outcome) -> Estimate:
     """What this arm loses on the test data against the reference batch, paired by seed."""
-    columns = ["seed", outcome.test]
-    pairs = reference[columns].merge(arm[columns], on="seed").dropna()
-    if pairs.empty:
-        return unknown()
-    first, second = (outcome.sign * pairs[f"{outcome.test}_{side}"].to_numpy() for side in ("x", "y"))
-    return paired_difference(first, second).estimate
+    first, second = (rows.set_index("seed")[outcome.test] for rows in (reference, arm))
+    return gap_between(first, second, outcome).estimate
 
 
 def _batch_panels(name: str, work: Workload, own: list[Cell]) -> Iterator[Figure]:

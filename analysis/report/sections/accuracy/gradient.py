@@ -12,7 +12,7 @@ from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import role
 from ....formatting import estimated, table
-from ....laws.noise_scale import CAVEATS, PUBLISHED, covariance_slope, estimate_probes
+from ....laws.noise_scale import CAVEATS, PUBLISHED, covariance_slope, estimate_probes, noise_scales
 from ....statistics.estimate import Estimate, mean_estimate
 from ....statistics.ratio import paired_ratio
 from ....study.groups import batch_shades, seeds_text, Workload
@@ -58,10 +58,9 @@ def _probes(work: Workload, norms: pd.DataFrame) -> pd.DataFrame:
 
 
 def _scales_by_seed(probes: pd.DataFrame) -> list[float]:
-    """B_simple over each run; a run whose average |G|^2 is not positive gives none."""
-    chosen = _most_groups(probes).groupby("run_id")[["noise_trace", "gradient_norm_squared"]].mean()
-    chosen = chosen[chosen["gradient_norm_squared"] > 0]
-    return [float(value) for value in chosen["noise_trace"] / chosen["gradient_norm_squared"]]
+    """Return B_simple of each seed, in examples; a seed whose average |G|^2 is not positive gives none."""
+    scales = noise_scales(probes, int(probes["train_examples"].iloc[0]))
+    return [float(value) for value in scales if np.isfinite(value)]
 
 
 def _most_groups(probes: pd.DataFrame) -> pd.DataFrame:
