@@ -16,7 +16,7 @@ PYTHON ?= $(shell for python in $(BIN)/python python3 python3.13 python3.12 pyth
 # As in an activated environment: tests find horovodrun, mpirun and batchscale.
 ACTIVATED := PATH="$(abspath $(BIN)):$$PATH"
 # What starts TensorFlow takes most of the tests' time; above this number `make test` fails.
-MOST_STARTS := 200
+MOST_STARTS := 100
 PACKAGES := benchmarks launchers analysis slurm
 
 .PHONY: study reference setup test test-slow test-slurm test-faults test-three-times fuzz reliability bench bench-fit bench-study lint clean
