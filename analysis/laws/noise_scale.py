@@ -170,7 +170,7 @@ def covariance_slope(rows: pd.DataFrame, level: float = LEVEL) -> CovarianceSlop
 
 
 def noise_scales(rows: pd.DataFrame, examples: int) -> Floats:
-    """B_simple of each seed, a ratio of run averages, float[seeds]; NaN where |G|^2 <= 0."""
+    """Return B_simple of each seed, a ratio of run averages, float[seeds]; NaN where |G|^2 <= 0."""
     means = most_groups(_probes(rows, examples)).groupby("seed")[
         ["noise_trace", "gradient_norm_squared"]].mean()
     positive = means["gradient_norm_squared"].where(means["gradient_norm_squared"] > 0)
@@ -178,7 +178,7 @@ def noise_scales(rows: pd.DataFrame, examples: int) -> Floats:
 
 
 def covariance_slopes(rows: pd.DataFrame) -> Floats:
-    """Least-squares slope of log tr Cov(g_B) on log B of each seed with at least 4 batches at
+    """Return the least-squares slope of log tr Cov(g_B) on log B of each seed with at least 4 batches at
     the same weights, a level of its own per step, float[seeds]."""
     probes = _probes(rows)
     probes = probes[probes["covariance_trace"] > 0]
