@@ -6,11 +6,11 @@ import csv
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.html_page import Page
 from support.report_sections import built
 from support.stored_study import SMALL
 from support.synthetic_records import SGD, Study, Timing, change, manifest, records, results, write_store
@@ -25,38 +25,6 @@ from batchscale.analysis.tables.reading import from_records
 from batchscale.benchmarks.text import byte_count, counted, duration, listed, number
 
 HOSTILE = "<script>alert('x')</script>"
-VOID = {"meta", "br", "hr", "img", "link", "input"}
-
-
-class Page(HTMLParser):
-    """Checks that tags close in order; gathers anchors, links and what would be loaded."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.ids: list[str] = []
-        self.loaded: list[str] = []
-        self.links: list[str] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        values = {name: value or "" for name, value in attrs}
-        self.ids += [values["id"]] if "id" in values else []
-        self.links += [values["href"]] if "href" in values else []
-        self.loaded += [values[name] for name in ("src", "srcset", "data", "action") if name in values]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag, f"</{tag}> closes another tag"
 
 
 @pytest.fixture(scope="module")
