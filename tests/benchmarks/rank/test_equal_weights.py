@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from _pytest.mark import ParameterSet
-from support.launching import launched_once
+from support.rank_servers import launched_once
 
 pytestmark = pytest.mark.launched
 STRATEGIES = ("single", "mirrored", "multiworker", "horovod-gloo", "horovod-mpi")
@@ -35,8 +35,8 @@ class Launched:
     """What two replicas of a strategy trained, each strategy launched once, and once more for the whole of SEPARATE."""
 
     def __init__(self, folders: pytest.TempPathFactory) -> None:
-        self.whole = launched_once(folders, "equal_weights.py")
-        self.few = launched_once(folders, "equal_weights.py", json.dumps(FEW))
+        self.whole = launched_once(folders, "equal_weights")
+        self.few = launched_once(folders, "equal_weights", json.dumps(FEW))
 
     def __call__(self, strategy: str, case: str = "") -> Path:
         few = strategy in SEPARATE and (not case or case in FEW)
