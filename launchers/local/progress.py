@@ -7,20 +7,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from ...benchmarks.records.run_folder import Run
+from ...benchmarks.text import counted, duration
 
 TRUSTED_SECONDS = 60.0
-
-
-def duration(seconds: float) -> str:
-    """A length of time for people.
-
-    >>> duration(75), duration(3.21), duration(7300)
-    ('1 min 15 s', '3.2 s', '2 h 1 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class Progress:
@@ -41,7 +30,8 @@ class Progress:
 
     def __enter__(self) -> Progress:
         if self._done:
-            self.say(f"{self._done} of {self._total} runs were done before")
+            verb = "was" if self._done == 1 else "were"
+            self.say(f"{self._done} of {counted(self._total, 'run')} {verb} done before")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...benchmarks.config.strategies import STRATEGIES
 from ...benchmarks.errors import one_of, PlanError
 from ...benchmarks.runs.run_config import RunConfig
 
@@ -38,9 +39,10 @@ def start(config: RunConfig, worker: Sequence[str], logs: Path, launcher: str = 
     words = [*rank_program(), *worker]
     if launcher == "auto":
         launcher = "mpirun" if config.transport == "mpi" else "horovodrun"
-    if config.strategy == "multiworker":
+    way = STRATEGIES[config.strategy].start
+    if way == "cluster":
         return Start((*_group(config, logs), *words), _environment("group"))
-    if config.strategy != "horovod":
+    if way == "process":
         return Start(tuple(words), _environment("plain process"))
     if launcher == "mpirun" and config.transport == "mpi":
         return Start((*_mpirun(config.replicas), *words), _environment("mpirun"))
@@ -50,14 +52,14 @@ def start(config: RunConfig, worker: Sequence[str], logs: Path, launcher: str = 
 
 
 def _mpirun(ranks: int) -> list[str]:
-    return ["mpirun", *_as_root(), "--oversubscribe", "--bind-to", "none", "-np", str(ranks)]
+    return ["mpirun", *mpirun_as_root(), "--oversubscribe", "--bind-to", "none", "-np", str(ranks)]
 
 
 def _horovodrun(config: RunConfig, logs: Path) -> list[str]:
     """Ranks bind themselves to cores, so that a rank's cores do not depend on the launcher."""
     words = ["horovodrun", "-np", str(config.replicas), f"--{config.transport}", "--output-filename", str(logs)]
     if config.transport == "mpi":
-        words.append("--mpi-args=" + " ".join([*_as_root(), "--oversubscribe"]))
+        words.append("--mpi-args=" + " ".join([*mpirun_as_root(), "--oversubscribe"]))
     return words
 
 
@@ -66,8 +68,8 @@ def _group(config: RunConfig, logs: Path) -> list[str]:
             "--output-filename", str(logs)]
 
 
-def _as_root() -> list[str]:
-    """Open MPI refuses the root user unless told; containers often have no other."""
+def mpirun_as_root() -> list[str]:
+    """Return the option without which Open MPI refuses the root user; containers often have no other user."""
     return ["--allow-run-as-root"] if os.geteuid() == 0 else []
 
 

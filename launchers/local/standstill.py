@@ -11,7 +11,7 @@ import psutil
 
 from ...benchmarks.rank.watchdog import DUMP_SIGNAL, LAST_WORDS_SECONDS, SETTLE_SECONDS
 from ...benchmarks.records.run_folder import Run
-from .deaths import own_attempt
+from .deaths import attempt_of_logs
 
 FEWEST_LOOK_SECONDS = 0.5
 MOST_LOOK_SECONDS = 15.0
@@ -39,7 +39,7 @@ class Halted:
         if not halted or now - self._halted_since < limit:
             return False
         for run in runs:
-            if (attempt := own_attempt(run, logs)) is None:
+            if (attempt := attempt_of_logs(run, logs)) is None:
                 continue
             run.fail(attempt, "timed_out", 0, f"no progress for {self._patience:g} s (watchdog_seconds): "
                      f"process {halted[0].pid} is halted")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from ...benchmarks.config.strategies import variants
 from ...benchmarks.errors import DataError
 from . import installed
 from .setup_environment import NEWEST_PYTHON, OLDEST_PYTHON, OPEN_MPI, find_mpi, Mpi, printed
@@ -47,14 +48,13 @@ class Check:
 
 
 def strategies_available() -> dict[str, str]:
-    """For each strategy "" when it can run here, else the reason why not (no TensorFlow import)."""
+    """Return for each strategy "" when it can run here, else the reason why not; TensorFlow is not imported."""
     tensorflow = installed.tensorflow_problem()
-    reasons = dict.fromkeys(("single", "mirrored", "multiworker", "horovod-gloo", "horovod-mpi"), tensorflow)
-    if not tensorflow:
-        horovod = installed.installed_horovod()
-        reasons["horovod-gloo"] = gloo_problem(horovod)
-        reasons["horovod-mpi"] = mpi_problem(horovod)
-    return reasons
+    if tensorflow:
+        return dict.fromkeys(variants(), tensorflow)
+    horovod = installed.installed_horovod()
+    problems = {"": lambda _: "", "gloo": gloo_problem, "mpi": mpi_problem}
+    return {name: problems[transport](horovod) for name, (_, transport) in variants().items()}
 
 
 def gloo_problem(horovod: installed.Horovod) -> str:

@@ -26,8 +26,11 @@ from ...benchmarks.records.searches import Answer, Trial
 from ...benchmarks.records.store import Store
 from ...benchmarks.runs.run_config import RunConfig
 from ..local import study
+from ..local.describe import describe
+from ..local.machine_lock import machine_to_itself
 from ..local.schedule import stages
-from ..local.supervisor import Limits, unfinished, work
+from ..local.supervisor import work
+from ..local.worker import Limits, unfinished
 from ..machine import checks
 from . import starting_batch
 from .bisection import Bounds, Found, recommended, verified
@@ -108,9 +111,9 @@ def run(plan: Plan, options: Options) -> int:
         check_limit(like, len(checks.gpu_names()))
     store, expansion, workloads = study.check(plan, study.Options(options.results))
     folder = store.folder
-    with study.machine_to_itself(_say), study.stopping_on_sigterm():
+    with machine_to_itself(_say), study.stopping_on_sigterm():
         study.keep(store, expansion.runs, workloads, study.facts(plan, expansion))
-        workloads = study.describe(targets, store)
+        workloads = describe(targets, store)
         for like in targets:
             place = searches.folder(folder, like)
             begin = options.start or starting_batch.by_memory_law(folder, like) or FIRST_BATCH

@@ -20,11 +20,13 @@ from ...benchmarks.errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EX
                                   BatchscaleError, PlanError)
 from ...benchmarks.rank.worker import arguments, pending_runs
 from ...benchmarks.records.failures import note
-from ...benchmarks.records.json_files import read_json
 from ...benchmarks.records.run_folder import FINAL, Run
 from ...benchmarks.records.store import Store
 from ...benchmarks.runs.run_config import RunConfig
-from ..local.supervisor import MOST_EMPTY_STARTS, fresh_folder
+from ...benchmarks.text import counted
+from ..local.deaths import attempts_of_job
+from ..local.supervisor import MOST_EMPTY_STARTS
+from ..local.worker import fresh_folder
 from . import layout as slurm_layout, queue, step
 from .rank import INTERRUPTED
 from .site import read, Site
@@ -80,16 +82,9 @@ def shape_of(given: str, variables: Mapping[str, str]) -> str:
     return shapes[int(variables.get("SLURM_ARRAY_TASK_ID") or 0) % len(shapes)]
 
 
-def own_attempts(runs: Sequence[Run], job: str) -> list[Path]:
-    """The last attempts that this job made and that left no record."""
-    found = [run.attempts()[-1] for run in runs if run.attempts() and not (run.folder / "record.json").exists()]
-    claims = {attempt: read_json(attempt / "claim.json") for attempt in found}
-    return [attempt for attempt, claim in claims.items() if isinstance(claim, dict) and claim.get("slurm_job") == job]
-
-
 def settle(runs: Sequence[Run], job: str, status: str, reason: str) -> None:
     """End this job's own attempts whose ranks are gone, so that nobody waits for their heartbeat to grow stale."""
-    for attempt in own_attempts(runs, job):
+    for attempt in attempts_of_job(runs, job):
         if not (attempt / "failure.json").exists():
             Run(attempt.parent).fail(attempt, status, -1, reason)
 
@@ -126,7 +121,7 @@ def end_attempts(work: Work, code: int, logs: Path) -> None:
     """What became of attempts that the ranks could not end themselves; which rank died, as far as srun says."""
     dead = step.dead_rank(logs)
     if dead:
-        for attempt in own_attempts(work.runs, work.job):
+        for attempt in attempts_of_job(work.runs, work.job):
             note(attempt, *dead, logs)
     settle(work.runs, work.job, "lost", f"a rank died (the launcher ended with code {code})")
 
@@ -138,7 +133,7 @@ def interrupted(work: Work) -> int:
            f"Slurm ended the job ({cause or 'cancelled'}) while this attempt ran")
     if not work.left():
         return finished(work.runs)
-    left = f"with {len(work.left())} runs left to do"
+    left = f"with {counted(len(work.left()), 'run')} left to do"
     if cause == REQUEUED:
         say(f"stopped ({cause}) {left}; Slurm starts the job again.")
     elif not cause:

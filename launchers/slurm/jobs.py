@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...benchmarks.config.strategies import has_process_per_replica
+from ...benchmarks.config.strategies import STRATEGIES, Start
 from ...benchmarks.planning.expected_time import NOTHING, WORKER_START_SECONDS, expected_seconds
 from ...benchmarks.runs.run_config import RunConfig
 from .layout import tasks_per_node
 from .site import Site
 
+SCRIPTS: dict[Start, str] = {"process": "mirrored", "cluster": "multiworker", "launcher": "horovod"}  # slurm/*.sbatch
 MOST_ARRAY_TASKS = 1000  # Slurm's MaxArraySize is 1001 unless a site changes it
 
 
@@ -47,8 +48,8 @@ class Job:
 def resources(config: RunConfig) -> Resources:
     per_node = tasks_per_node(config)
     local = config.replicas // config.nodes
-    script = config.strategy if has_process_per_replica(config.strategy) else "mirrored"
-    return Resources(script, config.nodes, per_node, config.cores_per_replica * local // per_node, local, config.alone)
+    return Resources(SCRIPTS[STRATEGIES[config.strategy].start], config.nodes, per_node,
+                     config.cores_per_replica * local // per_node, local, config.alone)
 
 
 def jobs(configs: Sequence[RunConfig], site: Site, workloads: Mapping[str, Any] = NOTHING) -> list[Job]:

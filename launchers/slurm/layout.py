@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from ...benchmarks.config.strategies import STRATEGIES
 from ...benchmarks.errors import EnvironmentUnusable
 from ...benchmarks.runs.run_config import RunConfig
 
@@ -73,7 +74,7 @@ def of_job(config: RunConfig, variables: Mapping[str, str]) -> Layout:
 
 
 def transport(config: RunConfig) -> str:
-    return COLLECTIVES if config.strategy == "multiworker" else config.transport
+    return COLLECTIVES if STRATEGIES[config.strategy].start == "cluster" else config.transport
 
 
 def tasks_per_node(config: RunConfig) -> int:

@@ -16,8 +16,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from ...benchmarks.config.strategies import STRATEGIES
 from ...benchmarks.errors import EnvironmentUnusable
 from ...benchmarks.runs.run_config import RunConfig
+from ..local.rank_commands import mpirun_as_root
 from ..local.rank_group import free_ports
 from .layout import COLLECTIVES, VARIABLE, Layout
 from .site import Site
@@ -34,7 +36,7 @@ def rank_words(site: Site, worker: Sequence[str]) -> list[str]:
 
 def launcher_of(config: RunConfig, site: Site) -> str:
     """How this shape's ranks are started here. Raises EnvironmentUnusable when nothing starts the MPI it needs."""
-    if config.strategy != "horovod":
+    if STRATEGIES[config.strategy].start != "launcher":
         return "srun"
     if config.transport == "gloo":
         return "srun-gloo"
@@ -64,10 +66,9 @@ def srun_words(config: RunConfig, layout: Layout, logs: Path, mpi: str) -> list[
 
 
 def mpirun_words(layout: Layout, logs: Path) -> list[str]:
-    root = ["--allow-run-as-root"] if os.geteuid() == 0 else []
     exported = [word for name in (VARIABLE, "BATCHSCALE_LAUNCHER", "PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
                 if name in os.environ or name in (VARIABLE, "BATCHSCALE_LAUNCHER") for word in ("-x", name)]
-    return ["mpirun", *root, "-np", str(layout.tasks), "--map-by", f"ppr:{layout.tasks_per_node}:node",
+    return ["mpirun", *mpirun_as_root(), "-np", str(layout.tasks), "--map-by", f"ppr:{layout.tasks_per_node}:node",
             "--bind-to", "none", *exported, "--output-filename", f"{logs}/ranks"]
 
 

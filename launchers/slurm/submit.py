@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...benchmarks import data
+from ...benchmarks.config.strategies import STRATEGIES, strategy_name, variants
 from ...benchmarks.errors import EXIT_OK, EnvironmentUnusable, PlanError
 from ...benchmarks.planning import selection
 from ...benchmarks.planning.expansion import expand, Expansion
@@ -21,8 +22,10 @@ from ...benchmarks.planning.keys import setting_seconds
 from ...benchmarks.planning.plan import Plan
 from ...benchmarks.records.json_files import read_json, write_json
 from ...benchmarks.records.store import Store
+from ...benchmarks.text import counted
 from ..local import study
-from ..local.supervisor import fresh_folder, Limits, unfinished
+from ..local.describe import describe
+from ..local.worker import fresh_folder, Limits, unfinished
 from ..machine import checks, installed
 from . import queue
 from .jobs import Job, jobs, report_command, script, worker_command
@@ -72,39 +75,41 @@ def run(plan: Plan, options: study.Options, site_name: str, dry_run: bool) -> in
 
 def prepare(plan: Plan, options: study.Options, site: Site) -> tuple[Store, Expansion]:
     """Every run's configuration, written; what the cluster cannot do is in `skipped`. Raises BatchscaleError."""
-    def train_examples(dataset: str, validation_fraction: float) -> int:
-        return data.split_sizes(data.describe_size(dataset).train_examples, validation_fraction)[0]
-    expansion = expand(with_transport(plan, site), train_examples, unavailable(site))
+    expansion = expand(with_transport(plan, site), data.train_examples, unavailable(site))
     wanted = selection.parse(options.only)
     if not any(wanted(config) for config in expansion.runs):
         reasons = "; ".join(f"{s.what}: {s.reason}" for s in expansion.skipped)
         raise PlanError(f"nothing of plan {plan.name!r} is selected or can be done with this site profile. {reasons}")
     store = Store(options.results / plan.name)
     facts = study.facts(plan, expansion)
-    workloads = study.describe(expansion.runs, store, setting_seconds(facts, "watchdog_seconds"))
+    workloads = describe(expansion.runs, store, setting_seconds(facts, "watchdog_seconds"))
     study.keep(store, expansion.runs, workloads, facts)
     return store, expansion
 
 
 def with_transport(plan: Plan, site: Site) -> Plan:
-    """`horovod` in a plan means the transport that the site's launcher gives."""
+    """Return the plan with the transport of the site's launcher where a strategy is named without its own."""
     def named(strategy: str) -> str:
-        return f"horovod-{site.transports[0]}" if strategy == "horovod" else strategy
+        has_choice = strategy in STRATEGIES and STRATEGIES[strategy].transports
+        return strategy_name(strategy, site.transports[0]) if has_choice else strategy
     return replace(plan, experiments=tuple({**e, "strategies": tuple(map(named, e["strategies"]))}
                                            for e in plan.experiments))
 
 
 def unavailable(site: Site) -> dict[str, str]:
-    """Why strategies cannot be had. A cluster's own Python or container is not looked into."""
+    """Return why strategies cannot be had, by name. A cluster's own Python or container is not looked into."""
+    by_mpi = [name for name, (_, transport) in variants().items() if transport == "mpi"]
     if site.container or site.python:
         reasons = {}
     else:
         reasons = {name: reason for name, reason in checks.strategies_available().items() if reason}
         horovod = installed.installed_horovod()
         if not horovod.missing and horovod.mpi and site.launcher in ("srun-mpi", "auto"):
-            reasons.pop("horovod-mpi", None)  # what is missing is mpirun, which srun replaces
+            for name in by_mpi:
+                reasons.pop(name, None)  # what is missing is mpirun, which srun replaces
     if "mpi" not in site.transports:
-        reasons["horovod-mpi"] = f"the site profile's launcher is {site.launcher}; srun-mpi, mpirun and auto start MPI"
+        reasons |= dict.fromkeys(by_mpi, f"the site profile's launcher is {site.launcher}; srun-mpi, mpirun and auto "
+                                         "start MPI")
     return reasons
 
 
@@ -153,7 +158,8 @@ def show(submission: Submission, runs: int) -> None:
     site = submission.site
     expected = sum(job.expected_node_hours for job in submission.jobs)
     most = sum(job.most_node_hours(site) for job in submission.jobs)
-    print(f"plan {submission.plan}: {runs} runs to do by {len(submission.jobs)} arrays of workers; about "
+    arrays = counted(len(submission.jobs), "array")
+    print(f"plan {submission.plan}: {counted(runs, 'run')} to do by {arrays} of workers; about "
           f"{expected:.2g} node-hours expected, at most {most:.4g} (every task to its limit of {site.time})")
     for command in [*submission.commands, report_command(site, submission.plan, submission.folder, ["ALL"])]:
         print("  " + shlex.join(command))
@@ -177,7 +183,7 @@ def submit(submission: Submission, resubmit: str) -> int:
             subprocess.run(["scancel", *(job["id"] for job in facts["jobs"])])
         raise
     for job in facts["jobs"]:
-        print(f"job {job['id']}: {job['name']} ({job['tasks']} task{'s' * (job['tasks'] != 1)})")
+        print(f"job {job['id']}: {job['name']} ({counted(job['tasks'], 'task')})")
     print(f"follow with: batchscale status {submission.folder.parents[1]}")
     return EXIT_OK
 

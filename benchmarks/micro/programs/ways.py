@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ...config.strategies import STRATEGIES
 from ...data.order import epoch_order
 from ...rank import models
 from ...rank.feeds import feed
@@ -44,7 +45,7 @@ class Workload:
         return RunConfig(experiment="micro", kind="throughput", dataset="synthetic", model=self.model,
                          optimizer=self.optimizer, global_batch=self.global_batch, train_examples=self.examples,
                          seed=SEED, base_learning_rate=RATES[self.optimizer], strategy=strategy.name,
-                         replicas=strategy.replicas, transport="mpi" if strategy.name == "horovod" else "")
+                         replicas=strategy.replicas, transport="".join(STRATEGIES[strategy.name].transports[-1:]))
 
 
 class Suite:
