@@ -109,6 +109,7 @@ def test_ranks_know_every_strategy() -> None:
              and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "name"
              and isinstance(node.value, ast.Constant)}
     assert found == set(STRATEGIES)
+    assert set(STRATEGIES) in literal_keys(ROOT / "benchmarks/rank/strategies/__init__.py")
 
 
 def test_no_rule_and_no_strategy_shares_a_colour() -> None:
