@@ -39,7 +39,7 @@ def kernel_kills(root: Path = ROOT) -> int | None:
 
 
 def evidence(logs: Path, kills_before: int | None, kills_after: int | None, limited: bool = False) -> str:
-    """Why a worker's death counts as out of memory, in a sentence; "" when nothing says so."""
+    """Return why a worker's death counts as out of memory, in a sentence; "" when nothing says so."""
     for path in (*logs.rglob("stderr"), logs / "worker.log"):
         if sign := sign_of_no_memory(_text(path)[-TAIL_BYTES:], limited):
             return f"a rank died after it wrote {sign!r}"
@@ -121,8 +121,8 @@ def _ended_by(number: int) -> str:
 
 def _unexplained(run: Run) -> bool:
     attempt = run.attempts()[-1]
-    said = read_failure(attempt)
-    return (said is None or said.get("status") == "lost") and not leases.alive(attempt / "claim.json")
+    failure = read_failure(attempt)
+    return (failure is None or failure.get("status") == "lost") and not leases.alive(attempt / "claim.json")
 
 
 def _text(path: Path) -> str:

@@ -17,20 +17,21 @@ LAUNCHERS = ("auto", "horovodrun", "mpirun")
 
 @dataclass(frozen=True)
 class Start:
-    """How a worker is started: the words of the command and what is added to the environment."""
+    """Command that starts a worker: its words, and what is added to the environment."""
 
     words: tuple[str, ...]
     environment: Mapping[str, str]
 
 
 def rank_program() -> list[str]:
-    """The words that start one rank with this Python."""
+    """Return the words that start one rank with this Python."""
     beside = Path(sys.executable).with_name("batchscale-rank")
     return [str(beside)] if beside.exists() else [sys.executable, "-m", "batchscale.benchmarks.rank.worker"]
 
 
 def start(config: RunConfig, worker: Sequence[str], logs: Path, launcher: str = "auto") -> Start:
-    """The command for a worker of this run's shape. `worker`: arguments of `batchscale-rank`.
+    """Return the command for a worker of this run's shape. `worker`: arguments of `batchscale-rank`. Raises PlanError
+    for a launcher that is not known or cannot start such ranks.
 
     auto: mpirun where ranks talk by MPI, since horovodrun imports TensorFlow before it starts the same mpirun.
     """

@@ -28,7 +28,7 @@ class Halted:
         self._looked, self._halted_since = time.monotonic(), 0.0
 
     def ended(self, group: psutil.Process, runs: Sequence[Run], logs: Path) -> bool:
-        """Whether the ranks were halted for longer than is allowed; they have then written their stacks."""
+        """Return whether the ranks were halted for longer than is allowed; they have then written their stacks."""
         now = time.monotonic()
         if not self._patience or now - self._looked < min(max(self._patience / 10, FEWEST_LOOK_SECONDS),
                                                           MOST_LOOK_SECONDS):
@@ -48,6 +48,7 @@ class Halted:
 
 
 def tree(group: psutil.Process) -> list[psutil.Process]:
+    """Return the process and all its descendants; nothing where it is gone."""
     try:
         return [group, *group.children(recursive=True)]
     except psutil.Error:
@@ -55,6 +56,7 @@ def tree(group: psutil.Process) -> list[psutil.Process]:
 
 
 def halted_of(group: psutil.Process) -> list[psutil.Process]:
+    """Return the process and those of its descendants that SIGSTOP holds."""
     found = []
     for process in tree(group):
         try:

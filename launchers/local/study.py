@@ -39,7 +39,7 @@ MOST_BARREN_PASSES = 2
 
 @dataclass(frozen=True)
 class Options:
-    """Where a plan runs, and how much of it; never what."""
+    """Place and extent of one command's runs; never what a run is."""
 
     results: Path = Path("results")
     only: str = ""
@@ -49,12 +49,12 @@ class Options:
 
 
 def expansion_here(plan: Plan) -> Expansion:
-    """The plan's runs on this machine; what it lacks is in `skipped`. Raises PlanError, DataError."""
+    """Return the plan's runs on this machine; what it lacks is in `skipped`. Raises PlanError, DataError."""
     return expand(plan, data.train_examples, unavailable_here(plan))
 
 
 def unavailable_here(plan: Plan) -> dict[str, str]:
-    """Why strategies and replica counts of the plan cannot be had here."""
+    """Return why strategies and replica counts of the plan cannot be had here, by name."""
     reasons = {name: reason for name, reason in checks.strategies_available().items() if reason}
     gpus, cores = len(checks.gpu_names()), len(os.sched_getaffinity(0))
     for experiment in plan.experiments:
@@ -95,14 +95,14 @@ def check(plan: Plan, options: Options) -> tuple[Store, Expansion, dict[str, Any
 
 
 def facts(plan: Plan, expansion: Expansion) -> dict[str, Any]:
-    """What plan.json says beside the list of runs."""
+    """Return what plan.json says beside the list of runs."""
     skipped = [{"experiment": s.experiment, "what": s.what, "reason": s.reason} for s in expansion.skipped]
     return {"name": plan.name, "source": plan.source, "text": plan.text, "settings": dict(plan.settings),
             "skipped": skipped, "written": time.time()}
 
 
 def writable(folder: Path) -> None:
-    """Raises PlanError unless files can be made in `folder`."""
+    """Raise PlanError unless files can be made in `folder`, which is made where it is absent."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -120,7 +120,7 @@ def run(plan: Plan, options: Options) -> int:
 
 
 def do(store: Store, expansion: Expansion, options: Options) -> int:
-    """The runs that are written and not done. Returns the exit code."""
+    """Do the runs that are written and not done; return the exit code."""
     until = time.time() + options.budget_seconds
     limits = Limits(store.folder, options.only, until, time.time() if options.retry else 0.0, options.launcher,
                     setting_seconds(store.manifest.settings, "watchdog_seconds"))
@@ -176,7 +176,7 @@ def _attempts(runs: Sequence[Run]) -> int:
 
 
 def exit_code(runs: Sequence[Run], usable: bool = True) -> int:
-    """`usable`: whether what is left could be begun here."""
+    """Return the exit code that the runs' statuses amount to. `usable`: whether what is left could be begun here."""
     statuses = [run.status() for run in runs]
     if any(status not in FINAL for status in statuses):
         return EXIT_INCOMPLETE if usable else EXIT_ENVIRONMENT
@@ -189,7 +189,7 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def stopping_on_sigterm() -> Iterator[None]:
-    """SIGTERM raises Terminated meanwhile, so that whoever has started workers stops them."""
+    """Let SIGTERM raise Terminated meanwhile, so that whoever has started workers stops them."""
     def handler(number: int, frame: FrameType | None) -> None:
         raise Terminated
     previous = signal.signal(signal.SIGTERM, handler)

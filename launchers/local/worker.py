@@ -26,7 +26,8 @@ STOPS = (EXIT_OK, EXIT_INCOMPLETE, EXIT_ENVIRONMENT, EXIT_USAGE)  # codes of a w
 
 @dataclass(frozen=True)
 class Limits:
-    """Where and until when workers run; the same for all of one command."""
+    """Place, selection and end of what workers do; the same for all of one command. `until` and `retry_before`: seconds
+    since the epoch."""
 
     folder: Path
     only: str = ""
@@ -55,6 +56,7 @@ class Worker:
         self.halted = Halted(self.limits.patience_seconds)
 
     def arguments(self) -> list[str]:
+        """Return the arguments of `batchscale-rank` for this worker's ranks."""
         limits = self.limits
         words = ["--results", str(limits.folder), "--shape", self.stage.shape]
         if self.cores:
@@ -82,6 +84,7 @@ class Worker:
                                                  guardian.VARIABLE: self.mark})
 
     def signal(self, number: int) -> None:
+        """Send the signal to the process group of the program that starts the ranks, if it is still there."""
         if self.process is not None:
             try:
                 os.killpg(self.process.pid, number)
@@ -89,7 +92,8 @@ class Worker:
                 pass
 
     def ask_to_stop(self) -> None:
-        """SIGTERM to the ranks, which keep their state first: mpirun and horovodrun would give them a second for it."""
+        """Send SIGTERM to the ranks, which keep their state first: mpirun and horovodrun would give them a second for
+        it."""
         for rank in self._ranks():
             try:
                 rank.send_signal(signal.SIGTERM)
@@ -107,6 +111,7 @@ class Worker:
             return []
 
     def ended(self) -> int | None:
+        """Return the code that the program that starts the ranks ended with; None while it runs."""
         return self.process.poll() if self.process is not None else EXIT_OK
 
     def watch(self, runs: Sequence[Run]) -> None:
@@ -132,7 +137,7 @@ class Worker:
 
 
 def is_rank(process: psutil.Process) -> bool:
-    """Whether this is a rank's program itself, not what starts one."""
+    """Return whether this is a rank's program itself, not what starts one."""
     try:
         return any(Path(word).name == "batchscale-rank" or word == "batchscale.benchmarks.rank.worker"
                    for word in process.cmdline()[:3])
@@ -151,7 +156,7 @@ def kill_left(logs: Path) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Raises RecordError, where there is no space for instance."""
+    """Write the text. Raises RecordError where that is impossible, for want of space for instance."""
     try:
         path.write_text(text)
     except OSError as error:
@@ -159,13 +164,13 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def unfinished(run: Run, limits: Limits) -> bool:
-    """Whether the run is still to be done, or to be done again."""
+    """Return whether the run is still to be done, or to be done again."""
     status = run.status()
     return status not in FINAL or run.retry_due(status, limits.retry_before)
 
 
 def fresh_folder(parent: Path, name: str) -> Path:
-    """A new folder parent/name-NN. Raises RecordError where none can be made."""
+    """Make a new folder parent/name-NN and return it. Raises RecordError where none can be made."""
     for number in range(1, 10_000):
         folder = parent / f"{name}-{number:02d}"
         try:
@@ -179,7 +184,7 @@ def fresh_folder(parent: Path, name: str) -> Path:
 
 
 def last_line(logs: Path) -> str:
-    """The last line that a worker or its ranks wrote, for a message."""
+    """Return the last message that a worker or its ranks wrote; where there is none, where their logs are."""
     texts = [p.read_text(errors="replace") for p in (*logs.rglob("stderr"), logs / "worker.log") if p.is_file()]
     lines = [line.strip() for text in texts for line in text.splitlines() if "batchscale-rank:" in line]
     return lines[-1].partition("batchscale-rank: ")[2] if lines else f"see {logs}"

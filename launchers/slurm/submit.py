@@ -46,6 +46,7 @@ class Submission:
 
     @property
     def commands(self) -> list[list[str]]:
+        """The sbatch command of each array."""
         return [worker_command(job, self.site, self.plan, self.folder, self.rest) for job in self.jobs]
 
 
@@ -74,7 +75,7 @@ def run(plan: Plan, options: study.Options, site_name: str, dry_run: bool) -> in
 
 
 def prepare(plan: Plan, options: study.Options, site: Site) -> tuple[Store, Expansion]:
-    """Every run's configuration, written; what the cluster cannot do is in `skipped`. Raises BatchscaleError."""
+    """Write every run's configuration; what the cluster cannot do is in `skipped`. Raises BatchscaleError."""
     expansion = expand(with_transport(plan, site), data.train_examples, unavailable(site))
     wanted = selection.parse(options.only)
     if not any(wanted(config) for config in expansion.runs):
@@ -114,6 +115,7 @@ def unavailable(site: Site) -> dict[str, str]:
 
 
 def worker_arguments(options: study.Options, retry_before: float) -> list[str]:
+    """Return the options of `batchscale-rank` that all workers share."""
     words = ["--only", options.only] if options.only else []
     if options.budget_seconds != float("inf"):
         words += ["--until", f"{time.time() + options.budget_seconds:.0f}"]
@@ -121,12 +123,13 @@ def worker_arguments(options: study.Options, retry_before: float) -> list[str]:
 
 
 def resubmit_command(plan: Plan, options: study.Options, site_name: str) -> str:
+    """Return the command that submits the same plan again, as a user types it."""
     words = ["batchscale", "run", plan.source or plan.name, "--on", "slurm", "--results", str(options.results)]
     return shlex.join([*words, *(["--site", site_name] if site_name else [])])
 
 
 def write(submission: Submission, site_name: str) -> None:
-    """All that is submitted, to be read, edited and submitted again by hand."""
+    """Write all that is submitted, to be read, edited and submitted again by hand."""
     folder = submission.folder
     (folder / "logs").mkdir()
     for path in SCRIPTS.glob("*.sbatch"):
@@ -141,12 +144,14 @@ def write(submission: Submission, site_name: str) -> None:
 
 
 def read_text(site_name: str) -> str:
+    """Return the site profile's own text; a comment that says so where there is none."""
     from .site import bundled
     return bundled().get(site_name, Path(site_name)).read_text() if site_name else "# no site profile was given\n"
 
 
 def setup(site: Site) -> str:
-    """What the batch scripts source: the site's lines, then this Python's programs before others of the same name."""
+    """Return what the batch scripts source: the site's lines, then this Python's programs before others of the same
+    name."""
     python = sys.executable if site.container or not site.python else site.python
     return "\n".join(["# Sourced by the batch scripts before they start the ranks.", *site.setup,
                       f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:\"$PATH\"",
@@ -154,7 +159,7 @@ def setup(site: Site) -> str:
 
 
 def show(submission: Submission, runs: int) -> None:
-    """The jobs, the commands and the bill."""
+    """Print the jobs, the commands and the expected node-hours."""
     site = submission.site
     expected = sum(job.expected_node_hours for job in submission.jobs)
     most = sum(job.most_node_hours(site) for job in submission.jobs)
@@ -205,13 +210,14 @@ def sbatch(words: Sequence[str]) -> str:
 
 
 def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Without what an enclosing job would make sbatch inherit; SLURM_CONF names the cluster and stays."""
+    """Return the variables without what an enclosing job would make sbatch inherit; SLURM_CONF names the cluster and
+    stays."""
     return {name: value for name, value in variables.items()
             if name == "SLURM_CONF" or not name.startswith(("SBATCH_", "SLURM_"))}
 
 
 def nothing_queued(store: Store) -> None:
-    """Raises PlanError while jobs of an earlier call may still work on this plan."""
+    """Raise PlanError while jobs of an earlier call may still work on this plan."""
     known = [job for facts in queue.submissions(store.folder) for job in facts["jobs"]]
     tasks_of = queue.tasks(known) if known else {}
     live = [job for job, tasks in tasks_of.items() if any(t.active for t in tasks)]

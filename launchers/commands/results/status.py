@@ -38,6 +38,7 @@ def run(arguments: Namespace) -> int:
 
 
 def show(results: Path) -> int:
+    """Print what is known of the results now and return the exit code."""
     return _poll(results)[0]
 
 
@@ -80,8 +81,8 @@ def jobs(store: Store) -> bool:
             for job in facts["jobs"]:
                 tasks = found[str(job["id"])]
                 print(f"  {queue.summary(job, tasks)}")
-                if said := queue.last_word(facts["folder"], job, tasks):
-                    print(f"    said: {plain(said)}")
+                if last := queue.last_word(facts["folder"], job, tasks):
+                    print(f"    said: {plain(last)}")
     return any(task.active for tasks in found.values() for task in tasks)
 
 

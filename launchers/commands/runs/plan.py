@@ -35,6 +35,7 @@ def run(arguments: Namespace) -> int:
 
 
 def show(plan: Plan, results: Path, only: str, launcher: str) -> int:
+    """Print the runs, stages, flags and commands of a plan on this machine; return the exit code."""
     wanted = selection.parse(only)
     expansion = study.expansion_here(plan)
     runs = [config for config in expansion.runs if wanted(config)]
