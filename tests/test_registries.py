@@ -14,10 +14,11 @@ from batchscale.analysis.decision.sentences import spoken
 from batchscale.analysis.figures import theme
 from batchscale.benchmarks.config.choices import MEASURED_RULE
 from batchscale.benchmarks.config.optimizers import OPTIMIZERS
-from batchscale.benchmarks.config.strategies import STRATEGIES, strategy_variants
+from batchscale.benchmarks.config.strategies import STRATEGIES, strategy_variants, waiting_for_others
 from batchscale.benchmarks.planning.keys import EXPERIMENT
 from batchscale.benchmarks.schedules.rules import NEEDED, PUBLISHED_RULE, Rule, RULES
 from batchscale.launchers.machine.checks import strategies_available
+from batchscale.launchers.slurm.jobs import SCRIPTS
 from support.synthetic_records import Curve, change, results, SGD, Study
 
 ROOT = Path(__file__).parents[1]
@@ -75,6 +76,29 @@ def test_a_strategy_is_told_and_started_in_every_place(name: str) -> None:
         assert variant in theme.STRATEGIES
 
 
+def compared_with(path: Path) -> set[str]:
+    """The texts with which a file compares a value by ==, != or in."""
+    return {constant.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Compare)
+            for constant in ast.walk(node) if isinstance(constant, ast.Constant) and isinstance(constant.value, str)}
+
+
+@pytest.mark.parametrize("source", [name for name in sources() if name.startswith("launchers/")
+                                    or name.startswith("analysis/study/")])
+def test_who_starts_or_compares_strategies_asks_the_registry_and_not_for_a_name(source: str) -> None:
+    named = compared_with(ROOT / source) & {*STRATEGIES, *VARIANTS}
+    assert not named, f"{source}: what sets {named} apart is a property in the registry"
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_slurm_has_a_script_for_every_way_to_start_ranks(name: str) -> None:
+    assert (ROOT / "slurm" / f"{SCRIPTS[STRATEGIES[name].start]}.sbatch").is_file()
+
+
+def test_a_step_of_one_replica_waits_for_nothing_and_of_an_unknown_strategy_for_other_processes() -> None:
+    assert [waiting_for_others(name) for name in ("single", "mirrored", "multiworker", "horovod-mpi", "foreign")] == [
+        0, 1, 2, 2, 2]
+
+
 def test_a_machine_is_asked_for_every_strategy() -> None:
     assert set(strategies_available()) == set(VARIANTS)
 
@@ -85,6 +109,7 @@ def test_ranks_know_every_strategy() -> None:
              and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "name"
              and isinstance(node.value, ast.Constant)}
     assert found == set(STRATEGIES)
+    assert set(STRATEGIES) in literal_keys(ROOT / "benchmarks/rank/strategies/__init__.py")
 
 
 def test_no_rule_and_no_strategy_shares_a_colour() -> None:

@@ -13,8 +13,10 @@ import pytest
 from _pytest.mark import ParameterSet
 from support.rank_servers import launched_once
 
+from batchscale.benchmarks.config.strategies import variants
+
 pytestmark = pytest.mark.launched
-STRATEGIES = ("single", "mirrored", "multiworker", "horovod-gloo", "horovod-mpi")
+STRATEGIES = tuple(variants())  # "single", with which the others are compared, is the first
 CASES = [*("-".join(case) for case in itertools.product(("mlp_128", "cnn_small"), ("sgd", "momentum", "adam"),
                                                         ("resident",))),
          *(f"cnn_small-{optimizer}-resident" for optimizer in ("nesterov", "adamw", "lars", "lamb")),

@@ -161,7 +161,7 @@ def test_a_time_limit_cuts_off_one_run_that_the_requeued_job_does_again(cut_off:
     assert f"2 runs: 1 completed, 1 {status}" in said and "go on by themselves" in said
     slurm("scontrol", "update", "PartitionName=urgent", "State=UP")
     restart_now(task)
-    assert "stopped (time limit) with 1 runs left to do; the job is requeued" in cut_off.said()
+    assert "stopped (time limit) with 1 run left to do; the job is requeued" in cut_off.said()
     cut_off.until_ended()
     assert cut_off.statuses() == ["completed"] * 2, cut_off.said()
     assert [len(run.attempts()) for run in (first, second)] == [1, 2]
@@ -185,8 +185,8 @@ def test_preempted_and_warned_jobs_keep_what_is_done_requeue_and_go_on(cluster: 
     assert study.statuses() == ["completed"] * 4, study.said()
     assert [first_failure(runs[1])["status"] for runs in shapes] == ["preempted"] * 2
     assert [len(run.attempts()) for runs in shapes for run in runs] == [1, 2, 1, 2]
-    assert "stopped (preempted or requeued) with 1 runs left to do; Slurm starts the job again" in study.said()
-    assert "stopped (signal) with 1 runs left to do; the job is requeued" in study.said()
+    assert "stopped (preempted or requeued) with 1 run left to do; Slurm starts the job again" in study.said()
+    assert "stopped (signal) with 1 run left to do; the job is requeued" in study.said()
 
 
 def task_shapes(study: Study) -> list[str]:
@@ -204,7 +204,7 @@ def test_a_cancelled_array_task_leaves_the_others_and_a_repeat_does_what_is_miss
     assert run.status() in ("preempted", "lost") and other.status() == "completed", study.said()
     said = study.status()
     assert f"1 completed, 1 {run.status()}" in said and "1 cancelled, 1 completed" in said
-    assert "said: cancelled with 1 runs left to do" in said
+    assert "said: cancelled with 1 run left to do" in said
     assert "to go on: batchscale run plan.toml --on slurm --results results --site site.toml" in said
     assert study.run().returncode == 0
     study.until_ended()
