@@ -25,7 +25,7 @@ from batchscale.analysis.report import page as report
 from batchscale.analysis.report.sections.decision.claims import judged
 from batchscale.analysis.study.arms import GAP, load_arms, published_artefact
 from batchscale.analysis.study.batch_gaps import gap_table, steps_to_target
-from batchscale.analysis.study.critical import critical_batch
+from batchscale.analysis.study.study import Study as Found
 from batchscale.analysis.tables.outcome import ACCURACY, LOSS, kind_of
 from batchscale.analysis.tables.reading import from_records, read
 from batchscale.analysis.tables.results import Results
@@ -120,7 +120,7 @@ def test_sentences_speak_of_the_loss_and_never_of_points(both: tuple[Results, Re
 
 
 def test_a_target_is_two_margins_worse_and_reached_from_above(both: tuple[Results, Results]) -> None:
-    plain, mirror = (critical_batch(results, "sgd") for results in both)
+    (plain,), (mirror,) = (Found(results).critical for results in both)
     assert mirror.target == pytest.approx(1 - plain.target)
     steps = [steps_to_target(load_arms(results), one.target) for results, one in zip(both, (plain, mirror))]
     assert steps[0].equals(steps[1]) and steps[0]["steps"].notna().any() and steps[0]["steps"].isna().any()
