@@ -29,20 +29,23 @@ TAGS = {**{name: f"{metric}/{part}" for name in METRICS for part, _, metric in [
 
 
 def event(wall_time: float, step: int, scalars: Mapping[str, float]) -> bytes:
-    """An Event with one value per tag; step >= 0."""
+    """Encode an Event with one value per tag; wall_time in seconds since 1970, step >= 0."""
     values = b"".join(field(1, field(1, tag.encode()) + b"\x15" + struct.pack("<f", value))
                       for tag, value in scalars.items())
     return b"\x09" + struct.pack("<d", wall_time) + b"\x10" + varint(step) + field(5, values)
 
 
 def first_event(wall_time: float) -> bytes:
+    """Encode the Event that begins every file and names its version; wall_time in seconds since 1970."""
     return b"\x09" + struct.pack("<d", wall_time) + field(3, VERSION.encode())
 
 
 def write(results: Results, folder: Path) -> int:
-    """FOLDER/<run>/events.out.tfevents.* of every run with evaluations; a run's own file is written anew. Returns how
-    many. Steps are training steps, or examples or epochs where no steps are known; wall time is the end of the run less
-    the training that was still to come."""
+    """Write FOLDER/<run>/events.out.tfevents.* of every run with evaluations, each anew; return how many.
+
+    Steps are training steps, or examples or epochs where no steps are known; wall time is the end of the run less the
+    training that was still to come.
+    """
     ends = dict(zip(results.all_runs["run_id"], results.all_runs["finished"].map(_seconds)))
     names: dict[str, str] = {}
     written = 0

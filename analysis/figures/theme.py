@@ -28,7 +28,7 @@ INK, MUTED, GRID = "#15202b", "#5d6b7a", "#d9dee4"
 
 @dataclass(frozen=True)
 class Role:
-    """What a colour stands for: light and dark page, and the line that tells it in black and white."""
+    """One meaning's colours on light and dark pages, #rrggbb, and the dash that tells its line without colour."""
 
     light: str
     dark: str
@@ -104,7 +104,7 @@ def _on_nodes(name: str) -> Role | None:
 
 
 def variable(colour: str) -> str:
-    """The CSS variable of one of the light colours above."""
+    """Return the CSS variable of one of the light colours above."""
     return f"--c{colour.lstrip('#')}"
 
 
@@ -115,7 +115,7 @@ def palette(dark: bool) -> str:
 
 
 def new_panel(width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Axes]:
-    """An empty panel; call inside `with drawing():`."""
+    """Return an empty panel, sizes in inches; call inside `with drawing():`."""
     figure = Figure(figsize=(width, height))
     return figure, figure.add_subplot()
 
@@ -134,5 +134,5 @@ def fit(figure: Figure, axes: Axes, right: Iterable[str] = (), top: float = 1.6,
 
 
 def drawing() -> AbstractContextManager[None]:
-    """The settings of every figure, for as long as one is drawn."""
+    """Return a context in which matplotlib has the settings of every figure."""
     return matplotlib.rc_context({**STYLE, "svg.hashsalt": "batchscale"})

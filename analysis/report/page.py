@@ -81,7 +81,7 @@ def _templates(escape: bool) -> Environment:
 
 
 def html(first: FirstScreen, chapters: Sequence[Section]) -> str:
-    """The page; all text is escaped, figures alone are markup, made by this package."""
+    """Return the page as HTML; all text is escaped, figures alone are markup, made by this package."""
     page = _templates(escape=True)
     page.filters["markup"] = Markup
     return page.get_template("report.html").render(
@@ -89,7 +89,7 @@ def html(first: FirstScreen, chapters: Sequence[Section]) -> str:
 
 
 def markdown(first: FirstScreen, chapters: Sequence[Section]) -> str:
-    """The same sections; figures are files beside it."""
+    """Return the same sections as Markdown; figures are files beside it."""
     page = _templates(escape=False)
     page.filters |= {"plain": plain, "unfenced": lambda text: str(text).replace("```", "` ` `")}
     return page.get_template("report.md").render(first=first, sections=chapters)
