@@ -34,6 +34,7 @@ class Outer(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[Inner, ...] = ()
     scores: dict[str, Number | None] = {}
     texts: dict[str, str] = {}
+    curves: dict[str, tuple[Number, ...]] = {}
     place: Place | None = None
     offset: Annotated[Whole, Meta(description="where it begins")] = 0
 
@@ -52,7 +53,7 @@ def test_what_is_right_is_taken_and_defaults_are_filled_in() -> None:
 
 
 @pytest.mark.parametrize(("value", "sentence"), [
-    ({}, "name is missing."),
+    ({}, "name is missing (what it is called, a | b)."),
     ({"name": 5}, "name = 5 must be text."),
     ([1], "[1] is not an object."),
     ({"name": "a", "kind": "shrot"}, "kind='shrot' is not known; choose one of: long, short. Did you mean 'short'?"),
@@ -71,6 +72,8 @@ def test_what_is_right_is_taken_and_defaults_are_filled_in() -> None:
     ({"name": "a", "scores": {"good": 1, "bad": 10 ** 30}},
      "scores.bad = 1000000000000000000000000000000 must be a number or null."),
     ({"name": "a", "texts": {"good": "x", "bad": [1]}}, "texts.bad = [1] must be text."),
+    ({"name": "a", "curves": {"good": [1], "bad": [1, "2"]}}, "curves.bad[1] = '2' must be a number."),
+    ({"name": "a", "curves": {"good": [1], "bad": 5}}, "curves.bad = 5 must be a list of numbers."),
     ({"name": "a", "scores": []}, "scores = [] must be an object."),
     ({"name": "a", "place": {}}, "place.node is missing."),
     ({"name": "a", "place": {"node": "n", "cores": 65}}, "place.cores = 65 must be a whole number from 1 to 64."),
@@ -88,6 +91,11 @@ def test_a_long_value_is_cut_in_the_sentence() -> None:
 def test_a_file_format_has_its_own_words() -> None:
     assert refused({"name": 5}, words=TOML_WORDS) == "name = 5 must be text in quotes."
     assert refused(5, words=TOML_WORDS) == "5 is not a table of keys."
+
+
+def test_of_very_many_keys_the_nearest_are_named() -> None:
+    many = msgspec.defstruct("Many", [(f"column_{number}", int, 0) for number in range(99)], forbid_unknown_fields=True)
+    assert refused({"colum_17": 1}, many).startswith("key='colum_17' is not known; it is one of 99, such as column_17,")
 
 
 def test_fields_are_described_once() -> None:
@@ -145,7 +153,8 @@ def test_what_is_wrong_with_a_record_is_named(place: str, value: object, sentenc
 def test_a_record_of_a_run_that_ran_out_of_memory_may_lack_its_sections() -> None:
     record = {**a_record(), "status": "out_of_memory", "workload": {}, "agreement": {}, "memory": {}, "timing": {}}
     assert problems(record) == [] and decode(record).memory is None
-    assert problems({**record, "status": "completed"}) == ["workload.source is missing"]
+    assert problems({**record, "status": "completed"}) == ["workload.source is missing (what the data is, in one "
+                                                           "sentence)"]
 
 
 def test_keys_of_a_later_version_are_passed_over_and_those_that_an_earlier_one_lacked_have_their_defaults() -> None:
