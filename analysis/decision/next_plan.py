@@ -15,7 +15,8 @@ from ..laws.memory import DISTINCT_SIZES
 from ..statistics.decision_rules import FEWEST_SEEDS
 from ..statistics.sample_size import MORE_SEEDS_LIMIT
 from ..study.arms import Arm
-from ..study.batch_gaps import chosen_metric, gap_table, not_worse_batches
+from ..study.batch_gaps import chosen_metric, gap_table
+from ..study.non_inferiority import against_own_reference
 from ..tables.results import planned, Results
 from ..tables.selections import timing_runs
 from ..tables.tuned_rates import HIGHEST, LOWEST
@@ -107,8 +108,7 @@ def _seeds_wanted(arms: Sequence[Arm], margin: float) -> int:
 def _beyond(arms: Sequence[Arm], basis: Mapping[str, Any], seeds: int, margin: float) -> list[Gap]:
     """Larger batches, where the largest one is still not worse under some rule."""
     largest = arms[0].batches[-1] if arms[0].batches else 0
-    for arm in arms:
-        fit = not_worse_batches(gap_table(arm, margin, metric=chosen_metric(arm)))
+    for arm, fit in zip(arms, against_own_reference(arms, chosen_metric(arms[0])).values()):
         if fit and fit[-1] == largest and (more := _larger(arm, 2)):
             return [Gap(f"{arm.experiment}: batch {largest:,} is still not worse; the limit lies "
                         "beyond", {"name": arm.experiment, **basis,

@@ -49,6 +49,10 @@ class Arm:
     def _first_run(self) -> dict[str, Any]:
         return {str(name): value for name, value in self.runs.iloc[0].items()}
 
+    def at(self, batch: int) -> pd.DataFrame:
+        """Return the rows of `runs` at one batch."""
+        return self.runs[self.runs["global_batch"] == batch]
+
     def first(self, column: str) -> float:
         return float(self._first_run[column])
 

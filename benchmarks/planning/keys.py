@@ -39,6 +39,9 @@ PLAN: dict[str, Key] = {
     "margin": Key("number", 0.005, "difference in accuracy, as a fraction, that counts as the same"),
     "loss_margin": Key("number", 0.02, "of experiments without an accuracy: difference in loss that counts as the "
                        "same, as a share of the loss at the reference batch"),
+    "earlier_looks": Key("whole", 0, "how often fewer of these seeds were judged already, and more were asked for "
+                         "because they did not decide; each look halves the level, so that going on until a result "
+                         "is decided errs no more often. The plan that a report says to run next has it"),
     "first_seed": Key("whole", 0, "seeds are first_seed, first_seed + 1, ..."),
     "leaves_out": Key("texts", (), "what this plan does not measure, printed in the report"),
     "drift_guard": Key("flag", True, "time one short run at the start and again at the end"),

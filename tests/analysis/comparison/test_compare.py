@@ -14,7 +14,8 @@ from support.stored_study import TIMING, folder
 from support.synthetic_records import Memory, SGD, Study
 
 from batchscale.analysis.comparison.changes import Cell, Change, Side
-from batchscale.analysis.comparison.compare import compare, judge
+from batchscale.analysis.comparison.compare import compare
+from batchscale.analysis.comparison.judging import judge
 from batchscale.analysis.comparison.sides import read_side
 from batchscale.benchmarks.errors import BatchscaleError, PlanError, RecordError
 from batchscale.launchers.cli import main

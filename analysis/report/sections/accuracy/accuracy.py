@@ -15,7 +15,7 @@ from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import Role, role
 from ....formatting import estimated, Table, table
 from ....statistics.estimate import Estimate, unknown
-from ....study.batch_gaps import gap_between
+from ....study.example_sampling import gap_between, sampling
 from ....study.groups import (MOST_PANELS, NO_ACCURACY, OWN_REFERENCE, mean_of, seeds_text, Workload)
 from ....tables.outcome import LOSS, Outcome
 from ....tables.results import PUBLISHED_RULE, Results
@@ -103,7 +103,8 @@ def _cell(rule: str, batch: int, arm: pd.DataFrame, reference: pd.DataFrame, out
 def batch_gap(reference: pd.DataFrame, arm: pd.DataFrame, outcome: Outcome) -> Estimate:
     """What this arm loses on the test data against the reference batch, paired by seed."""
     first, second = (rows.set_index("seed")[outcome.test] for rows in (reference, arm))
-    return gap_between(first, second, outcome).estimate
+    cross_fitted = bool((arm["rule"] == TUNED_RULE).any())
+    return gap_between(first, second, outcome, sampling(reference, arm, outcome, outcome.test), cross_fitted).estimate
 
 
 def _batch_panels(name: str, work: Workload, own: list[Cell]) -> Iterator[Figure]:
