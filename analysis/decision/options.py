@@ -69,8 +69,7 @@ def options(arms: Sequence[Arm], results: Results) -> tuple[Option, ...]:
     for arm in arms:
         fit = kept[arm.rule]
         for batch in arm.batches:
-            shared = batch == arm.reference_batch and arm.rule != TUNED_RULE
-            rule = arms[0].rule if shared else arm.rule
+            rule = arms[0].rule if arm.shares(batch) else arm.rule
             own = arm.runs[arm.runs["global_batch"] == batch]
             for option in _placed(arm, results, own, rule, batch in fit, price):
                 found.setdefault((batch, rule, option.placement), option)

@@ -13,8 +13,10 @@ from batchscale.analysis.laws.noise_scale import (average_noise_scale, covarianc
                                                   noise_scales)
 from batchscale.analysis.study.arms import load_arm, pairs, published_artefact
 from batchscale.analysis.study.batch_gaps import (EQUAL_EPOCHS, EQUAL_LOSS, EQUAL_STEPS, best_steps, chosen_metric,
-                                                  gap_table, not_worse_batches, steps_to_target, target_value)
-from batchscale.analysis.study.critical import NOISE, STEPS, critical_batch
+                                                  gap_table, steps_to_target, target_value)
+from batchscale.analysis.study.critical import NOISE, STEPS
+from batchscale.analysis.study.study import Study as Found
+from batchscale.analysis.study.non_inferiority import against_own_reference
 from batchscale.analysis.tables.results import Results
 from support.synthetic_records import SGD, Curve, Study, change, results
 
@@ -38,8 +40,8 @@ def test_gaps_at_equal_epochs_are_paired_by_seed() -> None:
         # The seeds' own offsets (0.003) are three times the noise; pairing takes them away.
         assert gap.estimate.high - gap.estimate.low < 0.008
     small, middle, large = gap_table(arm, 0.005)
-    assert small.same and small.not_worse and not large.not_worse and large.p_value < 0.001
-    assert not_worse_batches((large, small, middle)) == (128,)
+    assert small.same and not large.same and large.p_value < 0.001 and middle.worse
+    assert against_own_reference([arm]) == {"constant": (128,)}
 
 
 def test_equal_steps_are_those_of_the_larger_batch() -> None:
@@ -104,13 +106,13 @@ def test_steps_to_a_target_keep_the_runs_that_never_pass() -> None:
 
 def test_the_critical_batch_three_ways() -> None:
     # The truth has one accuracy per epoch, so steps fall as 1/B: the knee lies beyond.
-    found = critical_batch(results(replace(STUDY, noise_scale=300.0)), "sgd")
+    found, = Found(results(replace(STUDY, noise_scale=300.0))).critical
     noise = found.sources[NOISE]
     assert noise.low < 300 * 1.1 and noise.high > 300 * 0.9
     assert any("every batch measured lies below the knee" in text for text in found.statements)
     assert not any("look for a bug" in text for text in found.statements)
     assert found.useful is not None and found.useful.perfect_scaling_end == 4096
-    none = critical_batch(results(change(STUDY, "sgd", diverged=SGD.batches)), "sgd")
+    none, = Found(results(change(STUDY, "sgd", diverged=SGD.batches))).critical
     assert math.isnan(none.target) and math.isnan(none.sources[STEPS].value)
 
 
@@ -127,7 +129,7 @@ def test_weights_kept_from_batch_to_batch_start_where_the_last_ended() -> None:
 def test_one_seed_gives_values_without_intervals(budget: str) -> None:
     for gap in gap_table(constant(results(replace(STUDY, seeds=1))), 0.005, budget):
         assert gap.estimate.n == 1 and not gap.estimate.has_interval
-        assert not gap.same and not gap.not_worse
+        assert not gap.same
     assert load_arm(results(STUDY), "sgd", "no such rule").batches == (32,)  # type: ignore
 
 

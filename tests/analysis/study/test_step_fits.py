@@ -16,7 +16,8 @@ from batchscale.analysis.decision.decision import decide_study
 from batchscale.analysis.laws.step_model import NAMES
 from batchscale.analysis.report import page as report
 from batchscale.analysis.report.sections.speed import scaling, step
-from batchscale.analysis.study.critical import NOISE, critical_batch
+from batchscale.analysis.study.critical import NOISE
+from batchscale.analysis.study.study import Study as Found
 from batchscale.analysis.study.timing.scaling import scalings
 from batchscale.analysis.study.timing.step_fits import goodputs, step_fits
 from batchscale.analysis.tables.reading import from_records
@@ -81,7 +82,7 @@ def test_too_few_launches_have_no_model_and_the_reason_is_in_the_report() -> Non
 
 
 def test_goodput_pays_for_the_batch_by_the_noise_scale(found: Results) -> None:
-    critical = [critical_batch(found, "sgd")]
+    critical = Found(found).critical
     noise = critical[0].sources[NOISE].value
     good = goodputs(found, critical)
     assert {(one.placement, one.global_batch) for one in good} >= {("mirrored-1r", 32), ("mirrored-8r", 4096)}
@@ -96,7 +97,7 @@ def test_goodput_pays_for_the_batch_by_the_noise_scale(found: Results) -> None:
 
 def test_without_gradient_norms_there_is_no_goodput() -> None:
     quiet = results(replace(STUDY, experiments=(replace(SGD, batches=(32, 512), noise_batches=()),)))
-    assert goodputs(quiet, [critical_batch(quiet, "sgd")]) == ()
+    assert goodputs(quiet, Found(quiet).critical) == ()
 
 
 def test_the_laws_of_scaling_state_their_held_out_error() -> None:

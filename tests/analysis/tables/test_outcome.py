@@ -25,7 +25,7 @@ from batchscale.analysis.report import page as report
 from batchscale.analysis.report.sections.decision.claims import judged
 from batchscale.analysis.study.arms import GAP, load_arms, published_artefact
 from batchscale.analysis.study.batch_gaps import gap_table, steps_to_target
-from batchscale.analysis.study.critical import critical_batch
+from batchscale.analysis.study.study import Study as Found
 from batchscale.analysis.tables.outcome import ACCURACY, LOSS, kind_of
 from batchscale.analysis.tables.reading import from_records, read
 from batchscale.analysis.tables.results import Results
@@ -92,8 +92,9 @@ def test_gaps_in_the_loss_are_those_in_the_accuracy(both: tuple[Results, Results
         for one, other in pairs:
             assert other.metric == "test_loss"
             assert other.estimate.value == pytest.approx(one.estimate.value, abs=1e-12)
-            assert other.estimate.low == pytest.approx(one.estimate.low, abs=1e-9)
-            assert (other.same, other.not_worse) == (one.same, one.not_worse)
+            # The error of an accuracy also holds what a finite number of examples adds.
+            assert other.estimate.low == pytest.approx(one.estimate.low, abs=1e-3)
+            assert other.same == one.same
         assert np.allclose(plain.at_end(GAP), mirror.at_end(GAP))
 
 
@@ -120,7 +121,7 @@ def test_sentences_speak_of_the_loss_and_never_of_points(both: tuple[Results, Re
 
 
 def test_a_target_is_two_margins_worse_and_reached_from_above(both: tuple[Results, Results]) -> None:
-    plain, mirror = (critical_batch(results, "sgd") for results in both)
+    (plain,), (mirror,) = (Found(results).critical for results in both)
     assert mirror.target == pytest.approx(1 - plain.target)
     steps = [steps_to_target(load_arms(results), one.target) for results, one in zip(both, (plain, mirror))]
     assert steps[0].equals(steps[1]) and steps[0]["steps"].notna().any() and steps[0]["steps"].isna().any()
