@@ -153,7 +153,7 @@ def decide_of(study: Study, verdicts: Sequence[Verdict] | None = None, deadline_
                     critical, scaling, memory, deadlines, found,
                     (*unfinished, *(gap.what for gap in gaps)),
                     (*timing_warnings(results), *(text for one in results.tuned for text in one.warnings)),
-                    plan_text(gaps), worthwhile,
+                    plan_text(gaps, results), worthwhile,
                     headlines(recommended, by_experiment, listed), overview(recommended, by_experiment))
 
 

@@ -11,6 +11,7 @@ from ...benchmarks.config.objectives import CROSS_ENTROPY
 from ...benchmarks.errors import PlanError
 from ...benchmarks.planning import keys as plan_keys
 from ...benchmarks.schedules.rules import RULES, TUNED_RULE
+from ...benchmarks.text import counted
 from ..laws.memory import DISTINCT_SIZES
 from ..statistics.decision_rules import FEWEST_SEEDS
 from ..statistics.sample_size import MORE_SEEDS_LIMIT
@@ -28,15 +29,18 @@ GLYPHS = 48_000
 # What changes a result and is the same in all runs of an experiment.
 RECIPE = ("momentum", "weight_decay", "warmup_epochs", "legw_epochs", "noise_scale", "decay", "decay_epochs",
           "decay_factor", "decay_power", "clip_norm", "accumulation", "strategies", "replicas")
+JUDGED_BY = ("margin", "loss_margin", "first_seed", "price_per_device_hour")
 WIDER = 10.0  # times the end of the search that the best rate touches
 
 
 @dataclass(frozen=True)
 class Gap:
-    """One thing that is not known, in words, and the experiment that would tell (TOML keys)."""
+    """One thing that is not known, in words, and the experiment that would tell (TOML keys). `again`: it asks the same
+    of the same seeds and more."""
 
     what: str
     experiment: Mapping[str, Any]
+    again: bool = False
 
 
 def missing(results: Results, by_experiment: Mapping[str, Sequence[Arm]]) -> list[Gap]:
@@ -51,12 +55,18 @@ def missing(results: Results, by_experiment: Mapping[str, Sequence[Arm]]) -> lis
     return [*found, *_timing(results, basis), *_memory(results, basis)]
 
 
-def plan_text(gaps: Sequence[Gap]) -> str:
-    """A plan file; "" when nothing is missing."""
+def plan_text(gaps: Sequence[Gap], results: Results) -> str:
+    """A plan file; "" when nothing is missing. It keeps what the last plan's results are judged by, and where seeds are
+    added it counts the look that asked for them, since going on until a result is decided errs more often."""
     if not gaps:
         return ""
+    kept = {name: results.settings[name] for name in JUDGED_BY
+            if results.settings.get(name, plan_keys.PLAN[name].default) != plan_keys.PLAN[name].default}
+    if any(gap.again for gap in gaps):
+        kept["earlier_looks"] = results.earlier_looks + 1
     lines = ["# What the last study left open, and the runs that would tell.", "",
-             "[plan]", 'name = "next"', 'question = "What did the last study leave open?"']
+             "[plan]", 'name = "next"', 'question = "What did the last study leave open?"',
+             *(f"{name} = {json.dumps(value)}" for name, value in kept.items())]
     for gap in gaps:
         lines += ["", f"# {gap.what[:COMMENT_WIDTH * 3]}", "[[experiment]]",
                   *(f"{name} = {json.dumps(value)}" for name, value in gap.experiment.items())]
@@ -78,9 +88,10 @@ def _accuracy(arms: Sequence[Arm], results: Results) -> list[Gap]:
                          {"name": arm.experiment, **basis, "global_batches": batches,
                           "rules": rules, "seeds": SEEDS}))
     elif seeds < FEWEST_SEEDS or wanted > seeds:
-        found.append(Gap(f"{arm.experiment}: {seeds} seeds do not decide every batch",
+        who = f"{counted(seeds, 'seed')} {'does' if seeds == 1 else 'do'}"
+        found.append(Gap(f"{arm.experiment}: {who} not decide every batch",
                          {"name": arm.experiment, **basis, "global_batches": batches,
-                          "rules": rules, "seeds": min(max(SEEDS, wanted), MOST_SEEDS)}))
+                          "rules": rules, "seeds": min(max(SEEDS, wanted), MOST_SEEDS)}, again=True))
     else:
         found += _beyond(arms, basis, seeds, margin)
     return found

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ...benchmarks.schedules.rules import TUNED_RULE
-from ...benchmarks.text import listed
+from ...benchmarks.text import counted, listed
 from ..statistics.decision_rules import FEWEST_SEEDS
 from ..statistics.estimate import Estimate
 from ..study.arms import Arm
@@ -42,7 +42,7 @@ class Recommendation:
         return {**vars(self), "option": self.option.to_json() if self.option else None, "tied": tied}
 
 
-def recommend(arms: Sequence[Arm], listed: Sequence[Option], threshold: float) -> Recommendation:
+def recommend(arms: Sequence[Arm], found: Sequence[Option], threshold: float) -> Recommendation:
     """The fastest batch and rule that are not worse than the reference, ties decided by a rule, and as many replicas
     as are shown to bring at least `threshold` of their share each."""
     arm = arms[0]
@@ -51,10 +51,10 @@ def recommend(arms: Sequence[Arm], listed: Sequence[Option], threshold: float) -
     about = (arm.experiment, arm.text("optimizer"), arm.text("model"), arm.text("loss"))
     valid = _validity(arms, seeds, arm.outcome.margin)
     if seeds < FEWEST_SEEDS or not arm.batches:
-        return Recommendation(*about, None, f"{seeds} seeds have a result at batch "
-                              f"{arm.reference_batch:,}; no batch is recommended on fewer than "
-                              f"{FEWEST_SEEDS}, which have no interval.", valid)
-    fit = [option for option in listed if option.not_worse]
+        return Recommendation(*about, None, f"{counted(seeds, 'seed')} {'has' if seeds == 1 else 'have'} a result at "
+                              f"batch {arm.reference_batch:,}; no batch is recommended on fewer than {FEWEST_SEEDS}, "
+                              "which have no interval.", valid)
+    fit = [option for option in found if option.not_worse]
     home = [option for option in fit if option.placement == arm.text("placement")]
     tied, why = _tied(home, arms)
     choice = taken(tied)
@@ -111,9 +111,9 @@ def _placed(options: Sequence[Option], threshold: float) -> tuple[Option, str]:
     """One batch and rule, on as many replicas as are worth having."""
     alone = [o for o in options if o.timed == ALONE]
     fewest = min(o.replicas for o in options)
-    counted = alone if any(o.replicas == fewest for o in alone) else options
-    best = {count: _fastest([o for o in counted if o.replicas == count])
-            for count in sorted({o.replicas for o in counted})}
+    alike = alone if any(o.replicas == fewest for o in alone) else options
+    best = {count: _fastest([o for o in alike if o.replicas == count])
+            for count in sorted({o.replicas for o in alike})}
     return _worthwhile(best, threshold)
 
 

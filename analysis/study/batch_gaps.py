@@ -94,6 +94,7 @@ def batch_gaps(arm: Arm) -> pd.DataFrame:
     return arm.outcome.sign * ends.rsub(ends[arm.reference_batch], axis=0) if not ends.empty else ends
 
 
+@lru_cache(maxsize=GAP_TABLES)
 def gap_at_end(arm: Arm, against: Arm, batch: int, metric: str) -> Difference:
     """Return what `arm` loses at `batch`, at the end of training, against the reference batch of `against`, paired by
     seed."""

@@ -159,9 +159,9 @@ def test_one_number_of_replicas_gives_no_efficiency_and_a_plan() -> None:
 
 
 def test_too_few_seeds_are_refused_and_asked_for() -> None:
-    found = decision(replace(STUDY, seeds=2))
+    found = decision(replace(STUDY, seeds=1))
     assert found.recommendations[0].option is None
-    assert any("fewer than 5" in sentence for sentence in found.answers)
+    assert any("fewer than 2" in sentence for sentence in found.answers)
     parsed = plan.parse(found.next_plan)
     assert parsed.experiments[0]["seeds"] >= 6
     assert parsed.experiments[0]["global_batches"] == (32, 128, 512, 4096)
