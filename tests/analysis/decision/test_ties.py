@@ -69,8 +69,8 @@ def test_what_is_shown_by_one_rule_alone_need_not_be_among_several() -> None:
     """One level for all rules: the same numbers decide alone and not among five."""
     values = {shared_key(32): np.full(6, 0.95)}
     apart = 0.001 * np.array([-1.4, 1.2, 0.4, -0.9, 0.6, 0.1])
-    alone = {**values, ("constant", -1, 512): 0.9482 + 1.9 * apart}
-    five = {**values, **{(rule, -1, 512): 0.9482 + 1.9 * apart * (1 if rule == "constant" else 5)
+    alone = {**values, ("constant", -1, 512): 0.9482 + 2.6 * apart}
+    five = {**values, **{(rule, -1, 512): 0.9482 + 2.6 * apart * (1 if rule == "constant" else 5)
                          for rule in simulated.RULES}}
     assert against_own_reference(load_arms(results(Arms(alone, alone)))) == {"constant": (512,)}
     among = load_arms(results(Arms(five, five)))
@@ -78,8 +78,8 @@ def test_what_is_shown_by_one_rule_alone_need_not_be_among_several() -> None:
     assert against_standard(among) == dict.fromkeys(simulated.RULES, (32,))
 
 
-@pytest.mark.parametrize("cell", ["3 rules at the margin", "tuned, 8 rates at the margin, large batch varies 3 times as "
-                                  "much"])
+@pytest.mark.parametrize("cell", ["3 rules at the margin",
+                                  "tuned, 8 rates at the margin, large batch varies 3 times as much"])
 def test_a_recommended_batch_seldom_loses_the_margin(cell: str) -> None:
     """40 studies; the full table has 300."""
     found = simulated.simulate(cell, 40, 11)
