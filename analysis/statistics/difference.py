@@ -104,16 +104,20 @@ def widened(of: Difference, least_error: float = 0.0, factor: float = 1.0, varia
     """Return the difference with what its repeats do not show added to its error.
 
     least_error: what the standard error cannot be below. factor: on its square. variance: of another source, known to
-    `freedom` degrees; both are combined after Welch and Satterthwaite. A difference of fewer than two repeats is
-    returned as it is.
+    `freedom` degrees; both are combined after Welch and Satterthwaite, unless that would make the interval narrower
+    than the repeats alone do, as it can from three repeats: then the degrees of freedom are theirs. A difference of
+    fewer than two repeats is returned as it is.
     """
     if math.isnan(of.standard_error):
         return of
-    own = factor * max(of.standard_error, least_error) ** 2
+    own, degrees = factor * max(of.standard_error, least_error) ** 2, of.degrees_of_freedom
     total = own + variance
-    scale = own ** 2 / of.degrees_of_freedom + variance ** 2 / freedom
-    found = _difference(of.estimate.value, math.sqrt(total), total ** 2 / scale if scale else math.nan, of.estimate.n,
-                        level)
+    scale = own ** 2 / degrees + variance ** 2 / freedom
+    if variance > 0 and scale > 0:
+        combined = total ** 2 / scale
+        wide = t_critical(combined, level) * math.sqrt(total) >= t_critical(degrees, level) * math.sqrt(own)
+        degrees = combined if wide else degrees
+    found = _difference(of.estimate.value, math.sqrt(total), degrees, of.estimate.n, level)
     return replace(found, fixed_error=math.sqrt(variance))
 
 

@@ -39,7 +39,7 @@ def test_a_verdict_and_the_interval_beside_it_agree(seeds: int) -> None:
 
 def test_looks_at_more_and_more_seeds_share_five_percent() -> None:
     levels = [one_sided_level(look) for look in range(60)]
-    assert levels[0] == ONE_SIDED and sum(levels) <= 0.05
+    assert levels[0] == ONE_SIDED and sum(levels) <= 0.05 * (1 + 1e-12)
 
 
 def test_a_loss_is_never_better_and_a_gain_never_worse() -> None:

@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
-from batchscale.analysis.statistics.difference import difference, paired_difference, Summary, summary_difference
+from batchscale.analysis.statistics.difference import (difference, paired_difference, Summary, summary_difference,
+                                                       widened)
 from batchscale.analysis.statistics.equivalence import equivalence
 from batchscale.analysis.statistics.multiple_testing import holm
 from batchscale.analysis.statistics.sample_size import more_seeds
@@ -165,3 +166,24 @@ def test_more_seeds_can_be_none_needed_or_never_enough() -> None:
     assert more_seeds(difference(published(65536), REFERENCE), 0.5).more == 0
     never = more_seeds(difference(published(8192), REFERENCE), 0.14)
     assert never.more is None and "too near the margin" in never.statement
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 6])
+@pytest.mark.parametrize("variance", [0.0, 1e-7, 1e-6, 1e-5])
+def test_a_further_source_of_error_never_makes_an_interval_narrower(seeds: int, variance: float) -> None:
+    of = paired_difference(np.random.default_rng(seeds).normal(0, 0.002, seeds), np.zeros(seeds))
+    wide = widened(of, variance=variance, freedom=5.0)
+    assert wide.estimate.high >= of.estimate.high and wide.fixed_error == pytest.approx(math.sqrt(variance))
+
+
+def test_what_more_seeds_cannot_lessen_is_said() -> None:
+    of = widened(summary_difference(Summary(0.0, 0.002, 6)), variance=0.004 ** 2, freedom=5.0)
+    answer = more_seeds(of, 0.005)
+    assert answer.more is None and "these examples resolve differences of 0.0078" in answer.statement
+
+
+def test_equal_values_have_the_least_error_and_one_value_has_none() -> None:
+    equal = paired_difference([0.9] * 4, [0.9] * 4)
+    assert widened(equal, least_error=0.001).standard_error == 0.001
+    assert widened(equal, least_error=0.001).below(0.005) < 0.01
+    assert math.isnan(widened(paired_difference([0.9], [0.9]), least_error=0.001).standard_error)
