@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from batchscale.analysis.comparison.changes import Cell, Comparison, Side, TOLERANCE
 from batchscale.analysis.comparison.compare import compare
-from batchscale.analysis.statistics.decision_rules import LEVEL
+from batchscale.analysis.statistics.estimate import LEVEL
 from simulation.coverage import Coverage
 
 POWER = 0.2
@@ -52,16 +53,17 @@ def drawn(case: Case, noise: np.random.Generator) -> Comparison:
         cells = {("step_seconds", f"configuration {index}"): Cell("step_seconds", dict(enumerate(map(float, row))))
                  for index, row in enumerate(times)}
         sides.append(Side("new" if new else "base", "simulated", cells, 0.005))
-    return compare(*sides)
+    base, changed = sides
+    return compare(base, changed)
 
 
-def _false(name: str, case: Case, studies: int, seed: int) -> Coverage:
+def _false(case: Case, name: str, studies: int, seed: int) -> Coverage:
     noise = np.random.default_rng(seed)
     failed = [drawn(case, noise).exit_code() == 1 for _ in range(studies)]
     return Coverage(name, 1 - LEVEL, float(np.mean(failed)), math.nan, studies, "false regressions")
 
 
-def _missed(name: str, case: Case, studies: int, seed: int) -> Coverage:
+def _missed(case: Case, name: str, studies: int, seed: int) -> Coverage:
     noise = np.random.default_rng(seed)
     found = [drawn(case, noise) for _ in range(studies)]
     passed = np.mean([one.exit_code() == 0 for one in found])
@@ -88,9 +90,8 @@ MISSED = {
     "all 64 configurations 10 % slower, noise 5 %": Case(noise=0.05, factor=1.1),
     "1 of 12 configurations 10 % slower, noise 2 %, 6 launches": Case(12, 6, slower=1, factor=1.1)}
 _CELLS: dict[str, Callable[[str, int, int], Coverage]] = {
-    **{name: lambda name, studies, seed, case=case: _false(name, case, studies, seed) for name, case in FALSE.items()},
-    **{name: lambda name, studies, seed, case=case: _missed(name, case, studies, seed)
-       for name, case in MISSED.items()}}
+    **{name: partial(_false, case) for name, case in FALSE.items()},
+    **{name: partial(_missed, case) for name, case in MISSED.items()}}
 CELLS = tuple(_CELLS)
 
 

@@ -9,14 +9,15 @@ Six seeds; a run varies by 0.2 points of accuracy, the margin is 0.5.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from scipy import stats
 
 from batchscale.analysis.decision.options import Option, options
 from batchscale.analysis.decision.recommendation import recommend
-from batchscale.analysis.statistics.decision_rules import LEVEL
+from batchscale.analysis.statistics.estimate import Floats, LEVEL
 from batchscale.analysis.study.arms import load_arms
 from batchscale.analysis.study.batch_gaps import gap_table
 from batchscale.analysis.tables.results import Results
@@ -56,8 +57,8 @@ def tuned(rates: int, spread: float) -> Draw:
     """Draw studies of a tuned arm: one good rate at the reference batch, every rate as good as the other at LARGE."""
     def draw(noise: np.random.Generator, loss: float) -> Results:
         offset = noise.normal(0, OFFSET, SEEDS)
-        validation: dict[Key, np.ndarray] = {shared_key(REFERENCE): BASE - PEAK_LOSS + offset
-                                             + noise.normal(0, NOISE, SEEDS)}
+        untuned = BASE - PEAK_LOSS + offset + noise.normal(0, NOISE, SEEDS)
+        validation: dict[Key, Floats] = {shared_key(REFERENCE): untuned}
         for trial in range(rates):
             lost = PEAK_LOSS * (trial != rates // 2)
             validation[TUNED_RULE, trial, REFERENCE] = BASE - lost + offset + noise.normal(0, NOISE, SEEDS)
@@ -77,7 +78,7 @@ def _larger(found: Results) -> bool:
     return chosen is not None and chosen.global_batch > REFERENCE
 
 
-def _errors(name: str, draw: Draw, studies: int, seed: int) -> Coverage:
+def _errors(draw: Draw, name: str, studies: int, seed: int) -> Coverage:
     noise = np.random.default_rng(seed)
     wrong = [_larger(draw(noise, MARGIN)) for _ in range(studies)]
     right = [_larger(draw(noise, 0.0)) for _ in range(max(studies // 3, 1))]
@@ -92,12 +93,15 @@ def _looked_again(name: str, studies: int, seed: int) -> Coverage:
     for _ in range(studies):
         whole = _rules(noise, MARGIN, RULES[:3], MOST_SEEDS)
         for look, seeds in enumerate((SEEDS, 2 * SEEDS, MOST_SEEDS)):
-            part = Arms(*({key: values[:seeds] for key, values in each.items()}
-                          for each in (whole.validation, whole.test)))
+            part = Arms(_first(whole.validation, seeds), _first(whole.test, seeds))
             if _larger(results(part, earlier_looks=look)):
                 wrong += 1
                 break
     return Coverage(name, 1 - LEVEL, wrong / studies, math.nan, studies, f"up to {MOST_SEEDS} seeds")
+
+
+def _first(values: Mapping[Key, Floats], seeds: int) -> dict[Key, Floats]:
+    return {key: own[:seeds] for key, own in values.items()}
 
 
 def _identical(name: str, studies: int, seed: int) -> Coverage:
@@ -110,14 +114,14 @@ def _identical(name: str, studies: int, seed: int) -> Coverage:
     return Coverage(name, 0.0, wrong / studies, math.nan, studies, "the largest batch is recommended otherwise")
 
 
-def _sampled(name: str, examples: int, apart: float, studies: int, seed: int) -> Coverage:
+def _sampled(examples: int, apart: float, name: str, studies: int, seed: int) -> Coverage:
     """Coverage of the gap on all examples, which is zero. apart: how differently both batches see one example."""
     noise = np.random.default_rng(seed)
     inside, widths, wide = [], [], 0
     for _ in range(studies):
-        parts = [_answers(noise, examples, apart) for _ in range(2)]
-        arms = Arms(*({shared_key(batch): part[index] for index, batch in enumerate((REFERENCE, LARGE))}
-                      for part in parts), (examples, examples))
+        validation, test = ({shared_key(batch): own for batch, own in zip((REFERENCE, LARGE), part)}
+                            for part in (_answers(noise, examples, apart) for _ in range(2)))
+        arms = Arms(validation, test, (examples, examples))
         gap = gap_table(load_arms(results(arms))[0], MARGIN)[0].estimate
         inside.append(gap.low <= 0 <= gap.high)
         widths.append(100 * (gap.high - gap.low))
@@ -126,7 +130,7 @@ def _sampled(name: str, examples: int, apart: float, studies: int, seed: int) ->
                     f"width in points; too wide for the margin in {wide / studies:.0%}")
 
 
-def _answers(noise: np.random.Generator, examples: int, apart: float) -> np.ndarray:
+def _answers(noise: np.random.Generator, examples: int, apart: float) -> Floats:
     """Accuracy of each of two batches and six runs on the same examples, float[2, seeds]."""
     clear = noise.normal(UNIFORM_CORRECT, HARDNESS, examples)
     chance = stats.norm.cdf(clear + noise.normal(0, apart, (2, examples)))
@@ -134,17 +138,13 @@ def _answers(noise: np.random.Generator, examples: int, apart: float) -> np.ndar
 
 
 _CELLS: dict[str, Callable[[str, int, int], Coverage]] = {
-    **{f"{count} rule{'s' * (count > 1)} at the margin": lambda name, studies, seed, count=count: _errors(
-        name, rules_at(count), studies, seed) for count in (1, 3, 5)},
-    "3 rules at the margin, large batch varies 3 times as much": lambda name, studies, seed: _errors(
-        name, rules_at(3, 3.0), studies, seed),
-    **{f"tuned, {rates} rates at the margin{words}":
-       lambda name, studies, seed, rates=rates, spread=spread: _errors(name, tuned(rates, spread), studies, seed)
+    **{f"{count} rule{'s' * (count > 1)} at the margin": partial(_errors, rules_at(count)) for count in (1, 3, 5)},
+    "3 rules at the margin, large batch varies 3 times as much": partial(_errors, rules_at(3, 3.0)),
+    **{f"tuned, {rates} rates at the margin{words}": partial(_errors, tuned(rates, spread))
        for rates in (5, 8) for words, spread in (("", 1.0), (", large batch varies 3 times as much", 3.0))},
     "3 rules at the margin, more seeds until decided": _looked_again,
     "identical results": _identical,
-    **{f"gap on all examples from {examples:,}{words}":
-       lambda name, studies, seed, examples=examples, apart=apart: _sampled(name, examples, apart, studies, seed)
+    **{f"gap on all examples from {examples:,}{words}": partial(_sampled, examples, apart)
        for examples in (360, 1000, 10_000) for words, apart in (("", 0.5), (", batches far apart", 0.9))}}
 CELLS = tuple(_CELLS)
 

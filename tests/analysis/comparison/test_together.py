@@ -39,12 +39,13 @@ def test_throughput_and_time_are_one_geometric_mean() -> None:
     """Half the configurations tell throughput, half the step; all take 20 % longer."""
     noise = np.random.default_rng(3)
     cells: list[dict[tuple[str, str], Cell]] = [{}, {}]
-    for new, factor in enumerate((1.0, 1.2)):
+    for which, factor in enumerate((1.0, 1.2)):
         for index in range(6):
             times = factor * np.exp(noise.normal(0, 0.02, 3))
             metric = "examples_per_second" if index % 2 else METRIC
-            cells[new][metric, str(index)] = Cell(metric, dict(enumerate(1 / times if index % 2 else times)))
-    together, = compare(*(Side(str(index), "made up", own, 0.005) for index, own in enumerate(cells))).together
+            cells[which][metric, str(index)] = Cell(metric, dict(enumerate(1 / times if index % 2 else times)))
+    base, new = (Side(str(index), "made up", own, 0.005) for index, own in enumerate(cells))
+    together, = compare(base, new).together
     assert together.answer == "regression" and together.estimate.value == pytest.approx(0.2, abs=0.03)
 
 
@@ -72,10 +73,10 @@ def test_single_cells_of_one_configuration_have_no_row_together() -> None:
 
 def test_cells_whose_repeats_differ_are_put_together_as_independent() -> None:
     noise = np.random.default_rng(5)
-    sides = [side(name, {"x": list(factor * np.exp(noise.normal(0, 0.02, 5))),
-                         "y": list(factor * np.exp(noise.normal(0, 0.02, 8)))})
-             for name, factor in (("a", 1.0), ("b", 1.3))]
-    together, = compare(*sides).together
+    base, new = (side(name, {"x": list(factor * np.exp(noise.normal(0, 0.02, 5))),
+                             "y": list(factor * np.exp(noise.normal(0, 0.02, 8)))})
+                 for name, factor in (("a", 1.0), ("b", 1.3)))
+    together, = compare(base, new).together
     assert together.answer == "regression" and math.isfinite(together.estimate.low)
 
 

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from support.synthetic_records import SGD, Study, manifest, record_for, records, results
 
 from batchscale.analysis.report import page
@@ -76,7 +77,7 @@ def test_a_plan_for_more_seeds_counts_the_look_that_asked_for_them(tmp_path: Pat
     for looks in (0, 1):
         facts["settings"]["earlier_looks"] = looks
         found = from_records(made, facts)
-        assert found.outcomes["sgd"].alpha == 0.025 / 2 ** looks
+        assert found.outcomes["sgd"].alpha == pytest.approx(0.025 / 2 ** looks)
         page.write_results(found, tmp_path)
         following = plan.read(str(tmp_path / "next.toml"))
         assert following.settings["earlier_looks"] == looks + 1 and following.settings["margin"] == 0.004

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from batchscale.analysis.statistics.estimate import Floats
 from batchscale.analysis.statistics.moderated import FEWEST_SAMPLES, moderated
 
 
-def samples(count: int, freedom: int, spreads: object = 1.0, seed: int = 3) -> np.ndarray:
+def samples(count: int, freedom: int, spreads: float | Floats = 1.0, seed: int = 3) -> Floats:
     noise = np.random.default_rng(seed)
-    return np.asarray(np.broadcast_to(spreads, count)) ** 2 * noise.chisquare(freedom, count) / freedom
+    return np.asarray(spreads ** 2 * noise.chisquare(freedom, count) / freedom)
 
 
 def test_equal_variances_borrow_from_all_and_unequal_ones_from_few() -> None:
@@ -37,7 +38,7 @@ def test_few_samples_and_those_without_spread_stay_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("spreads", [np.ones(64), np.geomspace(0.4, 2.5, 64)])
-def test_the_level_of_each_test_holds_with_equal_and_with_unequal_variances(spreads: np.ndarray) -> None:
+def test_the_level_of_each_test_holds_with_equal_and_with_unequal_variances(spreads: Floats) -> None:
     """Means of three values of true mean 0, at the one-sided level .025, over 64 samples and 200 sets of them."""
     noise, wrong = np.random.default_rng(5), 0
     for _ in range(200):
