@@ -16,7 +16,7 @@ from ....figures.theme import Role, role
 from ....formatting import estimated, Table, table
 from ....statistics.estimate import Estimate, unknown
 from ....study.example_sampling import gap_between, sampling
-from ....study.groups import (MOST_PANELS, NO_ACCURACY, mean_of, seeds_text, Workload)
+from ....study.groups import (MOST_PANELS, NO_ACCURACY, mean_of, peak_rates, seeds_text, Workload)
 from ....tables.outcome import LOSS, Outcome
 from ....tables.results import Results
 from ...blocks import Section
@@ -147,7 +147,7 @@ def _rows(work: Workload, own: list[Cell]) -> Iterator[tuple[str, ...]]:
         if work.is_listed_elsewhere(cell.rule, cell.batch):
             continue
         lost = cell.lost["status"].value_counts()
-        yield (work.name, cell.rule, f"{cell.batch:,}", number(float(cell.arm["peak_learning_rate"].iloc[0])),
+        yield (work.name, cell.rule, f"{cell.batch:,}", peak_rates(cell.arm),
                work.outcome.cell(cell.value), work.outcome.cell_difference(cell.gap),
                "" if cell.batch == work.reference_batch else work.outcome.cell_difference(cell.batch_gap),
                listed(f"{count} {status.replace('_', ' ')}" for status, count in lost.items()))
