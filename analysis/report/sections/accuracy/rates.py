@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from .....benchmarks.schedules.rules import is_measured, RULES
-from .....benchmarks.text import counted, number
+from .....benchmarks.text import counted
 from ....formatting import estimated, table
 from ....study.groups import NO_ACCURACY, finite, mean_of, peak_rates, Workload
 from ...blocks import Section
