@@ -18,7 +18,7 @@ from ..study.batch_gaps import chosen_metric
 from ..study.non_inferiority import against_standard
 from ..tables.outcome import Outcome
 from ..tables.results import Results
-from ..tables.selections import timing_runs
+from ..tables.selections import known_whole, timing_runs
 
 ALONE = "timing runs, alone on the machine"
 BESIDE = "training runs, other runs beside them"
@@ -37,7 +37,7 @@ class Option:
     global_batch: int
     learning_rate: float
     placement: str
-    replicas: int
+    replicas: int | None
     outcome: Outcome
     test: Estimate
     choosing: float
@@ -48,6 +48,11 @@ class Option:
     not_worse: bool
     pareto: bool = False
     times: Mapping[int, float] = field(default_factory=dict, repr=False)
+
+    @property
+    def fewest_first(self) -> float:
+        """Return the number of replicas to order by, infinite where imported runs do not have it."""
+        return math.inf if self.replicas is None else self.replicas
 
     @property
     def rate(self) -> str:
@@ -83,15 +88,16 @@ def _placed(arm: Arm, results: Results, own: pd.DataFrame, rule: str, not_worse:
     """The batch where it was trained, and wherever its step was timed."""
     first = own.iloc[0]
     steps = float(first["steps"])
-    timed = {str(place): (int(rows["replicas"].iloc[0]), ALONE, _by(rows, "launch", "step_seconds", steps))
+    timed = {str(place): (known_whole(rows["replicas"].iloc[0]), ALONE, _by(rows, "launch", "step_seconds", steps))
              for place, rows in _timed(results, arm, int(first["global_batch"]))}
-    timed.setdefault(str(first["placement"]), (int(first["replicas"]), BESIDE, _by(own, "seed", "train_seconds")))
+    trained = known_whole(first["replicas"]), BESIDE, _by(own, "seed", "train_seconds")
+    timed.setdefault(str(first["placement"]), trained)
     chosen = float(own[chosen_metric(arm)].mean())
     rate = _rate(arm, results, int(first["global_batch"]), float(first["peak_learning_rate"]))
     result = []
     for place, (replicas, how, times) in timed.items():
         seconds = mean_estimate(list(times.values()))
-        spent = cost(seconds, replicas, price)
+        spent = cost(seconds, math.nan if replicas is None else replicas, price)
         result.append(Option(arm.experiment, rule, int(first["global_batch"]), rate, place, replicas,
                              arm.outcome, _mean(own[arm.outcome.test]), chosen, seconds, how,
                              spent.device_hours, spent.money, not_worse, times=times))
@@ -107,8 +113,10 @@ def _rate(arm: Arm, results: Results, batch: int, of_first: float) -> float:
 
 
 def _by(rows: pd.DataFrame, repeat: str, column: str, factor: float = 1.0) -> dict[int, float]:
-    """repeat -> value, where it is known."""
-    return {int(key): float(value) * factor for key, value in zip(rows[repeat], rows[column]) if math.isfinite(value)}
+    """repeat -> value, where it is known; numbered through where imported runs do not tell their repeats apart."""
+    keys = rows[repeat]
+    numbers = range(len(rows)) if keys.isna().any() or keys.duplicated().any() else keys.astype(int)
+    return {int(key): float(value) * factor for key, value in zip(numbers, rows[column]) if math.isfinite(value)}
 
 
 def _timed(results: Results, arm: Arm, batch: int) -> list[tuple[object, pd.DataFrame]]:

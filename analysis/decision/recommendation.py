@@ -110,11 +110,12 @@ def _tied(home: Sequence[Option], arms: Sequence[Arm]) -> tuple[list[Option], st
 def _placed(options: Sequence[Option], threshold: float) -> tuple[Option, str]:
     """One batch and rule, on as many replicas as are worth having."""
     alone = [o for o in options if o.timed == ALONE]
-    fewest = min(o.replicas for o in options)
-    alike = alone if any(o.replicas == fewest for o in alone) else options
-    best = {count: _fastest([o for o in alike if o.replicas == count])
-            for count in sorted({o.replicas for o in alike})}
-    return _worthwhile(best, threshold)
+    fewest = min(o.fewest_first for o in options)
+    alike = alone if any(o.fewest_first == fewest for o in alone) else options
+    counts = sorted({o.replicas for o in alike if o.replicas is not None})
+    if not counts:
+        return _fastest(alike), "How many replicas it ran on is not known."
+    return _worthwhile({count: _fastest([o for o in alike if o.replicas == count]) for count in counts}, threshold)
 
 
 def _fastest(options: Sequence[Option]) -> Option:
@@ -169,6 +170,6 @@ def cheapest_in_time(listed: Sequence[Option],
     if not good:
         return None, (f"none of {len(fit)} options meets {deadline_seconds:g} s; the fastest takes "
                       f"{min(late):.4g} s. Time more replicas")
-    best = min(good, key=lambda one: (one.device_hours.value, one.replicas,
+    best = min(good, key=lambda one: (one.device_hours.value, one.fewest_first,
                                       -one.outcome.sign * one.choosing))
     return best, f"{best.seconds} s by {best.timed}"

@@ -20,6 +20,7 @@ from ..columns import METRICS
 from ..statistics.estimate import Floats
 from ..tables.outcome import Outcome
 from ..tables.results import experiments, Results, rules
+from ..tables.selections import known_whole
 from .arm_runs import experiment_arm, is_shared
 
 # Below half of the first loss a model has learned something; above it gaps are all near zero.
@@ -61,6 +62,10 @@ class Arm:
 
     def first(self, column: str) -> float:
         return float(self._first_run[column])
+
+    def whole(self, column: str) -> int | None:
+        """Return a whole number that all the runs have in common; None where imported runs lack it."""
+        return known_whole(self.first(column))
 
     def text(self, column: str) -> str:
         return str(self._first_run[column])

@@ -38,6 +38,7 @@ class Cell:
 
     @property
     def lost(self) -> pd.DataFrame:
+        """Return the runs that did not complete, a row per seed."""
         return self.arm[self.arm["status"] != "completed"]
 
 
@@ -84,8 +85,8 @@ def _left_out(found: Sequence[Workload]) -> list[str]:
 
 
 def cells(work: Workload) -> list[Cell]:
-    """Every rule and batch that has runs; at the reference batch all rules but the tuned one have the constant
-    one's, and each is held against what it has there."""
+    """Return a cell for every rule and batch that has runs; tuned rates are held against the tuned reference batch,
+    the others against the constant rule's."""
     shared, tuned = (work.arm(rule, work.reference_batch) for rule in ("constant", TUNED_RULE))
     return [_cell(rule, batch, arm, tuned if rule == TUNED_RULE else shared, work.outcome)
             for rule, batch, arm in work.arms]
@@ -100,7 +101,7 @@ def _cell(rule: str, batch: int, arm: pd.DataFrame, reference: pd.DataFrame, out
 
 
 def batch_gap(reference: pd.DataFrame, arm: pd.DataFrame, outcome: Outcome) -> Estimate:
-    """What this arm loses on the test data against the reference batch, paired by seed."""
+    """Return what this arm loses on the test data against the reference batch, paired by seed."""
     first, second = (rows.set_index("seed")[outcome.test] for rows in (reference, arm))
     cross_fitted = bool((arm["rule"] == TUNED_RULE).any())
     return gap_between(first, second, outcome, sampling(reference, arm, outcome, outcome.test), cross_fitted).estimate

@@ -123,8 +123,8 @@ def _differences(work: Workload, one: TunedBatch) -> Iterator[tuple[str, ...]]:
 
 
 def advantage(best: pd.DataFrame, runs: pd.DataFrame, outcome: Outcome = ACCURACY) -> Estimate:
-    """How much better the tuned arm ends than a rule's, on the test data, paired by seed; unknown where either lost a
-    seed, for the seeds that survived are no fair sample."""
+    """Return how much better the tuned arm ends than a rule's, on the test data, paired by seed; unknown where either
+    lost a seed, for the seeds that survived are no fair sample."""
     if not (best["status"].eq("completed").all() and runs["status"].eq("completed").all()):
         return unknown()
     first, second = (rows.set_index("seed")[outcome.test] for rows in (best, runs))
