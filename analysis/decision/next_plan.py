@@ -14,9 +14,9 @@ from ...benchmarks.schedules.rules import RULES, TUNED_RULE
 from ...benchmarks.text import counted
 from ..laws.memory import DISTINCT_SIZES
 from ..statistics.decision_rules import FEWEST_SEEDS
-from ..statistics.sample_size import MORE_SEEDS_LIMIT
+from ..statistics.sample_size import more_seeds
 from ..study.arms import Arm
-from ..study.batch_gaps import chosen_metric, gap_table
+from ..study.batch_gaps import chosen_metric, gap_at_end
 from ..study.non_inferiority import against_own_reference
 from ..tables.results import planned, Results
 from ..tables.selections import timing_runs
@@ -111,14 +111,16 @@ def _fitting(rules: Sequence[str], basis: Mapping[str, Any], largest: int) -> li
 
 
 def _seeds_wanted(arms: Sequence[Arm], margin: float) -> int:
-    """The most seeds by which an undecided gap could still be decided; 0 without one."""
-    wanted = [0]
-    for arm in arms:
-        for gap in gap_table(arm, margin, metric=chosen_metric(arm)):
-            clear = gap.same or gap.estimate.low > margin or gap.estimate.high < -margin
-            more = gap.more_seeds.split(" ", 1)[0]
-            if not clear and more.isdigit() and int(more) < MORE_SEEDS_LIMIT:
-                wanted.append(gap.estimate.n + int(more))
+    """The most seeds by which an undecided gap could still be decided; 0 without one. At the level of the next look,
+    shared by all arms, of which a chain of tests never has less."""
+    metric, wanted = chosen_metric(arms[0]), [0]
+    level = 1 - arms[0].outcome.alpha / len(arms)
+    for arm, kept in zip(arms, against_own_reference(arms, metric).values()):
+        for batch in arm.larger:
+            of = gap_at_end(arm, arm, batch, metric)
+            more = more_seeds(of, margin, level).more
+            if batch not in kept and not of.estimate.low > margin and more is not None:
+                wanted.append(of.estimate.n + more)
     return max(wanted)
 
 
