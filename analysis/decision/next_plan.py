@@ -93,7 +93,7 @@ def _accuracy(arms: Sequence[Arm], results: Results) -> list[Gap]:
         found.append(Gap(f"{arm.experiment}: one batch alone; its effect is not known",
                          {"name": arm.experiment, **basis, "global_batches": batches,
                           "rules": rules, "seeds": SEEDS}))
-    elif seeds < FEWEST_SEEDS or wanted > seeds:
+    elif seeds < FEWEST_SEEDS or min(wanted, MOST_SEEDS) > seeds:
         who = f"{counted(seeds, 'seed')} {'does' if seeds == 1 else 'do'}"
         found.append(Gap(f"{arm.experiment}: {who} not decide every batch",
                          {"name": arm.experiment, **basis, "global_batches": batches,
