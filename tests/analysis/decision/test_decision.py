@@ -75,7 +75,7 @@ def test_replicas_are_added_while_each_brings_its_share() -> None:
 def test_the_recommendation_and_the_scaling_section_mean_the_same_share() -> None:
     """At 1, 2 and 4 replicas a step takes 6.12, 3.76 and 2.48 ms: the last two bring 42 % of a share each, though they
     bring 52 % of what the first two have."""
-    timing = Timing(replicas=(1, 2, 4), strategies=("mirrored",), noise=0.001)
+    timing = Timing(replicas=(1, 2, 4), replica_batches=(32, 512), strategies=("mirrored",), noise=0.001)
     found = decision(replace(change(STUDY, "sgd", accuracy_gap={4096: 0.05}), timing=timing))
     one = found.recommendations[0]
     strong = next(s for s in found.scaling if s.kind == "strong" and s.fixed_batch == 512)
