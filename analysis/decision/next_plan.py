@@ -14,7 +14,7 @@ from ...benchmarks.schedules.rules import RULES, TUNED_RULE
 from ...benchmarks.text import counted
 from ..laws.memory import DISTINCT_SIZES
 from ..statistics.decision_rules import FEWEST_SEEDS
-from ..statistics.sample_size import more_seeds
+from ..statistics.sample_size import seeds_until_not_worse
 from ..study.arms import Arm
 from ..study.batch_gaps import chosen_metric, gap_at_end
 from ..study.non_inferiority import against_own_reference
@@ -111,15 +111,15 @@ def _fitting(rules: Sequence[str], basis: Mapping[str, Any], largest: int) -> li
 
 
 def _seeds_wanted(arms: Sequence[Arm], margin: float) -> int:
-    """The most seeds by which an undecided gap could still be decided; 0 without one. At the level of the next look,
-    shared by all arms, of which a chain of tests never has less."""
+    """The most seeds by which a batch could still be shown to be not worse; 0 without one. At the level of the next
+    look, shared by all arms, of which a chain of tests never has less."""
     metric, wanted = chosen_metric(arms[0]), [0]
-    level = 1 - arms[0].outcome.alpha / len(arms)
+    alpha = arms[0].outcome.alpha / 2 / len(arms)
     for arm, kept in zip(arms, against_own_reference(arms, metric).values()):
         for batch in arm.larger:
             of = gap_at_end(arm, arm, batch, metric)
-            more = more_seeds(of, margin, level).more
-            if batch not in kept and not of.estimate.low > margin and more is not None:
+            more = seeds_until_not_worse(of, margin, alpha)
+            if batch not in kept and more is not None:
                 wanted.append(of.estimate.n + more)
     return max(wanted)
 

@@ -43,17 +43,35 @@ def more_seeds(of: Difference, margin: float, level: float = LEVEL,
     return MoreSeeds(outcome, more, power, _statement(more, within, margin, power, _resolved(of, level)))
 
 
+def seeds_until_not_worse(of: Difference, margin: float, alpha: float, power: float = 0.8) -> int | None:
+    """Return how many more seeds per arm would show a loss to be below the margin, if mean and spread stay as they are.
+
+    By a one-sided test at level alpha, with this power; None where no affordable number would.
+    """
+    if not of.standard_error > 0 or not of.degrees_of_freedom > 0:
+        return None
+    seeds = np.arange(of.estimate.n, MORE_SEEDS_LIMIT + 1, dtype=np.float64)
+    error, freedom = _with_seeds(of, seeds)
+    chance = stats.t.cdf((margin - of.estimate.value) / error - stats.t.isf(alpha, freedom), freedom)
+    enough = np.flatnonzero(chance >= power)
+    return int(seeds[enough[0]] - of.estimate.n) if enough.size else None
+
+
 def _resolved(of: Difference, level: float) -> float:
     """The smallest difference that any number of seeds could show; 0 where seeds are all that is uncertain."""
     return of.fixed_error * float(stats.norm.ppf((1 + level) / 2))
 
 
-def _power(of: Difference, margin: float, seeds: Floats, level: float, within: bool) -> Floats:
-    n, value = of.estimate.n, abs(of.estimate.value)
-    fixed = of.fixed_error ** 2
+def _with_seeds(of: Difference, seeds: Floats) -> tuple[Floats, Floats]:
+    """The standard error and degrees of freedom that so many seeds would have; for equal arms Welch's degrees of
+    freedom are proportional to n - 1."""
+    n, fixed = of.estimate.n, of.fixed_error ** 2
     error = np.sqrt(max(of.standard_error ** 2 - fixed, 0.0) * n / seeds + fixed)
-    # For equal arms Welch's degrees of freedom are proportional to n - 1.
-    freedom = of.degrees_of_freedom * (seeds - 1) / (n - 1)
+    return error, of.degrees_of_freedom * (seeds - 1) / (n - 1)
+
+
+def _power(of: Difference, margin: float, seeds: Floats, level: float, within: bool) -> Floats:
+    value, (error, freedom) = abs(of.estimate.value), _with_seeds(of, seeds)
     if not within:
         shift = (value - margin) / error
         return np.asarray(stats.t.cdf(shift - stats.t.ppf((1 + level) / 2, freedom), freedom))

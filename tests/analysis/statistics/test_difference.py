@@ -13,7 +13,7 @@ from batchscale.analysis.statistics.difference import (difference, paired_differ
                                                        widened)
 from batchscale.analysis.statistics.equivalence import equivalence
 from batchscale.analysis.statistics.multiple_testing import holm
-from batchscale.analysis.statistics.sample_size import more_seeds
+from batchscale.analysis.statistics.sample_size import more_seeds, seeds_until_not_worse
 from batchscale.analysis.statistics.sign_flip import sign_flip
 from batchscale.benchmarks.errors import RecordError
 
@@ -187,3 +187,17 @@ def test_equal_values_have_the_least_error_and_one_value_has_none() -> None:
     assert widened(equal, least_error=0.001).standard_error == 0.001
     assert widened(equal, least_error=0.001).below(0.005) < 0.01
     assert math.isnan(widened(paired_difference([0.9], [0.9]), least_error=0.001).standard_error)
+
+
+def test_seeds_until_a_loss_is_shown_to_be_below_the_margin() -> None:
+    """With the power stated; a gain takes fewer than a loss, and of a loss beyond the margin it is never shown."""
+    pilot = summary_difference(Summary(0.001, 0.006, 6))
+    more = seeds_until_not_worse(pilot, 0.005, 0.0125)
+    assert more is not None
+    n = 6 + more
+    draws = np.random.default_rng(6).normal(0.001, 0.006, (20_000, n))
+    t = (0.005 - draws.mean(1)) / draws.std(1, ddof=1) * math.sqrt(n)
+    assert np.mean(stats.t.sf(t, n - 1) < 0.0125) == pytest.approx(0.8, abs=0.03)
+    gain = seeds_until_not_worse(summary_difference(Summary(-0.002, 0.006, 6)), 0.005, 0.0125)
+    assert gain is not None and gain < more
+    assert seeds_until_not_worse(summary_difference(Summary(0.006, 0.006, 6)), 0.005, 0.0125) is None
