@@ -116,7 +116,8 @@ def _by(rows: pd.DataFrame, repeat: str, column: str, factor: float = 1.0) -> di
     """repeat -> value, where it is known; numbered through where imported runs do not tell their repeats apart."""
     keys = rows[repeat]
     numbers = range(len(rows)) if keys.isna().any() or keys.duplicated().any() else keys.astype(int)
-    return {int(key): float(value) * factor for key, value in zip(numbers, rows[column]) if math.isfinite(value)}
+    return {int(key): float(value) * factor for key, value in zip(numbers, rows[column])
+            if math.isfinite(value * factor)}
 
 
 def _timed(results: Results, arm: Arm, batch: int) -> list[tuple[object, pd.DataFrame]]:
