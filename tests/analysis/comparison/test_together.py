@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from simulation.comparison import Case, drawn
+from simulation.comparison import Case, drawn, FALSE, simulate
 from support.stored_study import folder, STUDY
 
 from batchscale.analysis.comparison.changes import Cell, Side
@@ -90,3 +90,10 @@ def test_strict_does_not_let_pass_what_is_not_decided(tmp_path: Path, capsys: py
     assert main(["compare", str(base), str(new), "--strict"]) == 4
     assert "comparison cannot decide" in capsys.readouterr().out
     assert main(["compare", str(base), str(base), "--strict", "--tolerance", "0.9"]) == 0
+
+
+@pytest.mark.parametrize("cell", FALSE)
+def test_what_is_as_slow_as_the_tolerance_allows_seldom_fails(cell: str) -> None:
+    """30 comparisons of each case; the full table has 300."""
+    found = simulate(cell, 30, 9)
+    assert found.seen <= 0.05 + 2 * found.standard_error
