@@ -17,9 +17,9 @@ from ...benchmarks.text import counted
 from ..statistics.decision_rules import FEWEST_SEEDS, shown
 from ..statistics.difference import Difference, difference, paired_difference, Summary, summary_difference, widened
 from ..statistics.estimate import all_equal, Estimate, Floats, unknown
-from ..statistics.moderated import moderated
 from ..statistics.multiple_testing import holm
 from .changes import METRICS, REPEATS, RESULTS, TOGETHER, Answer, Cell, Change, Metric, written
+from .moderated import moderated
 
 # Values that agree exactly are known to agree within single precision only.
 RESOLUTION = float(np.finfo(np.float32).eps)

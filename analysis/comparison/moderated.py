@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, special
 
-from .estimate import Floats
+from ..statistics.estimate import Floats
 
 FEWEST_SAMPLES = 5
 MOST_FREEDOM = 1e6

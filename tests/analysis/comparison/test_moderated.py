@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from batchscale.analysis.comparison.moderated import FEWEST_SAMPLES, moderated
 from batchscale.analysis.statistics.estimate import Floats
-from batchscale.analysis.statistics.moderated import FEWEST_SAMPLES, moderated
 
 
 def samples(count: int, freedom: int, spreads: float | Floats = 1.0, seed: int = 3) -> Floats:
