@@ -255,8 +255,8 @@ def _comparison(one: str, first: Estimate, two: str, second: Estimate) -> str:
         return (f"{smaller} ({less.value:.4g}) and {larger} ({more.value:.4g}) are {factor:.0f}-fold "
                 "apart: look for a bug or an untuned learning rate.")
     if not (less.has_interval and more.has_interval) or more.low <= 0:
-        return (f"{one} ({first}) and {two} ({second}) are {factor:.1f}-fold apart; without intervals of both it is not "
-                "known whether they differ.")
+        return (f"{one} ({first}) and {two} ({second}) are {factor:.1f}-fold apart; without intervals of both it is "
+                "not known whether they differ.")
     facing = math.hypot(math.log(less.high / less.value), math.log(more.value / more.low))
     if math.log(factor) > facing:
         return (f"{one} ({first}) and {two} ({second}) disagree: {factor:.1f}-fold apart, which is more than their "

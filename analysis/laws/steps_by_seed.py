@@ -85,7 +85,7 @@ class _Censored:
 
     @cached_property
     def _solver(self) -> Floats:
-        return np.linalg.pinv(self.design[self._known])
+        return np.asarray(np.linalg.pinv(self.design[self._known]), dtype=np.float64)
 
     def best(self, offsets: Floats) -> tuple[float, Floats]:
         """Return the greatest log-likelihood and the coefficients float[k], after `offsets` are taken from the logs."""
@@ -232,7 +232,8 @@ def fit_runs_to_target(runs: Runs, level: float = LEVEL) -> StepsToTarget:
 
 
 def _both_parts(law: _Law, levels: Floats, error: float, n: int, level: float) -> tuple[Estimate, Estimate]:
-    """Return S_min and E_min = S_min B_crit, by the delta method: their spread over the seeds and that of log B_crit."""
+    """Return S_min and E_min = S_min B_crit, by the delta method, from the spread over seeds and that of log B_crit.
+    """
     count, middle = levels.size, float(np.mean(levels))
     reach = 1e-3
     slope = (float(np.mean(law.at(law.knee + reach)[1])) - float(np.mean(law.at(law.knee - reach)[1]))) / (2 * reach)
