@@ -73,8 +73,17 @@ class _Measured:
     batch: float
 
     def between(self, first: float, last: float) -> _Measured:
+        """Return the probed steps from `first` to `last`."""
         inside = (self.steps >= first) & (self.steps <= last)
         return _Measured(self.steps[inside], self.traces[:, inside], self.squares[:, inside], self.batch)
+
+    def until(self, last: float) -> _Measured:
+        """Return the steps up to `last`, which lies on a straight line between the probes around it."""
+        last = min(max(last, float(self.steps[0])), float(self.steps[-1]))
+        steps = np.unique(np.append(self.steps[self.steps < last], last))
+        traces, squares = (np.array([np.interp(steps, self.steps, own) for own in part])
+                           for part in (self.traces, self.squares))
+        return _Measured(steps, traces, squares, self.batch)
 
     def integrals(self) -> tuple[Floats, Floats]:
         """Return integral T/M dS and integral G/M dS of each seed, float[seeds]; M is pooled over the seeds."""
@@ -99,12 +108,12 @@ def noise_scale(rows: pd.DataFrame, examples: int, batch: int, until: float = ma
         return NoiseScale(nothing, nothing, nothing, 0.0, 0, 0, (), "no step was probed in all seeds")
     measured = _Measured(squares.columns.to_numpy(np.float64), traces.to_numpy(np.float64),
                          squares.to_numpy(np.float64), float(batch))
-    measured = measured.between(0.0, max(until, float(measured.steps[0])))
+    measured = measured.until(until)
     first, last = float(measured.steps[0]), float(measured.steps[-1])
     average, least = _scale(measured, level)
     end, _ = _scale(measured.between(last * (1 - LAST), last), level)
     curve = tuple((float(step), _scale(measured.between(step, step), level)[0]) for step in measured.steps)
-    made = NoiseScale(average, curve[0][1], end, least, int(first), int(last), curve, "")
+    made = NoiseScale(average, curve[0][1], end, least, int(first), round(last), curve, "")
     return NoiseScale(**{**vars(made), "note": made.interval_text})
 
 

@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from ...benchmarks.schedules.rules import TUNED_RULE
 from ..laws.critical_batch import compare_sources, StepsToTarget, ThroughputKnee, UsefulBatches
 from ..laws.noise_average import noise_scale, NoiseScale
 from ..statistics.estimate import Estimate, unknown
 from ..tables.outcome import ACCURACY, Outcome
-from ..tables.results import arm, Results, rules
-from .arms import Arm, load_arm
+from ..tables.results import Results
+from .arm_runs import reference_norms
+from .arms import Arm
 from .targets import MARGINS, target_law, target_value, TargetLaw
 from .timing.throughput import knee, throughput_groups
 
@@ -69,15 +68,8 @@ class CriticalBatch:
                 "statements": list(self.statements)}
 
 
-def critical_batch(results: Results, experiment: str,
-                   arms: Sequence[Arm] | None = None) -> CriticalBatch:
-    """Return the critical batch of an experiment by its three sources.
-
-    arms: the experiment's own, to spare loading them again.
-    """
-    if arms is None:
-        arms = [each for rule in rules(results, experiment)
-                if (each := load_arm(results, experiment, rule)) is not None]
+def critical_batch(results: Results, experiment: str, arms: Sequence[Arm]) -> CriticalBatch:
+    """Return the critical batch of an experiment from all sources. `arms` are the experiment's, one for each rule."""
     outcome = results.outcomes.get(experiment, ACCURACY)
     target = target_value(arms[0], outcome.margin) if arms else math.nan
     by_target, by_rule = _laws(arms, target)
@@ -122,21 +114,9 @@ def _agreement(steps: Estimate, arms: Sequence[Arm], noise: NoiseScale | None,
             for sentence in compare_sources({STEPS: steps, name: scale.average})]
 
 
-def noise_probes(results: Results, experiment: str) -> pd.DataFrame:
-    """Return the probes of an experiment's completed runs at the reference batch, under the first rule that has any:
-    a row per seed, step and group size; empty where noise was not measured."""
-    rows = results.gradient_norms
-    for rule in rules(results, experiment):
-        own = arm(rows, experiment, rule)
-        own = own[(own["global_batch"] == own["reference_batch"]) & (own["status"] == "completed")]
-        if len(own):
-            return own.drop_duplicates(["seed", "step", "batch"]).reset_index(drop=True)
-    return rows[:0]
-
-
 def experiment_noise(results: Results, experiment: str, until: float = math.inf) -> NoiseScale | None:
     """Return the noise scale of an experiment over its steps up to `until`; None where it was not measured."""
-    rows = noise_probes(results, experiment)
+    rows = reference_norms(results, experiment)
     if rows.empty:
         return None
     first = rows.iloc[0]

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from batchscale.analysis.statistics.estimate import Floats
-from batchscale.analysis.study.critical import critical_batch, NOISE
+from batchscale.analysis.study.critical import NOISE
+from batchscale.analysis.study.study import Study as Analysis
 from batchscale.analysis.tables.reading import from_records
 from simulation.coverage import covered, Coverage
 from support.synthetic_records import manifest, records, SGD, Study
@@ -64,7 +65,7 @@ def simulate(cell: str, studies: int, seed: int) -> Coverage:
     found = []
     for _ in range(studies):
         made = [{**record, "gradient_norms": _norms(record, truth, chance)} for record in blank]
-        found.append(critical_batch(from_records(made, plan), "sgd").sources[NOISE])
+        found.append(Analysis(from_records(made, plan)).critical[0].sources[NOISE])
     below = sum(each.low < 0 for each in found)
     return covered(cell, truth.truth, [each.value for each in found], [each.low for each in found],
                    [each.high for each in found], note=f"{below} intervals below zero")

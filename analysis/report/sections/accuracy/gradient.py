@@ -14,7 +14,8 @@ from ....formatting import estimated, table
 from ....laws.noise_average import NoiseScale
 from ....laws.noise_scale import CAVEATS, PUBLISHED, SLOPE_BATCHES, covariance_slopes, estimate_probes
 from ....statistics.estimate import Estimate, mean_estimate
-from ....study.critical import CriticalBatch, noise_probes
+from ....study.arm_runs import reference_norms
+from ....study.critical import CriticalBatch
 from ....study.groups import batch_shades, seeds_text, Workload
 from ...blocks import Section
 from ...builder import section
@@ -27,10 +28,11 @@ def build(findings: Findings) -> Section | None:
     """Return the trace of the gradient covariance against batch, and B_simple against steps."""
     named = {item.experiment: item for item in findings.decided.critical}
     found = [(name, work, item, item.noise) for name, work in findings.panels
-             if (item := named.get(work.experiment)) is not None and item.noise is not None]
+             if (item := named.get(work.experiment)) is not None and item.noise is not None
+             and findings.study.is_compared(work)]
     if not found:
         return None
-    probes = {work.experiment: estimate_probes(noise_probes(findings.results, work.experiment),
+    probes = {work.experiment: estimate_probes(reference_norms(findings.results, work.experiment),
                                                int(work.runs["train_examples"].iloc[0])) for _, work, _, _ in found}
     figures = [figure for name, work, _, noise in found for figure in _panels(name, work, noise,
                                                                               probes[work.experiment])]
