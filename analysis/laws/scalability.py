@@ -39,6 +39,14 @@ class ScalabilityLaw:
     scale: float = field(default=math.nan, repr=False)
     fit: CurveFit | None = field(default=None, repr=False)
 
+    def to_json(self) -> dict[str, object]:
+        """Return the coefficients, where throughput is greatest, and whether the law fits; unbounded is null."""
+        return {"contention": self.contention.to_json(), "coherency": self.coherency.to_json(),
+                "single_replica_throughput": self.single_throughput.to_json(),
+                "peak_replicas": self.peak_replicas.to_json(),
+                "lack_of_fit_p_value": self.lack_of_fit if math.isfinite(self.lack_of_fit) else None,
+                "note": self.note}
+
     def predict(self, replicas: float) -> Estimate:
         """Return the throughput of one further launch in examples/s, with its prediction interval."""
         if self.fit is None:
