@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy import stats
 
 from ...benchmarks.errors import RecordError
-from ..statistics.curve_fit import CurveFit, exponential, fit_curve
+from ..statistics.curve_fit import CurveFit, exponential, fit_curve, LACK_OF_FIT, lack_of_fit
 from ..statistics.estimate import LEVEL, Estimate, finite_values, Floats, unknown
 
 DISTINCT_COUNTS = 4
-LACK_OF_FIT = 0.05
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def _fit(replicas: Sequence[float] | Floats, throughput: Sequence[float] | Float
 
     starts = [[1.0, alpha, beta][:free] for alpha in (0.01, 0.3) for beta in (1e-4, 1e-2)]
     fit = fit_curve(residuals, starts, [0.0] * free, [np.inf, 1.0, 1.0][:free], level)
-    return _law(fit, scale, free, _lack_of_fit(counts, rates / scale, fit))
+    return _law(fit, scale, free, lack_of_fit(counts, fit.residuals, free - sum(fit.at_bound)))
 
 
 def _three(theta: Floats) -> tuple[float, float, float]:
@@ -115,18 +113,7 @@ def _three(theta: Floats) -> tuple[float, float, float]:
     return float(theta[1]), float(theta[2]) if len(theta) > 2 else 0.0, float(theta[0])
 
 
-def _lack_of_fit(counts: Floats, rates: Floats, fit: CurveFit) -> float:
-    """Return the p value of the law's misfit beyond what launches at one count differ by."""
-    sizes = np.unique(counts)
-    own = sum(float(np.sum((rates[counts == size] - rates[counts == size].mean()) ** 2)) for size in sizes)
-    first, second = sizes.size - (len(fit.at_bound) - sum(fit.at_bound)), counts.size - sizes.size
-    if first < 1 or second < 1 or not own > 0:
-        return math.nan
-    beyond = max(float(fit.residuals @ fit.residuals) - own, 0.0)
-    return float(stats.f.sf(beyond / first / (own / second), first, second))
-
-
-def _law(fit: CurveFit, scale: float, free: int, lack_of_fit: float) -> ScalabilityLaw:
+def _law(fit: CurveFit, scale: float, free: int, p_value: float) -> ScalabilityLaw:
     n = fit.residuals.size
     alpha, beta, _ = _three(fit.parameters)
     coherency = fit.parameter(2) if free > 2 else Estimate(0.0, math.nan, math.nan, n)
@@ -137,8 +124,8 @@ def _law(fit: CurveFit, scale: float, free: int, lack_of_fit: float) -> Scalabil
     names = ("single-replica throughput", "contention", "coherency")
     held = [name for name, bound in zip(names, fit.at_bound) if bound]
     note = f"at its bound, so without an interval: {', '.join(held)}" if held else ""
-    if lack_of_fit < LACK_OF_FIT:
-        note = "; ".join(part for part in (f"the law does not fit (lack of fit: p = {lack_of_fit:.2g}), so its "
+    if p_value < LACK_OF_FIT:
+        note = "; ".join(part for part in (f"the law does not fit (lack of fit: p = {p_value:.2g}), so its "
                                            "intervals do not hold", note) if part)
     return ScalabilityLaw(fit.parameter(1), coherency, fit.parameter(0).scaled(scale), peak,
-                          fit.rms * scale, note, lack_of_fit, scale, fit)
+                          fit.rms * scale, note, p_value, scale, fit)
