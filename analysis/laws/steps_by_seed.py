@@ -185,7 +185,7 @@ class _Law:
         return float(found.x)
 
     def interval(self, drop: float) -> tuple[float, float]:
-        """Return where the log-likelihood has fallen by `drop` on both sides of the knee; infinite where it does not."""
+        """Return where the log-likelihood has fallen by `drop` beside the knee; infinite where it never does."""
         floor = self.at(self.knee)[0] - drop
         ends = []
         for end in self.ends:
