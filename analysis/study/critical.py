@@ -130,6 +130,8 @@ def _noise(results: Results, experiment: str, passes_at: float) -> tuple[NoiseSc
 
 
 def _course(noise: NoiseScale, to_target: NoiseScale | None) -> str:
+    if not noise.curve:
+        return f"not known: {noise.note}"
     parts = [f"{noise.average} over the run", f"{noise.start} at step {noise.first_step:,}",
              f"{noise.end} over the last tenth of the {noise.last_step:,} steps"]
     if to_target is not None:
