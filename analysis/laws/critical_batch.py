@@ -215,7 +215,7 @@ def _edges(end: int, largest: int, passed: Mapping[int, float]) -> str:
     return "; ".join(notes)
 
 
-def throughput_knee(replica_batches: Sequence[float], step_seconds: Sequence[float],
+def throughput_knee(replica_batches: Sequence[float] | Floats, step_seconds: Sequence[float] | Floats,
                     level: float = LEVEL) -> ThroughputKnee:
     """Fit T(n) = a + b n seconds over launches; errors are taken as proportional to the time."""
     law = fit_line(replica_batches, step_seconds, relative_errors=True, level=level)
@@ -237,7 +237,7 @@ def _misfit(law: LinearLaw, batches: Floats, seconds: Floats) -> str:
     return ""
 
 
-def _knee_note(law: LinearLaw, knee: Estimate, batches: Sequence[float]) -> str:
+def _knee_note(law: LinearLaw, knee: Estimate, batches: Sequence[float] | Floats) -> str:
     if law.note and math.isnan(law.slope.value):
         return law.note
     if math.isnan(knee.value):
