@@ -163,8 +163,9 @@ def _knee(results: Results, arms: Sequence[Arm]) -> tuple[Estimate, str]:
     found = knee(rows)
     if not isinstance(found, ThroughputKnee):
         return unknown(len(rows)), found
-    note = "" if optimizer == arms[0].text("optimizer") else f"timed under {optimizer}"
-    return found.knee_batch, "; ".join(part for part in (found.note, note) if part)
+    parts = (found.note, f"n counts launches, at {rows['replica_batch'].nunique()} batches",
+             "" if optimizer == arms[0].text("optimizer") else f"timed under {optimizer}")
+    return found.knee_batch, "; ".join(part for part in parts if part)
 
 
 def _sides(sources: dict[str, Estimate], arms: Sequence[Arm]) -> list[str]:
