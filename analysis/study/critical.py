@@ -177,5 +177,5 @@ def _sides(sources: dict[str, Estimate], arms: Sequence[Arm]) -> list[str]:
     if not known:
         return ["The critical batch is not known: no source was measured."]
     return [f"Critical batch in examples: {'; '.join(known)}.",
-            f"Steps are the fewest over the rules tried ({tried}), {tuned}; the knee is about "
+            f"Steps are those of the rule with the fewest at each batch, of {tried}, {tuned}; the knee is about "
             "the hardware and counts one replica's batch."]
