@@ -15,10 +15,6 @@ from ...benchmarks.errors import RecordError
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95
-# BCa intervals cover only 84 % at n = 5, so the t interval serves until here.
-BOOTSTRAP_FROM = 20
-BOOTSTRAP_RESAMPLES = 9999
-BOOTSTRAP_SEED = 20170608
 UNSTABLE_ABOVE = 0.10
 
 
@@ -100,7 +96,7 @@ def t_interval(mean: ArrayLike, std: ArrayLike, n: ArrayLike,
 
 
 def mean_estimate(values: Sequence[float] | Floats, level: float = LEVEL) -> Estimate:
-    """Mean of independent values (seeds, launches): t interval below n = 20, BCa from there.
+    """Mean of independent values (seeds, launches) with Student's interval.
 
     One value, or equal values, give no interval. RecordError when a value is not finite.
     """
@@ -110,19 +106,8 @@ def mean_estimate(values: Sequence[float] | Floats, level: float = LEVEL) -> Est
     mean = float(np.mean(array))
     if all_equal(array):
         return without_interval(float(array[0]), array.size)
-    if array.size >= BOOTSTRAP_FROM:
-        return Estimate(mean, *_bca_interval(array, level), array.size)
     low, high = t_interval(mean, np.std(array, ddof=1), array.size, level)
     return Estimate(mean, float(low), float(high), array.size)
-
-
-def _bca_interval(values: Floats, level: float) -> tuple[float, float]:
-    # `random_state` is the name that every supported SciPy takes.
-    interval = stats.bootstrap(
-        (values,), np.mean, confidence_level=level, n_resamples=BOOTSTRAP_RESAMPLES,
-        method="BCa", random_state=np.random.default_rng(BOOTSTRAP_SEED),
-    ).confidence_interval
-    return float(interval.low), float(interval.high)
 
 
 def median_estimate(values: Sequence[float] | Floats, level: float = LEVEL) -> Estimate:

@@ -1,5 +1,4 @@
-"""Batch gaps of one arm at several budgets, the largest batch that costs nothing, and the steps
-that a target takes.
+"""Batch gaps of one arm at several budgets, and the largest batch that costs nothing.
 
 Batch gap: accuracy at the reference batch minus accuracy at this batch, paired by seed; of an experiment that is
 judged by its loss, loss at this batch minus loss at the reference batch. Above zero is worse, either way.
@@ -132,35 +131,3 @@ def _at(arm: Arm, budget: str, metric: str, batch: int) -> pd.DataFrame:
 def chosen_metric(arm: Arm) -> str:
     """The validation column of what the arm is judged by; the test column where none was split off."""
     return arm.outcome.chosen_by(arm.runs)
-
-
-def target_value(arm: Arm, margin: float) -> float:
-    """Two margins worse than what the reference batch reaches on the mean; NaN without it."""
-    ends = arm.at_end(chosen_metric(arm))
-    if arm.reference_batch not in ends:
-        return math.nan
-    return float(ends[arm.reference_batch].mean()) - arm.outcome.sign * 2 * margin
-
-
-def steps_to_target(arms: Sequence[Arm], target: float) -> pd.DataFrame:
-    """rule, seed, global_batch, steps: the first evaluation at the target or better; NaN for a run
-    that never gets there (censored), whatever became of it. Runs that were evaluated once, at their end, are left
-    out: when they passed is not known."""
-    rows = []
-    for arm in arms:
-        sign = arm.outcome.sign
-        own = arm.evaluations
-        own = own[(own.groupby(["run_id", "phase"])["step"].transform("size") > 1) | (own["step"] <= 1)]
-        step = own["step"].astype("float64").where(sign * own[chosen_metric(arm)] >= sign * target)
-        first = step.groupby([own["global_batch"], own["seed"]]).min()
-        rows += [(arm.rule, int(seed), int(batch), float(steps))
-                 for (batch, seed), steps in first.items()]
-    return pd.DataFrame(rows, columns=["rule", "seed", "global_batch", "steps"])
-
-
-def best_steps(table: pd.DataFrame) -> tuple[list[int], list[float | None]]:
-    """Per seed and batch the fewest steps over the rules tried; None where all are censored."""
-    best = table.groupby(["global_batch", "seed"])["steps"].min()
-    batches = [int(batch) for batch in best.index.get_level_values("global_batch")]
-    return batches, [None if math.isnan(steps) else float(steps)
-                     for steps in best.to_numpy(np.float64)]

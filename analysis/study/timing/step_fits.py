@@ -12,12 +12,13 @@ import pandas as pd
 
 from ....benchmarks.config.strategies import strategy_name
 from ....benchmarks.errors import RecordError
-from ...laws.step_model import exposed_communication, fit_step_model, goodput, StepModelFit, StepPoint
-from ...statistics.estimate import Estimate, Floats, mean_estimate, unknown
+from ...laws.step_model import (example_worth, exposed_communication, fit_step_model, goodput, StepModelFit,
+                                StepPoint)
+from ...statistics.estimate import Estimate, Floats, mean_estimate
 from ...statistics.held_out import HeldOutError
 from ...tables.results import Results
 from ...tables.selections import known_whole, timing_runs
-from ..critical import NOISE, CriticalBatch
+from ..critical import CriticalBatch
 from .scaling import SAME
 
 # Weak and strong runs of one model and strategy are steps of one machine.
@@ -70,22 +71,25 @@ class StepFit:
 
 @dataclass(frozen=True)
 class Goodput:
-    """Examples per second, and what they are worth beside those of the reference batch at this noise scale."""
+    """Examples per second, and what they are worth beside those of the reference batch.
+
+    noise_scale: the average over a run, which `worth` and `goodput` are by; worth_at_start and worth_at_end are by the
+    noise scale at the first probed step and over the last tenth of the steps.
+    """
 
     experiment: str
     placement: str
     global_batch: int
     reference_batch: int
-    noise_scale: float
+    noise_scale: Estimate
     examples_per_second: Estimate
+    worth: Estimate
+    worth_at_start: Estimate
+    worth_at_end: Estimate
     goodput: Estimate
 
-    @property
-    def efficiency(self) -> float:
-        """What an example is worth beside one at the reference batch."""
-        return (self.noise_scale + self.reference_batch) / (self.noise_scale + self.global_batch)
-
     def to_json(self) -> dict[str, Any]:
+        """Return every field, estimates with their intervals."""
         return {name: value.to_json() if isinstance(value, Estimate) else value for name, value in vars(self).items()}
 
 
@@ -155,14 +159,15 @@ def goodputs(results: Results, critical: Sequence[CriticalBatch]) -> tuple[Goodp
     runs, timed = results.runs, timing_runs(results)
     found = []
     for one in critical:
-        noise = one.sources.get(NOISE, unknown()).value
         trained = runs[(runs["experiment"] == one.experiment) & (runs["kind"] == "accuracy")]
-        if not noise > 0 or trained.empty:
+        if one.noise is None or not one.noise.average.value > 0 or trained.empty:
             continue
         first = trained.iloc[0]
         own = timed[(timed[["dataset", "model", "optimizer"]] == first[["dataset", "model", "optimizer"]]).all(axis=1)]
+        reference, scales = int(first["reference_batch"]), (one.noise.average, one.noise.start, one.noise.end)
         for (placement, *_, batch), rows in own.groupby([*PLACED, "global_batch"], sort=False):
-            rate, reference = mean_estimate(rows["examples_per_second"].tolist()), int(first["reference_batch"])
-            found.append(Goodput(one.experiment, str(placement), int(batch), reference, noise, rate,
-                                 goodput(rate, noise, reference, int(batch))))
+            rate = mean_estimate(rows["examples_per_second"].tolist())
+            worth, at_start, at_end = (example_worth(scale, reference, int(batch)) for scale in scales)
+            found.append(Goodput(one.experiment, str(placement), int(batch), reference, one.noise.average, rate,
+                                 worth, at_start, at_end, goodput(rate, worth)))
     return tuple(found)

@@ -9,11 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchscale.analysis.laws.noise_scale import (average_noise_scale, covariance_slope, covariance_slopes,
-                                                  noise_scales)
 from batchscale.analysis.study.arms import load_arm, pairs, published_artefact
-from batchscale.analysis.study.batch_gaps import (EQUAL_EPOCHS, EQUAL_LOSS, EQUAL_STEPS, best_steps, chosen_metric,
-                                                  gap_table, steps_to_target, target_value)
+from batchscale.analysis.study.batch_gaps import EQUAL_EPOCHS, EQUAL_LOSS, EQUAL_STEPS, gap_table
 from batchscale.analysis.study.critical import NOISE, STEPS
 from batchscale.analysis.study.study import Study as Found
 from batchscale.analysis.study.non_inferiority import against_own_reference
@@ -91,19 +88,6 @@ def test_pairs_leave_out_seeds_that_lack_one_of_two() -> None:
     assert pairs(matrix, 32, 128).size == 0
 
 
-def test_steps_to_a_target_keep_the_runs_that_never_pass() -> None:
-    study = change(EXACT, "sgd", accuracy_gap={4096: 0.3}, diverged=(512,))
-    arm = constant(results(study))
-    assert chosen_metric(arm) == "validation_accuracy"
-    target = target_value(arm, 0.005)
-    assert target == pytest.approx(0.89, abs=0.003)
-    table = steps_to_target([arm], target)
-    batches, steps = best_steps(table)
-    by_batch = dict(zip(batches, steps))
-    assert by_batch[4096] is None and by_batch[512] is None
-    assert by_batch[32] is not None and len(table) == 24
-
-
 def test_the_critical_batch_three_ways() -> None:
     # The truth has one accuracy per epoch, so steps fall as 1/B: the knee lies beyond.
     found, = Found(results(replace(STUDY, noise_scale=300.0))).critical
@@ -131,12 +115,3 @@ def test_one_seed_gives_values_without_intervals(budget: str) -> None:
         assert gap.estimate.n == 1 and not gap.estimate.has_interval
         assert not gap.same
     assert load_arm(results(STUDY), "sgd", "no such rule").batches == (32,)  # type: ignore
-
-
-def test_noise_by_seed_is_what_each_run_alone_gives() -> None:
-    rows = results(replace(STUDY, seeds=3)).gradient_norms
-    alone = [own for _, own in rows.groupby("seed")]
-    assert noise_scales(rows, 4096) == pytest.approx(
-        [average_noise_scale(own, 4096).noise_scale.value for own in alone])
-    assert covariance_slopes(rows) == pytest.approx(
-        [covariance_slope(own).slope.value for own in alone])
