@@ -23,7 +23,8 @@ from ..statistics.estimate import Estimate, unknown
 from ..study.critical import CriticalBatch
 from ..study.memory_laws import MemoryGroup
 from ..study.study import Study
-from ..study.timing.scaling import Scaling, timing_warnings
+from ..study.timing.scaling import Scaling
+from ..study.timing.steadiness import timing_warnings
 from ..tables.results import Results
 from .headline import headlines, overview, scaling_headlines
 from .next_plan import missing, plan_text
@@ -220,7 +221,7 @@ def _deadline(found: Sequence[Deadline]) -> list[str]:
 
 def _scaling(found: Sequence[Scaling], worthwhile: float) -> list[str]:
     """Its efficiency, and how many replicas are worth having at every batch measured."""
-    most = [count for one in found if (count := one.largest_worthwhile(worthwhile)) is not None]
+    most = [count for one in found if one.steady and (count := one.largest_worthwhile(worthwhile)) is not None]
     worth = [f"Replicas of which each brings at least {worthwhile:.0%} of its share: {max(most)} at the best batch and "
              f"strategy, {min(most)} at the worst."] if most else []
     notes = sorted({one.note for one in found} - {""})

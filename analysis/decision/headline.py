@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 from ...benchmarks.schedules.rules import RULES, TUNED_RULE
-from ...benchmarks.text import counted, listed, number
-from ..formatting import Table, table
-from ..statistics.estimate import Estimate, mean_estimate
+from ...benchmarks.text import counted, listed
+from ..formatting import percentage, Table, table
+from ..statistics.estimate import Estimate
 from ..study.arms import Arm
 from ..study.batch_gaps import gap_table, not_worse_batches
 from ..study.timing.scaling import Scaling
@@ -109,11 +109,12 @@ def _reference(arm: Arm) -> str:
     ends = arm.at_end(arm.outcome.test)
     if arm.reference_batch not in ends:
         return f"reference batch {arm.reference_batch:,}"
-    return f"batch {arm.reference_batch:,}: {arm.outcome.level(mean_estimate(ends[arm.reference_batch].dropna()))}"
+    return f"batch {arm.reference_batch:,}: {arm.outcome.level(arm.outcome.mean(ends[arm.reference_batch].dropna()))}"
 
 
 def scaling_headlines(found: Sequence[Scaling]) -> list[str]:
-    """Per strategy and kind of scaling, its efficiency at the most replicas from the worst fixed batch to the best."""
+    """Per strategy and kind of scaling, its efficiency at the most replicas from the worst fixed batch to the best, of
+    the batches at which no point is unstable; the others are named."""
     groups: dict[tuple[str, str, int, int], list[Scaling]] = {}
     for one in found:
         if one.points and one.marginal:
@@ -123,15 +124,20 @@ def scaling_headlines(found: Sequence[Scaling]) -> list[str]:
 
 
 def _efficiency(kind: str, strategy: str, found: Sequence[Scaling]) -> str:
-    ordered = sorted(found, key=lambda one: one.points[-1].efficiency.value)
+    steady = sorted((one for one in found if one.steady), key=lambda one: one.points[-1].efficiency.value)
     per = "per replica" if kind == "weak" else "in all"
-    ends = [_at(one, per) for one in (ordered[:1] + ordered[-1:] if len(ordered) > 1 else ordered)]
-    base, most = ordered[0].points[0].replicas, ordered[0].points[-1].replicas
-    return (f"{strategy}, {kind} scaling to {most} replicas: efficiency {' to '.join(ends)}, against "
-            f"{counted(base, 'replica')} of the same strategy.")
+    ends = [_at(one, per) for one in (steady[:1] + steady[-1:] if len(steady) > 1 else steady)]
+    base, most = found[0].points[0].replicas, found[0].points[-1].replicas
+    text = f"{strategy}, {kind} scaling to {most} replicas: "
+    left_out = listed(f"{one.fixed_batch:,}" for one in sorted(found, key=lambda one: one.fixed_batch)
+                      if not one.steady)
+    if not steady:
+        return f"{text}not known, as the launches at batch {left_out} {per} vary too widely; measure more launches."
+    against = f"against {counted(base, 'replica')} of the same strategy"
+    text += f"efficiency {' to '.join(ends)}, {against}"
+    return f"{text}; left out as unstable: batch {left_out}." if left_out else f"{text}."
 
 
 def _at(one: Scaling, per: str) -> str:
     value: Estimate = one.points[-1].efficiency
-    within = f" ({number(value.low, 2)} to {number(value.high, 2)}, n = {value.n})" if value.has_interval else ""
-    return f"{number(value.value, 2)}{within} at batch {one.fixed_batch:,} {per}"
+    return f"{percentage(value)} at batch {one.fixed_batch:,} {per}"

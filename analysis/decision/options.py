@@ -12,9 +12,10 @@ import pandas as pd
 
 from ...benchmarks.schedules.rules import is_measured, TUNED_RULE
 from ..laws.cost import cost
-from ..statistics.estimate import Estimate, Floats, mean_estimate
+from ..statistics.estimate import Estimate, Floats
 from ..study.arms import Arm
 from ..study.batch_gaps import chosen_metric, gap_table, not_worse_batches, not_worse_than
+from ..study.groups import column_mean
 from ..tables.outcome import Outcome
 from ..tables.results import Results
 from ..tables.selections import timing_runs
@@ -126,7 +127,7 @@ def _timed(results: Results, arm: Arm, batch: int) -> list[tuple[object, pd.Data
 
 def _mean(values: pd.Series) -> Estimate:
     numbers: Floats = values.to_numpy(np.float64)
-    return mean_estimate(numbers[np.isfinite(numbers)])
+    return column_mean(list(numbers[np.isfinite(numbers)]), str(values.name))
 
 
 def _dominates(one: Option, two: Option) -> bool:

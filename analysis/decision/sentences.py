@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ...benchmarks.config.objectives import CROSS_ENTROPY
 from ...benchmarks.config.optimizers import OPTIMIZERS
 from ...benchmarks.schedules.rules import has_own_budget, RULES, TUNED_RULE
-from ..statistics.estimate import Estimate, mean_estimate
+from ..statistics.estimate import Estimate
 from ..study.arms import Arm, published_artefact
 from ..study.batch_gaps import gap_table, not_worse_batches
 from ..tables.results import experiments, Results
@@ -38,7 +38,7 @@ def _experiment(results: Results, arms: Sequence[Arm]) -> str:
     first = told[0]
     who = trained(first.text("optimizer"), first.text("model"), first.text("loss"))
     ends, outcome = first.at_end(first.outcome.test), first.outcome
-    reference = mean_estimate(ends[first.reference_batch].dropna()) if first.reference_batch in ends else None
+    reference = outcome.mean(ends[first.reference_batch].dropna()) if first.reference_batch in ends else None
     opening = f"{who}: test {outcome.name} at batch {first.reference_batch:,} is {outcome.level(reference)}." \
         if reference else f"{who}."
     return " ".join([opening, *(_arm(arm) for arm in told), *_published(results, first)])
@@ -74,7 +74,7 @@ def _own_reference(arm: Arm) -> str:
     if arm.rule != TUNED_RULE or arm.reference_batch not in ends:
         return ""
     return (f" of each batch, at which batch {arm.reference_batch:,} reaches "
-            f"{arm.outcome.level(mean_estimate(ends[arm.reference_batch].dropna()))}")
+            f"{arm.outcome.level(arm.outcome.mean(ends[arm.reference_batch].dropna()))}")
 
 
 def _opposite(value: Estimate) -> Estimate:

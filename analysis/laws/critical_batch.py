@@ -14,8 +14,8 @@ from statistics import median
 import numpy as np
 
 from ...benchmarks.errors import RecordError
-from ..statistics.curve_fit import CurveFit, exponential, fit_curve
-from ..statistics.estimate import LEVEL, Estimate, Floats, unknown
+from ..statistics.curve_fit import CurveFit, fit_curve
+from ..statistics.estimate import LEVEL, Estimate, exponential, Floats, unknown
 from ..statistics.line import fit_line, LinearLaw
 
 TOLERATED = 1.2

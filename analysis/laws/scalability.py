@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...benchmarks.errors import RecordError
-from ..statistics.curve_fit import CurveFit, exponential, fit_curve
-from ..statistics.estimate import LEVEL, Estimate, finite_values, Floats, unknown
+from ..statistics.curve_fit import CurveFit, fit_curve
+from ..statistics.estimate import LEVEL, Estimate, exponential, finite_values, Floats, unknown
 
 DISTINCT_COUNTS = 4
 
@@ -41,7 +41,7 @@ class ScalabilityLaw:
             return unknown(self.contention.n)
         relative = self.fit.derived(
             lambda theta: float(scalable_throughput(replicas, *_three(theta))), new_value=True)
-        return relative.scaled(self.scale)
+        return relative.scaled(self.scale).within(0.0, math.inf)
 
 
 def scalable_throughput(replicas: float | Floats, contention: float, coherency: float,
@@ -114,5 +114,5 @@ def _law(fit: CurveFit, scale: float, free: int) -> ScalabilityLaw:
     names = ("single-replica throughput", "contention", "coherency")
     held = [name for name, bound in zip(names, fit.at_bound) if bound]
     note = f"at its bound, so without an interval: {', '.join(held)}" if held else ""
-    return ScalabilityLaw(fit.parameter(1), coherency, fit.parameter(0).scaled(scale), peak,
-                          fit.rms * scale, note, scale, fit)
+    return ScalabilityLaw(fit.parameter(1).within(0.0, 1.0), coherency.within(0.0, 1.0),
+                          fit.parameter(0).scaled(scale).within(0.0, math.inf), peak, fit.rms * scale, note, scale, fit)

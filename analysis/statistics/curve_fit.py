@@ -66,12 +66,6 @@ class CurveFit:
         return Estimate(value, value - half, value + half, self.residuals.size)
 
 
-def exponential(log_estimate: Estimate) -> Estimate:
-    """Back from a fit in log space; an interval too wide for a float ends at infinity."""
-    with np.errstate(over="ignore"):
-        return log_estimate.transformed(lambda number: float(np.exp(number)))
-
-
 def fit_curve(residuals: Callable[[Floats], Floats], starts: Sequence[Sequence[float]],
               lower: Sequence[float], upper: Sequence[float], level: float = LEVEL) -> CurveFit:
     """The least squares over all starts, unweighted, within the bounds (scale parameters to 1)."""

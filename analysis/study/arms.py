@@ -7,6 +7,7 @@ survived are not a fair sample.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,7 +24,7 @@ from ..tables.results import PUBLISHED_RULE, SHARED_RULE, arm, experiments, Resu
 # Below half of the first loss a model has learned something; above it gaps are all near zero.
 LEARNED_SHARE = 0.5
 GAP = "generalization_gap"
-CURVE = ("step", "epoch", *METRICS)
+CURVE = ("step", "epoch", "train_seconds", *METRICS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,19 +84,21 @@ class Arm:
             self.kept[metric] = self._each(self.batches, lambda own: float(own[metric][-1]))
         return self.kept[metric]
 
-    def at_step(self, metric: str, batches: Sequence[int], step: float) -> pd.DataFrame:
-        """The metric after `step` steps, read between evaluations on a straight line; not before the first evaluation
-        of all."""
-        start = max((float(own["step"][0]) for (_, batch), own in self.curves.items() if batch in batches), default=0.0)
-        return self._each(batches, lambda own: float(np.interp(max(step, start), own["step"], own[metric])))
+    def at(self, metric: str, batches: Sequence[int], axis: str, place: float) -> pd.DataFrame:
+        """The metric at `place` of an axis (step, epoch, train_seconds), read between evaluations on a straight line;
+        not before the first evaluation of all, and after the last what it was there. NaN where the axis was not
+        recorded."""
+        key = ("at", metric, tuple(batches), axis, place)
+        if key not in self.kept:
+            own = [curve[axis] for (_, batch), curve in self.curves.items() if batch in batches and axis in curve]
+            start = max((float(places[0]) for places in own if places.size), default=0.0)
+            self.kept[key] = self._each(batches, lambda curve: _read(curve, metric, axis, max(place, start)))
+        found: pd.DataFrame = self.kept[key]
+        return found
 
-    def at_epoch(self, metric: str, batches: Sequence[int], epoch: float) -> pd.DataFrame:
-        """The metric after `epoch` epochs, read between evaluations on a straight line; not
-        before the first evaluation of all."""
-        start = max((float(own["epoch"][0]) for (_, batch), own in self.curves.items()
-                     if batch in batches), default=0.0)
-        return self._each(batches, lambda own: float(np.interp(
-            max(epoch, start), own["epoch"], own[metric])))
+    def at_step(self, metric: str, batches: Sequence[int], step: float) -> pd.DataFrame:
+        """The metric after `step` steps; see `at`."""
+        return self.at(metric, batches, "step", step)
 
     def at_equal_loss(self, metric: str, batches: Sequence[int]) -> pd.DataFrame:
         """The metric where each run first reaches the train loss that all of the seed's runs
@@ -115,17 +118,6 @@ class Arm:
                    for batch in batches] for seed in self.seeds]
         return pd.DataFrame(values, index=list(self.seeds), columns=list(batches),
                             dtype=np.float64)
-
-    def late_slope(self, batches: Sequence[int], share: float) -> pd.DataFrame:
-        """Slope of the train loss per epoch over the last `share` of the epochs; NaN with fewer
-        than two evaluations there."""
-        def slope(own: dict[str, Floats]) -> float:
-            late = own["epoch"] >= own["epoch"][-1] * (1 - share) - 1e-9
-            if np.count_nonzero(late) < 2 or np.isnan(own["train_loss"][late]).any():
-                return float("nan")
-            return float(np.polyfit(own["epoch"][late], own["train_loss"][late], 1)[0])
-
-        return self._each(batches, slope)
 
 
 def load_arm(results: Results, experiment: str, rule: str) -> Arm | None:
@@ -183,6 +175,12 @@ def _apart(rows: pd.DataFrame) -> str:
     counts = rows.loc[rows["status"] != "completed", "status"].value_counts()
     return ", ".join(f"{count} of {len(rows)} runs {status.replace('_', ' ')}"
                      for status, count in counts.items())
+
+
+def _read(curve: Mapping[str, Floats], metric: str, axis: str, place: float) -> float:
+    if axis not in curve or np.isnan(curve[axis]).any():
+        return math.nan
+    return float(np.interp(place, curve[axis], curve[metric]))
 
 
 def _equal_loss(curves: Mapping[int, Mapping[str, Floats]], metric: str) -> dict[int, float]:

@@ -7,18 +7,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ....benchmarks.config.strategies import strategy_name
 from ....benchmarks.errors import RecordError
 from ...laws.step_model import exposed_communication, fit_step_model, goodput, StepModelFit, StepPoint
-from ...statistics.estimate import Estimate, Floats, mean_estimate, unknown
+from ...statistics.estimate import Estimate, unknown
 from ...statistics.held_out import HeldOutError
 from ...tables.results import Results
 from ...tables.selections import timing_runs
 from ..critical import NOISE, CriticalBatch
+from ..groups import mean_of
 from .scaling import SAME
+from .steadiness import by_launch
 
 # Weak and strong runs of one model and strategy are steps of one machine.
 ALIKE = [name for name in SAME if name not in ("experiment", "accumulation")]
@@ -138,13 +139,13 @@ def held_out_at(predict: Callable[[StepPoint], Estimate], own: pd.DataFrame) -> 
 
 def _exposed(rows: pd.DataFrame) -> list[Exposed]:
     plain = rows[rows["accumulation"] == 1]
-    alone = {int(batch): own["step_seconds"].to_numpy(np.float64)
+    alone = {int(batch): by_launch(own, "step_seconds")
              for batch, own in plain[plain["replicas"] == 1].groupby("replica_batch")}
     found = []
     for (replicas, nodes, batch), own in plain[plain["replicas"] > 1].groupby(["replicas", "nodes", "replica_batch"]):
-        seconds: Floats = own["step_seconds"].to_numpy(np.float64)
+        seconds = by_launch(own, "step_seconds")
         if int(batch) in alone:
-            found.append(Exposed(int(replicas), int(nodes), int(batch), mean_estimate(seconds),
+            found.append(Exposed(int(replicas), int(nodes), int(batch), mean_of(own, "step_seconds"),
                                  exposed_communication(seconds, alone[int(batch)])))
     return found
 
@@ -161,7 +162,7 @@ def goodputs(results: Results, critical: Sequence[CriticalBatch]) -> tuple[Goodp
         first = trained.iloc[0]
         own = timed[(timed[["dataset", "model", "optimizer"]] == first[["dataset", "model", "optimizer"]]).all(axis=1)]
         for (placement, *_, batch), rows in own.groupby([*PLACED, "global_batch"], sort=False):
-            rate, reference = mean_estimate(rows["examples_per_second"].tolist()), int(first["reference_batch"])
+            rate, reference = mean_of(rows, "examples_per_second"), int(first["reference_batch"])
             found.append(Goodput(one.experiment, str(placement), int(batch), reference, noise, rate,
                                  goodput(rate, noise, reference, int(batch))))
     return tuple(found)
