@@ -103,16 +103,16 @@ def _placed(arm: Arm, results: Results, own: pd.DataFrame, rule: str, not_worse:
     steps = float(first["steps"])
     times = _timed(results, arm, int(first["global_batch"]))
     where = {str(place): (int(rows["replicas"].iloc[0]), ALONE,
-                          _mean(rows["step_seconds"]).scaled(steps)) for place, rows in times}
+                          _mean(rows["step_seconds"]).scaled(steps).per("launches")) for place, rows in times}
     trained = str(first["placement"])
-    where.setdefault(trained, (int(first["replicas"]), BESIDE, _mean(own["train_seconds"])))
+    where.setdefault(trained, (int(first["replicas"]), BESIDE, _mean(own["train_seconds"]).per("seeds")))
     chosen = float(own[chosen_metric(arm)].mean())
     result = []
     for place, (replicas, timed, seconds) in where.items():
         spent = cost(seconds, replicas, price)
         result.append(Option(arm.experiment, rule, int(first["global_batch"]),
                              float(first["peak_learning_rate"]), place, replicas,
-                             arm.outcome, _mean(own[arm.outcome.test]), chosen, seconds, timed,
+                             arm.outcome, _mean(own[arm.outcome.test]).per("seeds"), chosen, seconds, timed,
                              spent.device_hours, spent.money, not_worse))
     return result
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -77,6 +78,22 @@ def median_ratio(numerators: Mapping[int, float], denominators: Mapping[int, flo
     if not all(both):
         return unknown()
     return without_interval(float(np.median(both[0]) / np.median(both[1])), min(map(len, both))).per(LAUNCHES)
+
+
+def quotient(numerator: Estimate, denominator: Estimate) -> Estimate:
+    """Return the quotient of two positive estimates that are not paired; n is the smaller one.
+
+    Either side's half intervals of the logarithms are added in squares (MOVER, Zou & Donner 2008); no interval where
+    one of the two has none.
+    """
+    value = numerator.value / denominator.value if denominator.value else math.nan
+    of = numerator.of if numerator.of == denominator.of else ""
+    found = without_interval(value, min(numerator.n, denominator.n)).per(of)
+    if not (numerator.has_interval and denominator.has_interval) or min(numerator.low, denominator.low) <= 0:
+        return found
+    below = math.hypot(math.log(numerator.value / numerator.low), math.log(denominator.high / denominator.value))
+    above = math.hypot(math.log(numerator.high / numerator.value), math.log(denominator.value / denominator.low))
+    return replace(found, low=found.value * math.exp(-below), high=found.value * math.exp(above))
 
 
 def paired_ratios(numerators: Mapping[int, float], denominators: Mapping[int, float]) -> list[float]:

@@ -61,8 +61,8 @@ class Outcome:
 
     @property
     def unit(self) -> str:
-        """What differences are counted in, after the number."""
-        return " points of test accuracy" if self.percent else " of test loss"
+        """What differences are differences of, after the number."""
+        return " of test accuracy" if self.percent else " of test loss"
 
     @property
     def within(self) -> str:
@@ -98,10 +98,6 @@ class Outcome:
     def short(self, value: float) -> str:
         return f"{100 * value:.1f} %" if self.percent else number(value)
 
-    def amount(self, value: float) -> str:
-        """The size of a difference, without its unit."""
-        return f"{100 * abs(value):.1f}" if self.percent else number(abs(value))
-
     def level(self, value: Estimate) -> str:
         """A value for people: 93.2 % (93.0 to 93.4, n = 6 seeds)."""
         if not math.isfinite(value.value):
@@ -109,9 +105,9 @@ class Outcome:
         return percentage(value) if self.percent else estimated(value)
 
     def difference(self, value: Estimate, unit: bool = True) -> str:
-        """A difference for people: 1.25 points (1.10 to 1.40, n = 6 seeds)."""
-        shown = value.scaled(100) if self.percent else value
-        return estimated(shown, "points" if self.percent and unit else "")
+        """A difference over seeds for people: 1.25 points (1.10 to 1.40, n = 6 seeds)."""
+        possible = value.within(-self.span, self.span).per(value.of or "seeds")
+        return estimated(possible.scaled(100) if self.percent else possible, "points" if self.percent and unit else "")
 
     def cell(self, value: Estimate) -> str:
         """A value in a table."""
@@ -119,6 +115,7 @@ class Outcome:
 
     def cell_difference(self, value: Estimate, places: int = 1) -> str:
         """A difference in a table, with its sign."""
+        value = value.within(-self.span, self.span).per(value.of or "seeds")
         if self.percent:
             return percentage(value, places, signed=True)
         return f"{'+' if value.value > 0 else ''}{estimated(value)}"

@@ -38,10 +38,24 @@ class UnsteadyPoint:
     apart: int | None
 
     @property
+    def experiment(self) -> str:
+        """Return the name of the experiment."""
+        return str(self.key[POINT.index("experiment")])
+
+    @property
+    def placement(self) -> str:
+        """Return the strategy and the replicas in one word."""
+        return str(self.key[POINT.index("placement")])
+
+    @property
+    def global_batch(self) -> int:
+        """Return the examples of a step."""
+        return int(str(self.key[POINT.index("global_batch")]))
+
+    @property
     def name(self) -> str:
         """Return where it is: mirrored-2r at batch 64 in weak_scaling."""
-        of = dict(zip(POINT, self.key))
-        return f"{of['placement']} at batch {of['global_batch']:,} in {of['experiment']}"
+        return f"{self.placement} at batch {self.global_batch:,} in {self.experiment}"
 
     @property
     def spread(self) -> float:
