@@ -96,8 +96,8 @@ class StepModelFit:
     @property
     def estimates(self) -> dict[str, Estimate]:
         """Parameters that these points determine, by NAMES: seconds, and the exponent of the overlap."""
-        return {NAMES[part]: self.fit.parameter(index).scaled(float(self.unit_seconds[part]))
-                for index, part in enumerate(self.parts)}
+        return {NAMES[part]: self.fit.parameter(index).scaled(float(self.unit_seconds[part])).within(
+            *(OVERLAP_RANGE if part == OVERLAP else (0.0, math.inf))) for index, part in enumerate(self.parts)}
 
     def predict_seconds(self, point: StepPoint) -> Estimate:
         """Return the step time of one further launch in seconds, with its prediction interval."""

@@ -47,8 +47,8 @@ PLAN: dict[str, Key] = {
     "watchdog_seconds": Key("number", 1800.0, "a run that gets on nowhere for so long is ended as timed_out, with the "
                             "stacks of all ranks; longer than the longest compilation or evaluation; 0: never. It "
                             "changes no result, so it may be edited between two commands"),
-    "launch_summary": Key("text", "mean", "what stands for the launches of a timing point in efficiencies and "
-                          "throughput: their geometric mean, or the median, which one disturbed launch does not move; "
+    "launch_summary": Key("text", "mean", "what stands for the launches of a timing point in efficiencies: the "
+                          "geometric mean of their ratios, or the median, which one disturbed launch does not move; "
                           "it has an interval from 6 launches on", ("mean", "median")),
     "price_per_device_hour": Key("number", ABSENT, "for costs; absent: no costs"),
 }
