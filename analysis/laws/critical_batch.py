@@ -177,7 +177,7 @@ def throughput_knee(replica_batches: Sequence[float], step_seconds: Sequence[flo
                     level: float = LEVEL) -> ThroughputKnee:
     """Fit T(n) = a + b n seconds over launches; errors are taken as proportional to the time."""
     law = fit_line(replica_batches, step_seconds, relative_errors=True, level=level)
-    knee = law.intercept_over_slope()
+    knee = law.intercept_over_slope().within(0.0, math.inf)
     return ThroughputKnee(law.intercept, law.slope, knee, _knee_note(law, knee, replica_batches))
 
 

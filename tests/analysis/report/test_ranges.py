@@ -70,9 +70,10 @@ def estimates(content: Any, place: str = "") -> Iterator[tuple[str, dict[str, An
 
 
 def possible(place: str, holder: dict[str, Any]) -> tuple[float, float]:
-    names = [name for name in place.split(".") if not name.isdigit()]
+    names = [name for name in place.strip(".").split(".") if not name.isdigit()]
     if names[0] == "claims":
-        return next(limits for word, limits in CLAIMS.items() if word in holder["quantity"])
+        quantity = holder["quantity"] or "gap"  # without a quantity there is no number either
+        return next(limits for word, limits in CLAIMS.items() if word in quantity)
     return RANGES[names[-1]]
 
 
