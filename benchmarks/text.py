@@ -50,13 +50,16 @@ DEGENERATE = 1e-9  # of its value: the width of an interval below which it is ro
 def with_ends(value: float, low: float, high: float) -> tuple[str, str, str]:
     """A value and the ends of its interval, to two digits of the interval's half width.
 
-    Where one side is far longer than the other, each end goes by its own side and the value by the shorter one. An
-    interval without width, or one that does not hold its value, leaves three significant digits.
+    Where one side is far longer than the other, each end goes by its own side and the value by the shorter one. An end
+    that would be written as 0 keeps one digit, as on which side of 0 it lies matters. An interval without width leaves
+    three significant digits.
 
     >>> with_ends(2156171.0, 2057768.0, 2264564.0)
     ('2,156,000', '2,058,000', '2,265,000')
     >>> with_ends(0.381, 0.192, 124.3)
     ('0.38', '0.19', '120')
+    >>> with_ends(0.5, -0.0004, 1.0)
+    ('0.50', '-0.0004', '1.00')
     """
     sides = [value - low, high - value]
     known = [side for side in sides if math.isfinite(side) and side > DEGENERATE * abs(value)]
@@ -65,7 +68,9 @@ def with_ends(value: float, low: float, high: float) -> tuple[str, str, str]:
     places = [_places(side if side in known else known[0]) for side in sides]
     if max(known) < ONE_PLACE * min(known):
         places = [max(places)] * 2
-    return rounded(value, max(places)), rounded(low, places[0]), rounded(high, places[1])
+    ends = [rounded(end, place if not end or abs(end) * 10.0 ** place >= 0.5 else -math.floor(math.log10(abs(end))))
+            for end, place in zip((low, high), places)]
+    return rounded(value, max(places)), ends[0], ends[1]
 
 
 def _places(half: float) -> int:

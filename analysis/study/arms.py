@@ -152,8 +152,8 @@ def pairs(matrix: pd.DataFrame, first: int, second: int) -> Floats:
 
 
 def published_artefact(results: Results, experiment: str) -> pd.DataFrame:
-    """Weights kept from batch to batch, beside runs that begin anew: per global batch the mean
-    test accuracy (or loss) at the first evaluation and at the end, and n; empty without such runs."""
+    """Weights kept from batch to batch, beside runs that begin anew: per global batch the mean test accuracy (or loss)
+    at the first evaluation and at the end, its spread there (ddof 1) and n; empty without such runs."""
     kept = arm(results.evaluations, experiment, PUBLISHED_RULE)
     clean = arm(results.evaluations, experiment, "constant")
     if kept.empty:
@@ -168,7 +168,7 @@ def _ends(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     ordered = rows.sort_values("step").groupby(["global_batch", "run_id"])[metric]
     each = pd.DataFrame({"start": ordered.first(), "end": ordered.last()})
     grouped = each.groupby(level="global_batch")
-    return grouped.mean().assign(n=grouped.size())
+    return grouped.mean().assign(n=grouped.size(), spread=grouped["end"].std())
 
 
 def _apart(rows: pd.DataFrame) -> str:

@@ -14,6 +14,7 @@ from ....benchmarks.errors import RecordError
 from ...laws.step_model import exposed_communication, fit_step_model, goodput, StepModelFit, StepPoint
 from ...statistics.estimate import Estimate, unknown
 from ...statistics.held_out import HeldOutError
+from ...statistics.ratio import log_ratio
 from ...tables.results import Results
 from ...tables.selections import timing_runs
 from ..critical import NOISE, CriticalBatch
@@ -28,17 +29,20 @@ PLACED = ["placement", "nodes", "cores_per_replica", "precision"]
 
 @dataclass(frozen=True)
 class Exposed:
-    """Step time beyond one replica's at the same replica batch: communication that nothing hides, and waiting."""
+    """Step time beyond one replica's at the same replica batch: communication that nothing hides, and waiting; `share`:
+    of the step, a fraction. Paired by launch."""
 
     replicas: int
     nodes: int
     replica_batch: int
     step_seconds: Estimate
     exposed_seconds: Estimate
+    share: Estimate
 
     def to_json(self) -> dict[str, Any]:
         return {"replicas": self.replicas, "nodes": self.nodes, "replica_batch": self.replica_batch,
-                "step_seconds": self.step_seconds.to_json(), "exposed_seconds": self.exposed_seconds.to_json()}
+                "step_seconds": self.step_seconds.to_json(), "exposed_seconds": self.exposed_seconds.to_json(),
+                "share_of_step": self.share.to_json()}
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,9 @@ def _exposed(rows: pd.DataFrame) -> list[Exposed]:
         seconds = by_launch(own, "step_seconds")
         if int(batch) in alone:
             found.append(Exposed(int(replicas), int(nodes), int(batch), mean_of(own, "step_seconds"),
-                                 exposed_communication(seconds, alone[int(batch)])))
+                                 exposed_communication(seconds, alone[int(batch)]),
+                                 log_ratio(alone[int(batch)], seconds).transformed(lambda part: 1 - part)
+                                 .within(0.0, 1.0)))
     return found
 
 

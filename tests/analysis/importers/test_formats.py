@@ -39,7 +39,7 @@ def test_horovod_iterations_are_raw_and_one_text_is_one_launch(tmp_path: Path) -
 def test_the_plus_minus_of_the_text_becomes_no_interval(tmp_path: Path) -> None:
     bring(saved(tmp_path, horovod_text(4, [100.0, 110.0, 90.0])), "horovod")
     page, decision = reported(tmp_path / "results")
-    assert "400 (no interval, n = 1) examples per second on 4 replicas" in page
+    assert "400 (no interval, n = 1 launch) examples per second on 4 replicas" in page
     assert "1.96 standard deviations" in page and decision["recommendations"] == []
 
 
@@ -202,7 +202,9 @@ def test_t_interval_of_three_launches_is_the_formula(tmp_path: Path) -> None:
     for launch, rate in enumerate((100.0, 104.0, 108.0)):
         saved(tmp_path / "runs", horovod_text(1, [rate, rate]), f"{launch}.txt")
     bring(tmp_path / "runs", "horovod")
-    half = float(stats.t.ppf(0.975, 2)) * 4 / math.sqrt(3)
+    logs = np.log([100.0, 104.0, 108.0])
+    half = float(stats.t.ppf(0.975, 2)) * float(logs.std(ddof=1)) / math.sqrt(3)
+    low, middle, high = (math.exp(float(logs.mean()) + sign * half) for sign in (-1, 0, 1))
     page, _ = reported(tmp_path / "results")
-    assert f"104 ({104 - half:.1f} to {104 + half:.0f}, n = 3) examples per second" in page
+    assert f"{middle:.1f} ({low:.1f} to {high:.1f}, n = 3 launches) examples per second" in page
     assert first_screen.QUESTION not in page

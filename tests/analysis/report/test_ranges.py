@@ -30,7 +30,8 @@ RANGES = {
     **dict.fromkeys(("fixed time of a gradient", "time per example", "local synchronization",
                      "local synchronization per replica", "synchronization across nodes",
                      "synchronization across nodes per replica"), POSITIVE),
-    "overlap": (1.0, 10.0), "test_accuracy": FRACTION, "test_loss": ANY, "validation": FRACTION,
+    "overlap": (1.0, 10.0), "share_of_step": FRACTION, "test_accuracy": FRACTION, "validation": FRACTION,
+    "test_loss": ANY,
     "relative_error": (-1.0, math.inf), "marginal_efficiency": SHARE,
     "karp_flatt": ANY,  # negative where a speed-up is more than linear
 }

@@ -60,7 +60,7 @@ def test_sharpness_stands_against_batch_with_interval_and_n(measured: Results) -
     section = built(sharpness.build, measured)
     half = T_975_2 * 10 / math.sqrt(3)  # 40, 50, 60: mean 50, standard deviation 10
     found = row(section, "constant", 128)
-    assert found["top Hessian eigenvalue"] == f"50.0 ({50 - half:.1f} to {50 + half:.1f}, n = 3)"
+    assert found["top Hessian eigenvalue"] == f"50 ({50 - half:.0f} to {50 + half:.0f}, n = 3 seeds)"
     assert found["last rate x eigenvalue"].startswith("0.500 (") and found["stable to"] == "2.00"
     assert [figure.name for figure in section.figures] == ["w0-eigenvalue", "w0-sam-sharpness"]
 
