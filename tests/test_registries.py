@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from batchscale.analysis.decision.decision import decide_study
+from batchscale.analysis.decision.decision import decide_of
 from batchscale.analysis.decision.sentences import spoken
 from batchscale.analysis.figures import theme
+from batchscale.analysis.study.study import Study as Found
 from batchscale.benchmarks.config.choices import MEASURED_RULE
 from batchscale.benchmarks.config.optimizers import OPTIMIZERS
 from batchscale.benchmarks.config.strategies import STRATEGIES, strategy_variants
@@ -72,7 +73,11 @@ def test_a_strategy_is_told_and_started_in_every_place(name: str) -> None:
     assert name in EXPERIMENT["strategies"].choices and name in REFERENCE
     for variant in strategy_variants(name):
         assert variant in EXPERIMENT["strategies"].choices
-        assert variant in theme.STRATEGIES
+        assert theme.role(variant) == theme.STRATEGIES[variant]
+        several = theme.role(f"{variant} on 4 nodes")
+        assert several.light == theme.role(f"{variant} on 1 node").light == theme.STRATEGIES[variant].light
+        assert len({theme.role(f"{variant} on {nodes} nodes").dash for nodes in (1, 2, 4, 8)}) == 4
+    assert theme.role(name) == theme.STRATEGIES[name], "without its transport, as in other tools' files"
 
 
 def test_a_machine_is_asked_for_every_strategy() -> None:
@@ -89,7 +94,7 @@ def test_ranks_know_every_strategy() -> None:
 
 def test_no_rule_and_no_strategy_shares_a_colour() -> None:
     roles = [*theme.RULES.values(), *theme.STRATEGIES.values(), *theme.OTHERS]
-    assert len({role.light for role in roles}) == len(RULES) + len(VARIANTS) + len(theme.OTHERS)
+    assert len({role.light for role in roles}) == len(RULES) + len({*VARIANTS, *STRATEGIES}) + len(theme.OTHERS)
 
 
 def test_colours_run_out_with_an_error_and_not_silently() -> None:
@@ -110,7 +115,7 @@ def test_a_new_rule_appears_in_headline_answers_table_and_figures(monkeypatch: p
                article="under the toy rule")
     monkeypatch.setitem(RULES, "toy", toy)
     study = Study(experiments=(replace(SGD, curves={"constant": Curve(), "toy": Curve()}),), noise=1e-4)
-    decision = decide_study(results(change(study, "sgd", "toy", accuracy_gap={4096: 0.1})))
+    decision = decide_of(Found(results(change(study, "sgd", "toy", accuracy_gap={4096: 0.1}))))
     assert "10.0 under the toy rule" in " ".join(decision.headlines)
     assert "At the toy rule, batch 4,096 loses" in " ".join(decision.sentences)
     assert [row[1] for table in decision.overview for row in table.rows] == ["constant", "toy"]

@@ -15,7 +15,7 @@ import numpy as np
 from ...benchmarks.errors import RecordError
 from ..statistics.curve_fit import CurveFit, fit_curve
 from ..statistics.difference import difference, paired_difference
-from ..statistics.estimate import LEVEL, Estimate, exponential, Floats, unknown
+from ..statistics.estimate import LEVEL, Estimate, exponential, Floats, unknown, without_interval
 from ..statistics.line import fit_line
 from ..statistics.ratio import LAUNCHES
 
@@ -123,11 +123,30 @@ def step_seconds(gradient_seconds: float, synchronization_seconds: float, accumu
     return accumulation * gradient_seconds + joined
 
 
-def goodput(examples_per_second: Estimate, noise_scale: float, reference_batch: float,
-            global_batch: float) -> Estimate:
-    """Return throughput times statistical efficiency (phi + M0)/(phi + M), phi the noise scale (Qiao et al. 2021)."""
-    return examples_per_second.scaled(
-        (noise_scale + reference_batch) / (noise_scale + global_batch))
+def example_worth(noise_scale: Estimate, reference_batch: float, global_batch: float) -> Estimate:
+    """Return what an example is worth beside one at the reference batch, (phi + M0)/(phi + M) with phi the noise scale
+    (Qiao et al. 2021).
+
+    Over a whole run phi is the average over its progress: the examples to the end are S_min (phi + M).
+    """
+    return noise_scale.transformed(lambda phi: (phi + reference_batch) / (phi + global_batch))
+
+
+def goodput(examples_per_second: Estimate, worth: Estimate) -> Estimate:
+    """Return throughput times the worth of an example (Qiao et al. 2021), with the uncertainty of both.
+
+    The interval adds the half intervals of the two logs in squares on either side; it has none where one of the two
+    has none, and n is the smaller one. A worth known for certain, at the reference batch itself, adds nothing.
+    """
+    value = examples_per_second.value * worth.value
+    n = min(examples_per_second.n, worth.n)
+    if worth.value == 1 and (worth.low == worth.high or not worth.has_interval):
+        return examples_per_second
+    if not (examples_per_second.has_interval and worth.has_interval) or examples_per_second.low <= 0:
+        return without_interval(value, n)
+    below = math.hypot(*(math.log(each.value / each.low) for each in (examples_per_second, worth)))
+    above = math.hypot(*(math.log(each.high / each.value) for each in (examples_per_second, worth)))
+    return Estimate(value, value * math.exp(-below), value * math.exp(above), n)
 
 
 def exposed_communication(distributed: Mapping[int, float], single: Mapping[int, float],

@@ -17,7 +17,6 @@ from ..exporters import csv
 from ..figures.svg import standalone
 from ..figures.theme import palette
 from ..formatting import plain
-from ..tables.results import Results
 from . import sections
 from .blocks import Section
 from .findings import Findings
@@ -32,11 +31,6 @@ def write(store: Store, folder: Path, deadline_seconds: float | None = None) -> 
     RecordError when it cannot be written or the store holds no plan.
     """
     return write_findings(Findings.of(store, deadline_seconds), folder)
-
-
-def write_results(results: Results, folder: Path, deadline_seconds: float | None = None) -> Path:
-    """Write the same files from tables at hand."""
-    return write_findings(Findings.of(results, deadline_seconds), folder)
 
 
 def write_findings(findings: Findings, folder: Path) -> Path:

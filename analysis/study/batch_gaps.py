@@ -1,5 +1,4 @@
-"""Batch gaps of one arm at several budgets, the largest batch that costs nothing, and the steps
-that a target takes.
+"""Batch gaps of one arm at several budgets, and the largest batch that costs nothing.
 
 Batch gap: accuracy at the reference batch minus accuracy at this batch, paired by seed; of an experiment that is
 judged by its loss, loss at this batch minus loss at the reference batch. Above zero is worse, either way.
@@ -10,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,9 @@ EQUAL_EPOCHS = "equal epochs"
 EQUAL_STEPS = "equal steps"
 EQUAL_LOSS = "equal train loss"
 BUDGETS = (EQUAL_EPOCHS, EQUAL_STEPS, EQUAL_LOSS)
+# The decision and the report ask for the same tables several times. Arms are distinguished by identity, and the most
+# recent ones alone are held on to.
+GAP_TABLES = 128
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,7 @@ def gap_table(arm: Arm, margin: float, budget: str = EQUAL_EPOCHS,
     Equal steps: each pair after all steps of its larger batch. Equal train loss: where both first reach the loss that
     both reach.
     """
-    metric = metric or arm.outcome.test
-    key = ("gaps", margin, budget, metric)
-    if key not in arm.kept:
-        arm.kept[key] = _gap_table(arm, margin, budget, metric)
-    return tuple(arm.kept[key])
+    return _gap_table(arm, margin, budget, metric or arm.outcome.test)
 
 
 def batch_gaps(arm: Arm) -> pd.DataFrame:
@@ -106,6 +105,7 @@ def gap_between(reference: pd.Series, own: pd.Series, outcome: Outcome) -> Diffe
     return paired_difference(outcome.sign * both[:, 0], outcome.sign * both[:, 1])
 
 
+@lru_cache(maxsize=GAP_TABLES)
 def _gap_table(arm: Arm, margin: float, budget: str, metric: str) -> tuple[BatchGap, ...]:
     each = {batch: _at(arm, budget, metric, batch) for batch in arm.larger}
     values = [arm.outcome.sign * pairs(at, arm.reference_batch, batch) for batch, at in each.items()]
@@ -163,35 +163,3 @@ def not_worse_than(arm: Arm, standard: Arm, margin: float, metric: str) -> tuple
 def chosen_metric(arm: Arm) -> str:
     """The validation column of what the arm is judged by; the test column where none was split off."""
     return arm.outcome.chosen_by(arm.runs)
-
-
-def target_value(arm: Arm, margin: float) -> float:
-    """Two margins worse than what the reference batch reaches on the mean; NaN without it."""
-    ends = arm.at_end(chosen_metric(arm))
-    if arm.reference_batch not in ends:
-        return math.nan
-    return float(ends[arm.reference_batch].mean()) - arm.outcome.sign * 2 * margin
-
-
-def steps_to_target(arms: Sequence[Arm], target: float) -> pd.DataFrame:
-    """rule, seed, global_batch, steps: the first evaluation at the target or better; NaN for a run
-    that never gets there (censored), whatever became of it. Runs that were evaluated once, at their end, are left
-    out: when they passed is not known."""
-    rows = []
-    for arm in arms:
-        sign = arm.outcome.sign
-        own = arm.evaluations
-        own = own[(own.groupby(["run_id", "phase"])["step"].transform("size") > 1) | (own["step"] <= 1)]
-        step = own["step"].astype("float64").where(sign * own[chosen_metric(arm)] >= sign * target)
-        first = step.groupby([own["global_batch"], own["seed"]]).min()
-        rows += [(arm.rule, int(seed), int(batch), float(steps))
-                 for (batch, seed), steps in first.items()]
-    return pd.DataFrame(rows, columns=["rule", "seed", "global_batch", "steps"])
-
-
-def best_steps(table: pd.DataFrame) -> tuple[list[int], list[float | None]]:
-    """Per seed and batch the fewest steps over the rules tried; None where all are censored."""
-    best = table.groupby(["global_batch", "seed"])["steps"].min()
-    batches = [int(batch) for batch in best.index.get_level_values("global_batch")]
-    return batches, [None if math.isnan(steps) else float(steps)
-                     for steps in best.to_numpy(np.float64)]

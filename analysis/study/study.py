@@ -8,14 +8,14 @@ from functools import cached_property
 
 import pandas as pd
 
-from ..statistics.estimate import Floats
 from ..tables.outcome import Outcome
 from ..tables.results import experiments, Results
 from ..tables.selections import timing_runs
 from ..tables.tuned_rates import TunedBatch
+from .arm_runs import main_placement
 from .arms import Arm, load_arms
 from .convergence import Convergence, convergences
-from .critical import critical_batch, CriticalBatch, noise_by_seed
+from .critical import critical_batch, CriticalBatch
 from .groups import Workload, workloads
 from .memory_laws import memory_laws, MemoryGroup
 from .timing.scaling import Scaling, scalings
@@ -63,6 +63,10 @@ class Study:
         """Return the groups of accuracy runs that share a panel."""
         return tuple(workloads(self.results))
 
+    def is_compared(self, work: Workload) -> bool:
+        """Return whether the experiment's arms are made of these runs, and not of those in another placement."""
+        return work.placement == main_placement(self.results.accuracy[work.experiment][0])
+
     @cached_property
     def timing(self) -> pd.DataFrame:
         """Return the timing runs that have a step time."""
@@ -87,11 +91,6 @@ class Study:
     def critical(self) -> tuple[CriticalBatch, ...]:
         """Return the critical batch of each accuracy experiment, in the plan's order."""
         return tuple(critical_batch(self.results, name, arms) for name, arms in self.arms_by_experiment.items())
-
-    @cached_property
-    def noise(self) -> dict[str, Floats]:
-        """Return B_simple in examples of each seed, by accuracy experiment; NaN where the gradient is lost in noise."""
-        return {name: noise_by_seed(self.results, name) for name in self.experiments}
 
     @cached_property
     def convergences(self) -> tuple[Convergence, ...]:

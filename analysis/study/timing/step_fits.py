@@ -11,13 +11,14 @@ import pandas as pd
 
 from ....benchmarks.config.strategies import strategy_name
 from ....benchmarks.errors import RecordError
-from ...laws.step_model import exposed_communication, fit_step_model, goodput, StepModelFit, StepPoint
-from ...statistics.estimate import Estimate, unknown
+from ...laws.step_model import (example_worth, exposed_communication, fit_step_model, goodput, StepModelFit,
+                                StepPoint)
+from ...statistics.estimate import Estimate
 from ...statistics.held_out import HeldOutError
 from ...statistics.ratio import log_ratio
 from ...tables.results import Results
-from ...tables.selections import timing_runs
-from ..critical import NOISE, CriticalBatch
+from ...tables.selections import known_whole, timing_runs
+from ..critical import CriticalBatch
 from ..groups import mean_of
 from .scaling import SAME
 from .steadiness import by_launch
@@ -75,22 +76,25 @@ class StepFit:
 
 @dataclass(frozen=True)
 class Goodput:
-    """Examples per second, and what they are worth beside those of the reference batch at this noise scale."""
+    """Examples per second, and what they are worth beside those of the reference batch.
+
+    noise_scale: the average over a run, which `worth` and `goodput` are by; worth_at_start and worth_at_end are by the
+    noise scale at the first probed step and over the last tenth of the steps.
+    """
 
     experiment: str
     placement: str
     global_batch: int
     reference_batch: int
-    noise_scale: float
+    noise_scale: Estimate
     examples_per_second: Estimate
+    worth: Estimate
+    worth_at_start: Estimate
+    worth_at_end: Estimate
     goodput: Estimate
 
-    @property
-    def efficiency(self) -> float:
-        """What an example is worth beside one at the reference batch."""
-        return (self.noise_scale + self.reference_batch) / (self.noise_scale + self.global_batch)
-
     def to_json(self) -> dict[str, Any]:
+        """Return every field, estimates with their intervals."""
         return {name: value.to_json() if isinstance(value, Estimate) else value for name, value in vars(self).items()}
 
 
@@ -115,8 +119,9 @@ def _fit(rows: pd.DataFrame) -> StepModelFit:
 
 
 def point_of(row: Any) -> StepPoint:
-    """Of a row of `runs`."""
-    return StepPoint(int(row.replicas), int(row.nodes) or 1, float(row.replica_batch), int(row.accumulation) - 1)
+    """Return the point of a row of `runs`; one node and no accumulation where imported runs do not have them."""
+    nodes, parts = known_whole(row.nodes) or 1, known_whole(row.accumulation) or 1
+    return StepPoint(int(row.replicas), nodes, float(row.replica_batch), parts - 1)
 
 
 def _held_out(rows: pd.DataFrame) -> tuple[HeldOutError, ...]:
@@ -161,14 +166,15 @@ def goodputs(results: Results, critical: Sequence[CriticalBatch]) -> tuple[Goodp
     runs, timed = results.runs, timing_runs(results)
     found = []
     for one in critical:
-        noise = one.sources.get(NOISE, unknown()).value
         trained = runs[(runs["experiment"] == one.experiment) & (runs["kind"] == "accuracy")]
-        if not noise > 0 or trained.empty:
+        if one.noise is None or not one.noise.average.value > 0 or trained.empty:
             continue
         first = trained.iloc[0]
         own = timed[(timed[["dataset", "model", "optimizer"]] == first[["dataset", "model", "optimizer"]]).all(axis=1)]
+        reference, scales = int(first["reference_batch"]), (one.noise.average, one.noise.start, one.noise.end)
         for (placement, *_, batch), rows in own.groupby([*PLACED, "global_batch"], sort=False):
-            rate, reference = mean_of(rows, "examples_per_second"), int(first["reference_batch"])
-            found.append(Goodput(one.experiment, str(placement), int(batch), reference, noise, rate,
-                                 goodput(rate, noise, reference, int(batch))))
+            rate = mean_of(rows, "examples_per_second")
+            worth, at_start, at_end = (example_worth(scale, reference, int(batch)) for scale in scales)
+            found.append(Goodput(one.experiment, str(placement), int(batch), reference, one.noise.average, rate,
+                                 worth, at_start, at_end, goodput(rate, worth)))
     return tuple(found)

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from batchscale.analysis.laws.step_model import (exposed_communication, fit_step_model, goodput, step_seconds,
-                                                 StepModel, StepPoint, SynchronizationCost)
+from batchscale.analysis.laws.step_model import (example_worth, exposed_communication, fit_step_model, goodput,
+                                                 step_seconds, StepModel, StepPoint, SynchronizationCost)
 from batchscale.analysis.statistics.estimate import Estimate
 from batchscale.benchmarks.errors import RecordError
 
@@ -40,9 +40,23 @@ def test_throughput_counts_every_micro_step_of_every_replica() -> None:
 
 def test_goodput_pays_for_a_batch_beyond_the_noise_scale() -> None:
     rate = Estimate(1000.0, 900.0, 1100.0, 3)
-    assert goodput(rate, 1000, 128, 128) == rate
-    assert goodput(rate, 1000, 128, 1256).value == pytest.approx(1000 * 1128 / 2256)
-    assert goodput(rate, 1000, 128, 1256).high == pytest.approx(550)
+    noise = Estimate(1000.0, 800.0, 1300.0, 6)
+    assert goodput(rate, example_worth(noise, 128, 128)) == rate
+    worth = example_worth(noise, 128, 1256)
+    assert (worth.value, worth.low, worth.high) == pytest.approx((1128 / 2256, 928 / 2056, 1428 / 2556))
+    found = goodput(rate, worth)
+    assert found.value == pytest.approx(1000 * 1128 / 2256) and found.n == 3
+    # Both uncertainties are in it, so it is wider than either alone, and less than both ends together.
+    assert 900 * worth.low < found.low < 1000 * worth.low < 900 * worth.value
+    assert math.log(found.high / found.value) ** 2 == pytest.approx(
+        math.log(1.1) ** 2 + math.log(worth.high / worth.value) ** 2)
+
+
+def test_a_noise_scale_without_interval_gives_a_goodput_without_one() -> None:
+    rate, noise = Estimate(1000.0, 900.0, 1100.0, 3), Estimate(1000.0, math.nan, math.nan, 1)
+    assert goodput(rate, example_worth(noise, 128, 128)) == rate
+    found = goodput(rate, example_worth(noise, 128, 1256))
+    assert found.value == pytest.approx(500) and not found.has_interval and found.n == 1
 
 
 def test_exposed_communication_is_paired_by_launch_and_never_below_zero() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-import html
 import json
 import re
 from dataclasses import replace
+from html import escape
 from math import nan
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from batchscale.analysis import formatting
 from batchscale.analysis.figures import bars, lines
 from batchscale.analysis.formatting import degenerate, estimated, percentage, table
 from batchscale.analysis.report import first_screen, page as report
+from batchscale.analysis.report.findings import Findings
 from batchscale.analysis.report.sections.runs import agreement
 from batchscale.analysis.statistics.estimate import Estimate, unknown
 from batchscale.analysis.tables.reading import from_records
@@ -33,7 +34,7 @@ HOSTILE = "<script>alert('x')</script>"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of a study in which large batches end worse unless the rate is scaled."""
     study = change(SMALL, "sgd", "constant", accuracy_gap={512: 0.05}, loss_gap={512: 0.2})
-    return report.write_results(results(study), tmp_path_factory.mktemp("report"))
+    return report.write_findings(Findings.of(results(study)), tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ TINY = replace(SMALL, experiments=(replace(SGD, batches=(32, 512), noise_batches
 
 def html_of(study_or_results: Any, folder: Path) -> str:
     found = results(study_or_results) if isinstance(study_or_results, Study) else study_or_results
-    return (report.write_results(found, folder) / "index.html").read_text(encoding="utf-8")
+    return (report.write_findings(Findings.of(found), folder) / "index.html").read_text(encoding="utf-8")
 
 
 def test_four_files_and_every_section(folder: Path) -> None:
@@ -88,7 +89,7 @@ def test_ten_claims_stand_in_the_page_and_in_the_decision(folder: Path) -> None:
     assert [claim["number"] for claim in decision["claims"]] == list(range(1, 11))
     text = (folder / "index.html").read_text(encoding="utf-8")
     for claim in decision["claims"]:
-        assert claim["claim"] in text and html.escape(claim["tested"]) in text
+        assert claim["claim"] in text and escape(claim["tested"], quote=False) in text
 
 
 def test_results_have_one_row_per_run_and_phase(folder: Path) -> None:

@@ -16,16 +16,18 @@ from support.synthetic_records import Memory, results, Study, Timing
 
 from batchscale.analysis.figures import bars, lines
 from batchscale.analysis.report import page as report
+from batchscale.analysis.report.findings import Findings
 
 ANY, POSITIVE, FRACTION = (-math.inf, math.inf), (0.0, math.inf), (0.0, 1.0)
 # Of an efficiency: what is lost to a replica more is at most what all had.
 SHARE = (-1.0, math.inf)
 # By the last name of its place in decision.json. A number that is not here is not known to be possible.
 RANGES = {
-    **dict.fromkeys(("examples_per_second", "goodput", "at_start", "at_end", "step_seconds", "measured_seconds",
+    **dict.fromkeys(("examples_per_second", "goodput", "step_seconds", "measured_seconds",
                      "predicted_seconds", "exposed_seconds", "seconds", "device_hours", "money", "money_per_million",
                      "seconds_to_target", "steps", "speedup", "efficiency", "bytes_per_example", "fixed_bytes",
-                     "largest_replica_batch", "noise_scale", "worth"), POSITIVE),
+                     "largest_replica_batch", "noise_scale", "worth", "worth_at_start", "worth_at_end", "curve",
+                     "average", "start", "end", "critical_batch"), POSITIVE),
     **dict.fromkeys(("gradient noise scale", "steps to target", "throughput knee"), POSITIVE),
     **dict.fromkeys(("fixed time of a gradient", "time per example", "local synchronization",
                      "local synchronization per replica", "synchronization across nodes",
@@ -58,7 +60,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with pytest.MonkeyPatch.context() as patched:
         for module in (lines, bars):
             patched.setattr(module, "svg", lambda figure, name, description: "<svg></svg>")
-        yield report.write_results(results(STUDIES[request.param]), tmp_path_factory.mktemp("ranges"))
+        yield report.write_findings(Findings.of(results(STUDIES[request.param])), tmp_path_factory.mktemp("ranges"))
 
 
 def estimates(content: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:

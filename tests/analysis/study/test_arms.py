@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchscale.analysis.laws.noise_scale import (average_noise_scale, covariance_slope, covariance_slopes,
-                                                  noise_scales)
 from batchscale.analysis.study.arms import load_arm, pairs, published_artefact
-from batchscale.analysis.study.batch_gaps import (EQUAL_EPOCHS, EQUAL_LOSS, EQUAL_STEPS, best_steps, chosen_metric,
-                                                  gap_table, not_worse_batches, steps_to_target, target_value)
-from batchscale.analysis.study.critical import NOISE, STEPS, critical_batch
+from batchscale.analysis.study.batch_gaps import (EQUAL_EPOCHS, EQUAL_LOSS, EQUAL_STEPS, gap_table,
+                                                  not_worse_batches)
+from batchscale.analysis.study.critical import NOISE, STEPS
+from batchscale.analysis.study.study import Study as Found
 from batchscale.analysis.tables.results import Results
 from support.synthetic_records import SGD, Curve, Study, change, results
 
@@ -89,28 +88,15 @@ def test_pairs_leave_out_seeds_that_lack_one_of_two() -> None:
     assert pairs(matrix, 32, 128).size == 0
 
 
-def test_steps_to_a_target_keep_the_runs_that_never_pass() -> None:
-    study = change(EXACT, "sgd", accuracy_gap={4096: 0.3}, diverged=(512,))
-    arm = constant(results(study))
-    assert chosen_metric(arm) == "validation_accuracy"
-    target = target_value(arm, 0.005)
-    assert target == pytest.approx(0.89, abs=0.003)
-    table = steps_to_target([arm], target)
-    batches, steps = best_steps(table)
-    by_batch = dict(zip(batches, steps))
-    assert by_batch[4096] is None and by_batch[512] is None
-    assert by_batch[32] is not None and len(table) == 24
-
-
 def test_the_critical_batch_three_ways() -> None:
     # The truth has one accuracy per epoch, so steps fall as 1/B: the knee lies beyond.
-    found = critical_batch(results(replace(STUDY, noise_scale=300.0)), "sgd")
+    found, = Found(results(replace(STUDY, noise_scale=300.0))).critical
     noise = found.sources[NOISE]
     assert noise.low < 300 * 1.1 and noise.high > 300 * 0.9
     assert any("every batch measured lies below the knee" in text for text in found.statements)
     assert not any("look for a bug" in text for text in found.statements)
     assert found.useful is not None and found.useful.perfect_scaling_end == 4096
-    none = critical_batch(results(change(STUDY, "sgd", diverged=SGD.batches)), "sgd")
+    none, = Found(results(change(STUDY, "sgd", diverged=SGD.batches))).critical
     assert math.isnan(none.target) and math.isnan(none.sources[STEPS].value)
 
 
@@ -129,12 +115,3 @@ def test_one_seed_gives_values_without_intervals(budget: str) -> None:
         assert gap.estimate.n == 1 and not gap.estimate.has_interval
         assert not gap.same and not gap.not_worse
     assert load_arm(results(STUDY), "sgd", "no such rule").batches == (32,)  # type: ignore
-
-
-def test_noise_by_seed_is_what_each_run_alone_gives() -> None:
-    rows = results(replace(STUDY, seeds=3)).gradient_norms
-    alone = [own for _, own in rows.groupby("seed")]
-    assert noise_scales(rows, 4096) == pytest.approx(
-        [average_noise_scale(own, 4096).noise_scale.value for own in alone])
-    assert covariance_slopes(rows) == pytest.approx(
-        [covariance_slope(own).slope.value for own in alone])

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from support.synthetic_records import manifest, records, results, Study, Timing
 
-from batchscale.analysis.decision.decision import decide_study
+from batchscale.analysis.decision.decision import decide_of
 from batchscale.analysis.decision.headline import scaling_headlines
 from batchscale.analysis.statistics.sample_size import repeats_for_width
+from batchscale.analysis.study.study import Study as Found
 from batchscale.analysis.study.timing.scaling import scalings
 from batchscale.analysis.study.timing.steadiness import MOST_LAUNCHES, timing_warnings, unsteady_points
 from batchscale.analysis.tables.reading import from_records
@@ -71,7 +72,7 @@ def test_a_disturbed_launch_is_shown_and_no_headline_rests_on_it() -> None:
 def test_more_launches_are_asked_for_where_the_spread_asks() -> None:
     made = records(study(DISTURBED))
     listed = {**manifest(study(DISTURBED), made), "text": PLAN}
-    decided = decide_study(from_records(made, listed))
+    decided = decide_of(Found(from_records(made, listed)))
     assert any("weak_scaling: 3 timing points vary too widely over their launches; 6 launches would tell" in text
                for text in decided.open_questions)
     assert "launches = 6" in decided.next_plan and "replica_batches = [32, 128, 512]" in decided.next_plan

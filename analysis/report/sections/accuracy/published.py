@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from .....benchmarks.schedules.rules import PUBLISHED_RULE
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import role
@@ -13,7 +14,6 @@ from ....formatting import table
 from ....statistics.estimate import Estimate
 from ....study.groups import (evaluations_of, finite, first_panels, mean_curve, mean_of, own_evaluations, seeds_text,
                               Workload)
-from ....tables.results import PUBLISHED_RULE
 from ...blocks import Section
 from ...builder import section
 from ...findings import Findings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from .....benchmarks.text import counted, listed, number
+from .....benchmarks.text import counted, listed
 from ....formatting import estimated, percentage, Table, table
 from ....laws.step_model import NAMES, StepModelFit
 from ....statistics.estimate import Estimate
@@ -99,12 +99,14 @@ def _exposed(found: Sequence[StepFit]) -> tuple[Table, ...]:
 
 def _goodputs(goodputs: Sequence[Goodput]) -> tuple[Table, ...]:
     rows = [(one.experiment, one.placement, f"{one.global_batch:,}", estimated(one.examples_per_second),
-             f"{one.efficiency:.0%}", estimated(one.goodput)) for one in goodputs]
-    return table(("experiment", "on", "global batch", "examples per second", "worth of an example", "goodput"), rows,
-                 "Goodput: examples per second times (phi + M0) / (phi + M), phi the noise scale, M0 the reference "
-                 "batch, M this one. Its interval is that of the throughput; phi's own is in the section on the noise "
-                 "scale.",
-                 (2, 4), "Goodput")
+             percentage(one.worth, 0), percentage(one.worth_at_start, 0), percentage(one.worth_at_end, 0),
+             estimated(one.goodput)) for one in goodputs]
+    return table(("experiment", "on", "global batch", "examples per second", "worth of an example", "at the start",
+                  "at the end", "goodput"), rows,
+                 "Goodput: examples per second times the worth of an example, (phi + M0) / (phi + M), phi the noise "
+                 "scale over the run, M0 the reference batch, M this one; its interval holds the uncertainty of both. "
+                 "At the start and at the end: the worth by the noise scale there, which grows while training.",
+                 (2,), "Goodput")
 
 
 def _best(goodputs: Sequence[Goodput]) -> Iterator[str]:
@@ -112,6 +114,10 @@ def _best(goodputs: Sequence[Goodput]) -> Iterator[str]:
         own = [one for one in goodputs if one.experiment == experiment and math.isfinite(one.goodput.value)]
         if own:
             best = max(own, key=lambda one: one.goodput.value)
+            alike = [one for one in own if one is not best and one.goodput.overlaps(best.goodput)]
             yield (f"{experiment}: goodput is greatest at batch {best.global_batch:,} on {best.placement} of "
                    f"{counted(len(own), 'timed shape')}, {estimated(best.goodput)} examples per second as good as "
-                   f"those at batch {best.reference_batch:,}, by a noise scale of {number(best.noise_scale)}.")
+                   f"those at batch {best.reference_batch:,}, by a noise scale over the run of "
+                   f"{estimated(best.noise_scale)}." + (
+                       f" The intervals of {counted(len(alike), 'other shape')} overlap with its own: they are not "
+                       "told apart." if alike else ""))
