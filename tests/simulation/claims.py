@@ -17,7 +17,7 @@ from support.synthetic_records import ADAM, change, Curve, DEEP, results, SGD, S
 ALIKE = tuple(replace(each, curves={"constant": Curve()})
               for each in (SGD, ADAM, replace(DEEP, batches=(32, 128, 512))))
 NULL = Study(ALIKE, timing=None, memory=None, train_examples=20_480, noise=0.003)
-NEAR_ALL = replace(NULL, train_examples=4096)
+NEAR_ALL = replace(NULL, experiments=ALIKE[:2], train_examples=4096)
 KNEE = Timing(fixed_seconds=2.5e-4, replica_batches=(32, 512, 4096), strategies=("mirrored",), noise=0.01)
 ABOUT_ACCURACY = (3, 4, 5, 6, 7, 10)
 FALSE, OPEN = "contradicted", "not decided"
