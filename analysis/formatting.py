@@ -66,10 +66,9 @@ def _written(estimate: Estimate, unit: str, bare: str, resolution: float, signed
     sign = "+" if signed else ""
     if not estimate.has_interval:
         return f"{_signed(bare, sign)}{unit} (no interval, {estimate.counted})"
-    if degenerate(estimate, resolution):
-        return f"{_signed(bare, sign)}{unit} (degenerate: all alike to what can be resolved, {estimate.counted})"
     value, low, high = (_signed(part, sign) for part in with_ends(estimate.value, estimate.low, estimate.high))
-    return f"{value}{unit} ({low} to {high}, {estimate.counted})"
+    doubt = "degenerate: narrower than can be resolved, " if degenerate(estimate, resolution) else ""
+    return f"{value}{unit} ({low} to {high}, {doubt}{estimate.counted})"
 
 
 def _signed(written: str, sign: str) -> str:

@@ -36,6 +36,8 @@ class Outcome:
     margin: float
     share: float = math.nan
     """Of a loss: the margin as a share of the reference batch's."""
+    resolution: float = 0.0
+    """Of an accuracy: what one test example of one run amounts to; 0 where their number was not recorded."""
 
     @property
     def test(self) -> str:
@@ -100,24 +102,23 @@ class Outcome:
 
     def level(self, value: Estimate) -> str:
         """A value for people: 93.2 % (93.0 to 93.4, n = 6 seeds)."""
-        if not math.isfinite(value.value):
-            return UNKNOWN
-        return percentage(value) if self.percent else estimated(value)
+        return self.cell(value) if math.isfinite(value.value) else UNKNOWN
 
     def difference(self, value: Estimate, unit: bool = True) -> str:
         """A difference over seeds for people: 1.25 points (1.10 to 1.40, n = 6 seeds)."""
-        possible = value.within(-self.span, self.span).per(value.of or "seeds")
-        return estimated(possible.scaled(100) if self.percent else possible, "points" if self.percent and unit else "")
+        possible, factor = value.within(-self.span, self.span).per(value.of or "seeds"), 100 if self.percent else 1
+        return estimated(possible.scaled(factor), "points" if self.percent and unit else "",
+                         resolution=factor * self.resolution)
 
     def cell(self, value: Estimate) -> str:
         """A value in a table."""
-        return percentage(value) if self.percent else estimated(value)
+        return percentage(value, resolution=self.resolution) if self.percent else estimated(value)
 
     def cell_difference(self, value: Estimate, places: int = 1) -> str:
         """A difference in a table, with its sign."""
         value = value.within(-self.span, self.span).per(value.of or "seeds")
         if self.percent:
-            return percentage(value, places, signed=True)
+            return percentage(value, places, signed=True, resolution=self.resolution)
         return f"{'+' if value.value > 0 else ''}{estimated(value)}"
 
 
@@ -136,7 +137,8 @@ def judged_by(runs: pd.DataFrame, margin: float, loss_margin: float) -> Outcome:
     loss that the reference batch ends with on the data that choose."""
     found = kind_of(runs)
     if found.percent:
-        return replace(found, margin=margin)
+        examples = float(runs["test_examples"].max()) if "test_examples" in runs else math.nan
+        return replace(found, margin=margin, resolution=1 / examples if examples > 0 else 0.0)
     at_reference = runs[runs["global_batch"] == runs["reference_batch"]]
     column = found.chosen_by(runs)
     losses = at_reference[column] if at_reference[column].notna().any() else runs[column]

@@ -94,6 +94,8 @@ def _measured(record: Mapping[str, Any], config: Mapping[str, Any],
               "warmup_steps": None if published else derived.get("warmup_steps"),
               "parameters": workload.get("parameters"),
               "flops_per_example": workload.get("flops_per_example"),
+              "validation_examples": workload.get("validation_examples"),
+              "test_examples": workload.get("test_examples"),
               **table_in(record, "timing"), **table_in(record, "memory")}
     if evaluations:
         values["train_seconds"] = evaluations[-1].get("train_seconds")

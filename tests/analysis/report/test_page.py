@@ -24,6 +24,7 @@ from batchscale.analysis.report import first_screen, page as report
 from batchscale.analysis.report.findings import Findings
 from batchscale.analysis.report.sections.runs import agreement
 from batchscale.analysis.statistics.estimate import Estimate, unknown
+from batchscale.analysis.tables.outcome import ACCURACY
 from batchscale.analysis.tables.reading import from_records
 from batchscale.benchmarks.text import byte_count, counted, duration, listed, number
 
@@ -273,11 +274,13 @@ def test_an_interval_leads_the_digits_of_what_it_is_about(value: float, low: flo
 
 def test_an_interval_narrower_than_can_be_resolved_is_called_degenerate() -> None:
     steps = Estimate(951.6, 951.6, 951.6 + 1e-13, 4, "runs")
-    assert estimated(steps) == "952 (degenerate: all alike to what can be resolved, n = 4 runs)"
+    assert estimated(steps) == "952 (952 to 952, degenerate: narrower than can be resolved, n = 4 runs)"
     accuracy = Estimate(0.9361, 0.9356, 0.9366, 6, "seeds")
-    assert "93.610 % (93.560 to 93.660" in percentage(accuracy) or "93.61 % (93.56 to 93.66" in percentage(accuracy)
-    assert percentage(accuracy, resolution=1 / 360) == \
-        "93.6 % (degenerate: all alike to what can be resolved, n = 6 seeds)"
+    assert percentage(accuracy) == "93.610 % (93.560 to 93.660, n = 6 seeds)"
+    few, many = (replace(ACCURACY, resolution=1 / examples) for examples in (360, 10_000))
+    assert few.level(accuracy) == \
+        "93.610 % (93.560 to 93.660, degenerate: narrower than can be resolved, n = 6 seeds)"
+    assert many.level(accuracy) == percentage(accuracy)
     assert degenerate(accuracy, 1 / 360) and not degenerate(accuracy, 1 / 10_000)
     assert not degenerate(unknown(), 1.0)
 
