@@ -71,7 +71,7 @@ def more_memory(results: Results) -> list[Verdict]:
 
 def _memory_verdict(experiment: str, law: MemoryLaw) -> Verdict:
     slope = law.law.slope.per("runs") if law.law else law.bytes_per_example
-    name = "bytes per example of the replica batch"
+    name = "slope of memory on the replica batch, bytes per example"
     answer: Answer = NOT_DECIDED
     if slope.has_interval and slope.low > 0:
         answer = SUPPORTED
