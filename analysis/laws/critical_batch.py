@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ...benchmarks.errors import RecordError
-from ..statistics.curve_fit import CurveFit, fit_curve
+from ..statistics.curve_fit import CurveFit, fit_curve, LACK_OF_FIT, lack_of_fit
 from ..statistics.estimate import LEVEL, Estimate, exponential, Floats, t_interval, unknown
 from ..statistics.line import fit_line, LinearLaw
 
@@ -220,7 +220,21 @@ def throughput_knee(replica_batches: Sequence[float], step_seconds: Sequence[flo
     """Fit T(n) = a + b n seconds over launches; errors are taken as proportional to the time."""
     law = fit_line(replica_batches, step_seconds, relative_errors=True, level=level)
     knee = law.intercept_over_slope().within(0.0, math.inf)
-    return ThroughputKnee(law.intercept, law.slope, knee, _knee_note(law, knee, replica_batches))
+    notes = [_knee_note(law, knee, replica_batches), _misfit(law, np.asarray(replica_batches, dtype=np.float64),
+                                                             np.asarray(step_seconds, dtype=np.float64))]
+    return ThroughputKnee(law.intercept, law.slope, knee, "; ".join(note for note in notes if note))
+
+
+def _misfit(law: LinearLaw, batches: Floats, seconds: Floats) -> str:
+    """Whether step times leave the line by more than launches at one batch differ, as where caches end."""
+    if not law.residuals:
+        return ""
+    residuals = np.asarray(law.residuals)
+    p_value = lack_of_fit(batches, residuals / (seconds - residuals), 2)
+    if p_value < LACK_OF_FIT:
+        return (f"a + b n does not fit the step times (lack of fit: p = {p_value:.2g}), so the interval of the knee "
+                "does not hold")
+    return ""
 
 
 def _knee_note(law: LinearLaw, knee: Estimate, batches: Sequence[float]) -> str:
@@ -233,6 +247,9 @@ def _knee_note(law: LinearLaw, knee: Estimate, batches: Sequence[float]) -> str:
         return "no fixed cost per step is seen: throughput is at its peak at every batch measured"
     if knee.value >= max(batches):
         return f"the knee, {knee.value:.4g}, was not reached by the batches measured"
+    if knee.value < min(batches):
+        return (f"the knee, {knee.value:.4g}, lies below the smallest batch measured, {min(batches):g}: it is "
+                "extrapolated by the law")
     return law.note
 
 

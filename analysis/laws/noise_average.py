@@ -47,7 +47,7 @@ class NoiseScale:
 
     @property
     def interval_text(self) -> str:
-        """What is to be said where the average has no interval; empty where it has one."""
+        """The reason for which the average has no interval; empty where it has one."""
         if self.average.has_interval or self.average.n == 0:
             return ""
         if self.average.n == 1:

@@ -19,6 +19,7 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.special import log_ndtr
 
 from ...benchmarks.errors import RecordError
+from ..statistics.curve_fit import LACK_OF_FIT
 from ..statistics.estimate import LEVEL, Estimate, Floats, t_critical, unknown, without_interval
 from .critical_batch import SEARCHED, StepsToTarget, unidentified
 
@@ -28,7 +29,6 @@ AS_GOOD = 1e-4
 NEWTON_STEPS = 50
 SMALLEST_VARIANCE = 1e-18
 RIDGE = 1e-9
-LACK_OF_FIT = 0.05
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,8 @@ class _Law:
         """Return the likelihood on the seeds' levels and further columns, float[runs, more] each."""
         never = np.isinf(self.runs.highs)
         early = ~never & ~self.runs.passed
-        return _Censored(np.column_stack([self.seeds, *columns]), np.log(np.where(never, self.runs.lows,
-                                                                                  self.runs.highs)),
-                         never.astype(np.float64) - early)
+        ends = np.log(np.where(never, self.runs.lows, self.runs.highs))
+        return _Censored(np.column_stack([self.seeds, *columns]), ends, never.astype(np.float64) - early)
 
     @cached_property
     def likelihood(self) -> _Censored:
@@ -166,7 +165,7 @@ class _Law:
     @property
     def ends(self) -> tuple[float, float]:
         """Between which log B_crit is searched for."""
-        return (float(np.log(self.runs.batches.min())) - SEARCHED, float(np.log(self.runs.batches.max())) + SEARCHED)
+        return math.log(self.runs.batches.min()) - SEARCHED, math.log(self.runs.batches.max()) + SEARCHED
 
     def at(self, knee: float) -> tuple[float, Floats]:
         """Return the log-likelihood at log B_crit = knee, and the seeds' log S_min."""
@@ -186,8 +185,7 @@ class _Law:
         return float(found.x)
 
     def interval(self, drop: float) -> tuple[float, float]:
-        """Return where the log-likelihood has fallen by `drop` on both sides of the knee; infinite where it never does.
-        """
+        """Return where the log-likelihood has fallen by `drop` beside the knee; infinite where it never does."""
         floor = self.at(self.knee)[0] - drop
         ends = []
         for end in self.ends:
@@ -205,8 +203,7 @@ def fit_runs_to_target(runs: Runs, level: float = LEVEL) -> StepsToTarget:
     is where the profile likelihood ratio stays below n log(1 + t^2/f), f = n - seeds - 1: for runs that all passed that
     is least squares with Student's t. The law is tested against a free level for each batch.
     """
-    counted = np.isin(runs.seeds, np.unique(runs.seeds[runs.passed]))
-    law, never = _Law(runs.where(counted)), runs.never
+    law, never = _Law(runs.where(np.isin(runs.seeds, np.unique(runs.seeds[runs.passed])))), runs.never
     passed = law.runs.passed
     n, batches = int(np.count_nonzero(passed)), np.unique(law.runs.batches[passed]).size
     if batches < 2:
@@ -267,7 +264,7 @@ def _lack_of_fit(law: _Law) -> float:
     few to tell."""
     sizes = np.unique(law.runs.batches[law.runs.passed])
     kept = np.isin(law.runs.batches, sizes)
-    own = law if kept.all() else _Law(law.runs.where(kept))
+    own = law if kept.all() else _Law(law.runs.where(kept))  # batches that no run passed have no level
     n = int(np.count_nonzero(own.runs.passed))
     first, second = sizes.size - 2, n - own.seeds.shape[1] - (sizes.size - 1)
     if first < 1 or second < 1:
@@ -291,13 +288,11 @@ def _one_sided(low: float, high: float) -> str:
         return "no interval: the batches measured leave the critical batch open on both sides"
     if math.isinf(high):
         return f"no upper end: B_crit is at least {math.exp(low):,.0f}"
-    if math.isinf(low):
-        return f"no lower end: B_crit is at most {math.exp(high):,.0f}"
-    return ""
+    return f"no lower end: B_crit is at most {math.exp(high):,.0f}" if math.isinf(low) else ""
 
 
 def _never_text(never: tuple[int, ...]) -> str:
     if not never:
         return ""
     at = ", ".join(f"{batch:g}" for batch in sorted(set(never)))
-    return (f"; {len(never)} runs never passed the target (batch {at}): they count as longer than they ran")
+    return f"; {len(never)} runs never passed the target (batch {at}): they count as longer than they ran"

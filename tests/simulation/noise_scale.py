@@ -25,12 +25,14 @@ STEPS = 15_000
 
 @dataclass(frozen=True)
 class Cell:
-    """A true noise scale at the start and at the end of a run, what a probe sees, and the number of seeds."""
+    """A true noise scale at the start and at the end of a run, what a probe sees, the number of seeds, and by how much
+    (standard deviation of the log) the noise scale differs from seed to seed."""
 
     start: float
     end: float
     probes: tuple[tuple[int, int], ...]
     seeds: int = 6
+    spread: float = 0.0
 
     def scale(self, steps: Floats) -> Floats:
         """Return B_noise at each step: it grows in proportion to the steps made."""
@@ -49,8 +51,8 @@ TRUTHS = {"B_noise 200, 128 examples a probe": Cell(200, 200, FEW),
           "B_noise 5,000, 128 examples a probe": Cell(5000, 5000, FEW),
           "B_noise 200, 2,048 examples a probe": Cell(200, 200, MANY),
           "B_noise 5,000, 2,048 examples a probe": Cell(5000, 5000, MANY),
-          "B_noise from 130 to 2,000": Cell(130, 2000, MANY),
-          "B_noise from 130 to 2,000, 3 seeds": Cell(130, 2000, MANY, 3)}
+          "B_noise from 130 to 2,000": Cell(130, 2000, MANY, 6, 0.2),
+          "B_noise from 130 to 2,000, 3 seeds": Cell(130, 2000, MANY, 3, 0.2)}
 CELLS = tuple(TRUTHS)
 
 
@@ -75,10 +77,10 @@ def _norms(record: dict[str, Any], cell: Cell, chance: np.random.Generator) -> l
     """The squared norms of normal gradients by their exact distributions; |G|^2 is 1, and tr(Sigma) is B_noise."""
     examples = record["workload"]["train_examples"]
     steps = np.array(sorted({row["step"] for row in record["evaluations"]}))
-    rows = []
+    rows, own = [], float(np.exp(chance.normal(0, cell.spread)))
     for batch, count in cell.probes:
         # Groups are drawn without replacement, which takes 1/N off the variance of every mean.
-        variance = cell.scale(steps) / DIMENSIONS
+        variance = own * cell.scale(steps) / DIMENSIONS
         of_mean = variance * (1 / (batch * count) - 1 / examples)
         mean = of_mean * chance.noncentral_chisquare(DIMENSIONS, 1 / of_mean)
         around = variance / batch * chance.chisquare(DIMENSIONS * (count - 1), steps.size) / count

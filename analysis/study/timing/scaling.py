@@ -78,6 +78,8 @@ class Scaling:
                 "optimizer": self.optimizer, "strategy": self.strategy,
                 "fixed_batch": self.fixed_batch, "baseline": self.baseline, "points": points,
                 "marginal_efficiency": {str(n): e.to_json() for n, e in self.marginal.items()},
+                "universal_scalability_law": self.usl.to_json() if self.usl else None,
+                "amdahls_law": self.amdahl.to_json() if self.amdahl else None,
                 "note": self.note}
 
 

@@ -232,10 +232,20 @@ def test_a_slow_large_batch_does_not_hide_the_fixed_cost() -> None:
     assert knee.overhead_seconds.value == pytest.approx(4e-3, rel=0.02)
 
 
+def test_a_knee_whose_law_does_not_fit_says_so() -> None:
+    sizes = np.repeat([8, 16, 32, 64, 128, 256], 3)
+    noise = np.tile([0.99, 1.0, 1.01], 6)
+    straight = (4e-3 + 1e-4 * sizes) * noise
+    assert "does not fit" not in throughput_knee(sizes, straight).note
+    bent = straight * np.where(sizes > 64, 1.3, 1.0)  # an example takes longer where a cache has ended
+    assert "does not fit the step times (lack of fit: p =" in throughput_knee(sizes, bent).note
+
+
 def test_a_knee_outside_the_batches_is_said_to_be_there() -> None:
     assert "was not reached" in throughput_knee([8, 16, 32], [1.008, 1.016, 1.032]).note
     assert "not grow" in throughput_knee([8, 16, 32], [1.0, 0.99, 0.98]).note
     assert "peak at every batch" in throughput_knee([8, 16, 32], [0.7, 1.6, 3.4]).note
+    assert "lies below the smallest batch measured, 64" in throughput_knee([64, 128, 256], [1.01, 1.63, 2.92]).note
     assert "not enough points" in throughput_knee([8, 8], [1.0, 1.1]).note
 
 

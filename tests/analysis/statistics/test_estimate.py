@@ -35,11 +35,11 @@ def test_a_mean_of_few_values_has_the_simulated_interval() -> None:
     assert estimate.n == 10
 
 
-def test_the_interval_is_students_however_many_values_there_are() -> None:
-    skewed = np.random.default_rng(1).lognormal(0.0, 1.0, 40)
-    estimate = mean_estimate(skewed)
-    low, high = t_interval(skewed.mean(), skewed.std(ddof=1), 40)
-    assert (estimate.low, estimate.high) == pytest.approx((float(low), float(high)))
+@pytest.mark.parametrize("n", [2, 19, 20, 25, 200])
+def test_a_mean_has_students_interval_at_any_count(n: int) -> None:
+    values = np.random.default_rng(n).normal(1.0, 0.2, n)
+    estimate = mean_estimate(values)
+    assert (estimate.low, estimate.high) == pytest.approx(t_interval(values.mean(), values.std(ddof=1), n))
 
 
 def test_a_geometric_mean_has_students_interval_of_its_logarithm_and_stays_above_zero() -> None:
