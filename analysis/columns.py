@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from ..benchmarks.decoding import meanings
@@ -44,6 +45,28 @@ NUMBERS = ("base_learning_rate", "peak_learning_rate", "momentum", "weight_kept_
            "step_seconds", "examples_per_second", "window_spread", "input_examples_per_second",
            "synthetic_examples_per_second", *METER_COLUMNS, "epochs_to_target",
            "examples_to_target", "steps_to_target", "seconds_to_target", "price_per_hour", *TIMING, *MEMORY)
+
+
+# What a column's values can be at all. Times and rates are positive and what disturbs them multiplies them, so they
+# are averaged by their logarithms; fractions lie in [0, 1] and counts at 0 or above, whatever an interval would say.
+PROPORTIONAL = frozenset({"step_seconds", "own_step_seconds", "examples_per_second", "input_examples_per_second",
+                          "synthetic_examples_per_second", "joules_per_example", "gpu_watts", *TIMING})
+FRACTIONS = frozenset({"train_accuracy", "validation_accuracy", "test_accuracy", "test_top5_accuracy",
+                       "test_accuracy_at_best_validation", "gpu_clock_share", "gpu_busy_share"})
+DIFFERENCES = frozenset({"generalization_gap", "gap_at_best_validation"})  # of two fractions
+COUNTS = frozenset({"mean_gain", "last_step", "steps", "epochs_to_target", "examples_to_target", "steps_to_target",
+                    "seconds_to_target", "growth_bytes", "window_spread"})
+REPEATS = {"accuracy": "seeds", "throughput": "launches", "memory": "runs"}
+"""By the kind of a run, what is counted where it is repeated."""
+
+
+def possible(column: str) -> tuple[float, float]:
+    """Return the least and the greatest value that a column can have."""
+    if column in FRACTIONS:
+        return 0.0, 1.0
+    if column in DIFFERENCES:
+        return -1.0, 1.0
+    return (0.0, math.inf) if column in PROPORTIONAL | COUNTS else (-math.inf, math.inf)
 
 
 METRIC = ("run_id", "experiment", "placement", "rule", "global_batch", "seed", "part", "metric", "value")

@@ -143,7 +143,8 @@ def test_a_new_rule_appears_in_headline_answers_table_and_figures(monkeypatch: p
     monkeypatch.setitem(RULES, "toy", toy)
     study = Study(experiments=(replace(SGD, curves={"constant": Curve(), "toy": Curve()}),), noise=1e-4)
     decision = decide_of(Found(results(change(study, "sgd", "toy", accuracy_gap={4096: 0.1}))))
-    assert "10.0 under the toy rule" in " ".join(decision.headlines)
+    headline = " ".join(decision.headlines)
+    assert "loses 10.0" in headline and headline.endswith("under the toy rule.")
     assert "At the toy rule, batch 4,096 loses" in " ".join(decision.sentences)
     assert [row[1] for table in decision.overview for row in table.rows] == ["constant", "toy"]
     assert theme.role("toy") == theme.RULE_ROLES[len(RULES) - 1]

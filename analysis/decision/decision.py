@@ -15,7 +15,7 @@ import pandas as pd
 
 from ...benchmarks.records.run_folder import RETRYABLE
 from ...benchmarks.schedules.rules import TUNED_RULE
-from ..formatting import Table
+from ..formatting import estimated, Table
 from ..hypotheses.decide import decide
 from ..hypotheses.verdict import CONTRADICTED, NOT_DECIDED, SUPPORTED, Verdict
 from ..laws.memory import largest_replica_batch, MemoryLaw
@@ -23,7 +23,8 @@ from ..statistics.estimate import Estimate, unknown
 from ..study.critical import CriticalBatch
 from ..study.memory_laws import MemoryGroup
 from ..study.study import Study
-from ..study.timing.scaling import Scaling, timing_warnings
+from ..study.timing.scaling import Scaling
+from ..study.timing.steadiness import timing_warnings, unsteady_points
 from ..tables.results import Results
 from ..tables.selections import known_whole
 from .headline import headlines, overview, scaling_headlines
@@ -134,6 +135,7 @@ def decide_of(study: Study, verdicts: Sequence[Verdict] | None = None, deadline_
     found = tuple(decide(results, arms) if verdicts is None else verdicts)
     recommended = tuple(_cautioned(recommend(arms, listed[name], worthwhile), results)
                         for name, arms in by_experiment.items())
+    unsteady = {(point.placement, point.global_batch) for point in unsteady_points(study.timing)}
     critical, scaling, memory = study.critical, study.scalings, _memory(study)
     deadlines = tuple(Deadline(name, deadline_seconds, *cheapest_in_time(own, deadline_seconds))
                       for name, own in listed.items()) if deadline_seconds is not None else ()
@@ -148,7 +150,7 @@ def decide_of(study: Study, verdicts: Sequence[Verdict] | None = None, deadline_
                     (*unfinished, *(gap.what for gap in gaps)),
                     (*timing_warnings(results), *(text for one in results.tuned for text in one.warnings)),
                     plan_text(gaps, results), worthwhile,
-                    headlines(recommended, by_experiment, listed), overview(recommended, by_experiment))
+                    headlines(recommended, by_experiment, listed, unsteady), overview(recommended, by_experiment))
 
 
 def _cautioned(one: Recommendation, results: Results) -> Recommendation:
@@ -197,11 +199,11 @@ def _recommended(found: Sequence[Recommendation]) -> list[str]:
             sentences.append(f"{who}: {one.reason}")
             continue
         o = one.option
-        money = f", {o.money.value:.3g} in money" if math.isfinite(o.money.value) else ""
+        money = f", {estimated(o.money)} in money" if math.isfinite(o.money.value) else ""
         sentences.append(
             f"Recommended for {who}: global batch {o.global_batch:,} with {spoken(o.rule)}, learning rate "
             f"{o.learning_rate:.4g}, on {o.placement}: test {o.outcome.name} {o.outcome.level(o.test)}, "
-            f"{o.seconds.value:.3g} s of training{money}. {one.reason} {one.caution}".rstrip())
+            f"{estimated(o.seconds, 's')} of training{money}. {one.reason} {one.caution}".rstrip())
     return sentences
 
 
@@ -214,7 +216,7 @@ def _deadline(found: Sequence[Deadline]) -> list[str]:
 
 def _scaling(found: Sequence[Scaling], worthwhile: float) -> list[str]:
     """Its efficiency, and how many replicas are worth having at every batch measured."""
-    most = [count for one in found if (count := one.largest_worthwhile(worthwhile)) is not None]
+    most = [count for one in found if one.steady and (count := one.largest_worthwhile(worthwhile)) is not None]
     worth = [f"Replicas of which each is shown to bring at least {worthwhile:.0%} of its share: {max(most)} at the "
              f"best batch and strategy, {min(most)} at the worst."] if most else []
     notes = sorted({one.note for one in found} - {""})

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from ...benchmarks.text import counted, duration, number
 from ..formatting import estimated
 from ..importers.registry import CONVERGENCE, TIMING, TRAINING
-from ..statistics.estimate import Estimate, mean_estimate
+from ..statistics.estimate import Estimate
+from ..study.groups import mean_of
 from ..study.convergence import Convergence
 from ..study.timing.scaling import scalings
 from ..tables.results import Results
@@ -76,7 +77,7 @@ def _throughputs(results: Results) -> list[str]:
     sentences = []
     for (experiment, batch), own in timing_runs(results).groupby(["experiment", "replica_batch"], sort=False):
         most = own[own["replicas"] == own["replicas"].max()]
-        rate = mean_estimate(most["examples_per_second"].tolist())
+        rate = mean_of(most, "examples_per_second")
         sentences.append(f"{experiment}: {estimated(rate)} examples per second on "
                          f"{counted(int(most['replicas'].iloc[0]), 'replica')} at batch {int(batch):,} each.")
     return sentences[:MOST_SENTENCES]

@@ -18,6 +18,7 @@ from ..statistics.sample_size import seeds_until_not_worse
 from ..study.arms import Arm
 from ..study.batch_gaps import chosen_metric, gap_at_end
 from ..study.non_inferiority import against_own_reference
+from ..study.timing.steadiness import unsteady_points, UnsteadyPoint
 from ..tables.results import planned, Results
 from ..tables.selections import timing_runs
 from ..tables.tuned_rates import HIGHEST, LOWEST
@@ -52,7 +53,7 @@ def missing(results: Results, by_experiment: Mapping[str, Sequence[Arm]]) -> lis
         found.append(Gap("no accuracy runs: nothing is known about the batch and accuracy",
                          {"name": "accuracy", **basis, "global_batches": [32, 128, 512],
                           "rules": ["constant", "linear", "sqrt"], "seeds": SEEDS}))
-    return [*found, *_timing(results, basis), *_memory(results, basis)]
+    return [*found, *_timing(results, basis), *_launches(results), *_memory(results, basis)]
 
 
 def plan_text(gaps: Sequence[Gap], results: Results) -> str:
@@ -221,6 +222,28 @@ def _timing(results: Results, basis: Mapping[str, Any]) -> list[Gap]:
             Gap("strong scaling: " + seen,
                 {"name": "strong_scaling", **common, "scaling": "strong",
                  "global_batches": [min(512, size // 2 * 2)]})]
+
+
+def _launches(results: Results) -> list[Gap]:
+    """More launches of the timing experiments whose launches disagree, as many as the spread asks for, at the batches
+    where they do: all placements, as an efficiency is against a baseline of the same launch."""
+    found: list[Gap] = []
+    by_experiment: dict[str, list[UnsteadyPoint]] = {}
+    for point in unsteady_points(timing_runs(results)):
+        by_experiment.setdefault(point.experiment, []).append(point)
+    for name, points in by_experiment.items():
+        own = dict(planned(results.plan, name))
+        kept = "replica_batches" if "replica_batches" in own else "global_batches"
+        if kept not in own:
+            continue
+        runs = timing_runs(results)
+        runs = runs[(runs["experiment"] == name) & runs["global_batch"].isin([point.global_batch for point in points])]
+        batches = runs["replica_batch" if kept == "replica_batches" else "global_batch"].unique()
+        wanted = max(point.wanted for point in points)
+        found.append(Gap(f"{name}: {counted(len(points), 'timing point')} vary too widely over their launches; "
+                         f"{wanted} launches would tell",
+                         {**own, kept: sorted(int(batch) for batch in batches), "launches": wanted}))
+    return found
 
 
 def _memory(results: Results, basis: Mapping[str, Any]) -> list[Gap]:

@@ -12,9 +12,10 @@ import pandas as pd
 
 from ...benchmarks.schedules.rules import is_measured, TUNED_RULE
 from ..laws.cost import cost
-from ..statistics.estimate import Estimate, Floats, mean_estimate
+from ..statistics.estimate import Estimate, Floats, geometric_mean
 from ..study.arms import Arm
 from ..study.batch_gaps import chosen_metric
+from ..study.groups import column_mean
 from ..study.non_inferiority import against_standard
 from ..tables.outcome import Outcome
 from ..tables.results import Results
@@ -96,10 +97,10 @@ def _placed(arm: Arm, results: Results, own: pd.DataFrame, rule: str, not_worse:
     rate = _rate(arm, results, int(first["global_batch"]), float(first["peak_learning_rate"]))
     result = []
     for place, (replicas, how, times) in timed.items():
-        seconds = mean_estimate(list(times.values()))
+        seconds = geometric_mean(list(times.values())).per("launches" if how == ALONE else "seeds")
         spent = cost(seconds, math.nan if replicas is None else replicas, price)
         result.append(Option(arm.experiment, rule, int(first["global_batch"]), rate, place, replicas,
-                             arm.outcome, _mean(own[arm.outcome.test]), chosen, seconds, how,
+                             arm.outcome, _mean(own[arm.outcome.test]).per("seeds"), chosen, seconds, how,
                              spent.device_hours, spent.money, not_worse, times=times))
     return result
 
@@ -130,7 +131,7 @@ def _timed(results: Results, arm: Arm, batch: int) -> list[tuple[object, pd.Data
 
 def _mean(values: pd.Series) -> Estimate:
     numbers: Floats = values.to_numpy(np.float64)
-    return mean_estimate(numbers[np.isfinite(numbers)])
+    return column_mean(list(numbers[np.isfinite(numbers)]), str(values.name))
 
 
 def _dominates(one: Option, two: Option) -> bool:

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from ...benchmarks.schedules.rules import TUNED_RULE
 from ...benchmarks.text import counted, listed
 from ..statistics.decision_rules import FEWEST_SEEDS
@@ -130,8 +128,8 @@ def _worthwhile(best: dict[int, Option], threshold: float) -> tuple[Option, str]
     if len(counts) == 1:
         return chosen, "More replicas were not timed at this batch."
     alike = {count: one for count, one in best.items() if one.timed == chosen.timed}
-    shares = replica_shares(pd.DataFrame({count: {key: 1 / seconds for key, seconds in one.times.items() if seconds > 0}
-                                          for count, one in alike.items()}))
+    shares = replica_shares({count: {key: 1 / seconds for key, seconds in one.times.items() if seconds > 0}
+                             for count, one in alike.items()})
     for count in counts[1:]:
         if best[count].timed != chosen.timed or count not in shares:
             return chosen, (f"What {count} replicas bring is not known: {chosen.replicas} were not timed "

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 
 from ...benchmarks.errors import RecordError
-from ..statistics.curve_fit import CurveFit, exponential, fit_curve, LACK_OF_FIT, lack_of_fit
-from ..statistics.estimate import LEVEL, Estimate, Floats, t_interval, unknown
+from ..statistics.curve_fit import CurveFit, fit_curve, LACK_OF_FIT, lack_of_fit
+from ..statistics.estimate import LEVEL, Estimate, exponential, Floats, t_interval, unknown
 from ..statistics.line import fit_line, LinearLaw
 
 TOLERATED = 1.2
@@ -219,7 +219,7 @@ def throughput_knee(replica_batches: Sequence[float] | Floats, step_seconds: Seq
                     level: float = LEVEL) -> ThroughputKnee:
     """Fit T(n) = a + b n seconds over launches; errors are taken as proportional to the time."""
     law = fit_line(replica_batches, step_seconds, relative_errors=True, level=level)
-    knee = law.intercept_over_slope()
+    knee = law.intercept_over_slope().within(0.0, math.inf)
     notes = [_knee_note(law, knee, replica_batches), _misfit(law, np.asarray(replica_batches, dtype=np.float64),
                                                              np.asarray(step_seconds, dtype=np.float64))]
     return ThroughputKnee(law.intercept, law.slope, knee, "; ".join(note for note in notes if note))

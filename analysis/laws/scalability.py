@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...benchmarks.errors import RecordError
-from ..statistics.curve_fit import CurveFit, exponential, fit_curve, LACK_OF_FIT, lack_of_fit
-from ..statistics.estimate import LEVEL, Estimate, finite_values, Floats, unknown
+from ..statistics.curve_fit import CurveFit, fit_curve, LACK_OF_FIT, lack_of_fit
+from ..statistics.estimate import LEVEL, Estimate, exponential, finite_values, Floats, unknown
 
 DISTINCT_COUNTS = 4
 
@@ -51,7 +51,7 @@ class ScalabilityLaw:
             return unknown(self.contention.n)
         relative = self.fit.derived(
             lambda theta: float(scalable_throughput(replicas, *_three(theta))), new_value=True)
-        return relative.scaled(self.scale)
+        return relative.scaled(self.scale).within(0.0, math.inf)
 
 
 def scalable_throughput(replicas: float | Floats, contention: float, coherency: float,
@@ -127,5 +127,6 @@ def _law(fit: CurveFit, scale: float, free: int, p_value: float) -> ScalabilityL
     if p_value < LACK_OF_FIT:
         note = "; ".join(part for part in (f"the law does not fit (lack of fit: p = {p_value:.2g}), so its "
                                            "intervals do not hold", note) if part)
-    return ScalabilityLaw(fit.parameter(1), coherency, fit.parameter(0).scaled(scale), peak,
-                          fit.rms * scale, note, p_value, scale, fit)
+    return ScalabilityLaw(fit.parameter(1).within(0.0, 1.0), coherency.within(0.0, 1.0),
+                          fit.parameter(0).scaled(scale).within(0.0, math.inf), peak, fit.rms * scale, note, p_value,
+                          scale, fit)

@@ -16,8 +16,7 @@ from scipy import stats
 from scipy.optimize import least_squares
 
 from ...benchmarks.errors import RecordError
-from ..statistics.curve_fit import exponential
-from ..statistics.estimate import LEVEL, Estimate, Floats, t_critical, unknown
+from ..statistics.estimate import LEVEL, Estimate, exponential, Floats, t_critical, unknown
 from .step_model import step_times, StepPoint
 
 OVERLAPS = (1.0, 2.0, 4.0, 10.0)

@@ -7,16 +7,17 @@ M = R n (k + 1) the global batch.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ...benchmarks.errors import RecordError
-from ..statistics.curve_fit import CurveFit, exponential, fit_curve
-from ..statistics.difference import difference, Summary
-from ..statistics.estimate import LEVEL, Estimate, Floats, unknown, without_interval
+from ..statistics.curve_fit import CurveFit, fit_curve
+from ..statistics.difference import difference, paired_difference
+from ..statistics.estimate import LEVEL, Estimate, exponential, Floats, unknown, without_interval
 from ..statistics.line import fit_line
+from ..statistics.ratio import LAUNCHES
 
 OVERLAP_RANGE = (1.0, 10.0)
 # The parameters in the order in which they are fitted; GRADIENT is the first two.
@@ -95,8 +96,8 @@ class StepModelFit:
     @property
     def estimates(self) -> dict[str, Estimate]:
         """Parameters that these points determine, by NAMES: seconds, and the exponent of the overlap."""
-        return {NAMES[part]: self.fit.parameter(index).scaled(float(self.unit_seconds[part]))
-                for index, part in enumerate(self.parts)}
+        return {NAMES[part]: self.fit.parameter(index).scaled(float(self.unit_seconds[part])).within(
+            *(OVERLAP_RANGE if part == OVERLAP else (0.0, math.inf))) for index, part in enumerate(self.parts)}
 
     def predict_seconds(self, point: StepPoint) -> Estimate:
         """Return the step time of one further launch in seconds, with its prediction interval."""
@@ -148,11 +149,21 @@ def goodput(examples_per_second: Estimate, worth: Estimate) -> Estimate:
     return Estimate(value, value * math.exp(-below), value * math.exp(above), n)
 
 
-def exposed_communication(distributed: Sequence[float] | Floats | Summary,
-                          single: Sequence[float] | Floats | Summary,
+def exposed_communication(distributed: Mapping[int, float], single: Mapping[int, float],
                           level: float = LEVEL) -> Estimate:
-    """Return T(p, n) - T(1, n) in seconds, over launches at the same replica batch."""
-    return difference(distributed, single, level).estimate
+    """Return T(p, n) - T(1, n) in seconds at the same replica batch, launch -> seconds each, paired by launch.
+
+    Exchanging gradients takes no negative time, so the interval begins at 0 or above; a value below 0 with no
+    interval says that more replicas were faster at the same work each. Launches that share no number are compared
+    after Welch.
+    """
+    shared = [launch for launch in distributed if launch in single]
+    if len(shared) > 1 or min(len(distributed), len(single)) < 2:
+        found = paired_difference([distributed[launch] for launch in shared], [single[launch] for launch in shared],
+                                  level)
+    else:
+        found = difference(list(distributed.values()), list(single.values()), level)
+    return found.estimate.within(0.0, math.inf).per(LAUNCHES)
 
 
 def step_times(points: Sequence[StepPoint], seconds: Sequence[float]) -> Floats:

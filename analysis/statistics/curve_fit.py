@@ -69,12 +69,6 @@ class CurveFit:
         return Estimate(value, value - half, value + half, self.residuals.size)
 
 
-def exponential(log_estimate: Estimate) -> Estimate:
-    """Back from a fit in log space; an interval too wide for a float ends at infinity."""
-    with np.errstate(over="ignore"):
-        return log_estimate.transformed(lambda number: float(np.exp(number)))
-
-
 def lack_of_fit(places: Floats, residuals: Floats, parameters: int) -> float:
     """Return the p value of the F test of a law against a mean of its own at each place, from what repeats at one place
     differ by.

@@ -70,6 +70,17 @@ def _with_seeds(of: Difference, seeds: Floats) -> tuple[Floats, Floats]:
     return error, of.degrees_of_freedom * (seeds - 1) / (n - 1)
 
 
+def repeats_for_width(values: Floats, half_width: float, most: int, level: float = LEVEL) -> int:
+    """Return how many repeats give Student's interval of the mean this half width at most, if the spread of `values`
+    stays; `most` where more would be needed or where fewer than two values show a spread."""
+    if len(values) < 2:
+        return most
+    counts = np.arange(2, most + 1)
+    half = stats.t.ppf((1 + level) / 2, counts - 1) * float(np.std(values, ddof=1)) / np.sqrt(counts)
+    enough = counts[half <= half_width]
+    return int(enough[0]) if enough.size else most
+
+
 def _power(of: Difference, margin: float, seeds: Floats, level: float, within: bool) -> Floats:
     value, (error, freedom) = abs(of.estimate.value), _with_seeds(of, seeds)
     if not within:

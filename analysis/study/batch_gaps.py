@@ -7,12 +7,10 @@ judged by its loss, loss at this batch minus loss at the reference batch. Above 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ...benchmarks.schedules.rules import TUNED_RULE
@@ -102,7 +100,7 @@ def gap_at_end(arm: Arm, against: Arm, batch: int, metric: str) -> Difference:
 
 
 def _gap(arm: Arm, against: Arm, reference: pd.Series, own: pd.Series, batch: int, metric: str) -> Difference:
-    of = sampling(against.at(against.reference_batch), arm.at(batch), arm.outcome, metric)
+    of = sampling(against.rows_at(against.reference_batch), arm.rows_at(batch), arm.outcome, metric)
     return gap_between(reference, own, arm.outcome, of, TUNED_RULE in (arm.rule, against.rule))
 
 

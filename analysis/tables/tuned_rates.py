@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ...benchmarks.schedules.rules import TUNED_RULE
-from ..statistics.estimate import Estimate, mean_estimate
+from ..statistics.estimate import Estimate
 from .outcome import kind_of, Outcome
 
 LOST = ("diverged", "out_of_memory")
@@ -139,7 +139,7 @@ def _trials(rows: pd.DataFrame, seeds: int, outcome: Outcome) -> Iterator[Trial]
         completed = own[own["status"] == "completed"]
         values = completed[outcome.validation].to_numpy(np.float64)
         yield Trial(int(trial), float(own["base_learning_rate"].iloc[0]), outcome,
-                    mean_estimate(values[np.isfinite(values)]), len(completed), lost,
+                    outcome.mean(values[np.isfinite(values)]), len(completed), lost,
                     max(seeds - len(completed) - lost, 0))
 
 

@@ -62,6 +62,10 @@ class PlanSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         "a run that gets on nowhere for so long is ended as timed_out, with the stacks of all ranks; longer "
         "than the longest compilation or evaluation; 0: never. It changes no result, so it may be edited "
         "between two commands")] = WATCHDOG_SECONDS
+    launch_summary: Annotated[Text, about(
+        "what stands for the launches of a timing point in efficiencies: the geometric mean of their ratios, or the "
+        "median, which one disturbed launch does not move; it has an interval from 6 launches on",
+        ("mean", "median"))] = "mean"
     price_per_device_hour: Annotated[Amount | UnsetType, about("for costs; absent: no costs")] = UNSET
 
 

@@ -166,6 +166,11 @@ def _windows(of: Timing, config: RunConfig, noise: np.random.Generator) -> list[
     step = of.fixed_seconds + of.seconds_per_example * config.replica_batch
     step += of.synchronization_seconds * (config.replicas > 1)
     step *= math.exp(float(noise.normal(0, of.noise)))
+    if of.launch_effect:
+        shared = np.random.default_rng((int(of.launch_effect * 1e6), config.launch, of.effect_seed))
+        step *= math.exp(float(shared.normal(0, of.launch_effect)))
+    for launch, replicas, times in of.disturbed:
+        step *= times if (config.launch, config.replicas) == (launch, replicas) else 1.0
     if config.experiment == "drift_guard" and config.launch == 1:
         step *= of.drift
     ranks = config.replicas if config.strategy == "horovod" else 1

@@ -7,19 +7,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ....benchmarks.config.strategies import strategy_name
 from ....benchmarks.errors import RecordError
 from ...laws.step_model import (example_worth, exposed_communication, fit_step_model, goodput, StepModelFit,
                                 StepPoint)
-from ...statistics.estimate import Estimate, Floats, mean_estimate
+from ...statistics.estimate import Estimate
 from ...statistics.held_out import HeldOutError
+from ...statistics.ratio import log_ratio
 from ...tables.results import Results
 from ...tables.selections import known_whole, timing_runs
 from ..critical import CriticalBatch
+from ..groups import mean_of
 from .scaling import SAME
+from .steadiness import by_launch
 
 # Weak and strong runs of one model and strategy are steps of one machine.
 ALIKE = [name for name in SAME if name not in ("experiment", "accumulation")]
@@ -28,17 +30,20 @@ PLACED = ["placement", "nodes", "cores_per_replica", "precision"]
 
 @dataclass(frozen=True)
 class Exposed:
-    """Step time beyond one replica's at the same replica batch: communication that nothing hides, and waiting."""
+    """Step time beyond one replica's at the same replica batch: communication that nothing hides, and waiting; `share`:
+    of the step, a fraction. Paired by launch."""
 
     replicas: int
     nodes: int
     replica_batch: int
     step_seconds: Estimate
     exposed_seconds: Estimate
+    share: Estimate
 
     def to_json(self) -> dict[str, Any]:
         return {"replicas": self.replicas, "nodes": self.nodes, "replica_batch": self.replica_batch,
-                "step_seconds": self.step_seconds.to_json(), "exposed_seconds": self.exposed_seconds.to_json()}
+                "step_seconds": self.step_seconds.to_json(), "exposed_seconds": self.exposed_seconds.to_json(),
+                "share_of_step": self.share.to_json()}
 
 
 @dataclass(frozen=True)
@@ -143,14 +148,16 @@ def held_out_at(predict: Callable[[StepPoint], Estimate], own: pd.DataFrame) -> 
 
 def _exposed(rows: pd.DataFrame) -> list[Exposed]:
     plain = rows[rows["accumulation"] == 1]
-    alone = {int(batch): own["step_seconds"].to_numpy(np.float64)
+    alone = {int(batch): by_launch(own, "step_seconds")
              for batch, own in plain[plain["replicas"] == 1].groupby("replica_batch")}
     found = []
     for (replicas, nodes, batch), own in plain[plain["replicas"] > 1].groupby(["replicas", "nodes", "replica_batch"]):
-        seconds: Floats = own["step_seconds"].to_numpy(np.float64)
+        seconds = by_launch(own, "step_seconds")
         if int(batch) in alone:
-            found.append(Exposed(int(replicas), int(nodes), int(batch), mean_estimate(seconds),
-                                 exposed_communication(seconds, alone[int(batch)])))
+            found.append(Exposed(int(replicas), int(nodes), int(batch), mean_of(own, "step_seconds"),
+                                 exposed_communication(seconds, alone[int(batch)]),
+                                 log_ratio(alone[int(batch)], seconds).transformed(lambda part: 1 - part)
+                                 .within(0.0, 1.0)))
     return found
 
 
@@ -166,7 +173,7 @@ def goodputs(results: Results, critical: Sequence[CriticalBatch]) -> tuple[Goodp
         own = timed[(timed[["dataset", "model", "optimizer"]] == first[["dataset", "model", "optimizer"]]).all(axis=1)]
         reference, scales = int(first["reference_batch"]), (one.noise.average, one.noise.start, one.noise.end)
         for (placement, *_, batch), rows in own.groupby([*PLACED, "global_batch"], sort=False):
-            rate = mean_estimate(rows["examples_per_second"].tolist())
+            rate = mean_of(rows, "examples_per_second")
             worth, at_start, at_end = (example_worth(scale, reference, int(batch)) for scale in scales)
             found.append(Goodput(one.experiment, str(placement), int(batch), reference, one.noise.average, rate,
                                  worth, at_start, at_end, goodput(rate, worth)))

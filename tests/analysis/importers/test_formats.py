@@ -39,11 +39,11 @@ def test_horovod_iterations_are_raw_and_one_text_is_one_launch(tmp_path: Path) -
 def test_the_plus_minus_of_the_text_becomes_no_interval(tmp_path: Path) -> None:
     bring(saved(tmp_path, horovod_text(4, [100.0, 110.0, 90.0])), "horovod")
     page, decision = reported(tmp_path / "results")
-    assert "400 (no interval, n = 1) examples per second on 4 replicas" in page
+    assert "400 (no interval, n = 1 launch) examples per second on 4 replicas" in page
     assert "1.96 standard deviations" in page and decision["recommendations"] == []
 
 
-def test_horovod_launches_scale_weakly_with_welch_like_intervals_over_launches(tmp_path: Path) -> None:
+def test_horovod_launches_scale_weakly_with_intervals_over_launches_of_the_ratios(tmp_path: Path) -> None:
     per_replica = {1: (300.0, 303.0, 297.0), 2: (285.0, 280.0, 290.0), 4: (240.0, 250.0, 245.0)}
     for size, rates in per_replica.items():
         for launch, rate in enumerate(rates):
@@ -52,8 +52,9 @@ def test_horovod_launches_scale_weakly_with_welch_like_intervals_over_launches(t
     (found,) = scalings(results)
     assert found.kind == "weak" and found.fixed_batch == 32 and [p.replicas for p in found.points] == [1, 2, 4]
     for point in found.points[1:]:
-        mean = float(np.mean(per_replica[point.replicas])) / 300.0
-        assert point.efficiency.value == pytest.approx(mean, rel=1e-9) and point.efficiency.n == 3
+        ratios = np.divide(per_replica[point.replicas], per_replica[1])
+        assert point.efficiency.value == pytest.approx(float(np.exp(np.mean(np.log(ratios)))), rel=1e-9)
+        assert point.efficiency.n == 3
     page, _ = reported(tmp_path / "results")
     assert "Scaling over replicas" in page and "weak scaling to 4 replicas" in page and "nan core" not in page
 
@@ -202,7 +203,9 @@ def test_t_interval_of_three_launches_is_the_formula(tmp_path: Path) -> None:
     for launch, rate in enumerate((100.0, 104.0, 108.0)):
         saved(tmp_path / "runs", horovod_text(1, [rate, rate]), f"{launch}.txt")
     bring(tmp_path / "runs", "horovod")
-    half = float(stats.t.ppf(0.975, 2)) * 4 / math.sqrt(3)
+    logs = np.log([100.0, 104.0, 108.0])
+    half = float(stats.t.ppf(0.975, 2)) * float(logs.std(ddof=1)) / math.sqrt(3)
+    low, middle, high = (math.exp(float(logs.mean()) + sign * half) for sign in (-1, 0, 1))
     page, _ = reported(tmp_path / "results")
-    assert f"104 ({104 - half:.1f} to {104 + half:.0f}, n = 3) examples per second" in page
+    assert f"{middle:.1f} ({low:.1f} to {high:.1f}, n = 3 launches) examples per second" in page
     assert first_screen.QUESTION not in page

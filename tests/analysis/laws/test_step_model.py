@@ -9,7 +9,6 @@ import pytest
 
 from batchscale.analysis.laws.step_model import (example_worth, exposed_communication, fit_step_model, goodput,
                                                  step_seconds, StepModel, StepPoint, SynchronizationCost)
-from batchscale.analysis.statistics.difference import Summary
 from batchscale.analysis.statistics.estimate import Estimate
 from batchscale.benchmarks.errors import RecordError
 
@@ -60,11 +59,14 @@ def test_a_noise_scale_without_interval_gives_a_goodput_without_one() -> None:
     assert found.value == pytest.approx(500) and not found.has_interval and found.n == 1
 
 
-def test_exposed_communication_is_a_difference_with_an_interval() -> None:
-    found = exposed_communication([0.110, 0.112, 0.111], [0.100, 0.101, 0.099])
+def test_exposed_communication_is_paired_by_launch_and_never_below_zero() -> None:
+    found = exposed_communication({0: 0.110, 1: 0.112, 2: 0.111}, {2: 0.099, 1: 0.101, 0: 0.100})
     assert found.value == pytest.approx(0.011)
-    assert 0 < found.low < 0.011 < found.high
-    assert exposed_communication(Summary(0.11, 0.001, 3), Summary(0.1, 0.001, 3)).has_interval
+    assert 0 < found.low < 0.011 < found.high and found.counted == "n = 3 launches"
+    disturbed = exposed_communication({0: 0.018, 1: 0.040, 2: 0.017}, {0: 0.011, 1: 0.013, 2: 0.0115})
+    assert disturbed.low == 0 and disturbed.high > disturbed.value
+    apart = exposed_communication({3: 0.110, 4: 0.112}, {0: 0.100, 1: 0.101, 2: 0.099})
+    assert apart.value == pytest.approx(0.011) and apart.has_interval
 
 
 def test_exact_times_give_the_model_back() -> None:

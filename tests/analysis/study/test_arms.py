@@ -74,12 +74,12 @@ def test_a_model_that_learned_nothing_is_not_compared_at_equal_loss() -> None:
 
 def test_an_epoch_between_evaluations_is_read_on_a_straight_line() -> None:
     arm = constant(results(EXACT))
-    at = arm.at_epoch("train_loss", (4096,), 2.5)[4096]
-    two, three = (arm.at_epoch("train_loss", (4096,), e)[4096] for e in (2.0, 3.0))
+    at = arm.at("train_loss", (4096,), "epoch", 2.5)[4096]
+    two, three = (arm.at("train_loss", (4096,), "epoch", e)[4096] for e in (2.0, 3.0))
     assert at.to_numpy() == pytest.approx(((two + three) / 2).to_numpy())
     # Before the first evaluation of batch 4096, at one epoch, nothing is known.
-    early = arm.at_epoch("train_loss", (32, 4096), 0.2)
-    assert early.equals(arm.at_epoch("train_loss", (32, 4096), 1.0))
+    early = arm.at("train_loss", (32, 4096), "epoch", 0.2)
+    assert early.equals(arm.at("train_loss", (32, 4096), "epoch", 1.0))
 
 
 def test_pairs_leave_out_seeds_that_lack_one_of_two() -> None:

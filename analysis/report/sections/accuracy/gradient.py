@@ -28,8 +28,8 @@ def build(findings: Findings) -> Section | None:
     """Return the trace of the gradient covariance against batch, and B_simple against steps."""
     named = {item.experiment: item for item in findings.decided.critical}
     found = [(name, work, item, item.noise) for name, work in findings.panels
-             if (item := named.get(work.experiment)) is not None and item.noise is not None
-             and item.noise.curve and findings.study.is_compared(work)]
+             if (item := named.get(work.experiment)) is not None and item.noise is not None and item.noise.curve
+             and findings.study.is_compared(work)]
     if not found:
         return None
     probes = {work.experiment: estimate_probes(reference_norms(findings.results, work.experiment),

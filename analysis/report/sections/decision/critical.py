@@ -15,8 +15,7 @@ from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import OTHERS, STRATEGIES, Role, role
 from ....formatting import estimated, Table, table
 from ....laws.critical_batch import StepsToTarget
-from ....statistics.curve_fit import exponential
-from ....statistics.estimate import Estimate, Floats, mean_estimate, without_interval
+from ....statistics.estimate import Estimate, Floats, geometric_mean, without_interval
 from ....study.arms import Arm
 from ....study.critical import CriticalBatch, STEPS
 from ....study.groups import Workload
@@ -128,7 +127,7 @@ def _steps_panel(name: str, work: Workload, item: CriticalBatch, law: StepsToTar
 
 def _geometric_mean(steps: Floats) -> Estimate:
     """Of the runs that pass, with its interval over seeds on the log scale."""
-    return exponential(mean_estimate(np.log(steps[np.isfinite(steps)])))
+    return geometric_mean(steps[np.isfinite(steps)])
 
 
 def _law(law: StepsToTarget, work: Workload) -> list[Series]:
