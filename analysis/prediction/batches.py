@@ -66,8 +66,8 @@ class BatchForecast:
 def batch_forecasts(results: Results) -> tuple[BatchForecast, ...]:
     """One per model and strategy that was timed at four batches per replica or more, without accumulation."""
     runs = timing_runs(results)
-    runs = runs[(runs["accumulation"] == 1) & (runs["nodes"] <= 1)]
-    found = (_forecast(rows) for _, rows in runs.groupby(ALIKE, sort=False))
+    runs = runs[~(runs["accumulation"] > 1) & ~(runs["nodes"] > 1)]
+    found = (_forecast(rows) for _, rows in runs.groupby(ALIKE, sort=False, dropna=False))
     return tuple(one for one in found if one is not None)
 
 

@@ -71,3 +71,18 @@ def independent_ratio(numerators: Sequence[float] | Floats,
 def _ratio(ratio: float, ends: tuple[float, float], n: int) -> Estimate:
     # Equal values have no spread to build an interval from.
     return without_interval(ratio, n) if ends[0] == ends[1] else Estimate(ratio, *ends, n)
+
+
+def ratio_of_estimates(numerator: Estimate, denominator: Estimate) -> Estimate:
+    """Ratio of two positive quantities whose intervals are known, by the distances of their ends on a log scale.
+
+    Squares of the distances add up (MOVER, Zou and Donner 2008), as of independent quantities; of two that rise
+    together the interval is too wide, never too narrow.
+    """
+    ratio, n = numerator.value / denominator.value, min(numerator.n, denominator.n)
+    ends = (numerator.low, numerator.high, denominator.low, denominator.high)
+    if not all(0 < end < math.inf for end in ends):
+        return without_interval(ratio, n)
+    down = math.hypot(math.log(numerator.value / numerator.low), math.log(denominator.high / denominator.value))
+    up = math.hypot(math.log(numerator.high / numerator.value), math.log(denominator.value / denominator.low))
+    return Estimate(ratio, ratio * math.exp(-down), ratio * math.exp(up), n)

@@ -91,7 +91,7 @@ class Goodput:
 
 def step_fits(results: Results) -> tuple[StepFit, ...]:
     """One per model and strategy with timing runs, in the plan's order."""
-    return tuple(_step_fit(rows) for _, rows in timing_runs(results).groupby(ALIKE, sort=False))
+    return tuple(_step_fit(rows) for _, rows in timing_runs(results).groupby(ALIKE, sort=False, dropna=False))
 
 
 def _step_fit(rows: pd.DataFrame) -> StepFit:
@@ -110,8 +110,19 @@ def _fit(rows: pd.DataFrame) -> StepModelFit:
 
 
 def point_of(row: Any) -> StepPoint:
-    """Of a row of `runs`."""
-    return StepPoint(int(row.replicas), int(row.nodes) or 1, float(row.replica_batch), int(row.accumulation) - 1)
+    """Of a row of `runs`; an imported table that has no nodes or accumulation is of one node and one micro-step."""
+    return StepPoint(int(row.replicas), _one_or_more(row.nodes), float(row.replica_batch),
+                     _one_or_more(row.accumulation) - 1)
+
+
+def _one_or_more(count: float) -> int:
+    return int(count) if count >= 1 else 1
+
+
+def by_point(rows: pd.DataFrame) -> dict[StepPoint, pd.DataFrame]:
+    """The launches of each point, in the order of the rows."""
+    points = pd.Series([point_of(row) for row in rows.itertuples()], rows.index, dtype=object)
+    return {point: rows[points == point] for point in dict.fromkeys(points)}
 
 
 def _held_out(rows: pd.DataFrame) -> tuple[HeldOutError, ...]:
@@ -124,8 +135,7 @@ def _held_out(rows: pd.DataFrame) -> tuple[HeldOutError, ...]:
         fit = _fit(rest)
     except RecordError:
         return ()
-    points = last.groupby(["replica_batch", "nodes", "accumulation"])
-    return tuple(held_out_at(fit.predict_seconds, own) for _, own in points)
+    return tuple(held_out_at(fit.predict_seconds, own) for own in by_point(last).values())
 
 
 def held_out_at(predict: Callable[[StepPoint], Estimate], own: pd.DataFrame) -> HeldOutError:
@@ -137,16 +147,15 @@ def held_out_at(predict: Callable[[StepPoint], Estimate], own: pd.DataFrame) -> 
 
 
 def _exposed(rows: pd.DataFrame) -> list[Exposed]:
-    plain = rows[rows["accumulation"] == 1]
-    alone = {int(batch): own["step_seconds"].to_numpy(np.float64)
-             for batch, own in plain[plain["replicas"] == 1].groupby("replica_batch")}
-    found = []
-    for (replicas, nodes, batch), own in plain[plain["replicas"] > 1].groupby(["replicas", "nodes", "replica_batch"]):
-        seconds: Floats = own["step_seconds"].to_numpy(np.float64)
-        if int(batch) in alone:
-            found.append(Exposed(int(replicas), int(nodes), int(batch), mean_estimate(seconds),
-                                 exposed_communication(seconds, alone[int(batch)])))
-    return found
+    points = {point: own["step_seconds"].to_numpy(np.float64) for point, own in by_point(rows).items()
+              if point.accumulation == 0}
+    alone: dict[float, Floats] = {point.replica_batch: seconds for point, seconds in points.items()
+                                  if point.replicas == 1}
+    return [Exposed(point.replicas, point.nodes, int(point.replica_batch), mean_estimate(seconds),
+                    exposed_communication(seconds, alone[point.replica_batch]))
+            for point, seconds in sorted(points.items(), key=lambda item: (
+                item[0].replicas, item[0].nodes, item[0].replica_batch))
+            if point.replicas > 1 and point.replica_batch in alone]
 
 
 def goodputs(results: Results, critical: Sequence[CriticalBatch]) -> tuple[Goodput, ...]:
@@ -160,7 +169,7 @@ def goodputs(results: Results, critical: Sequence[CriticalBatch]) -> tuple[Goodp
             continue
         first = trained.iloc[0]
         own = timed[(timed[["dataset", "model", "optimizer"]] == first[["dataset", "model", "optimizer"]]).all(axis=1)]
-        for (placement, *_, batch), rows in own.groupby([*PLACED, "global_batch"], sort=False):
+        for (placement, *_, batch), rows in own.groupby([*PLACED, "global_batch"], sort=False, dropna=False):
             rate, reference = mean_estimate(rows["examples_per_second"].tolist()), int(first["reference_batch"])
             found.append(Goodput(one.experiment, str(placement), int(batch), reference, noise, rate,
                                  goodput(rate, noise, reference, int(batch))))

@@ -12,17 +12,18 @@ import pytest
 from support.synthetic_records import SGD, Study, Timing, records, results, write_store
 
 from batchscale.analysis.laws.allreduce import halving_doubling_seconds, hierarchical_seconds, Link, ring_seconds
-from batchscale.analysis.laws.step_laws import (FEATURES, HALVING, HIERARCHICAL, PER_REPLICA, RING, fit_step_laws,
-                                                StepLaws)
+from batchscale.analysis.laws.step_laws import fit_step_laws, StepLaws
 from batchscale.analysis.laws.step_model import step_seconds, StepModel, StepPoint, SynchronizationCost
+from batchscale.analysis.laws.synchronization import FEATURES, HALVING, HIERARCHICAL, PER_REPLICA, RING
 from batchscale.analysis.prediction.batches import batch_forecasts
 from batchscale.analysis.prediction.forecast import Prediction
 from batchscale.analysis.prediction.replicas import forecasts, given_link, replica_counts
 from batchscale.benchmarks.errors import PlanError, RecordError
 from batchscale.launchers.cli import main
 
-CLUSTERS = 200
+FEW_AND_MANY = (16, pytest.param(200, marks=pytest.mark.slow))
 BATCHES = (32, 128, 512)
+KNOWN = (PER_REPLICA, RING, HALVING, HIERARCHICAL)
 Truth = Callable[[StepPoint], float]
 TIMING = Timing(replicas=(1, 2, 4, 8), replica_batches=(32, 128, 512), global_batches=(512, 2048),
                 strategies=("mirrored",))
@@ -44,11 +45,12 @@ def cluster(rng: np.random.Generator, law: str) -> Truth:
                                       point.accumulation, overlap)
 
 
-def test_of_200_clusters_the_largest_lies_within_what_the_smaller_ones_predict() -> None:
-    hits: dict[str, list[bool]] = {law: [] for law in FEATURES}
+@pytest.mark.parametrize("clusters", FEW_AND_MANY)
+def test_of_many_clusters_the_largest_lies_within_what_the_smaller_ones_predict(clusters: int) -> None:
+    hits: dict[str, list[bool]] = {law: [] for law in KNOWN}
     widths = []
-    for number in range(CLUSTERS):
-        rng, law = np.random.default_rng(number), list(FEATURES)[number % 4]
+    for number in range(clusters):
+        rng, law = np.random.default_rng(number), KNOWN[number % 4]
         truth, across = cluster(rng, law), number % 8 >= 4 or law == HIERARCHICAL
         counts = (1, 2, 4, 8, 16, 32) if across else (1, 2, 4, 8, 16)
         points = [StepPoint(r, max(1, r // 4) if across else 1, n) for r in counts for n in BATCHES for _ in range(3)]
@@ -60,14 +62,15 @@ def test_of_200_clusters_the_largest_lies_within_what_the_smaller_ones_predict()
         found = laws.predict_seconds(points[largest[0]])
         hits[law].append(found.low <= float(np.mean(seconds[largest])) <= found.high)
         widths.append(found.high / found.low)
-    assert sum(map(sum, hits.values())) >= 0.9 * CLUSTERS
-    assert all(sum(each) >= 0.9 * len(each) for each in hits.values())
+    assert sum(map(sum, hits.values())) >= 0.9 * clusters
+    assert all(sum(each) >= 0.9 * len(each) - 1 for each in hits.values())
     assert np.median(widths) < 1.3  # an interval that holds everything would hit as well
 
 
-def test_of_200_machines_the_largest_batch_lies_within_what_smaller_ones_predict() -> None:
+@pytest.mark.parametrize("clusters", FEW_AND_MANY)
+def test_of_many_machines_the_largest_batch_lies_within_what_smaller_ones_predict(clusters: int) -> None:
     hits, widths = [], []
-    for number in range(CLUSTERS):
+    for number in range(clusters):
         rng = np.random.default_rng(number)
         truth = cluster(rng, PER_REPLICA)
         points = [StepPoint(r, 1, n) for r in (1, 2) for n in (*BATCHES, 2048, 8192) for _ in range(3)]
