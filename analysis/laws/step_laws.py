@@ -19,81 +19,20 @@ from scipy import stats
 
 from ...benchmarks.errors import RecordError
 from ..statistics.curve_fit import exponential
-from ..statistics.estimate import LEVEL, Estimate, Floats, t_critical, unknown
+from ..statistics.estimate import LEVEL, Estimate, Floats, unknown
 from .many_fits import fit_many
+from .one_law import design, joined, log_times, StepLaw, student
 from .step_model import step_times, StepPoint
 from .synchronization import FEATURES, independent, Shape, shapes, SINGLE_TERMS
 
 OVERLAPS = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 # Below it the laws of two terms leave intervals that say nothing, and those of one term are fitted as well.
 ENOUGH_FREEDOM = 2
-# The level at which plain laws are rejected in favour of compute that slows; low, as what is missed grows with replicas.
+# The level at which plain laws are rejected in favour of compute that slows; low, as what it misses grows with p.
 ENOUGH_EVIDENCE = 0.8
 SINGULAR = 1e-10
 # Multiples of a typical step that a coefficient's share of synchronization is tried at; 12 % apart above 0.2.
 TRIED = np.concatenate([np.geomspace(1e-3, 0.2, 12), np.geomspace(0.22, 20, 40)])
-
-
-@dataclass(frozen=True, eq=False)
-class StepLaw:
-    """One form of the step at one overlap. `compute` and `columns`: the features kept, the others being combinations
-    of them at all measured points; `parameters` float[c]: the coefficients of the one, then of the other;
-    `covariance` of them, parameters at zero included, so that an interval may leave the bound; `largest`: what each
-    coefficient of synchronization could be at most, alone, without a step time above those measured."""
-
-    shape: Shape
-    overlap: float
-    compute: tuple[int, ...]
-    columns: tuple[int, ...]
-    parameters: Floats
-    covariance: Floats
-    largest: Floats
-    residual_squares: float
-    residual_variance: float
-    degrees_of_freedom: int
-    n: int
-
-    @property
-    def synchronization(self) -> str:
-        return self.shape.synchronization
-
-    def log_seconds(self, point: StepPoint, synchronization_seconds: float | None = None,
-                    launch: bool = True) -> Estimate:
-        """Predict log seconds of one further launch, or of the mean of many where `launch` is false;
-        `synchronization_seconds` replaces the law's own cost where it is known.
-
-        The interval is by the delta method, no lower than without synchronization and no higher than with the largest
-        that the measured times allow: where a step hides its synchronization, its slope says nothing.
-        """
-        if synchronization_seconds is not None:
-            return self._around(point, launch, synchronization_seconds)
-        found, alone = self._around(point, launch), self._around(point, launch, 0.0)
-        most = self._around(point, launch, max(self._largest_seconds(point), self.synchronization_seconds(point)))
-        return Estimate(found.value, max(found.low, alone.low), min(found.high, most.high), self.n)
-
-    def _around(self, point: StepPoint, launch: bool, given: float | None = None) -> Estimate:
-        computing, features, k = _design(self.shape, [point], self.compute, self.columns)
-        logs, slopes = _law(self.parameters[None], computing[None], k, features[None], np.asarray([self.overlap]),
-                            None if given is None else np.asarray([[given]]))
-        value, slope = float(logs[0, 0]), slopes[0, 0]
-        variance = float(slope @ self.covariance @ slope) + self.residual_variance * launch
-        half = _t(self.degrees_of_freedom) * math.sqrt(variance)
-        return Estimate(value, value - half, value + half, self.n)
-
-    def _features(self, point: StepPoint) -> Floats:
-        return np.asarray(self.shape.columns([point])[1][0, list(self.columns)])
-
-    def _largest_seconds(self, point: StepPoint) -> float:
-        """Return the largest synchronization allowed: coefficients of one level share what is unexplained, levels add
-        up."""
-        each: dict[int, float] = {}
-        for column, seconds in zip(self.columns, self._features(point) * self.largest):
-            each[column // 2] = max(each.get(column // 2, 0.0), float(seconds))
-        return sum(each.values())
-
-    def synchronization_seconds(self, point: StepPoint) -> float:
-        """Return the fitted synchronization of one step at this point, in seconds."""
-        return float(self._features(point) @ self.parameters[len(self.compute):])
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +78,7 @@ class _Fitted:
         """The law with its uncertainty; `logs`: of the measured seconds."""
         of, squares, variance = self.candidate, self.squares, self.squares / self.freedom
         inverse = np.linalg.pinv(self.slopes.T @ self.slopes, rcond=SINGULAR, hermitian=True)
-        allowed = float(np.sum(np.maximum(self.residuals, 0) ** 2)) + _t(self.freedom) ** 2 * variance
+        allowed = float(np.sum(np.maximum(self.residuals, 0) ** 2)) + student(self.freedom) ** 2 * variance
         parameters, own = self.theta * self.unit, len(of.own)
         largest = _largest(of.computing @ parameters[:own], of.k, of.features, self.overlap, logs, allowed)
         return StepLaw(of.shape, self.overlap, of.own, of.columns, parameters,
@@ -226,11 +165,6 @@ def _f(level: float, more: int, freedom: int) -> float:
     return float(stats.f.ppf(level, more, freedom))
 
 
-@lru_cache(maxsize=1000)
-def _t(freedom: int) -> float:
-    return float(t_critical(freedom))
-
-
 def _misfit(laws: StepLaws, points: Sequence[StepPoint], measured: Floats) -> float:
     """The largest distance of a measured point's mean, of its time or of its rate, from its prediction, in half
     widths of the interval there."""
@@ -248,27 +182,6 @@ def half_widths(predicted: Estimate, measured: float) -> float:
     return abs(math.log(measured / predicted.value)) / half if half > 0 else 1.0
 
 
-def _design(shape: Shape, points: Sequence[StepPoint], compute: Sequence[int],
-            columns: Sequence[int]) -> tuple[Floats, Floats, Floats]:
-    """The kept features of compute and of synchronization, and micro-steps before the last, float[points]."""
-    computing, synchronization = shape.columns(points)
-    return (np.asarray(computing[:, list(compute)]), np.asarray(synchronization[:, list(columns)]),
-            np.asarray([point.accumulation for point in points], dtype=np.float64))
-
-
-def _law(theta: Floats, computing: Floats, k: Floats, features: Floats, overlaps: Floats,
-         given: Floats | None = None) -> tuple[Floats, Floats]:
-    """log T, float[laws, points], and its derivatives, float[laws, points, parameters]; `given` replaces S."""
-    own, power = computing.shape[2], overlaps[:, None]
-    gradient = np.einsum("lpc,lc->lp", computing, theta[:, :own])
-    sync = np.einsum("lpc,lc->lp", features, theta[:, own:]) if given is None else given
-    joined = _joined(gradient, sync, power)
-    total = k * gradient + joined
-    by_gradient = (k + (gradient / joined) ** (power - 1)) / total
-    by_sync = (sync / joined) ** (power - 1) / total if given is None else np.zeros_like(total)
-    return np.log(total), np.concatenate([computing * by_gradient[:, :, None], features * by_sync[:, :, None]], axis=2)
-
-
 def _candidate(shape: Shape, points: Sequence[StepPoint], overlaps: bool) -> _Candidate | None:
     """The form with the columns that these points tell apart; None when no degree of freedom is left beside the
     parameters and the overlap, or when the slowing of compute that it is named for does not show in them."""
@@ -277,7 +190,7 @@ def _candidate(shape: Shape, points: Sequence[StepPoint], overlaps: bool) -> _Ca
     freedom = len(points) - len(own) - len(columns) - (bool(columns) and overlaps)
     if freedom < 1 or bool(shape.compute) != any(column > 1 for column in own):
         return None
-    return _Candidate(shape, own, columns, freedom, *_design(shape, points, own, columns))
+    return _Candidate(shape, own, columns, freedom, *design(shape, points, own, columns))
 
 
 def _fit_all(candidates: Sequence[_Candidate], overlaps: Sequence[float], measured: Floats) -> Iterator[_Fitted]:
@@ -297,7 +210,7 @@ def _fit_all(candidates: Sequence[_Candidate], overlaps: Sequence[float], measur
         lowest[index, max(i for i, column in enumerate(candidate.own) if column < 2)] = 1e-9
 
     def problems(theta: Floats) -> tuple[Floats, Floats]:
-        found, slopes = _law(theta * unit, computing, k, features, powers)
+        found, slopes = log_times(theta * unit, computing, k, features, powers)
         return found - logs, slopes * unit[:, None, :]
 
     start = np.where(scales > 0, np.where(np.arange(unit.shape[1]) < 2, 0.5, 0.2), 0.0)
@@ -318,12 +231,6 @@ def _largest(computing: Floats, k: Floats, features: Floats, overlap: float, log
     measured logarithms stay within `allowed`."""
     shares = features / np.maximum(features.max(axis=0), 1e-300)
     sync = TRIED[:, None, None] * float(np.median(np.exp(logs) / (k + 1))) * shares.T
-    above = np.maximum(np.log(k * computing + _joined(computing, sync, overlap)) - logs, 0)
+    above = np.maximum(np.log(k * computing + joined(computing, sync, overlap)) - logs, 0)
     fits = np.sum(above ** 2, axis=2) <= allowed
     return np.asarray(np.where(fits, TRIED[:, None], TRIED[0]).max(axis=0))
-
-
-def _joined(computing: Floats, sync: Floats, overlap: float | Floats) -> Floats:
-    """(G^y + S^y)^(1/y), elementwise; the larger is taken out, so that no power overflows."""
-    larger = np.maximum(computing, sync)
-    return np.asarray(larger * ((computing / larger) ** overlap + (sync / larger) ** overlap) ** (1 / overlap))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from support.synthetic_records import SGD, Study, Timing, records, results, writ
 from batchscale.analysis.laws.allreduce import halving_doubling_seconds, hierarchical_seconds, Link, ring_seconds
 from batchscale.analysis.laws.step_laws import fit_step_laws, StepLaws
 from batchscale.analysis.laws.step_model import step_seconds, StepModel, StepPoint, SynchronizationCost
-from batchscale.analysis.laws.synchronization import FEATURES, HALVING, HIERARCHICAL, PER_REPLICA, RING
+from batchscale.analysis.laws.synchronization import (FEATURES, HALVING, HIERARCHICAL, PER_REPLICA, RING, SHARED, Shape,
+                                                      undetermined)
 from batchscale.analysis.prediction.batches import batch_forecasts
 from batchscale.analysis.prediction.forecast import Prediction
 from batchscale.analysis.prediction.replicas import forecasts, given_link, replica_counts
@@ -116,11 +118,62 @@ def test_what_no_law_can_know_is_not_predicted() -> None:
                                   for p, e in zip(alone, noise)])
     assert math.isnan(found.predict_seconds(StepPoint(4, 1, 128)).value)
     assert found.predict_seconds(StepPoint(2, 1, 128)).has_interval
-    assert not any(law.predicts(StepPoint(6, 1, 128)) for law in found.laws if law.synchronization == HALVING)
-    with pytest.raises(RecordError, match="one replica batch cannot tell"):
-        fit_step_laws([StepPoint(1, 1, 16)] * 4, [1.0] * 4)
+    assert not Shape("", HALVING).applies(StepPoint(6, 1, 128))
+    assert "1 and 2 replicas alone cannot tell" in undetermined(alone, StepPoint(4, 1, 128))
     with pytest.raises(RecordError, match="cannot fit a law"):
         fit_step_laws([StepPoint(1, 1, 16), StepPoint(1, 1, 32)], [1.0, 1.1])
+
+
+def test_one_batch_is_enough_at_that_batch() -> None:
+    points = [StepPoint(r, 1, 64) for r in (1, 2, 4, 8)]
+    noise = np.exp(np.random.default_rng(3).normal(0, 0.005, 4))
+    found = fit_step_laws(points, [(0.1 + 0.02 * (p.replicas - 1) / p.replicas) * e for p, e in zip(points, noise)])
+    predicted = found.predict_seconds(StepPoint(16, 1, 64))
+    assert predicted.low < 0.11875 < predicted.high < 8 * predicted.low  # one time a count: few degrees of freedom
+    assert undetermined(points, StepPoint(16, 1, 64)) == ""
+    assert "every run had 64 examples per replica" in undetermined(points, StepPoint(8, 1, 128))
+    assert math.isnan(found.predict_seconds(StepPoint(8, 1, 128)).value)
+
+
+def test_full_nodes_predict_more_full_nodes_and_two_nodes_alone_predict_none() -> None:
+    full = [StepPoint(p, max(1, p // 4), n) for p in (1, 4, 8, 16, 32) for n in (32, 256) for _ in range(3)]
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.02, len(full)))
+
+    def truth(point: StepPoint) -> float:
+        costs = (1e-4, 4e-3, 3e-4, 2e-2)
+        return 4e-3 + 1e-4 * point.replica_batch + float(np.dot(FEATURES[HIERARCHICAL](point), costs))
+
+    found, point = fit_step_laws(full, [truth(p) * e for p, e in zip(full, noise)]), StepPoint(64, 16, 32)
+    predicted = found.predict_seconds(point)
+    assert undetermined(full, point) == "" and predicted.low < truth(point) < predicted.high < 2 * predicted.low
+    mixed = [StepPoint(p, max(1, p // 4), n) for p in (1, 2, 4, 8) for n in (32, 256)]
+    assert "8 replicas on 2 nodes alone cannot tell what a further node costs" in undetermined(mixed, point)
+    assert "no run on several nodes" in undetermined(mixed[:-2], point)
+
+
+def test_compute_that_slows_with_replicas_is_in_the_laws() -> None:
+    """Replicas that share memory: two laws of synchronization alone were off by 110 % at 64."""
+    points = [StepPoint(p, 1, n) for p in (1, 2, 4, 8) for n in (32, 256) for _ in range(3)]
+    noise = np.exp(np.random.default_rng(1).normal(0, 0.02, len(points)))
+
+    def truth(point: StepPoint) -> float:
+        return 4e-3 + 1e-4 * point.replica_batch * (1 + 0.2 * (point.replicas - 1)) + 1e-3 * (point.replicas > 1)
+
+    found = fit_step_laws(points, [truth(p) * e for p, e in zip(points, noise)])
+    assert all(law.shape.compute == SHARED for law in found.laws)
+    for count in (16, 32, 64):
+        predicted = found.predict_seconds(StepPoint(count, 1, 32))
+        assert predicted.low < truth(StepPoint(count, 1, 32)) < predicted.high < 2 * predicted.low
+
+
+def test_intervals_hold_what_was_measured_where_no_law_fits() -> None:
+    points = [StepPoint(p, 1, n) for p in (1, 2) for n in (32, 128, 512, 2048) for _ in range(2)]
+    odd = [0.01 * (1.5 if p.replica_batch == 128 else 1.0) + 1e-5 * p.replica_batch for p in points]
+    found = fit_step_laws(points, odd)
+    for point, seconds in zip(points, odd):
+        predicted = found.predict_seconds(point)
+        assert predicted.low <= seconds * (1 + 1e-9) and seconds * (1 - 1e-9) <= predicted.high
+    assert found.widened(0.5).widening == found.widening and found.widened(2).widening == 2 * found.widening
 
 
 def test_a_network_takes_the_place_of_what_was_measured() -> None:
@@ -180,9 +233,33 @@ def test_the_largest_measured_is_predicted_from_the_others() -> None:
     assert all(abs(error.relative_error.value) < 0.2 for error in one.held_out)
     fewer = results(Study(experiments=(), timing=Timing(strategies=("mirrored",)), memory=None))
     two, = forecasts(fewer, (2, 8))
-    assert two.held_out == () and "1 and 2 replicas alone cannot tell" in two.note
-    assert {each.replicas for each in two.predictions} == {2}
+    assert two.held_out == () and "without 2 replicas, 1 replica alone cannot tell" in two.unchecked
+    assert {each.replicas for each in two.predicted} == {2}
     assert all(math.isnan(each.steps.value) for each in two.predictions)
+    assert all("1 and 2 replicas alone cannot tell" in each.refusal for each in two.predictions if each.replicas == 8)
+
+
+def test_measured_values_stand_beside_predictions_and_within_them() -> None:
+    one, = forecasts(results(STUDY), (1, 8, 16))
+    for each in one.predicted:
+        assert math.isfinite(each.measured.value) == (each.replicas < 16)
+        if each.replicas < 16:
+            assert each.examples_per_second.low <= each.measured.value <= each.examples_per_second.high
+        assert each.baseline == 1 and each.efficiency.has_interval == (each.replicas > 1)
+
+
+def test_what_the_laws_missed_at_the_most_replicas_widens_what_is_predicted_beyond() -> None:
+    made = results(STUDY)
+    runs = made.runs.copy()
+    runs.loc[runs["replicas"] == 8, "step_seconds"] *= 1.3  # what no count below showed
+    one, = forecasts(replace(made, runs=runs), (8, 16))
+    plain, = forecasts(made, (8, 16))
+    assert not all(error.within for error in one.held_out)
+    wide, narrow = ({each.global_batch: each.step_seconds for each in of.predictions if each.replicas == 16}
+                    for of in (one, plain))
+    for batch, seconds in wide.items():
+        assert math.isnan(seconds.value) or seconds.high / seconds.low > narrow[batch].high / narrow[batch].low
+    assert all(one.unchecked == "" for one in (one, plain))
 
 
 def test_the_largest_batch_is_predicted_from_smaller_ones_where_replica_counts_are_few() -> None:
