@@ -11,7 +11,7 @@ import pandas as pd
 
 from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.errors import PlanError, RecordError
-from ..laws.allreduce import halving_doubling_seconds, Link, ring_seconds
+from ..laws.allreduce import halving_doubling_seconds, hierarchical_seconds, Link, ring_seconds
 from ..laws.cost import cost
 from ..laws.step_laws import StepLaw, StepLaws
 from ..laws.step_model import StepPoint
@@ -168,8 +168,8 @@ class _Case:
         if 1 < inside < point.replicas and point.replicas % inside == 0:
             local, nodes = StepPoint(inside, 1, point.replica_batch), point.replicas // inside
             # Inside a node at the cost that was measured there; between nodes a ring over the shard of each.
-            yield HIERARCHICAL, lambda law: (law.synchronization_seconds(local)
-                                             + ring_seconds(nodes, size / inside, link))
+            yield HIERARCHICAL, lambda law: hierarchical_seconds(law.synchronization_seconds(local), nodes, inside,
+                                                                 size, link)
 
     def _prediction(self, scaling: str, total: int, point: StepPoint, name: str,
                     sync: Callable[[StepLaw], float] | None) -> Prediction:

@@ -16,7 +16,7 @@ from ...laws.step_model import exposed_communication, fit_step_model, goodput, S
 from ...statistics.estimate import Estimate, Floats, mean_estimate, unknown
 from ...statistics.held_out import HeldOutError
 from ...tables.results import Results
-from ...tables.selections import timing_runs
+from ...tables.selections import known_whole, timing_runs
 from ..critical import NOISE, CriticalBatch
 from .scaling import SAME
 
@@ -110,17 +110,13 @@ def _fit(rows: pd.DataFrame) -> StepModelFit:
 
 
 def point_of(row: Any) -> StepPoint:
-    """Of a row of `runs`; an imported table that has no nodes or accumulation is of one node and one micro-step."""
-    return StepPoint(int(row.replicas), _one_or_more(row.nodes), float(row.replica_batch),
-                     _one_or_more(row.accumulation) - 1)
-
-
-def _one_or_more(count: float) -> int:
-    return int(count) if count >= 1 else 1
+    """Return the point of a row of `runs`; one node and no accumulation where imported runs do not have them."""
+    nodes, parts = known_whole(row.nodes) or 1, known_whole(row.accumulation) or 1
+    return StepPoint(int(row.replicas), nodes, float(row.replica_batch), parts - 1)
 
 
 def by_point(rows: pd.DataFrame) -> dict[StepPoint, pd.DataFrame]:
-    """The launches of each point, in the order of the rows."""
+    """Return the launches of each point, in the order of the rows."""
     points = pd.Series([point_of(row) for row in rows.itertuples()], rows.index, dtype=object)
     return {point: rows[points == point] for point in dict.fromkeys(points)}
 
