@@ -198,10 +198,12 @@ def _recommended(found: Sequence[Recommendation]) -> list[str]:
             continue
         o = one.option
         money = f", {o.money.value:.3g} in money" if math.isfinite(o.money.value) else ""
+        rate = f"{o.learning_rate:.4g}" if math.isfinite(o.learning_rate) else "not told"
+        time = f"{o.seconds.value:.3g} s of training" if math.isfinite(o.seconds.value) else "time not told"
         sentences.append(
             f"Recommended for {who}: global batch {o.global_batch:,} with {spoken(o.rule)}, learning rate "
-            f"{o.learning_rate:.4g}, on {o.placement}: test {o.outcome.name} {o.outcome.level(o.test)}, "
-            f"{o.seconds.value:.3g} s of training{money}. {one.reason} {one.caution}".rstrip())
+            f"{rate}, on {o.placement}: test {o.outcome.name} {o.outcome.level(o.test)}, "
+            f"{time}{money}. {one.reason} {one.caution}".rstrip())
     return sentences
 
 

@@ -22,7 +22,8 @@ from ...benchmarks.records.schema import finite
 from ...benchmarks.records.store import Store
 from ..columns import EVALUATION, WINDOW
 from . import reading
-from .imported_run import COLUMNS, MOST_RUNS, TEXTS, check_evaluation_names, ImportedRun, Options, parse_target
+from .imported_run import (COLUMNS, MOST_RUNS, TEXTS, check_evaluation_names, ImportedRun, largest, Options,
+                           parse_target)
 from .registry import IMPORTERS
 from .sources import json_value
 
@@ -147,8 +148,8 @@ def _from_json(value: Any) -> ImportedRun:
     _check_columns(columns)
     check_evaluation_names(evaluations)
     lengths = {len(values) if isinstance(values, list) else -1 for values in evaluations.values()}
-    numbers = all(item is None or _is_number(item) for values in evaluations.values() if isinstance(values, list)
-                  for item in values)
+    numbers = all(item is None or _is_number(item, name) for name, values in evaluations.items()
+                  if isinstance(values, list) for item in values)
     if -1 in lengths or len(lengths) > 1 or not numbers or not all(map(_is_window, windows)):
         raise RecordError("its evaluations or windows are no numbers")
     if not all(isinstance(text, str) for text in environment.values()):
@@ -158,7 +159,7 @@ def _from_json(value: Any) -> ImportedRun:
 
 def _check_columns(columns: Mapping[str, Any]) -> None:
     for name, item in columns.items():
-        if name not in COLUMNS or (not isinstance(item, str) if name in TEXTS else not _is_number(item)):
+        if name not in COLUMNS or (not isinstance(item, str) if name in TEXTS else not _is_number(item, name)):
             raise RecordError(f"{name[:40]}={str(item)[:40]!r} is no column with its value")
     if not all(isinstance(columns.get(name), str) for name in ("run_id", "status", "kind")):
         raise RecordError("it has no run_id, status and kind")
@@ -167,8 +168,8 @@ def _check_columns(columns: Mapping[str, Any]) -> None:
         raise RecordError(f"global_batch={str(batch)[:40]} must be a whole number of 1 or more")
 
 
-def _is_number(item: object) -> bool:
-    return isinstance(item, NUMBER) and not isinstance(item, bool) and abs(item) < 2.0**63
+def _is_number(item: object, column: str = "") -> bool:
+    return isinstance(item, NUMBER) and not isinstance(item, bool) and abs(item) < max(largest(column), 2.0**63)
 
 
 def _is_window(row: object) -> bool:
