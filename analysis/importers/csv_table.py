@@ -35,9 +35,6 @@ SETTINGS = frozenset((*CONFIGURATION, "strategy", "transport", "replicas", "node
 NEVER_NEGATIVE = ("_bytes", "_seconds", "_per_second", "_per_example", "_learning_rate", "_to_target")
 IGNORED = ("environment", "content_hash", "steady")
 LONGEST_FLAGS = 2000
-# What an unnamed thing of an accuracy run is called, so that sentences about it can be read.
-UNNAMED = {"dataset": "data not told", "model": "model not told", "optimizer": "optimizer not told",
-           "placement": "placement not told"}
 # Rounding of the two numbers; beyond it a rate and a step time speak of different things.
 AGREE_WITHIN = 0.05
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -165,8 +162,6 @@ def _run(row: Mapping[str, str], index: int, where: str, to_target: bool) -> Imp
     _check_batch(columns, where)
     _derive(columns)
     _check_rate(columns, where)
-    if kind == "accuracy":
-        columns = {**UNNAMED, **columns}
     return ImportedRun(columns, _last(columns) if kind == "accuracy" else {})
 
 

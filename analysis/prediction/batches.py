@@ -13,6 +13,7 @@ import pandas as pd
 
 from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.errors import RecordError
+from ..formatting import what_ran
 from ..laws.step_laws import fit_step_laws, StepLaws
 from ..laws.step_model import StepPoint
 from ..statistics.estimate import Estimate
@@ -44,7 +45,7 @@ class BatchForecast:
 
     @property
     def name(self) -> str:
-        return f"{self.optimizer} on {self.model}, {self.strategy}"
+        return what_ran(self.optimizer, self.model, self.strategy)
 
     @property
     def statement(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..formatting import what_ran
 from ..statistics.estimate import Estimate
 from ..statistics.held_out import HeldOutError
 
@@ -64,7 +65,7 @@ class Forecast:
 
     @property
     def name(self) -> str:
-        return f"{self.optimizer} on {self.model}, {self.strategy}"
+        return what_ran(self.optimizer, self.model, self.strategy)
 
     def to_json(self) -> dict[str, Any]:
         errors = [{"replica_batch": one.size, "measured_seconds": one.measured.to_json(),

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ....benchmarks.config.strategies import strategy_name
 from ....benchmarks.errors import RecordError
+from ...formatting import what_ran
 from ...laws.step_model import exposed_communication, fit_step_model, goodput, StepModelFit, StepPoint
 from ...statistics.estimate import Estimate, Floats, mean_estimate, unknown
 from ...statistics.held_out import HeldOutError
@@ -55,7 +56,7 @@ class StepFit:
 
     @property
     def name(self) -> str:
-        return f"{self.optimizer} on {self.model}, {self.strategy}"
+        return what_ran(self.optimizer, self.model, self.strategy)
 
     def to_json(self) -> dict[str, Any]:
         """The model's parameters are in seconds but for the overlap; what was not measured is not there."""

@@ -11,7 +11,7 @@ from .....benchmarks.text import listed
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import OTHERS, STRATEGIES, role
-from ....formatting import MARKERS, estimated, percentage, Table, table
+from ....formatting import MARKERS, estimated, percentage, Table, table, what_ran
 from ....prediction.batches import BatchForecast
 from ....prediction.forecast import Forecast, Prediction
 from ....prediction.replicas import MEASURED
@@ -96,7 +96,7 @@ def _panel(name: str, one: Forecast, scaling: str, held: int, line: Sequence[Pre
                   (Series("ideal", STRATEGIES["single"], ideal, marker=""),
                    Series("predicted", role(one.strategy), predicted, marker="", band=True),
                    Series("measured", role(one.strategy), tuple(points), line=False)))
-    return Figure(name, title, draw_lines(panel), f"{one.optimizer} on {one.model}, batch {held:,} "
+    return Figure(name, title, draw_lines(panel), f"{what_ran(one.optimizer, one.model)}, batch {held:,} "
                   f"{'per replica' if scaling == 'weak' else 'in all'}. Band: 95 % interval of the prediction; "
                   f"measured up to {one.measured[-1]} replicas.")
 
@@ -112,7 +112,7 @@ def _batch_panel(name: str, one: BatchForecast) -> Figure:
     panel = Panel(name, title, Axis("global batch, examples", 2, tuple(batches)), Axis("examples per second", 10),
                   tuple(series))
     return Figure(name, title, draw_lines(panel),
-                  f"{one.optimizer} on {one.model}; labels: replicas. Points: measured, 95 % t intervals over "
+                  f"{what_ran(one.optimizer, one.model)}; labels: replicas. Points: measured, 95 % t intervals over "
                   "launches. Lines and bands: the laws' predictions and 95 % intervals, fitted without "
                   f"{one.largest:,} examples per replica and drawn up to four times the largest batch.")
 
