@@ -13,7 +13,8 @@ from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.errors import PlanError, RecordError
 from ..laws.allreduce import halving_doubling_seconds, hierarchical_seconds, Link, ring_seconds
 from ..laws.cost import cost
-from ..laws.step_laws import StepLaw, StepLaws
+from ..laws.one_law import StepLaw
+from ..laws.step_laws import StepLaws
 from ..laws.step_model import StepPoint
 from ..laws.synchronization import HALVING, HIERARCHICAL, RING, undetermined
 from ..statistics.estimate import Estimate, mean_estimate, unknown, without_interval

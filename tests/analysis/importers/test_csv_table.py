@@ -47,7 +47,7 @@ def test_launches_may_take_the_same_rounded_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("row", "said"), [
-    ("m,mirrored,1,32,1000,0.5,weak", "row 1: examples_per_second=1,000 contradicts .*32 examples .* are 64 per second"),
+    ("m,mirrored,1,32,1000,0.5,weak", "row 1: examples_per_second=1,000 contradicts .*32 examples .* are 64 per"),
     ("m,mirrored,1,32,-64,0.5,weak", "row 1: examples_per_second='-64' must be a number of 0 or more"),
 ])
 def test_a_rate_that_is_not_the_batch_over_its_step_is_refused(tmp_path: Path, row: str, said: str) -> None:
@@ -56,7 +56,7 @@ def test_a_rate_that_is_not_the_batch_over_its_step_is_refused(tmp_path: Path, r
 
 
 @pytest.mark.parametrize(("row", "said"), [
-    ("2,32,32,1,100", "global_batch=32 contradicts replicas=2 times replica_batch=32 times accumulation=1, which is 64"),
+    ("2,32,32,1,100", "contradicts replicas=2 times replica_batch=32 times accumulation=1, which is 64"),
     ("2,32,32,,100", "global_batch=32 contradicts replicas=2 times replica_batch=32, which is 64"),
 ])
 def test_batches_that_contradict_each_other_are_refused(tmp_path: Path, row: str, said: str) -> None:
@@ -73,7 +73,8 @@ def test_another_separator_is_named(tmp_path: Path, mark: str, word: str) -> Non
 
 
 def test_a_loss_that_diverged_comes_back(tmp_path: Path) -> None:
-    header, rows = HEADER + ",train_loss", [f"{row},{'1.3e37' if index == 7 else 0.4}" for index, row in enumerate(ROWS)]
+    header = HEADER + ",train_loss"
+    rows = [f"{row},{'1.3e37' if index == 7 else 0.4}" for index, row in enumerate(ROWS)]
     assert bring(table(tmp_path, header, *rows), "csv").runs["train_loss"].max() == 1.3e37
     reported(tmp_path / "results")
     with pytest.raises(RecordError, match="train_loss='1e39' must be a number"):
@@ -98,10 +99,9 @@ def test_what_a_table_does_not_name_is_not_written_as_a_name(tmp_path: Path) -> 
 
 
 def test_imported_strong_scaling_is_one_sentence_for_one_global_batch(tmp_path: Path) -> None:
-    rows = [f"m,mirrored,{count},480,{20 * count ** 0.9},{480 / (20 * count ** 0.9)},strong" for count in (1, 2, 4, 8)]
-    for name, header, cells in (("told", TIMED, rows),
-                                ("seen", TIMED.removesuffix(",scaling"), [row.removesuffix(",strong") for row in rows])):
-        (tmp_path / name).mkdir()
+    rows = [f"m,mirrored,{count},480,{20 * count ** 0.9},{24 / count ** 0.9},strong" for count in (1, 2, 4, 8)]
+    untold = [row.removesuffix(",strong") for row in rows]
+    for name, header, cells in (("named", TIMED, rows), ("seen", TIMED.removesuffix(",scaling"), untold)):
         bring(table(tmp_path / name, header, *cells), "csv")
         answers = reported(tmp_path / name / "results")[1]["answers"]
         said = [answer for answer in answers if "examples per second on" in answer]

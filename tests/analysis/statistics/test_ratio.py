@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from batchscale.analysis.statistics.ratio import fieller_interval, independent_ratio, paired_ratio
+from batchscale.analysis.statistics.estimate import Estimate
+from batchscale.analysis.statistics.ratio import fieller_interval, independent_ratio, paired_ratio, ratio_of_estimates
 
 
 def test_a_certain_denominator_leaves_the_plain_interval() -> None:
@@ -45,3 +46,11 @@ def test_one_value_or_equal_values_have_no_interval() -> None:
         assert estimate.value == 1.5
         assert not estimate.has_interval
     assert math.isnan(paired_ratio([], []).value)
+
+
+def test_a_ratio_of_estimates_adds_the_squares_of_their_log_distances() -> None:
+    above, below = Estimate(6.0, 3.0, 12.0, 5), Estimate(2.0, 2.0, 4.0, 3)
+    found = ratio_of_estimates(above, below)
+    assert (found.value, found.n) == (3.0, 3)
+    assert found.low == pytest.approx(3 / 2 ** math.sqrt(2)) and found.high == pytest.approx(6)
+    assert not ratio_of_estimates(above, Estimate(2.0, -1.0, 4.0, 3)).has_interval
