@@ -8,6 +8,8 @@ import pytest
 from support.foreign_files import bring, reported, saved
 from support.synthetic_records import Curve, Experiment, results, Study
 
+from batchscale.analysis.comparison.compare import compare as compare_sides
+from batchscale.analysis.comparison.sides import read_side
 from batchscale.analysis.exporters import csv as export
 from batchscale.analysis.importers import imported_store
 from batchscale.analysis.prediction.replicas import forecasts
@@ -87,6 +89,10 @@ def test_diverged_runs_of_a_study_come_back_from_their_export(tmp_path: Path) ->
     export.write(made, tmp_path / "export")
     back = bring(tmp_path / "export" / export.RUNS, "csv")
     assert sorted(back.runs["status"]) == sorted(made.runs["status"]) and "diverged" in set(back.runs["status"])
+    store, = (tmp_path / "export" / "results").iterdir()
+    found = compare_sides(read_side(store), read_side(store), 0.05, ())
+    assert {change.answer for change in found.changes} == {"no change"}
+    assert any(change.reason == "diverged in both" for change in found.changes)
 
 
 def test_what_a_table_does_not_name_is_not_written_as_a_name(tmp_path: Path) -> None:
