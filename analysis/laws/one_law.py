@@ -35,6 +35,7 @@ class StepLaw:
 
     @property
     def synchronization(self) -> str:
+        """Return the name of the law's synchronization."""
         return self.shape.synchronization
 
     def log_seconds(self, point: StepPoint, synchronization_seconds: float | None = None,
@@ -84,7 +85,7 @@ def student(freedom: int) -> float:
 
 def design(shape: Shape, points: Sequence[StepPoint], compute: Sequence[int],
            columns: Sequence[int]) -> tuple[Floats, Floats, Floats]:
-    """The kept features of compute and of synchronization, and micro-steps before the last, float[points]."""
+    """Return the kept features of compute and of synchronization, and micro-steps before the last, float[points]."""
     computing, synchronization = shape.columns(points)
     return (np.asarray(computing[:, list(compute)]), np.asarray(synchronization[:, list(columns)]),
             np.asarray([point.accumulation for point in points], dtype=np.float64))
@@ -92,7 +93,7 @@ def design(shape: Shape, points: Sequence[StepPoint], compute: Sequence[int],
 
 def log_times(theta: Floats, computing: Floats, k: Floats, features: Floats, overlaps: Floats,
               given: Floats | None = None) -> tuple[Floats, Floats]:
-    """log T, float[laws, points], and its derivatives, float[laws, points, parameters]; `given` replaces S."""
+    """Return log T, float[laws, points], and its derivatives, float[laws, points, parameters]; `given` replaces S."""
     own, power = computing.shape[2], overlaps[:, None]
     gradient = np.einsum("lpc,lc->lp", computing, theta[:, :own])
     sync = np.einsum("lpc,lc->lp", features, theta[:, own:]) if given is None else given
@@ -104,6 +105,6 @@ def log_times(theta: Floats, computing: Floats, k: Floats, features: Floats, ove
 
 
 def joined(computing: Floats, sync: Floats, overlap: float | Floats) -> Floats:
-    """(G^y + S^y)^(1/y), elementwise; the larger is taken out, so that no power overflows."""
+    """Return (G^y + S^y)^(1/y), elementwise; the larger is taken out, so that no power overflows."""
     larger = np.maximum(computing, sync)
     return np.asarray(larger * ((computing / larger) ** overlap + (sync / larger) ** overlap) ** (1 / overlap))

@@ -102,9 +102,9 @@ class Shape:
 
     @property
     def surprise(self) -> int:
-        """How far this form is from what is expected of a cluster: 0 where compute is constant and links are not
-        shared, 1 where compute slows, 2 for congestion, which grows fastest."""
-        return 2 if self.synchronization == CONGESTED else int(self.compute != CONSTANT)
+        """Return how far this form is from what is expected of a cluster: 0 where compute is constant and links are
+        not shared, 1 where compute slows or a link congests."""
+        return int(self.compute != CONSTANT or self.synchronization == CONGESTED)
 
     def applies(self, point: StepPoint) -> bool:
         """Return whether this form exists at the point: halving-doubling needs a power of two."""
