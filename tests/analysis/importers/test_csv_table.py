@@ -74,6 +74,13 @@ def test_another_separator_is_named(tmp_path: Path, mark: str, word: str) -> Non
         bring(table(tmp_path, HEADER.replace(",", mark), *(row.replace(",", mark) for row in ROWS)), "csv")
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_another_encoding_is_named(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "x.csv").write_bytes(("\ufeff" + "\n".join([HEADER, *ROWS])).encode(encoding))
+    with pytest.raises(RecordError, match="x.csv is text in UTF-16; save it as UTF-8"):
+        bring(tmp_path / "x.csv", "csv")
+
+
 def test_a_loss_that_diverged_comes_back(tmp_path: Path) -> None:
     header = HEADER + ",train_loss"
     rows = [f"{row},{'1.3e37' if index == 7 else 0.4}" for index, row in enumerate(ROWS)]
