@@ -89,6 +89,11 @@ def _congestion(rng: np.random.Generator) -> Truth:
     return lambda p, m, n: compute(n) + (p - 1) / p * size + pairs * p * p * (p > 1)
 
 
+def _congested_ring(rng: np.random.Generator) -> Truth:
+    compute, exchange, pairs = _compute(rng), _exchange(rng, 0.6), rng.uniform(0.5e-4, 2e-4)
+    return lambda p, m, n: compute(n) + exchange(p) + pairs * p * (p - 1)
+
+
 def _nodes(rng: np.random.Generator) -> Truth:
     """Rings inside nodes, and one between nodes over the shard of each, on a link that is slower."""
     compute, inside = _compute(rng), _exchange(rng, 0.3)
@@ -104,6 +109,7 @@ CELLS: Mapping[str, Cell] = {
     "shared memory": Cell(_shared),
     "shared memory from two replicas on": Cell(_saturated),
     "congestion": Cell(_congestion),
+    "ring that congests": Cell(_congested_ring),
     "ring, one batch": Cell(_ring, batches=(PREDICTED_BATCH,), predicted=(16, 32)),
     "full nodes": Cell(_nodes, measured=(1, 4, 8, 16, 32), predicted=(64,), per_node=4),
     "one, two and four nodes": Cell(_nodes, measured=(1, 2, 4, 8, 16), predicted=(32, 64), per_node=4),

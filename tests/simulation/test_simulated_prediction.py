@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from simulation.prediction import CELLS, simulate
 
 KNOWN = [name for name, cell in CELLS.items() if cell.known]
-# Forms of a step that one of the laws has.
-TRUE_LAW = [name for name in KNOWN if name != "shared memory from two replicas on"]
+# No law has the edge of the first; congestion takes three terms, of which the square grows fastest.
+WIDER = {"shared memory from two replicas on": 3.0, "congestion": 3.0, "ring that congests": 3.0}
 
 
 @pytest.mark.parametrize("cell", [name for name in CELLS if name not in KNOWN])
@@ -29,4 +27,4 @@ def test_a_few_predictions_hold_the_truth(cell: str) -> None:
 def test_predictions_hold_the_truth_in_nine_of_ten(cell: str) -> None:
     found = simulate(cell, 300, 1)
     assert found.seen >= 0.9, found
-    assert math.isfinite(found.width) and (found.width < 2 or cell not in TRUE_LAW), found
+    assert found.width < WIDER.get(cell, 2.0), found
