@@ -87,3 +87,8 @@ def plain(text: str) -> str:
     '\\\\<b\\\\> a\\\\_b'
     """
     return MARKDOWN.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def what_ran(optimizer: str, model: str, *more: str) -> str:
+    """Return "sgd on mlp_128, mirrored": optimizer, model and more, without what an imported table does not name."""
+    return ", ".join(part for part in (" on ".join(name for name in (optimizer, model) if name), *more) if part)

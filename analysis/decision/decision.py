@@ -15,7 +15,7 @@ import pandas as pd
 
 from ...benchmarks.records.run_folder import RETRYABLE
 from ...benchmarks.schedules.rules import TUNED_RULE
-from ..formatting import estimated, Table
+from ..formatting import estimated, Table, what_ran
 from ..hypotheses.decide import decide
 from ..hypotheses.verdict import CONTRADICTED, NOT_DECIDED, SUPPORTED, Verdict
 from ..laws.memory import largest_replica_batch, MemoryLaw
@@ -194,16 +194,20 @@ def _recommended(found: Sequence[Recommendation]) -> list[str]:
         return ["No batch is recommended: no accuracy or loss was measured."]
     sentences = []
     for one in found:
-        who = f"{one.experiment} ({one.optimizer} on {one.model})"
+        named = what_ran(one.optimizer, one.model)
+        who = one.experiment + (f" ({named})" if named else "")
         if one.option is None:
             sentences.append(f"{who}: {one.reason}")
             continue
         o = one.option
         money = f", {estimated(o.money)} in money" if math.isfinite(o.money.value) else ""
+        place = f", on {o.placement}" if o.placement else ""
+        rate = f"{o.learning_rate:.4g}" if math.isfinite(o.learning_rate) else "not recorded"
+        time = f"{estimated(o.seconds, 's')} of training" if math.isfinite(o.seconds.value) else "time not recorded"
         sentences.append(
             f"Recommended for {who}: global batch {o.global_batch:,} with {spoken(o.rule)}, learning rate "
-            f"{o.learning_rate:.4g}, on {o.placement}: test {o.outcome.name} {o.outcome.level(o.test)}, "
-            f"{estimated(o.seconds, 's')} of training{money}. {one.reason} {one.caution}".rstrip())
+            f"{rate}{place}: test {o.outcome.name} {o.outcome.level(o.test)}, "
+            f"{time}{money}. {one.reason} {one.caution}".rstrip())
     return sentences
 
 

@@ -57,6 +57,8 @@ class Option:
 
     @property
     def rate(self) -> str:
+        if not math.isfinite(self.learning_rate):
+            return "not recorded"
         return f"{self.learning_rate:.3g}" + (" times its measured gain" if is_measured(self.rule) else "")
 
     def to_json(self) -> dict[str, Any]:

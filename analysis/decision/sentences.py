@@ -10,6 +10,7 @@ import pandas as pd
 from ...benchmarks.config.objectives import CROSS_ENTROPY
 from ...benchmarks.config.optimizers import OPTIMIZERS
 from ...benchmarks.schedules.rules import has_own_budget, RULES, TUNED_RULE
+from ..formatting import what_ran
 from ..statistics.estimate import Estimate, t_interval
 from ..study.arms import Arm, published_artefact
 from ..study.batch_gaps import gap_table
@@ -24,8 +25,10 @@ def spoken(name: str) -> str:
 
 
 def trained(optimizer: str, model: str, loss: str) -> str:
-    """Who was trained, with the loss where it is not the usual one: Adam on mlp_128 (mean_squared_error)."""
-    return f"{spoken(optimizer)} on {model}" + (f" ({loss})" if loss not in ("", CROSS_ENTROPY) else "")
+    """Who was trained, with the loss where it is not the usual one: Adam on mlp_128 (mean_squared_error). What an
+    imported table does not name is left out."""
+    named = what_ran(spoken(optimizer), model) or "A model that is not named"
+    return named + (f" ({loss})" if loss not in ("", CROSS_ENTROPY) else "")
 
 
 def accuracy_answers(results: Results, arms: Sequence[Arm]) -> list[str]:

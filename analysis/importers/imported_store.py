@@ -26,17 +26,21 @@ from ...benchmarks.records.schema import finite
 from ...benchmarks.records.store import Store
 from ..columns import EVALUATION
 from . import reading
-from .imported_run import COLUMNS, MOST_RUNS, TEXTS, check_evaluation_names, ImportedRun, Options, parse_target
+from .imported_run import (COLUMNS, LARGEST_LOSS, LOSSES, MOST_RUNS, TEXTS, check_evaluation_names, ImportedRun,
+                           Options, parse_target)
 from .registry import IMPORTERS
 from .sources import json_value
 
 FILE = "imported.jsonl"
 LONGEST_LINE = 64 * 2 ** 20
 # A table's whole numbers have 64 bits.
-Cell = Whole | Annotated[float, Meta(ge=-9.2e18, le=9.2e18)]
+LARGEST_CELL = 9.2e18
+Cell = Whole | Annotated[float, Meta(ge=-LARGEST_CELL, le=LARGEST_CELL)]
+Loss = Whole | Annotated[float, Meta(ge=-LARGEST_LOSS, le=LARGEST_LOSS)]
 Batch = Annotated[int, Meta(ge=1, le=2**53)] | Annotated[float, Meta(ge=1, le=2**53, multiple_of=1)]
 KEYS = ("run_id", "status", "kind")
-KINDS: dict[str, Any] = {**dict.fromkeys(COLUMNS, Cell), **dict.fromkeys(TEXTS, str), "global_batch": Batch}
+KINDS: dict[str, Any] = {**dict.fromkeys(COLUMNS, Cell), **dict.fromkeys(LOSSES, Loss), **dict.fromkeys(TEXTS, str),
+                         "global_batch": Batch}
 Columns = defstruct("Columns", [(name, KINDS[name]) if name in KEYS else (name, KINDS[name] | UnsetType, UNSET)
                                 for name in sorted(COLUMNS)], kw_only=True, frozen=True, forbid_unknown_fields=True)
 
@@ -45,7 +49,7 @@ class Line(Struct, frozen=True, kw_only=True):
     """One line of imported.jsonl: a run in our columns, and in the other tool's own words."""
 
     columns: Columns  # type: ignore[valid-type]
-    evaluations: dict[str, tuple[Cell | None, ...]] = {}
+    evaluations: dict[str, tuple[Loss | None, ...]] = {}
     windows: tuple[Window, ...] = ()
     environment: dict[str, str] = {}
     words: dict[str, Any] = {}
@@ -161,6 +165,9 @@ def _run(value: object) -> ImportedRun:
     check_evaluation_names(line.evaluations)
     if len(set(map(len, line.evaluations.values()))) > 1:
         raise RecordError("its columns of evaluations are not of one length")
+    if any(abs(item) > LARGEST_CELL for name, values in line.evaluations.items() if name not in LOSSES
+           for item in values if item is not None):
+        raise RecordError(f"its evaluations hold a number beyond {LARGEST_CELL:g}")
     curves = {name: [math.nan if item is None else item for item in values]
               for name, values in line.evaluations.items()}
     return ImportedRun(to_builtins(line.columns), curves, tuple(map(to_builtins, line.windows)), line.environment,

@@ -172,9 +172,6 @@ def step_times(points: Sequence[StepPoint], seconds: Sequence[float]) -> Floats:
     if len(points) != measured.size or not np.all(measured > 0):
         raise RecordError(f"{len(points)} points and {measured.size} step times; give one positive step time for each "
                           "point.")
-    if len({point.replica_batch for point in points}) < 2:
-        raise RecordError("one replica batch cannot tell a step's fixed time from its time per example; measure a "
-                          "second one.")
     return measured
 
 
@@ -185,6 +182,9 @@ def fit_step_model(points: Sequence[StepPoint], seconds: Sequence[float],
     Raises RecordError below two replica batches, or with no more points than parameters.
     """
     measured = step_times(points, seconds)
+    if len({point.replica_batch for point in points}) < 2:
+        raise RecordError("one replica batch cannot tell a step's fixed time from its time per example; measure a "
+                          "second one.")
     parts = _called_for(points)
     if len(points) <= len(parts):
         raise RecordError(f"{len(points)} step times cannot fit {len(parts)} parameters; "

@@ -11,7 +11,7 @@ import pandas as pd
 from ...benchmarks.schedules.rules import rule_order
 from ...benchmarks.text import number
 from ..columns import possible, PROPORTIONAL, REPEATS
-from ..formatting import MARKERS
+from ..formatting import MARKERS, what_ran
 from ..statistics.estimate import Estimate, geometric_mean, mean_estimate, t_interval, without_interval
 from ..tables.outcome import Outcome
 from ..tables.results import Results
@@ -77,7 +77,7 @@ def workloads(results: Results) -> list[Workload]:
     for index, ((experiment, placement), rows) in enumerate(grouped):
         first = rows.iloc[0]
         name = f"{experiment}, {placement}" if several[experiment] > 1 else str(experiment)
-        detail = f"{first['optimizer']} on {first['model']}, {first['dataset']}, {placement}"
+        detail = what_ran(first["optimizer"], first["model"], first["dataset"], str(placement))
         found.append(Workload(str(experiment), name, detail, MARKERS[index % len(MARKERS)], rows,
                               results.outcomes[str(experiment)]))
     return found

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ....benchmarks.config.strategies import strategy_name
 from ....benchmarks.errors import RecordError
+from ...formatting import what_ran
 from ...laws.step_model import (example_worth, exposed_communication, fit_step_model, goodput, StepModelFit,
                                 StepPoint)
 from ...statistics.estimate import Estimate
@@ -61,7 +62,7 @@ class StepFit:
 
     @property
     def name(self) -> str:
-        return f"{self.optimizer} on {self.model}, {self.strategy}"
+        return what_ran(self.optimizer, self.model, self.strategy)
 
     def to_json(self) -> dict[str, Any]:
         """The model's parameters are in seconds but for the overlap; what was not measured is not there."""
@@ -100,7 +101,7 @@ class Goodput:
 
 def step_fits(results: Results) -> tuple[StepFit, ...]:
     """One per model and strategy with timing runs, in the plan's order."""
-    return tuple(_step_fit(rows) for _, rows in timing_runs(results).groupby(ALIKE, sort=False))
+    return tuple(_step_fit(rows) for _, rows in timing_runs(results).groupby(ALIKE, sort=False, dropna=False))
 
 
 def _step_fit(rows: pd.DataFrame) -> StepFit:
@@ -124,6 +125,12 @@ def point_of(row: Any) -> StepPoint:
     return StepPoint(int(row.replicas), nodes, float(row.replica_batch), parts - 1)
 
 
+def by_point(rows: pd.DataFrame) -> dict[StepPoint, pd.DataFrame]:
+    """Return the launches of each point, in the order of the rows."""
+    points = pd.Series([point_of(row) for row in rows.itertuples()], rows.index, dtype=object)
+    return {point: rows[points == point] for point in dict.fromkeys(points)}
+
+
 def _held_out(rows: pd.DataFrame) -> tuple[HeldOutError, ...]:
     """Empty below three replica counts: without the largest, the cost of another replica is not measured."""
     most = int(rows["replicas"].max())
@@ -134,8 +141,7 @@ def _held_out(rows: pd.DataFrame) -> tuple[HeldOutError, ...]:
         fit = _fit(rest)
     except RecordError:
         return ()
-    points = last.groupby(["replica_batch", "nodes", "accumulation"])
-    return tuple(held_out_at(fit.predict_seconds, own) for _, own in points)
+    return tuple(held_out_at(fit.predict_seconds, own) for own in by_point(last).values())
 
 
 def held_out_at(predict: Callable[[StepPoint], Estimate], own: pd.DataFrame) -> HeldOutError:
@@ -147,17 +153,17 @@ def held_out_at(predict: Callable[[StepPoint], Estimate], own: pd.DataFrame) -> 
 
 
 def _exposed(rows: pd.DataFrame) -> list[Exposed]:
-    plain = rows[rows["accumulation"] == 1]
-    alone = {int(batch): by_launch(own, "step_seconds")
-             for batch, own in plain[plain["replicas"] == 1].groupby("replica_batch")}
+    points = {point: own for point, own in by_point(rows).items() if point.accumulation == 0}
+    alone = {point.replica_batch: by_launch(own, "step_seconds")
+             for point, own in points.items() if point.replicas == 1}
     found = []
-    for (replicas, nodes, batch), own in plain[plain["replicas"] > 1].groupby(["replicas", "nodes", "replica_batch"]):
-        seconds = by_launch(own, "step_seconds")
-        if int(batch) in alone:
-            found.append(Exposed(int(replicas), int(nodes), int(batch), mean_of(own, "step_seconds"),
-                                 exposed_communication(seconds, alone[int(batch)]),
-                                 log_ratio(alone[int(batch)], seconds).transformed(lambda part: 1 - part)
-                                 .within(0.0, 1.0)))
+    for point, own in sorted(points.items(), key=lambda item: (
+            item[0].replicas, item[0].nodes, item[0].replica_batch)):
+        if point.replicas > 1 and point.replica_batch in alone:
+            one, seconds = alone[point.replica_batch], by_launch(own, "step_seconds")
+            found.append(Exposed(point.replicas, point.nodes, int(point.replica_batch), mean_of(own, "step_seconds"),
+                                 exposed_communication(seconds, one),
+                                 log_ratio(one, seconds).transformed(lambda part: 1 - part).within(0.0, 1.0)))
     return found
 
 
@@ -172,7 +178,7 @@ def goodputs(results: Results, critical: Sequence[CriticalBatch]) -> tuple[Goodp
         first = trained.iloc[0]
         own = timed[(timed[["dataset", "model", "optimizer"]] == first[["dataset", "model", "optimizer"]]).all(axis=1)]
         reference, scales = int(first["reference_batch"]), (one.noise.average, one.noise.start, one.noise.end)
-        for (placement, *_, batch), rows in own.groupby([*PLACED, "global_batch"], sort=False):
+        for (placement, *_, batch), rows in own.groupby([*PLACED, "global_batch"], sort=False, dropna=False):
             rate = mean_of(rows, "examples_per_second")
             worth, at_start, at_end = (example_worth(scale, reference, int(batch)) for scale in scales)
             found.append(Goodput(one.experiment, str(placement), int(batch), reference, one.noise.average, rate,

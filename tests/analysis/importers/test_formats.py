@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import json
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,20 @@ def test_one_text_may_hold_several_launches(tmp_path: Path) -> None:
     assert results.runs["examples_per_second"].tolist() == pytest.approx([50, 60])
 
 
+@pytest.mark.parametrize("text", [
+    horovod_text(2, [100.0, 120.0], prefix="[1,0]<stdout>:").replace(
+        "[1,0]<stdout>:Iter", "[1,1]<stdout>:Iter #0: 99.0 img/sec per GPU\n[1,0]<stdout>:Iter"),
+    "".join(f"\x1b[32m{line}\x1b[0m\n" for line in horovod_text(2, [100.0, 120.0], prefix="").splitlines()),
+    "Architecture:        x86_64\nModel:               85\n" + horovod_text(2, [100.0, 120.0]),
+    'Model: "resnet50"\n Layer (type)\n' + horovod_text(2, [100.0, 120.0]),
+    horovod_text(2, [100.0, 120.0]) + "Model:               85\nModel name: a processor\n",
+])
+def test_a_launch_is_found_among_other_ranks_colours_and_programs(tmp_path: Path, text: str) -> None:
+    row, = bring(saved(tmp_path, text), "horovod").runs.itertuples()
+    assert (row.model, row.replicas, row.global_batch) == ("ResNet50", 2, 64)
+    assert row.examples_per_second == pytest.approx(64 / (32 * (1 / 100 + 1 / 120) / 2))
+
+
 @pytest.mark.parametrize(("text", "said"), [
     ("nothing", "no line such as"),
     ("Model: ResNet50\nBatch size: 32\n", "has no Number of GPUs and no Iter #0"),
@@ -121,6 +136,12 @@ def test_windows_line_ends_a_mark_at_the_start_other_orders_and_blanks_are_read(
     assert (row["seconds_to_target"], row["epochs_to_target"], row["model"]) == (1800, 1, "")
 
 
+def test_fractions_are_not_taken_for_per_cent(tmp_path: Path) -> None:
+    entry = dawn_entry(tmp_path / "ImageNet" / "train", "x", [(1, 0.5, 0.61, 0.83), (3, 1.5, 0.7586, 0.9306)])
+    with pytest.raises(RecordError, match="row 2: top1Accuracy=0.7586 .* fractions.* per cent: write 75.86"):
+        bring(entry, "dawnbench")
+
+
 def test_a_target_on_the_command_line_replaces_the_task_one(tmp_path: Path) -> None:
     path = dawn_entry(tmp_path / "anywhere", "x", [(1, 1.0, 60.0), (2, 2.0, 80.0)])
     assert bring(path, "dawnbench", target="top1Accuracy>=80").runs["seconds_to_target"].tolist() == [7200]
@@ -151,12 +172,19 @@ def test_rounds_are_windows_and_the_report_tells_their_medians(tmp_path: Path) -
     assert "3.00 ms" in page and "2 benchmarks timed; the slowest" in page and decision["options"] == []
 
 
+def test_a_stored_median_stands_for_the_rounds(tmp_path: Path) -> None:
+    text = json.loads(timings({"test_a": [0.01, 0.011, 0.129]}, keep=False))
+    text["benchmarks"][0]["stats"]["median"] = 0.011
+    store = imported_store.write(saved(tmp_path, json.dumps(text), "t.json"), tmp_path / "results", "pytest-benchmark")
+    assert read(store).runs["step_seconds"].tolist() == [0.011] and imported_store.notes(store.manifest) == ()
+
+
 def test_a_file_that_keeps_the_summary_alone_says_so(tmp_path: Path) -> None:
     summary = saved(tmp_path, timings({"test_a": [0.002, 0.004]}, keep=False), "t.json")
     store = imported_store.write(summary, tmp_path / "results", "pytest-benchmark")
     results = read(store)
     assert results.windows.empty and results.runs["step_seconds"].tolist() == [0.003]
-    assert "mean stands for the median" in imported_store.notes(store.manifest)[0]
+    assert "their mean stands for it" in imported_store.notes(store.manifest)[0]
 
 
 def test_an_imported_file_compares_like_the_file_itself(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from batchscale.analysis.statistics.ratio import fieller_interval, log_ratio, median_ratio, paired_ratio
+from batchscale.analysis.statistics.estimate import Estimate
+from batchscale.analysis.statistics.ratio import fieller_interval, log_ratio, median_ratio, paired_ratio, quotient
 
 
 def test_a_certain_denominator_leaves_the_plain_interval() -> None:
@@ -77,3 +78,11 @@ def test_one_value_or_equal_values_have_no_interval() -> None:
         assert estimate.value == 1.5
         assert not estimate.has_interval
     assert math.isnan(paired_ratio([], []).value)
+
+
+def test_a_quotient_adds_the_squares_of_their_log_distances() -> None:
+    above, below = Estimate(6.0, 3.0, 12.0, 5), Estimate(2.0, 2.0, 4.0, 3)
+    found = quotient(above, below)
+    assert (found.value, found.n) == (3.0, 3)
+    assert found.low == pytest.approx(3 / 2 ** math.sqrt(2)) and found.high == pytest.approx(6)
+    assert not quotient(above, Estimate(2.0, -1.0, 4.0, 3)).has_interval

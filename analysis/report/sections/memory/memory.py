@@ -11,7 +11,7 @@ from ....decision.decision import MemoryFinding
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import role
-from ....formatting import MARKERS, estimated, table
+from ....formatting import MARKERS, estimated, table, what_ran
 from ....laws.memory import MemoryLaw
 from ....statistics.estimate import Estimate
 from ....statistics.held_out import extrapolation_warning
@@ -33,7 +33,7 @@ def build(findings: Findings) -> Section | None:
     figures, rows, warnings = [], [], []
     for index, one in enumerate(fitted):
         group, law, usable = one.group, one.law, one.group.measured
-        detail = f"{group.optimizer} on {group.model}, {group.placement}"
+        detail = what_ran(group.optimizer, group.model, group.placement)
         if index < MOST_PANELS and not usable.empty:
             figures.append(_panel(f"m{index}", group.experiment, detail, usable, law))
         rows.append((group.experiment, detail, byte_count(law.fixed_bytes.value),
