@@ -14,8 +14,8 @@ import pandas as pd
 from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.errors import RecordError
 from ..formatting import what_ran
-from ..laws.step_laws import fit_step_laws, StepLaws
-from ..laws.step_model import StepPoint
+from ..laws.step.laws import fit_step_laws, StepLaws
+from ..laws.step.model import StepPoint
 from ..statistics.estimate import Estimate
 from ..statistics.held_out import HeldOutError
 from ..study.groups import mean_of

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ...benchmarks.errors import RecordError
-from ..laws.step_laws import fit_step_laws, half_widths, StepLaws
-from ..laws.step_model import StepPoint
-from ..laws.synchronization import undetermined
+from ..laws.step.laws import fit_step_laws, half_widths, StepLaws
+from ..laws.step.model import StepPoint
+from ..laws.step.synchronization import undetermined
 from ..statistics.estimate import Estimate
 from ..statistics.held_out import HeldOutError
 from ..study.timing.step_fits import by_point, held_out_at, point_of

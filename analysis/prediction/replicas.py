@@ -13,10 +13,10 @@ from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.errors import PlanError, RecordError
 from ..laws.allreduce import halving_doubling_seconds, hierarchical_seconds, Link, ring_seconds
 from ..laws.cost import cost
-from ..laws.one_law import StepLaw
-from ..laws.step_laws import StepLaws
-from ..laws.step_model import StepPoint
-from ..laws.synchronization import HALVING, HIERARCHICAL, RING, undetermined
+from ..laws.step.laws import StepLaws
+from ..laws.step.model import StepPoint
+from ..laws.step.one_law import StepLaw
+from ..laws.step.synchronization import HALVING, HIERARCHICAL, RING, undetermined
 from ..statistics.estimate import Estimate, mean_estimate, unknown, without_interval
 from ..statistics.held_out import FARTHEST, extrapolation_warning
 from ..statistics.ratio import quotient

@@ -17,7 +17,7 @@ import numpy as np
 from simulation.coverage import Coverage
 from support.synthetic_records import Study, Timing, results
 
-from batchscale.analysis.laws.step_model import step_seconds
+from batchscale.analysis.laws.step.model import step_seconds
 from batchscale.analysis.prediction.forecast import Prediction
 from batchscale.analysis.prediction.replicas import forecasts
 from batchscale.analysis.tables.results import Results

@@ -12,8 +12,7 @@ import pandas as pd
 from ....benchmarks.config.strategies import strategy_name
 from ....benchmarks.errors import RecordError
 from ...formatting import what_ran
-from ...laws.step_model import (example_worth, exposed_communication, fit_step_model, goodput, StepModelFit,
-                                StepPoint)
+from ...laws.step.model import example_worth, exposed_communication, fit_step_model, goodput, StepModelFit, StepPoint
 from ...statistics.estimate import Estimate
 from ...statistics.held_out import HeldOutError
 from ...statistics.ratio import log_ratio

@@ -11,7 +11,7 @@ import pytest
 from support.synthetic_records import SGD, Study, Timing, records, results, write_store
 
 from batchscale.analysis.laws.allreduce import halving_doubling_seconds, hierarchical_seconds, Link, ring_seconds
-from batchscale.analysis.laws.synchronization import HALVING, HIERARCHICAL, RING
+from batchscale.analysis.laws.step.synchronization import HALVING, HIERARCHICAL, RING
 from batchscale.analysis.prediction.batches import batch_forecasts
 from batchscale.analysis.prediction.forecast import Prediction
 from batchscale.analysis.prediction.replicas import forecasts, given_link, replica_counts

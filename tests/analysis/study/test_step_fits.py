@@ -13,7 +13,7 @@ import pytest
 from support.synthetic_records import SGD, Memory, Study, Timing, manifest, record_for, records, results
 
 from batchscale.analysis.decision.decision import decide_of
-from batchscale.analysis.laws.step_model import NAMES
+from batchscale.analysis.laws.step.model import NAMES
 from batchscale.analysis.report import page as report
 from batchscale.analysis.report.findings import Findings
 from batchscale.analysis.report.sections.speed import scaling, step

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 from .....benchmarks.text import counted, listed
-from ....formatting import estimated, percentage, Table, table
-from ....laws.step_model import NAMES, StepModelFit
+from ....formatting import estimated, percentage, table, Table
+from ....laws.step.model import NAMES, StepModelFit
 from ....statistics.estimate import Estimate
 from ....study.timing.step_fits import Goodput, StepFit
 from ...blocks import Section

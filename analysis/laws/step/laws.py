@@ -17,12 +17,12 @@ from statistics import fmean, harmonic_mean
 import numpy as np
 from scipy import stats
 
-from ...benchmarks.errors import RecordError
-from ..statistics.estimate import LEVEL, Estimate, exponential, Floats, unknown
+from ....benchmarks.errors import RecordError
+from ...statistics.estimate import LEVEL, Estimate, exponential, Floats, unknown
 from .many_fits import fit_many
+from .model import step_times, StepPoint
 from .one_law import design, joined, log_times, StepLaw, student
-from .step_model import step_times, StepPoint
-from .synchronization import FEATURES, independent, Shape, shapes, SINGLE_TERMS
+from .synchronization import FEATURES, SINGLE_TERMS, independent, Shape, shapes
 
 OVERLAPS = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 # Below it the laws of two terms leave intervals that say nothing, and those of one term are fitted as well.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import nnls
 
-from batchscale.analysis.laws.many_fits import fit_many
+from batchscale.analysis.laws.step.many_fits import fit_many
 from batchscale.analysis.statistics.estimate import Floats
 
 

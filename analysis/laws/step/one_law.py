@@ -9,8 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..statistics.estimate import Estimate, Floats, t_critical
-from .step_model import StepPoint
+from ...statistics.estimate import Estimate, Floats, t_critical
+from .model import StepPoint
 from .synchronization import Shape
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from batchscale.analysis.laws.allreduce import Link, ring_seconds
-from batchscale.analysis.laws.step_laws import fit_step_laws, StepLaws
-from batchscale.analysis.laws.step_model import step_seconds, StepModel, StepPoint, SynchronizationCost
-from batchscale.analysis.laws.synchronization import (FEATURES, HALVING, HIERARCHICAL, PER_REPLICA, RING, SHARED, Shape,
-                                                      undetermined)
+from batchscale.analysis.laws.step.laws import fit_step_laws, StepLaws
+from batchscale.analysis.laws.step.model import step_seconds, StepModel, StepPoint, SynchronizationCost
+from batchscale.analysis.laws.step.synchronization import (FEATURES, HALVING, HIERARCHICAL, PER_REPLICA, RING, SHARED,
+                                                           Shape, undetermined)
 from batchscale.benchmarks.errors import RecordError
 
 FEW_AND_MANY = (16, pytest.param(200, marks=pytest.mark.slow))

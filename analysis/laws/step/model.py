@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...benchmarks.errors import RecordError
-from ..statistics.curve_fit import CurveFit, fit_curve
-from ..statistics.difference import difference, paired_difference
-from ..statistics.estimate import LEVEL, Estimate, exponential, Floats, unknown, without_interval
-from ..statistics.line import fit_line
-from ..statistics.ratio import LAUNCHES
+from ....benchmarks.errors import RecordError
+from ...statistics.curve_fit import CurveFit, fit_curve
+from ...statistics.difference import difference, paired_difference
+from ...statistics.estimate import LEVEL, Estimate, exponential, Floats, unknown, without_interval
+from ...statistics.line import fit_line
+from ...statistics.ratio import LAUNCHES
 
 OVERLAP_RANGE = (1.0, 10.0)
 # The parameters in the order in which they are fitted; GRADIENT is the first two.

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from batchscale.analysis.laws.step_model import (example_worth, exposed_communication, fit_step_model, goodput,
+from batchscale.analysis.laws.step.model import (example_worth, exposed_communication, fit_step_model, goodput,
                                                  step_seconds, StepModel, StepPoint, SynchronizationCost)
 from batchscale.analysis.statistics.estimate import Estimate
 from batchscale.benchmarks.errors import RecordError

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..statistics.estimate import Floats
-from .step_model import StepPoint
+from ...statistics.estimate import Floats
+from .model import StepPoint
 
 RING, HALVING, HIERARCHICAL, PER_REPLICA = "flat ring", "halving-doubling", "hierarchical", "per replica"
 FIXED, PER_MESSAGE, PER_BYTE, PER_ROUND = "fixed", "messages of a ring", "bytes of a ring", "rounds of halving"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..statistics.estimate import Floats
+from ...statistics.estimate import Floats
 
 MOST_ROUNDS = 200
 # Relative decrease of the squares below which a problem is solved.
