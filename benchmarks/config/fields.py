@@ -63,6 +63,7 @@ class RunFields:
     launch: int = 0
     loss: str = CROSS_ENTROPY
     metrics: tuple[str, ...] = (ACCURACY,)
+    from_logits: bool = True
     warmup_steps: int = 20
     windows: int = 10
     window_seconds: float = 0.2
@@ -132,7 +133,8 @@ class RunFields:
     @property
     def workload_key(self) -> str:
         """Runs of one workload are described together: the data, the model and what it is trained for."""
-        return "|".join((self.dataset, self.model, str(self.validation_fraction), self.loss, *self.metrics))
+        ending = () if self.from_logits else ("probabilities",)
+        return "|".join((self.dataset, self.model, str(self.validation_fraction), self.loss, *self.metrics, *ending))
 
     @property
     def alone(self) -> bool:

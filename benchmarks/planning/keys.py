@@ -59,6 +59,8 @@ EXPERIMENT: dict[str, Key] = {
                 "outputs) -> one number per example"),
     "metrics": Key("texts", ABSENT, f"what evaluations measure beside the loss: {', '.join(METRICS)}, or "
                    "module:function as for the loss; default: accuracy with a cross-entropy, else none"),
+    "from_logits": Key("flag", True, "whether the model ends in logits, which the cross-entropies and the accuracy take; "
+                       "false: in probabilities, those of a softmax or a sigmoid"),
     "optimizer": Key("text", "sgd", "update rule", tuple(OPTIMIZERS)),
     "momentum": Key("number", 0.9, "of the optimizers momentum, nesterov and lars"),
     "weight_decay": Key("number", ABSENT, "of adamw (default: Keras', 0.004), lars and lamb (default: 0); not on "
@@ -112,7 +114,7 @@ EXPERIMENT: dict[str, Key] = {
     "input": Key("text", "auto", "resident on the device, or streamed from memory; data sets on disk are always "
                  "read from there", INPUTS),
 }
-PASSED_THROUGH = ("dataset", "model", "loss", "optimizer", "momentum", "reference_batch",
+PASSED_THROUGH = ("dataset", "model", "loss", "from_logits", "optimizer", "momentum", "reference_batch",
                   "warmup_epochs", "decay", "decay_epochs", "decay_factor", "decay_power", "clip_norm", "accumulation",
                   "epochs", "validation_fraction", "train_subset", "cores_per_replica", "scaling",
                   "warmup_steps", "windows", "window_seconds", "precision", "jit", "synchronized_batch_norm", "input")

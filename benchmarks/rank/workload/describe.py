@@ -38,13 +38,13 @@ def workload(config: RunConfig) -> dict[str, Any]:
         raise DataError(f"{config.dataset!r} has {count(y)} training examples; it must have at least {trial.EXAMPLES}.")
     if isinstance(x, EncodedImages):
         x = ImagePipeline(x, y, config.dtype).decoded(np.arange(trial.EXAMPLES))
-    trial.check_step(config, built, x, y, split.classes)
-    operations, not_counted = flops.forward_flops(built, each(lambda values: values[:1], x))
+    forward = trial.check_step(config, built, x, y, split.classes)
+    operations, not_counted = flops.count(forward.graph)
     return {"source": split.source, "train_examples": count(y),
             "validation_examples": count(split.validation[1]), "test_examples": count(split.test[1]),
             "input_shape": _listed(split.input_shape), "classes": split.classes,
             "parameters": int(sum(int(v.value.numpy().size) for v in built.trainable_variables)),
-            "flops_per_example": operations, "flops_not_counted": not_counted}
+            "flops_per_example": operations or None, "flops_not_counted": not_counted}
 
 
 def _listed(shape: Shapes) -> Any:

@@ -12,28 +12,42 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ...config.objectives import ACCURACY, BINARY_CROSS_ENTROPY, CROSS_ENTROPY, metric_name
+from ...config.objectives import ACCURACY, BINARY_CROSS_ENTROPY, CROSS_ENTROPY, LOSSES, metric_name
 from ...data.arrays import Arrays, Classes, each
 from ...errors import BatchscaleError, PlanError
 from ...runs.run_config import RunConfig
 from ..training import losses, program
+from . import endings, flops, ignored
 
 EXAMPLES = 3
 LONGEST_REASON = 200
 
 
-def check_step(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays, classes: Classes) -> None:
-    """Outputs, loss, gradient and metrics of the first examples, traced as in a run. x, y: at least 3 of them."""
+def check_step(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays, classes: Classes) -> Any:
+    """Outputs, ending, loss, gradient and metrics of the first examples, traced as in a run. x, y: at least 3 of them.
+
+    Return the model's call on one example as a concrete function, whose operations may be counted.
+    """
+    ignored.check_model(config, model)
     _check_targets(config, y)
+    first = each(lambda values: values[:EXAMPLES], x)
     x, y = (each(lambda values: tf.constant(values[:EXAMPLES]), part) for part in (x, y))
     outputs = _outputs(config, model, x)
+    forward = flops.forward(model, x)
+    ignored.check_tokens(config, forward, first)
     _check_logits(config, y, outputs, classes)
+    ending = endings.ending(model, forward, x, outputs)
+    endings.check(config, ending, y, outputs)
     objective = losses.objective(config)
     for name, function in ((f"loss {config.loss!r}", objective.loss),
                            *((f"metric {name!r}", objective.metrics[metric_name(name)])
                              for name in config.metrics)):
         _check_values(name, function, y, outputs, finite=function is objective.loss)
+    if config.loss not in LOSSES:
+        values = _traced(f"loss {config.loss!r}", lambda: program.loss_per_example(model, objective.loss, x, y, False)[0])
+        endings.check_own_loss(config, ending, values, y, outputs)
     _check_gradient(config, model, objective.loss, x, y)
+    return forward
 
 
 def _check_targets(config: RunConfig, y: Arrays) -> None:
