@@ -5,8 +5,11 @@ A message states the rule that was broken, the value that broke it, the valid ch
 
 from __future__ import annotations
 
+import sysconfig
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 EXIT_OK = 0
 EXIT_RUNS_FAILED = 1
@@ -15,7 +18,9 @@ EXIT_ENVIRONMENT = 3
 EXIT_INCOMPLETE = 75
 
 
-LONGEST_MESSAGE = 2000
+LONGEST_MESSAGE = 4000
+OWN_FRAMES = 3
+INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 
 class BatchscaleError(Exception):
@@ -58,5 +63,30 @@ def one_of(what: str, value: object, choices: Iterable[str]) -> str:
     """The sentence for a value that is not among its choices, with the nearest one suggested."""
     names = sorted(choices)
     close = get_close_matches(str(value), names, n=1)
+    close = [name for name in names if name.lower() == str(value).lower()] or close
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return f"{what}={value!r} is not known; choose one of: {', '.join(names)}.{hint}"
+
+
+def said(error: BaseException) -> str:
+    """What a user's code raised and where: the kind, the message on one line, and the last frames of its own code."""
+    if isinstance(error, SystemExit):
+        text = f"ended Python by sys.exit({'' if error.code is None else repr(error.code)})"
+    else:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        text = f"raised {type(error).__name__}: {' '.join(lines) or 'no message'}"
+    return text.rstrip(".")
+
+
+def frames(error: BaseException) -> str:
+    """The last frames of a traceback that are not of installed packages, each with file, line and function, indented
+    lines; of all its frames where none are."""
+    found = traceback.extract_tb(error.__traceback__)
+    suite = str(Path(__file__).resolve().parent)
+    own = [frame for frame in found if not frame.filename.startswith((suite, "<", *INSTALLED))
+           and not str(Path(frame.filename).resolve()).startswith(suite + "/")]
+    if isinstance(error, SyntaxError) and error.filename:
+        return f'\n  File "{error.filename}", line {error.lineno}\n    {(error.text or "").strip()}'
+    shown = (own or found)[-OWN_FRAMES:]
+    return "".join(f'\n  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n    {frame.line}'
+                   for frame in shown)

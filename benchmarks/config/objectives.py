@@ -62,9 +62,9 @@ def check(loss: str, metrics: Sequence[str], from_logits: bool = True) -> None:
             raise PlanError(f"metrics={list(metrics)} gives the name {name[:80]!r}, which must be used once, be no "
                             f"longer than {LONGEST_NAME} characters and not be 'loss'; rename the function.")
     if not from_logits and not is_cross_entropy(loss) and ACCURACY not in metrics:
-        raise PlanError(f"from_logits = false has no meaning for loss={loss!r} without metric {ACCURACY!r}; it belongs to "
-                        f"{CROSS_ENTROPY}, {BINARY_CROSS_ENTROPY} and {ACCURACY}. Leave it out: a function of your own "
-                        "takes the outputs as they are.")
+        raise PlanError(f"from_logits = false has no meaning for loss={loss!r} without metric {ACCURACY!r}; it belongs "
+                        f"to {CROSS_ENTROPY}, {BINARY_CROSS_ENTROPY} and {ACCURACY}. Leave it out: a function of your "
+                        "own takes the outputs as they are.")
 
 
 def _instead(name: str) -> str:

@@ -59,8 +59,8 @@ EXPERIMENT: dict[str, Key] = {
                 "outputs) -> one number per example"),
     "metrics": Key("texts", ABSENT, f"what evaluations measure beside the loss: {', '.join(METRICS)}, or "
                    "module:function as for the loss; default: accuracy with a cross-entropy, else none"),
-    "from_logits": Key("flag", True, "whether the model ends in logits, which the cross-entropies and the accuracy take; "
-                       "false: in probabilities, those of a softmax or a sigmoid"),
+    "from_logits": Key("flag", True, "whether the model ends in logits, which the cross-entropies and the accuracy "
+                       "take; false: in probabilities, those of a softmax or a sigmoid"),
     "optimizer": Key("text", "sgd", "update rule", tuple(OPTIMIZERS)),
     "momentum": Key("number", 0.9, "of the optimizers momentum, nesterov and lars"),
     "weight_decay": Key("number", ABSENT, "of adamw (default: Keras', 0.004), lars and lamb (default: 0); not on "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from .. import data
+from ..data import fingerprint as data_fingerprint
 from ..data.arrays import Arrays, count, each
 from ..data.disk.encoded import EncodedImages
 from ..errors import DataError
@@ -29,6 +30,7 @@ from .meters.sharpness import Sharpness
 from .strategies.base import Strategy
 from .training.program import Program, program_key
 from .watchdog import Watchdog
+from .workload import fingerprint
 
 
 @dataclass
@@ -40,6 +42,7 @@ class Examples:
     evaluation: Evaluation
     probe: Probe
     sharpness: Sharpness
+    digest: str = ""
 
 
 @dataclass
@@ -53,6 +56,7 @@ class Session:
     gpus: GpuCounters = field(default_factory=GpuCounters)
     checkpoint_seconds: float = math.inf
     watchdog: Watchdog = field(default_factory=lambda: Watchdog(0.0))
+    workloads: Mapping[str, Any] = field(default_factory=dict)
     _examples: dict[tuple[Any, ...], Examples] = field(default_factory=dict)
     _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
 
@@ -61,9 +65,12 @@ class Session:
         key = (config.dataset, config.validation_fraction, config.train_subset, config.precision, config.input)
         if key not in self._examples:
             self._examples.clear()  # one data set at a time stays on the device
-            split = data.split(data.load(config.dataset), config.validation_fraction, config.train_subset)
+            dataset = data.load(config.dataset)
+            digest = self._contents(dataset, config)
+            split = data.split(dataset, config.validation_fraction, config.train_subset)
             on_disk = isinstance(split.train[0], EncodedImages)
-            self._examples[key] = (_from_disk if on_disk else _in_memory)(config, split, self.strategy)
+            made = (_from_disk if on_disk else _in_memory)(config, split, self.strategy)
+            self._examples[key] = replace(made, digest=digest)
         found = self._examples[key]
         if (examples := count(found.split.train[1])) != config.train_examples:
             raise DataError(f"{config.dataset} now has {examples} training examples and the plan was made "
@@ -76,6 +83,20 @@ class Session:
             shape = examples.split.input_shape
             self._programs[key] = Program(config, self.strategy, shape, examples.split.classes)
         return self._programs[key]
+
+    def _contents(self, dataset: data.Dataset, config: RunConfig) -> str:
+        """The data's digest; that of its description where it is made from the very same files."""
+        described = self.workloads.get(config.workload_key, {})
+        files = described.get("files")
+        if files is not None and files == data_fingerprint.witness(config.dataset):
+            return str(described.get("fingerprint", {}).get("data", ""))
+        return data_fingerprint.contents(dataset)
+
+    def trained(self, config: RunConfig) -> dict[str, str]:
+        """The digests of what this rank trains, of the parts that ranks look at."""
+        program = self.program(config, self.examples(config))
+        return {"data": self.examples(config).digest, "layers": fingerprint.layers(program.model),
+                **fingerprint.code(config)}
 
     def start_seconds(self) -> dict[str, float]:
         """What starting this process took, to be told by its first run; 0 for all later ones."""

@@ -145,6 +145,8 @@ WORKLOAD = {
                      "names"),
     "parameters": Field(int, "trainable parameters"),
     "flops_per_example": Field(Optional, "forward floating-point operations per example, 2 per multiply-add"),
+    "fingerprint": Field(dict, "digests of what was trained, by part: data, layers, sources of functions, versions",
+                         False),
     "flops_not_counted": Field(list, "kinds of operation that this number leaves out, with how often each occurs",
                                False),
 }

@@ -30,6 +30,7 @@ from ...benchmarks.records.run_folder import FINAL, Run
 from ...benchmarks.records.store import Store
 from ...benchmarks.runs.run_config import RunConfig, to_json
 from ..machine import checks
+from . import identity
 from .progress import Progress
 from .schedule import expected_wall_seconds, Stage, stages
 from .supervisor import Limits, unfinished, work
@@ -47,6 +48,7 @@ class Options:
     budget_seconds: float = float("inf")
     retry: bool = False
     launcher: str = "auto"
+    continue_edited: bool = False
 
 
 def expansion_here(plan: Plan) -> Expansion:
@@ -82,18 +84,24 @@ def keep(store: Store, configs: list[RunConfig], workloads: dict[str, Any], fact
     store.prepare(configs, facts)
 
 
-def describe(configs: Sequence[RunConfig], store: Store, patience_seconds: float = WATCHDOG_SECONDS) -> dict[str, Any]:
-    """The workloads, each data set and model built once in a child process. Raises PlanError.
+def describe(configs: Sequence[RunConfig], store: Store, patience_seconds: float = WATCHDOG_SECONDS,
+             source: str = "") -> dict[str, Any]:
+    """The workloads, each data set and model built and a step tried once in a child process. Raises PlanError.
 
-    `patience_seconds`: the child is given up after it, with its stack in the message; 0: never.
+    Done anew for whatever of a user's own is part of it; the rest is known as long as files and versions are the same.
+    `patience_seconds`: the child is given up after it, with its stack in the message; 0: never. `source`: the plan's
+    file, beside which users' modules are looked for.
     """
-    known = read_json(store.folder / "workloads.json") or {}
+    known = identity.known(store)
     wanted = {c.workload_key: c for c in configs}
-    missing = [to_json(c) for key, c in wanted.items() if known.get(key, {}).get("train_examples") != c.train_examples]
+    missing = {key: c for key, c in wanted.items() if not identity.is_current(known.get(key, {}), c)}
     if not missing:
         return dict(known)
+    data_known = {c.dataset: known[key]["fingerprint"].get("data", "") for key, c in missing.items()
+                  if isinstance(known.get(key, {}).get("fingerprint"), dict)}
+    asked = {"configs": [to_json(c) for c in missing.values()], "known": data_known, "plan": source}
     words = [sys.executable, "-m", "batchscale.benchmarks.rank.workload.describe", str(patience_seconds)]
-    child = subprocess.run(words, input=json.dumps(missing), capture_output=True, text=True)
+    child = subprocess.run(words, input=json.dumps(asked), capture_output=True, text=True)
     if child.returncode:
         lines = child.stderr.strip().splitlines()
         if "Timeout (" in child.stderr:
@@ -101,8 +109,18 @@ def describe(configs: Sequence[RunConfig], store: Store, patience_seconds: float
             frames = [frame for frame in frames if not re.search(r'"<frozen |/lib/python3', frame)] or frames
             raise PlanError(f"a data set or model was not described within {patience_seconds:g} s (watchdog_seconds): "
                             f"it was at {frames[0] if frames else 'an unknown place'}.")
+        if said := _said(child.stdout):
+            raise PlanError(said)
         raise PlanError(lines[-1] if lines else f"describing the workloads failed with code {child.returncode}.")
-    return {**known, **json.loads(child.stdout)}
+    return {**known, **json.loads(child.stdout)["workloads"]}
+
+
+def _said(answer: str) -> str:
+    """The sentence with which the child gave up; "" where it could not say one."""
+    try:
+        return str(json.loads(answer)["error"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def check(plan: Plan, options: Options) -> tuple[Store, Expansion, dict[str, Any]]:
@@ -115,8 +133,18 @@ def check(plan: Plan, options: Options) -> tuple[Store, Expansion, dict[str, Any
     if not any(wanted(config) for config in expansion.runs):
         raise PlanError(f"--only {options.only!r} selects none of the {len(expansion.runs)} runs of {plan.name!r}.")
     store = Store(options.results / plan.name)
-    workloads = describe(expansion.runs, store, setting_seconds(plan.settings, "watchdog_seconds"))
+    workloads = described(plan, store, expansion, options)
     return store, expansion, workloads
+
+
+def described(plan: Plan, store: Store, expansion: Expansion, options: Options) -> dict[str, Any]:
+    """The workloads; the expansion's runs go by what they train from here on, and what was edited is said."""
+    workloads = describe(expansion.runs, store, setting_seconds(plan.settings, "watchdog_seconds"), plan.source)
+    workloads, edits = identity.settled(store, workloads, expansion.runs, options.continue_edited)
+    expansion.runs = identity.named(expansion.runs, workloads)
+    if edits:
+        print(identity.sentence(edits, store, options.continue_edited), flush=True)
+    return workloads
 
 
 def facts(plan: Plan, expansion: Expansion) -> dict[str, Any]:

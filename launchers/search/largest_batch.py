@@ -25,7 +25,7 @@ from ...benchmarks.records.run_folder import Run
 from ...benchmarks.records.searches import Answer, Trial
 from ...benchmarks.records.store import Store
 from ...benchmarks.runs.run_config import RunConfig
-from ..local import study
+from ..local import identity, study
 from ..local.schedule import stages
 from ..local.supervisor import Limits, unfinished, work
 from ..machine import checks
@@ -110,8 +110,7 @@ def run(plan: Plan, options: Options) -> int:
     folder = store.folder
     with study.machine_to_itself(_say), study.stopping_on_sigterm():
         study.keep(store, expansion.runs, workloads, study.facts(plan, expansion))
-        workloads = study.describe(targets, store)
-        for like in targets:
+        for like in identity.named(targets, workloads):
             place = searches.folder(folder, like)
             begin = options.start or starting_batch.by_memory_law(folder, like) or FIRST_BATCH
             trials = RealTrials(Store(place), workloads, options, plan.source or plan.name)
@@ -159,7 +158,7 @@ def search(like: RunConfig, options: Options, attempt: Attempt, place: Path) -> 
     """The largest batch per replica, verified. The answer so far is kept after every trial. Raises TrialFailed."""
     answer = Answer(like.experiment, like.model, like.optimizer, like.precision, like.strategy_name, like.replicas,
                     like.accumulation, like.memory_limit_bytes, options.start, options.most, options.multiple,
-                    options.resolution, options.margin)
+                    options.resolution, options.margin, fingerprint=like.fingerprint)
     tried: dict[tuple[int, int], Trial] = {}
 
     def fits(batch: int, steps: int) -> bool:

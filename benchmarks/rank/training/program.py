@@ -59,8 +59,8 @@ def gradients(model: keras.Model, loss: Function, weights: Sequence[Any], x: Any
 def program_key(config: RunConfig) -> tuple[Any, ...]:
     """What a program is compiled for: runs with equal keys share one."""
     return (config.dataset, config.model, config.loss, config.metrics, config.from_logits, config.optimizer,
-            config.momentum, config.weight_decay, config.clip_norm, config.accumulation, adam_constants(config), config.precision,
-            config.jit, config.synchronized_batch_norm, *adascale.key(config))
+            config.momentum, config.weight_decay, config.clip_norm, config.accumulation, adam_constants(config),
+            config.precision, config.jit, config.synchronized_batch_norm, *adascale.key(config))
 
 
 class Program:

@@ -1,4 +1,4 @@
-"""How a model's output ends: in a softmax or a sigmoid, which a loss of logits would apply a second time, or in neither.
+"""How a model ends: in a softmax or a sigmoid, which a loss of logits would apply a second time, or in neither.
 
 Found in the traced graph, back through operations that only change type or shape; and, where a model writes a softmax
 or a sigmoid out in other operations, by the values.
@@ -83,7 +83,7 @@ def _stays_within(model: keras.Model, x: Any) -> bool:
     finally:
         for variable, values in zip(last, kept):
             variable.assign(values)
-    return all(map(_within, seen)) and not np.array_equal(*seen)
+    return all(map(_within, seen)) and not np.array_equal(seen[0], seen[1])
 
 
 def check(config: RunConfig, found: str, targets: Any, outputs: Any) -> None:
@@ -150,7 +150,8 @@ def _keras_values(targets: Any, outputs: Any, from_logits: bool) -> dict[str, An
     """Keras' cross-entropies of each example, (n,), of those that take such targets and outputs."""
     found = {}
     labels = targets.dtype.is_integer and outputs.shape.rank == targets.shape.rank + 1
-    one_hot = tf.one_hot(targets, outputs.shape[-1]) if labels and outputs.shape[-1] > 1 else tf.cast(targets, "float32")
+    several = labels and outputs.shape[-1] > 1
+    one_hot = tf.one_hot(targets, outputs.shape[-1]) if several else tf.cast(targets, "float32")
     if not labels and outputs.shape.rank == one_hot.shape.rank + 1 and outputs.shape[-1] == 1:
         one_hot = one_hot[..., None]
     for name, function, expected in (

@@ -51,7 +51,7 @@ def check_tokens(config: RunConfig, forward: Any, x: Arrays) -> None:
         return
     for what, values in by_name(x, "x_train"):
         if np.issubdtype(values.dtype, np.floating) and (values != np.round(values)).any():
-            raise PlanError(f"model {config.model!r} looks up {what} of {config.dataset!r} as tokens, and its values are "
+            raise PlanError(f"model {config.model!r} looks up {what} of {config.dataset!r} as tokens, which are "
                             f"fractions from {values.min():.3g} to {values.max():.3g}, which would be cut off to whole "
                             "numbers. Arrays of uint8 are taken for pictures and divided by 255: give token ids as "
                             "x.astype('int32').")

@@ -5,6 +5,7 @@ Raises PlanError: one sentence with the function, what it did and the fix.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,13 +15,13 @@ import tensorflow as tf
 
 from ...config.objectives import ACCURACY, BINARY_CROSS_ENTROPY, CROSS_ENTROPY, LOSSES, metric_name
 from ...data.arrays import Arrays, Classes, each
-from ...errors import BatchscaleError, PlanError
+from ...errors import BatchscaleError, frames, PlanError, said
 from ...runs.run_config import RunConfig
 from ..training import losses, program
 from . import endings, flops, ignored
 
 EXAMPLES = 3
-LONGEST_REASON = 200
+COMPILED = re.compile(r"numpy|[Ss]ymbolic|as a Python|[Ee]ager|KerasTensor")
 
 
 def check_step(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays, classes: Classes) -> Any:
@@ -44,10 +45,23 @@ def check_step(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays, clas
                              for name in config.metrics)):
         _check_values(name, function, y, outputs, finite=function is objective.loss)
     if config.loss not in LOSSES:
-        values = _traced(f"loss {config.loss!r}", lambda: program.loss_per_example(model, objective.loss, x, y, False)[0])
+        values = _traced(f"loss {config.loss!r}",
+                         lambda: program.loss_per_example(model, objective.loss, x, y, training=False)[0])
         endings.check_own_loss(config, ending, values, y, outputs)
     _check_gradient(config, model, objective.loss, x, y)
     return forward
+
+
+def check_classes(config: RunConfig, y: Arrays) -> None:
+    """Refuse float targets where the loss takes classes, before a model is asked for 0 of them."""
+    if config.loss != CROSS_ENTROPY or isinstance(y, Mapping) or np.issubdtype(y.dtype, np.integer):
+        return
+    rows = np.asarray(y).reshape(len(y), -1)
+    one_hot = rows.shape[1] > 1 and bool(((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) == 1).all())
+    fix = ("They look one-hot: use y.argmax(axis=-1)." if one_hot else
+           "Use y.astype('int32') where they are classes; for a regression choose loss = 'mean_squared_error'.")
+    raise PlanError(f"{CROSS_ENTROPY!r} takes {LOSSES[CROSS_ENTROPY]}, in whole numbers; the targets of "
+                    f"{config.dataset!r} are ({', '.join(['examples', *map(str, y.shape[1:])])}) {y.dtype}. {fix}")
 
 
 def _check_targets(config: RunConfig, y: Arrays) -> None:
@@ -134,10 +148,10 @@ def _traced(what: str, function: Callable[[], Any]) -> Any:
         return tf.function(function, autograph=False)()
     except BatchscaleError:
         raise
-    except Exception as error:  # a user's code raises anything
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
-        raise PlanError(f"{what} raised {type(error).__name__}: {' '.join(lines)[:LONGEST_REASON]}; it is compiled, so "
-                        "it must use TensorFlow or keras.ops and be without .numpy().") from error
+    except (Exception, SystemExit) as error:  # a user's code raises anything
+        hint = ("; it is compiled, so it must use TensorFlow or keras.ops and be without .numpy()"
+                if COMPILED.search(str(error)) else "")
+        raise PlanError(f"{what} {said(error)}{hint}.{frames(error)}") from error
 
 
 def _told(values: Any) -> str:

@@ -9,6 +9,7 @@ from ....benchmarks.errors import PlanError
 from ....benchmarks.records.json_files import read_json
 from ....benchmarks.records.store import Store
 from ....benchmarks.runs.run_config import from_json
+from ...local import identity
 from ...local.progress import Progress
 from ...local.schedule import expected_wall_seconds
 from ...local.study import describe, exit_code, keep, machine_to_itself, Options, passes
@@ -22,7 +23,12 @@ def run(path: Path, options: Options) -> int:
         raise PlanError(f"{path} holds no configuration; give a run's record.json or config.json.")
     config = from_json(values["config"])
     store = Store(options.results / f"again-{config.digest}")
-    keep(store, [config], describe([config], store),
+    workloads, _ = identity.settled(store, describe([config], store), [config], go_on=False)
+    before, now = values.get("workload"), workloads[config.workload_key]
+    if isinstance(before, dict) and "fingerprint" in before and before["fingerprint"] != now["fingerprint"]:
+        print(identity.sentence([identity.Edit(config, before, now, 1)], Store(path.parent.parent), go_on=False))
+    config, = identity.named([config], workloads)
+    keep(store, [config], workloads,
          {"name": store.folder.name, "source": str(path), "text": "", "settings": {}, "skipped": []})
     runs = store.runs()
     limits = Limits(store.folder, launcher=options.launcher)

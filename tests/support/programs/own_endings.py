@@ -17,8 +17,7 @@ from batchscale.benchmarks.rank.workload import describe
 from batchscale.benchmarks.runs.run_config import RunConfig
 
 N, FEATURES, CLASSES = 40, 8, 3
-RNG = np.random.default_rng(7)
-X = RNG.standard_normal((2 * N, FEATURES)).astype("float32")
+X = np.random.default_rng(7).standard_normal((2 * N, FEATURES)).astype("float32")
 SPARSE, BINARY = "sparse_categorical_crossentropy", "binary_crossentropy"
 
 
@@ -39,7 +38,7 @@ def two_classes() -> Any:
 
 
 def many_yes() -> Any:
-    return _halves(RNG.integers(0, 2, (2 * N, 4)).astype("float32"))
+    return _halves(np.random.default_rng(1).integers(0, 2, (2 * N, 4)).astype("float32"))
 
 
 def numbers() -> Any:
@@ -55,7 +54,7 @@ def signs() -> Any:
 
 
 def columns() -> Any:
-    return _halves(RNG.standard_normal((2 * N, CLASSES)).astype("float32"))
+    return _halves(np.random.default_rng(2).standard_normal((2 * N, CLASSES)).astype("float32"))
 
 
 def one_hot() -> Any:
@@ -71,11 +70,11 @@ def _halves_of(y: Any) -> Any:
 
 
 def byte_tokens() -> Any:
-    return _halves(np.arange(2 * N) % 2, RNG.integers(0, 200, (2 * N, 6)).astype("uint8"))
+    return _halves(np.arange(2 * N) % 2, np.random.default_rng(3).integers(0, 200, (2 * N, 6)).astype("uint8"))
 
 
 def whole_tokens() -> Any:
-    return _halves(np.arange(2 * N) % 2, RNG.integers(0, 200, (2 * N, 6)).astype("float32"))
+    return _halves(np.arange(2 * N) % 2, np.random.default_rng(3).integers(0, 200, (2 * N, 6)).astype("float32"))
 
 
 def _dense(*endings: Any, hidden: str = "relu") -> Any:
