@@ -35,7 +35,8 @@ def check_described(strategy: Strategy, config: RunConfig, found: Mapping[str, s
     `found`: the digests of this rank's parts; `workload`: the description, whose digests may be absent.
     """
     described = workload.get("fingerprint")
-    other = [name for name, value in found.items() if isinstance(described, Mapping) and described.get(name) != value]
+    told = described if isinstance(described, Mapping) else {}
+    other = [name for name, value in found.items() if name in told and told[name] != value]
     for rank, names in enumerate(strategy.gather(other)):
         if names:
             words = ", ".join(WORDS[name].format(config=config) for name in names)
