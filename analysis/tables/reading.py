@@ -14,9 +14,11 @@ from ...benchmarks.records import searches
 from ...benchmarks.records.json_files import read_json
 from ...benchmarks.records.manifest import Manifest, of as manifest_of
 from ...benchmarks.records.run_folder import Run
+from ...benchmarks.records.raw import table_in
 from ...benchmarks.records.schema import SCHEMA_VERSION, problems
 from ...benchmarks.records.seal import altered
 from ...benchmarks.records.store import Store
+from ...benchmarks.text import counted
 from ..columns import EVALUATION, GRADIENT_NORM, MEMORY, METRIC, RUN, WINDOW
 from ..importers import imported_store
 from ..importers.imported_run import ImportedRun
@@ -40,6 +42,7 @@ class _Gathering:
     statuses: list[dict[str, Any]] = field(default_factory=list)
     environments: dict[str, int] = field(default_factory=dict)
     versions: Counter[str] = field(default_factory=Counter)
+    trained: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
 
     def add(self, record: Mapping[str, Any]) -> None:
         first = len(self.rows)
@@ -54,6 +57,7 @@ class _Gathering:
         if any(value is not None for value in record["memory"].values()):
             self.memory.add(first, [record["memory"]], by_phase=False)
         self.versions[str(record.get("schema_version"))] += 1
+        self._note_trained(record)
         self.state(own[-1]["run_id"], str(record["status"]), "", own[-1])
 
     def add_imported(self, run: ImportedRun) -> None:
@@ -67,6 +71,12 @@ class _Gathering:
     def state(self, run_id: str, status: str, message: str, keys: Mapping[str, Any]) -> None:
         values = {name: keys.get(name) for name in STATUS}
         self.statuses.append({**values, "run_id": run_id, "status": status, "message": message})
+
+    def _note_trained(self, record: Mapping[str, Any]) -> None:
+        """Under each identity that runs go by, what was trained; one thing, unless an edit was gone on with."""
+        config, parts = table_in(record, "config"), table_in(record, "workload").get("fingerprint")
+        key = tuple(str(config.get(name) or "") for name in ("fingerprint", "model", "dataset"))
+        self.trained.setdefault((key[0], key[1], key[2]), set()).add(json.dumps(parts, sort_keys=True))
 
     def _environment(self, given: object) -> int:
         text = json.dumps(_comparable(given), sort_keys=True)
@@ -96,6 +106,9 @@ class _Gathering:
                  f"{SCHEMA_VERSION} and takes from them only what has its names and types."
                  for version, count in sorted(self.versions.items())
                  if version != str(SCHEMA_VERSION)]
+        notes += [f"Runs of {len(versions)} versions of {model} on {dataset} are counted together, since it was edited "
+                  "and the plan gone on with on purpose (--continue-edited)."
+                  for (_, model, dataset), versions in self.trained.items() if len(versions) > 1]
         unread = sum(state["status"] == "unreadable" for state in self.statuses)
         if unread:
             notes.append(f"{unread} records cannot be believed and are left out.")
@@ -120,7 +133,24 @@ def read(store: Store) -> Results:
         else:
             _without_record(found, run)
     results, (answers, unread) = found.results(manifest), searches.read_all(store.folder)
-    return replace(results, searches=tuple(answers), notes=(*results.notes, *unread))
+    identities = _identities(store)
+    current = tuple(answer for answer in answers if not identities or answer.fingerprint in identities)
+    left_out = [*_left_out(sum(run.has_record for run in store.others()), "run"),
+                *_left_out(len(answers) - len(current), "largest-batch search", "largest-batch searches")]
+    return replace(results, searches=current, notes=(*results.notes, *left_out, *unread))
+
+
+def _identities(store: Store) -> set[str]:
+    """By which the plan's runs go, as it stands; empty where that is not known."""
+    workloads = read_json(store.folder / "workloads.json")
+    entries = workloads.values() if isinstance(workloads, dict) else ()
+    return {str(entry.get("identity", "")) for entry in entries if isinstance(entry, dict)}
+
+
+def _left_out(count: int, one: str, many: str = "") -> list[str]:
+    """That there are results of an earlier form of the plan, which no table has."""
+    return [f"{counted(count, one, many)} in the folder belong{'s' * (count == 1)} to an earlier form of this plan, its "
+            "model or its data: kept, and left out here."] if count else []
 
 
 def from_records(records: Iterable[Mapping[str, Any]], manifest: object) -> Results:

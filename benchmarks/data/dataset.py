@@ -103,6 +103,9 @@ def as_inputs(values: Any, what: str) -> npt.NDArray[Any]:
     """Return float32[N, ...], all finite, from uint8 or floats; int32[N, ...] from other whole numbers. Raises
     DataError."""
     array = _array(values, what)
+    if array.dtype.kind in "USO" and array.size and isinstance(array.reshape(-1)[0], (str, bytes)):
+        raise DataError(f"{what} holds texts, which no model takes here; turn them into token ids, (examples, tokens) in "
+                        "whole numbers, in the data function, with keras.layers.TextVectorization say.")
     if array.ndim < 2 or 0 in array.shape:
         raise DataError(f"{what} has shape {array.shape}; it must be (examples, features...), (examples, tokens) or "
                         "(examples, height, width, channels), with at least one example.")
@@ -124,6 +127,8 @@ def as_targets(values: Any, what: str) -> npt.NDArray[Any]:
         raise DataError(f"{what} has shape {array.shape}; it must be (examples, ...) with at least one example.")
     if np.issubdtype(array.dtype, np.floating):
         return _finite(array, what)
+    if array.dtype == np.bool_:
+        array = array.astype(np.int32)
     if array.ndim == 1 or array.shape[1:] == (1,) or not np.issubdtype(array.dtype, np.integer):
         return as_labels(array, what)
     if array.ndim == 2 and array.shape[1] > 1 and array.min() == 0 and (np.sort(array)[:, -2:] == (0, 1)).all():

@@ -98,6 +98,8 @@ def parse(text: str, source: str = "plan") -> Plan:
         raise PlanError(f"{source} is not valid TOML: {str(error)[:200]}.") from None
     if nested_deeper(values, MOST_LEVELS):
         raise PlanError(f"{source} is nested more than {MOST_LEVELS} levels deep, which no key of a plan is.")
+    if isinstance(values.get("experiment"), dict):
+        raise PlanError(f"{source} has [experiment]; write [[experiment]], in two pairs of brackets, for it is a list.")
     for key in values:
         if key not in ("plan", "defaults", "experiment"):
             raise PlanError(f"{source}: " + one_of("section", key, ("plan", "defaults", "experiment")))
