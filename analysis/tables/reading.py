@@ -149,8 +149,9 @@ def _identities(store: Store) -> set[str]:
 
 def _left_out(count: int, one: str, many: str = "") -> list[str]:
     """That there are results of an earlier form of the plan, which no table has."""
-    return [f"{counted(count, one, many)} in the folder belong{'s' * (count == 1)} to an earlier form of this plan, its "
-            "model or its data: kept, and left out here."] if count else []
+    verb = "belongs" if count == 1 else "belong"
+    return [f"{counted(count, one, many)} in the folder {verb} to an earlier form of this plan, its model or its data: "
+            "kept, and left out here."] if count else []
 
 
 def from_records(records: Iterable[Mapping[str, Any]], manifest: object) -> Results:

@@ -104,8 +104,8 @@ def as_inputs(values: Any, what: str) -> npt.NDArray[Any]:
     DataError."""
     array = _array(values, what)
     if array.dtype.kind in "USO" and array.size and isinstance(array.reshape(-1)[0], (str, bytes)):
-        raise DataError(f"{what} holds texts, which no model takes here; turn them into token ids, (examples, tokens) in "
-                        "whole numbers, in the data function, with keras.layers.TextVectorization say.")
+        raise DataError(f"{what} holds texts, which no model takes here; turn them into token ids in the data "
+                        "function, (examples, tokens) in whole numbers, with keras.layers.TextVectorization say.")
     if array.ndim < 2 or 0 in array.shape:
         raise DataError(f"{what} has shape {array.shape}; it must be (examples, features...), (examples, tokens) or "
                         "(examples, height, width, channels), with at least one example.")

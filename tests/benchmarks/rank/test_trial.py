@@ -15,7 +15,7 @@ pytestmark = pytest.mark.launched
 MISTAKES = {
     "data raises": "own_mistakes:no_data.*raised OSError: the disk is gone.*must return",
     "data exits": r"own_mistakes:exits': the function ended Python by sys.exit\(3\); it is called without",
-    "data is one-hot floats": r"takes labels .*'own_mistakes:one_hot_floats' are \(examples, 3\) float32.*argmax\(axis=-1",
+    "data is one-hot floats": r"takes labels .*:one_hot_floats' are \(examples, 3\) float32.*argmax\(axis=-1",
     "data is uneven": "own_mistakes:uneven_data.* x_test 9, y_test 8; every example",
     "data is too small": "own_mistakes:two_examples.* has 2 training examples; it must have at least 3",
     "data is huge": r"loss 'mean_squared_error' is \[inf, inf, inf\] on the first 3 examples.*scale the inputs",

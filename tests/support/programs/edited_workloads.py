@@ -71,8 +71,8 @@ EDITS = {
     "layer width": ("= 16, 0, 0.1", "= 24, 0, 0.1"), "data seed": ("= 16, 0, 0.1", "= 16, 1, 0.1"),
     "loss body": ("return keras.losses.categorical", "return 2 * keras.losses.categorical"),
     "constant of the loss": ("= 16, 0, 0.1", "= 16, 0, 0.2"), "a layer's body": ("x * 2.0", "x * 3.0"),
-    "dropout": ("Dropout(0.5)", "Dropout(0.4)"), "type of a layer": ("Dense(classes)", "Dense(classes, dtype='float64')"),
-    "metric": ("targets)\n", "targets) \n    # nothing\n") , "metric's body": ("axis=1", "axis=-1"),
+    "dropout": ("Dropout(0.5)", "Dropout(0.4)"), "metric": ("def right", "# nothing\ndef right"),
+    "type of a layer": ("Dense(classes)", "Dense(classes, dtype='float64')"), "metric's body": ("axis=1", "axis=-1"),
 }
 
 
@@ -114,8 +114,8 @@ def said_by_ranks(workload: dict[str, Any], run: RunConfig) -> str:
 def seconds_for_mnist() -> list[float]:
     """Seconds of the digest of 70,000 pictures as floats, and of a model's layers."""
     x = np.random.default_rng(0).random((70_000, 784), dtype=np.float32)
-    dataset = describe.Dataset("big", x[:60_000], np.zeros(60_000, np.int32), x[60_000:], np.zeros(10_000, np.int32), 10,
-                               "made up")
+    y = np.zeros(70_000, np.int32)
+    dataset = describe.Dataset("big", x[:60_000], y[:60_000], x[60_000:], y[60_000:], 10, "made up")
     began = time.process_time()
     describe.fingerprint.contents(dataset)
     middle = time.process_time()

@@ -138,7 +138,8 @@ def one_value(targets: Any, outputs: Any) -> Any:
 CASES: dict[str, dict[str, Any]] = {
     "good": {}, "good regression": SQUARED, "good two kinds": TWO,
     "data raises": {"dataset": "own_mistakes:no_data"}, "data exits": {"dataset": "own_mistakes:exits"},
-    "data is one-hot floats": {"dataset": "own_mistakes:one_hot_floats"}, "data is uneven": {"dataset": "own_mistakes:uneven_data"},
+    "data is one-hot floats": {"dataset": "own_mistakes:one_hot_floats"},
+    "data is uneven": {"dataset": "own_mistakes:uneven_data"},
     "data is too small": {"dataset": "own_mistakes:two_examples"},
     "data is huge": {**SQUARED, "dataset": "own_mistakes:huge_data"},
     "no function": {"loss": "own_mistakes:absent"}, "no module": {"metrics": ("nowhere:metric",)},
