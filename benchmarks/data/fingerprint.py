@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,39 +26,43 @@ FileIdentity = list[Any]
 """[path, bytes, time of change in ns, inode]"""
 
 
-def contents(dataset: Dataset) -> str:
-    """The digest of all examples in memory; of examples on disk, that of their labels and of their files' names and
-    sizes, so that a folder of any size is not read."""
-    digest = hashlib.sha256()
+class Digests(NamedTuple):
+    """What tells a data set from others. `times`: when files of examples on disk were changed, "" of those in memory; a
+    copy of the same files has other times, so it counts where a data set is described, and not between nodes."""
+
+    contents: str
+    times: str
+
+
+def digests(dataset: Dataset) -> Digests:
+    """The digests of all examples in memory; of examples on disk those of their labels and of their files' names, sizes
+    and times, so that a folder of any size is not read."""
+    found, times = hashlib.sha256(), hashlib.sha256()
+    on_disk = False
     for name in ("train_x", "train_y", "test_x", "test_y"):
         for what, values in by_name(getattr(dataset, name), name):
-            digest.update(f"{what} {tuple(values.shape)}".encode())
+            found.update(f"{what} {tuple(values.shape)}".encode())
             if isinstance(values, EncodedImages):
-                digest.update(repr([(path, status.st_size) for path, status in _files(values)]).encode())
-                for rows in (values.file, values.offset, values.length):
-                    digest.update(np.ascontiguousarray(rows).data)
+                on_disk = True
+                _add_files(values, found, times)
             else:
-                digest.update(str(values.dtype).encode())
-                digest.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()[:DIGITS]
+                found.update(str(values.dtype).encode())
+                found.update(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    return Digests(found.hexdigest()[:DIGITS], times.hexdigest()[:DIGITS] if on_disk else "")
 
 
-def times(dataset: Dataset) -> str:
-    """The digest of when the files of examples on disk were changed; "" for examples in memory.
-
-    A copy of the same files has other times, so this is looked at where the data set was described, not by ranks.
-    """
-    images = [values for name in ("train_x", "test_x") for _, values in by_name(getattr(dataset, name), name)
-              if isinstance(values, EncodedImages)]
-    if not images:
-        return ""
-    changed = [status.st_mtime_ns for values in images for _, status in _files(values)]
-    return hashlib.sha256(repr(changed).encode()).hexdigest()[:DIGITS]
-
-
-def _files(images: EncodedImages) -> list[tuple[bytes, os.stat_result]]:
-    folder = os.fsencode(images.folder)
-    return [(path, os.stat(os.path.join(folder, path))) for path in map(bytes, images.paths)]
+def _add_files(images: EncodedImages, found: Any, times: Any) -> None:
+    """Names and sizes of the files, and where in them the images lie, to one digest; times to the other."""
+    folder = os.open(images.folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for path in images.paths.tolist():
+            status = os.stat(path, dir_fd=folder)
+            found.update(b"%b %d\n" % (path, status.st_size))
+            times.update(b"%d\n" % status.st_mtime_ns)
+    finally:
+        os.close(folder)
+    for rows in (images.file, images.offset, images.length):
+        found.update(np.ascontiguousarray(rows).data)
 
 
 def witness(name: str) -> list[FileIdentity] | None:

@@ -90,7 +90,7 @@ class Session:
         files = described.get("files")
         if files is not None and files == data_fingerprint.witness(config.dataset):
             return str(described.get("fingerprint", {}).get("data", ""))
-        return data_fingerprint.contents(dataset)
+        return data_fingerprint.digests(dataset).contents
 
     def trained(self, config: RunConfig) -> dict[str, str]:
         """The digests of what this rank trains, of the parts that ranks look at."""

@@ -74,13 +74,13 @@ def loaded(name: str, known: str) -> tuple[Dataset, dict[str, str]]:
     began = time.monotonic()
     dataset = data.load(name)
     seconds = time.monotonic() - began
-    digests = {"data": fingerprint.contents(dataset), "times": fingerprint.times(dataset)}
-    if fingerprint.is_own(name) and digests["data"] != known and seconds < PATIENCE_SECONDS and _fits_twice(dataset):
-        if fingerprint.contents(data.load(name)) != digests["data"]:
+    found = fingerprint.digests(dataset)
+    if fingerprint.is_own(name) and found.contents != known and seconds < PATIENCE_SECONDS and _fits_twice(dataset):
+        if fingerprint.digests(data.load(name)) != found:
             raise DataError(f"dataset={name!r}: the function gives other data each time it is called, so that workers "
                             "and seeds would train on different data. Draw from a generator with a fixed seed that the "
                             "function makes itself, such as numpy.random.default_rng(0).")
-    return dataset, digests
+    return dataset, {"data": found.contents, "times": found.times}
 
 
 def _fits_twice(dataset: Dataset) -> bool:

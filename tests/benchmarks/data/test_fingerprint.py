@@ -15,6 +15,10 @@ from batchscale.benchmarks.data.dataset import checked_dataset, Dataset
 from batchscale.benchmarks.data.disk import encoded
 
 
+def contents(dataset: Dataset) -> str:
+    return fingerprint.digests(dataset).contents
+
+
 def small(seed: int = 0) -> Dataset:
     x = np.random.default_rng(seed).standard_normal((12, 4)).astype("float32")
     y = np.arange(12) % 3
@@ -23,20 +27,20 @@ def small(seed: int = 0) -> Dataset:
 
 def test_equal_arrays_have_equal_digests_and_one_number_changes_them() -> None:
     one, two = small(), small()
-    assert fingerprint.contents(one) == fingerprint.contents(two) != fingerprint.contents(small(1))
+    assert contents(one) == contents(two) != contents(small(1))
     for name in ("train_x", "train_y", "test_x", "test_y"):
         changed = getattr(two, name).copy()
         changed[-1] += 1
-        assert fingerprint.contents(replace(two, **{name: changed})) != fingerprint.contents(one), name
-    assert fingerprint.times(one) == ""
+        assert contents(replace(two, **{name: changed})) != contents(one), name
+    assert fingerprint.digests(one).times == ""
 
 
 def test_the_same_bytes_in_another_shape_type_or_name_are_other_data() -> None:
     one = small()
     x = one.train_x
     for other in (x.reshape(9, 2, 2), x.view("int32"), {"x": x}):
-        assert fingerprint.contents(replace(one, train_x=other)) != fingerprint.contents(one)
-    assert fingerprint.contents(replace(one, train_x=np.asfortranarray(x))) == fingerprint.contents(one)
+        assert contents(replace(one, train_x=other)) != contents(one)
+    assert contents(replace(one, train_x=np.asfortranarray(x))) == contents(one)
 
 
 @pytest.fixture
@@ -54,19 +58,19 @@ def test_a_folder_is_known_by_names_sizes_and_times_and_not_read(pictures: Path,
     def seen() -> tuple[str, str]:
         found = data.load(f"images:{pictures},size=8x8")
         monkeypatch.setattr(encoded.Reader, "read", lambda *_: pytest.fail("a picture was read"))
-        return fingerprint.contents(found), fingerprint.times(found)
+        return fingerprint.digests(found)
 
-    contents, times = seen()
-    assert seen() == (contents, times) and times
+    first, times = seen()
+    assert seen() == (first, times) and times
     picture = pictures / "train" / "dog" / "1.png"
     size = picture.stat().st_size
     picture.write_bytes(b"\x89PNG" + b"x" * (size - 4))
     os.utime(picture, ns=(5, 5))
-    assert seen()[0] == contents and seen()[1] != times
+    assert seen()[0] == first and seen()[1] != times
     picture.write_bytes(b"\x89PNG" + b"x" * size)
-    assert seen()[0] != contents
+    assert seen()[0] != first
     picture.rename(picture.with_name("9.png"))
-    assert seen()[0] != contents
+    assert seen()[0] != first
 
 
 def test_what_a_data_set_is_made_from_is_found_without_reading_it(tmp_path: Path) -> None:

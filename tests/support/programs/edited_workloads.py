@@ -117,7 +117,7 @@ def seconds_for_mnist() -> list[float]:
     y = np.zeros(70_000, np.int32)
     dataset = describe.Dataset("big", x[:60_000], y[:60_000], x[60_000:], y[60_000:], 10, "made up")
     began = time.process_time()
-    describe.fingerprint.contents(dataset)
+    describe.fingerprint.digests(dataset)
     middle = time.process_time()
     from batchscale.benchmarks.rank.workload import fingerprint
     fingerprint.layers(models.build("cnn_small", (28, 28, 1), 10, 0))
