@@ -5,6 +5,7 @@ A message states the rule that was broken, the value that broke it, the valid ch
 
 from __future__ import annotations
 
+import re
 import sysconfig
 import traceback
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ EXIT_INCOMPLETE = 75
 
 LONGEST_MESSAGE = 4000
 OWN_FRAMES = 3
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 
@@ -73,20 +75,19 @@ def said(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         text = f"ended Python by sys.exit({'' if error.code is None else repr(error.code)})"
     else:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        lines = [line.strip() for line in COLOURS.sub("", str(error)).splitlines() if line.strip()]
         text = f"raised {type(error).__name__}: {' '.join(lines) or 'no message'}"
     return text.rstrip(".")
 
 
 def frames(error: BaseException) -> str:
-    """The last frames of a traceback that are not of installed packages, each with file, line and function, indented
-    lines; of all its frames where none are."""
+    """The last frames of a traceback that are neither of installed packages nor of the suite, each as indented lines
+    with file, line and function; "" where none are."""
     found = traceback.extract_tb(error.__traceback__)
     suite = str(Path(__file__).resolve().parent)
     own = [frame for frame in found if not frame.filename.startswith((suite, "<", *INSTALLED))
            and not str(Path(frame.filename).resolve()).startswith(suite + "/")]
     if isinstance(error, SyntaxError) and error.filename:
         return f'\n  File "{error.filename}", line {error.lineno}\n    {(error.text or "").strip()}'
-    shown = (own or found)[-OWN_FRAMES:]
     return "".join(f'\n  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n    {frame.line}'
-                   for frame in shown)
+                   for frame in own[-OWN_FRAMES:])

@@ -170,8 +170,8 @@ def as_labels(values: Any, what: str) -> Labels:
         raise DataError(f"{what} has shape {array.shape}; it must be (examples,) with at least one "
                         f"example{hint}.")
     if not np.issubdtype(array.dtype, np.integer):
-        raise DataError(f"{what} has dtype {array.dtype}; labels must be whole numbers 0..K-1: use "
-                        "y.astype('int32').")
+        fix = "numpy.unique(y, return_inverse=True)[1]" if array.dtype.kind in "USO" else "y.astype('int32')"
+        raise DataError(f"{what} has dtype {array.dtype}; labels must be whole numbers 0..K-1: use {fix}.")
     if int(array.min()) < 0 or int(array.max()) >= 2**31:
         raise DataError(f"{what} runs from {array.min()} to {array.max()}; labels must be 0..K-1.")
     return np.ascontiguousarray(array, np.int32)

@@ -60,7 +60,7 @@ def per_example(what: str, values: Any) -> Any:
         raise PlanError(f"{what} returned the type {values.dtype.name}; it must return a float type.")
     if not values.shape.rank:
         raise PlanError(f"{what} returned a single number; it must return one per example, (examples,): leave out the "
-                        "mean over examples, which is taken here.")
+                        "mean over examples, which is taken here (of a loss object of Keras': reduction=None).")
     return tf.reduce_mean(values, axis=list(range(1, values.shape.rank))) if values.shape.rank > 1 else values
 
 
