@@ -34,11 +34,13 @@ $(READY): setup.cfg pyproject.toml constraints.txt launchers/machine/setup_envir
 test: setup
 	$(ACTIVATED) pytest -n 2 --most-starts $(MOST_STARTS) -m "not slurm and not faults and not slow"
 
+# All of them; SLURM_TESTS="slurm and not slow" leaves out what waits for time limits and requeued jobs.
+SLURM_TESTS := slurm
 test-slurm: setup
-	$(ACTIVATED) pytest -m slurm
+	$(ACTIVATED) pytest -m "$(SLURM_TESTS)"
 
 test-slow: setup
-	$(ACTIVATED) pytest -m slow
+	$(ACTIVATED) pytest -m "slow and not slurm"
 
 test-faults: setup
 	$(ACTIVATED) pytest -m faults

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..benchmarks.records import schema
+from .meter_columns import METER_COLUMNS
 
-GPU_NUMBERS = ("gpu_watts", "gpu_clock_share", "gpu_busy_share")
 METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
            "test_loss", "test_accuracy")
 # elapsed_seconds: another tool's clock from the start of a run, which may count evaluation.
@@ -41,7 +41,7 @@ NUMBERS = ("base_learning_rate", "peak_learning_rate", "momentum", "weight_kept_
            "flops_per_example", "last_step", *METRICS, "generalization_gap", "loss_gap",
            "best_validation_step", "test_accuracy_at_best_validation", "gap_at_best_validation",
            "step_seconds", "examples_per_second", "window_spread", "input_examples_per_second",
-           "synthetic_examples_per_second", "joules_per_example", *GPU_NUMBERS, "epochs_to_target",
+           "synthetic_examples_per_second", *METER_COLUMNS, "epochs_to_target",
            "examples_to_target", "steps_to_target", "seconds_to_target", "price_per_hour", *TIMING, *MEMORY)
 
 
@@ -95,10 +95,6 @@ OWN = {
     "window_spread": "standard deviation over mean of a launch's windows, a fraction",
     "input_examples_per_second": "what the input from disk alone delivers, no model behind it",
     "synthetic_examples_per_second": "what the model alone trains on examples in memory, beside input from disk",
-    "joules_per_example": "energy of the GPUs per training example",
-    "gpu_watts": "power drawn by a GPU after a timed window, mean over GPUs and windows",
-    "gpu_clock_share": "clock of the slowest GPU over its highest, mean over windows, a fraction",
-    "gpu_busy_share": "share of the time in which a kernel ran, of the least busy GPU, mean over windows",
     "epochs_to_target": "epochs until the target is passed",
     "examples_to_target": "training examples until the target is passed",
     "steps_to_target": "training steps until the target is passed; empty: never, or not known",
@@ -117,7 +113,8 @@ FIELDS = (schema.EVALUATION, schema.WINDOW, schema.GRADIENT_NORM, schema.SHARPNE
           schema.AGREEMENT)
 
 
-MEANINGS = {**{name: field.meaning for fields in FIELDS for name, field in fields.items()}, **OWN}
+MEANINGS = {**{name: field.meaning for fields in FIELDS for name, field in fields.items()},
+            **{name: column.meaning for name, column in METER_COLUMNS.items()}, **OWN}
 FIGURE = {"series": "label of the line, bar or row", "x": "place, in the unit of x_label; of bars, the part",
           "value": "in the unit of y_label", "low": "lower end of the 95 % interval; empty: none",
           "high": "its upper end", "n": "how many runs, launches or seeds are in it; 0: a law's line",

@@ -38,6 +38,7 @@ are from 0 to 1, and an empty cell was not measured.
 
 
 def page() -> str:
+    """Return docs/reference.md as Markdown."""
     rows = "\n".join(f"| `{name}` | {one.help} |" for name, one in IMPORTERS.items())
     return PAGE.format(plan=keys.reference(), record=schema.reference(), columns=columns.reference(),
                        needed=csv_table.reference(), formats=f"| format | what it is |\n|---|---|\n{rows}\n")

@@ -42,6 +42,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     most = config.getoption("--most-starts")
     terminalreporter.write_line(f"TensorFlow was started {starts.total()} times"
                                 + ("" if most is None else f"; at most {most} are allowed (--most-starts)"))
+    for file, count in starts.by_file().most_common(None if most is not None and starts.total() > most else 5):
+        terminalreporter.write_line(f"  {count:3d}  {file}")
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from batchscale.analysis.decision.decision import decide_study
+from batchscale.analysis.decision.decision import decide_of
 from batchscale.analysis.decision.sentences import spoken
 from batchscale.analysis.figures import theme
+from batchscale.analysis.study.study import Study as Found
 from batchscale.benchmarks.config.choices import MEASURED_RULE
 from batchscale.benchmarks.config.optimizers import OPTIMIZERS
-from batchscale.benchmarks.config.strategies import STRATEGIES, strategy_variants
+from batchscale.benchmarks.config.strategies import STRATEGIES, strategy_variants, waiting_for_others
 from batchscale.benchmarks.planning.keys import EXPERIMENT
 from batchscale.benchmarks.schedules.rules import NEEDED, PUBLISHED_RULE, Rule, RULES
 from batchscale.launchers.machine.checks import strategies_available
+from batchscale.launchers.slurm.jobs import SCRIPTS
 from support.synthetic_records import Curve, change, results, SGD, Study
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +74,34 @@ def test_a_strategy_is_told_and_started_in_every_place(name: str) -> None:
     assert name in EXPERIMENT["strategies"].choices and name in REFERENCE
     for variant in strategy_variants(name):
         assert variant in EXPERIMENT["strategies"].choices
-        assert variant in theme.STRATEGIES
+        assert theme.role(variant) == theme.STRATEGIES[variant]
+        several = theme.role(f"{variant} on 4 nodes")
+        assert several.light == theme.role(f"{variant} on 1 node").light == theme.STRATEGIES[variant].light
+        assert len({theme.role(f"{variant} on {nodes} nodes").dash for nodes in (1, 2, 4, 8)}) == 4
+    assert theme.role(name) == theme.STRATEGIES[name], "without its transport, as in other tools' files"
+
+
+def compared_with(path: Path) -> set[str]:
+    """The texts with which a file compares a value by ==, != or in."""
+    return {constant.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Compare)
+            for constant in ast.walk(node) if isinstance(constant, ast.Constant) and isinstance(constant.value, str)}
+
+
+@pytest.mark.parametrize("source", [name for name in sources() if name.startswith("launchers/")
+                                    or name.startswith("analysis/study/")])
+def test_who_starts_or_compares_strategies_asks_the_registry_and_not_for_a_name(source: str) -> None:
+    named = compared_with(ROOT / source) & {*STRATEGIES, *VARIANTS}
+    assert not named, f"{source}: what sets {named} apart is a property in the registry"
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_slurm_has_a_script_for_every_way_to_start_ranks(name: str) -> None:
+    assert (ROOT / "slurm" / f"{SCRIPTS[STRATEGIES[name].start]}.sbatch").is_file()
+
+
+def test_a_step_of_one_replica_waits_for_nothing_and_of_an_unknown_strategy_for_other_processes() -> None:
+    assert [waiting_for_others(name) for name in ("single", "mirrored", "multiworker", "horovod-mpi", "foreign")] == [
+        0, 1, 2, 2, 2]
 
 
 def test_a_machine_is_asked_for_every_strategy() -> None:
@@ -85,11 +114,12 @@ def test_ranks_know_every_strategy() -> None:
              and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "name"
              and isinstance(node.value, ast.Constant)}
     assert found == set(STRATEGIES)
+    assert set(STRATEGIES) in literal_keys(ROOT / "benchmarks/rank/strategies/__init__.py")
 
 
 def test_no_rule_and_no_strategy_shares_a_colour() -> None:
     roles = [*theme.RULES.values(), *theme.STRATEGIES.values(), *theme.OTHERS]
-    assert len({role.light for role in roles}) == len(RULES) + len(VARIANTS) + len(theme.OTHERS)
+    assert len({role.light for role in roles}) == len(RULES) + len({*VARIANTS, *STRATEGIES}) + len(theme.OTHERS)
 
 
 def test_colours_run_out_with_an_error_and_not_silently() -> None:
@@ -110,7 +140,7 @@ def test_a_new_rule_appears_in_headline_answers_table_and_figures(monkeypatch: p
                article="under the toy rule")
     monkeypatch.setitem(RULES, "toy", toy)
     study = Study(experiments=(replace(SGD, curves={"constant": Curve(), "toy": Curve()}),), noise=1e-4)
-    decision = decide_study(results(change(study, "sgd", "toy", accuracy_gap={4096: 0.1})))
+    decision = decide_of(Found(results(change(study, "sgd", "toy", accuracy_gap={4096: 0.1}))))
     assert "10.0 under the toy rule" in " ".join(decision.headlines)
     assert "At the toy rule, batch 4,096 loses" in " ".join(decision.sentences)
     assert [row[1] for table in decision.overview for row in table.rows] == ["constant", "toy"]

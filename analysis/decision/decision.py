@@ -25,6 +25,7 @@ from ..study.memory_laws import MemoryGroup
 from ..study.study import Study
 from ..study.timing.scaling import Scaling, timing_warnings
 from ..tables.results import Results
+from ..tables.selections import known_whole
 from .headline import headlines, overview, scaling_headlines
 from .next_plan import missing, plan_text
 from .options import Option, options
@@ -44,7 +45,7 @@ class MemoryFinding:
     group: MemoryGroup
     capacity_bytes: float
     largest: Estimate
-    train_examples: int
+    train_examples: int | None
 
     @property
     def experiment(self) -> str:
@@ -121,13 +122,6 @@ class Decision:
                 "worthwhile": self.worthwhile, "next_plan": self.next_plan}
 
 
-def decide_study(results: Results, verdicts: Sequence[Verdict] | None = None,
-                 deadline_seconds: float | None = None,
-                 worthwhile: float = WORTHWHILE) -> Decision:
-    """Return the decision of one plan's tables; for the arguments see `decide_of`."""
-    return decide_of(Study(results), verdicts, deadline_seconds, worthwhile)
-
-
 def decide_of(study: Study, verdicts: Sequence[Verdict] | None = None, deadline_seconds: float | None = None,
               worthwhile: float = WORTHWHILE) -> Decision:
     """Return the decision of one study.
@@ -179,7 +173,7 @@ def _memory(study: Study) -> tuple[MemoryFinding, ...]:
     for group in study.memory_laws:
         capacity = _capacity(study.results, group)
         largest = largest_replica_batch(group.law, capacity) if capacity > 0 else unknown(group.law.fixed_bytes.n)
-        found.append(MemoryFinding(group, capacity, largest, int(group.runs["train_examples"].iloc[0])))
+        found.append(MemoryFinding(group, capacity, largest, known_whole(group.runs["train_examples"].iloc[0])))
     return tuple(found)
 
 
@@ -238,8 +232,9 @@ def _memory_words(found: Sequence[MemoryFinding]) -> list[str]:
         if not math.isfinite(law.bytes_per_example.value):
             sentences.append(f"Memory of {one.model}: {law.note}.")
             continue
-        most = (f"all {one.train_examples:,} training examples at once"
-                if one.largest.value >= one.train_examples else f"{one.largest.value:,.0f} examples")
+        whole = one.train_examples is not None and one.largest.value >= one.train_examples
+        most = (f"all {one.train_examples:,} training examples at once" if whole
+                else f"{one.largest.value:,.0f} examples")
         fits = (f"; by the law {most} would fit in {one.capacity_bytes / GIB:.1f} GiB, to be verified by a run"
                 if math.isfinite(one.largest.value) else "")
         sentences.append(f"Memory of {one.model}: {law.fixed_bytes.scaled(1e-6)} MB and "

@@ -51,14 +51,17 @@ def missing(results: Results, by_experiment: Mapping[str, Sequence[Arm]]) -> lis
 
 
 def plan_text(gaps: Sequence[Gap]) -> str:
-    """A plan file; "" when nothing is missing."""
+    """Return a plan file; "" when nothing is missing. What imported runs lack is named in a comment to be filled in."""
     if not gaps:
         return ""
     lines = ["# What the last study left open, and the runs that would tell.", "",
              "[plan]", 'name = "next"', 'question = "What did the last study leave open?"']
     for gap in gaps:
-        lines += ["", f"# {gap.what[:COMMENT_WIDTH * 3]}", "[[experiment]]",
-                  *(f"{name} = {json.dumps(value)}" for name, value in gap.experiment.items())]
+        unknown = [name for name, value in gap.experiment.items() if value == "" or value != value]
+        lines += ["", f"# {gap.what[:COMMENT_WIDTH * 3]}",
+                  *([f"# To be filled in, the runs do not have it: {', '.join(unknown)}."] if unknown else []),
+                  "[[experiment]]", *(f"{name} = {json.dumps(value)}" for name, value in gap.experiment.items()
+                                      if name not in unknown)]
     return "\n".join(lines) + "\n"
 
 
@@ -119,7 +122,8 @@ def _beyond(arms: Sequence[Arm], basis: Mapping[str, Any], seeds: int, margin: f
 
 
 def _larger(arm: Arm, factor: int) -> list[int]:
-    parts = int(arm.first("replicas")) * int(arm.first("accumulation"))
+    # Of imported runs these may not be known; the plan then leaves them to its defaults, which are 1.
+    parts = (arm.whole("replicas") or 1) * (arm.whole("accumulation") or 1)
     size = int(arm.first("train_examples")) // parts * parts
     largest = arm.batches[-1] if arm.batches else arm.reference_batch
     return [largest * factor] if largest * factor <= size else [] if largest >= size else [size]
@@ -182,7 +186,8 @@ def _basis(by_experiment: Mapping[str, Sequence[Arm]], results: Results) -> dict
 
 def _examples(results: Results) -> int:
     """N, which no batch may exceed; what the bundled data have where no run tells."""
-    return int(results.runs["train_examples"].iloc[0]) if len(results.runs) else GLYPHS
+    known = results.runs["train_examples"].dropna()
+    return int(known.iloc[0]) if len(known) else GLYPHS
 
 
 def _timing(results: Results, basis: Mapping[str, Any]) -> list[Gap]:

@@ -17,7 +17,7 @@ from ..study.arms import Arm
 from ..study.batch_gaps import chosen_metric, gap_table, not_worse_batches, not_worse_than
 from ..tables.outcome import Outcome
 from ..tables.results import Results
-from ..tables.selections import timing_runs
+from ..tables.selections import known_whole, timing_runs
 
 ALONE = "timing runs, alone on the machine"
 BESIDE = "training runs, other runs beside them"
@@ -36,7 +36,7 @@ class Option:
     global_batch: int
     learning_rate: float
     placement: str
-    replicas: int
+    replicas: int | None
     outcome: Outcome
     test: Estimate
     choosing: float
@@ -46,6 +46,11 @@ class Option:
     money: Estimate
     not_worse: bool
     pareto: bool = False
+
+    @property
+    def fewest_first(self) -> float:
+        """Return the number of replicas to order by, infinite where imported runs do not have it."""
+        return math.inf if self.replicas is None else self.replicas
 
     @property
     def rate(self) -> str:
@@ -66,8 +71,7 @@ def options(arms: Sequence[Arm], results: Results) -> tuple[Option, ...]:
     for arm in arms:
         fit = _fit(arm, standard(arms), arm.outcome.margin)
         for batch in arm.batches:
-            shared = batch == arm.reference_batch and arm.rule != TUNED_RULE
-            rule = arms[0].rule if shared else arm.rule
+            rule = arms[0].rule if arm.shares(batch) else arm.rule
             own = arm.runs[arm.runs["global_batch"] == batch]
             for option in _placed(arm, results, own, rule, batch in fit, price):
                 found.setdefault((batch, rule, option.placement), option)
@@ -101,14 +105,14 @@ def _placed(arm: Arm, results: Results, own: pd.DataFrame, rule: str, not_worse:
     first = own.iloc[0]
     steps = float(first["steps"])
     times = _timed(results, arm, int(first["global_batch"]))
-    where = {str(place): (int(rows["replicas"].iloc[0]), ALONE,
+    where = {str(place): (known_whole(rows["replicas"].iloc[0]), ALONE,
                           _mean(rows["step_seconds"]).scaled(steps)) for place, rows in times}
     trained = str(first["placement"])
-    where.setdefault(trained, (int(first["replicas"]), BESIDE, _mean(own["train_seconds"])))
+    where.setdefault(trained, (known_whole(first["replicas"]), BESIDE, _mean(own["train_seconds"])))
     chosen = float(own[chosen_metric(arm)].mean())
     result = []
     for place, (replicas, timed, seconds) in where.items():
-        spent = cost(seconds, replicas, price)
+        spent = cost(seconds, math.nan if replicas is None else replicas, price)
         result.append(Option(arm.experiment, rule, int(first["global_batch"]),
                              float(first["peak_learning_rate"]), place, replicas,
                              arm.outcome, _mean(own[arm.outcome.test]), chosen, seconds, timed,

@@ -51,9 +51,9 @@ def recommend(arms: Sequence[Arm], listed: Sequence[Option], threshold: float) -
                key=lambda option: option.outcome.sign * option.choosing).rule
     placed = [o for o in fit if (o.global_batch, o.rule) == (batch, rule)]
     alone = [o for o in placed if o.timed == ALONE]
-    fewest = min(o.replicas for o in placed)
-    placed = alone if any(o.replicas == fewest for o in alone) else placed
-    placed.sort(key=lambda option: (option.replicas, option.seconds.value))
+    fewest = min(o.fewest_first for o in placed)
+    placed = alone if any(o.fewest_first == fewest for o in alone) else placed
+    placed.sort(key=lambda option: (option.fewest_first, option.seconds.value))
     option, place_why = _worthwhile(placed, threshold)
     reference = arm.reference_batch
     shown = any(o.global_batch != reference for o in home)
@@ -77,7 +77,9 @@ def _fastest(home: Sequence[Option]) -> tuple[int, str]:
 
 def _worthwhile(placed: Sequence[Option], threshold: float) -> tuple[Option, str]:
     """From the fewest replicas up, while each step brings enough."""
-    best: Mapping[int, Option] = {o.replicas: o for o in reversed(placed)}
+    best: Mapping[int, Option] = {o.replicas: o for o in reversed(placed) if o.replicas is not None}
+    if not best:
+        return placed[0], "How many replicas it ran on is not known."
     counts = sorted(best)
     chosen = best[counts[0]]
     for fewer, more in zip(counts, counts[1:]):
@@ -117,6 +119,6 @@ def cheapest_in_time(listed: Sequence[Option],
     if not good:
         return None, (f"none of {len(fit)} options meets {deadline_seconds:g} s; the fastest takes "
                       f"{min(late):.4g} s. Time more replicas")
-    best = min(good, key=lambda one: (one.device_hours.value, one.replicas,
+    best = min(good, key=lambda one: (one.device_hours.value, one.fewest_first,
                                       -one.outcome.sign * one.choosing))
     return best, f"{best.seconds} s by {best.timed}"

@@ -18,7 +18,7 @@ RUNS, README = "results.csv", "README.md"
 
 
 def write(results: Results, folder: Path) -> Path:
-    """results.csv and, where they have rows, the long tables, with their README. Returns the folder."""
+    """Write results.csv and, where they have rows, the long tables, with their README; return the folder."""
     tables = {f"{name}.csv": frame for name, frame in long_tables(results).items() if not frame.empty}
 
     described = {RUNS: RUN, **{name: list(map(str, frame.columns)) for name, frame in tables.items()}}
@@ -34,12 +34,13 @@ def write(results: Results, folder: Path) -> Path:
 
 
 def long_tables(results: Results) -> dict[str, pd.DataFrame]:
+    """Return the tables with several rows for each run, by the name of their file without its ending."""
     return {"evaluations": results.evaluations, "windows": results.windows, "gradient_norms": results.gradient_norms,
             "memory": results.memory}
 
 
 def write_runs(results: Results, path: Path) -> None:
-    """One row per run and phase; runs without a record have their status alone."""
+    """Write one row per run and phase; runs without a record have their status alone."""
     bare = results.statuses[~results.statuses["run_id"].isin(results.all_runs["run_id"])]
     columns = [name for name in bare.columns if name in results.runs]
     rows = results.all_runs.reset_index(drop=True)
@@ -51,7 +52,7 @@ def write_runs(results: Results, path: Path) -> None:
 
 
 def write_figures(figures: Iterable[Figure], folder: Path) -> None:
-    """Each figure's points, one a row, as NAME.csv; those of an earlier report go."""
+    """Write each figure's points, one a row, as NAME.csv; delete those of an earlier report."""
     for old in folder.glob("*.csv"):
         old.unlink()
     for figure in figures:

@@ -1,9 +1,8 @@
 """Curves as TensorBoard event files, written without TensorFlow: one folder per run (and phase).
 
-A file is a sequence of records: length (uint64), masked CRC-32C of the length, the bytes, masked CRC-32C of the bytes,
-all little-endian. The bytes are an Event message of tensorboard's event.proto: wall_time = 1 (double), step = 2
-(int64), file_version = 3 (string), summary = 5 (message), whose value = 1 has tag = 1 (string) and simple_value = 2
-(float).
+A file is a sequence of records, framed as in a TFRecord file. Each is an Event message of tensorboard's event.proto:
+wall_time = 1 (double), step = 2 (int64), file_version = 3 (string), summary = 5 (message), whose value = 1 has tag = 1
+(string) and simple_value = 2 (float).
 """
 
 from __future__ import annotations
@@ -19,80 +18,34 @@ from typing import Any
 
 import pandas as pd
 
+from ...benchmarks.data.disk.tfrecord_format import field, framed, varint
 from ..columns import METRICS
 from ..tables.results import Results
 
-POLYNOMIAL = 0x82F63B78  # CRC-32C (Castagnoli), reversed
-MASK = 0xA282EAD8
 VERSION = "brain.Event:2"
 # TensorBoard groups charts by what stands before the slash.
 TAGS = {**{name: f"{metric}/{part}" for name in METRICS for part, _, metric in [name.partition("_")]},
         "test_top5_accuracy": "top5_accuracy/test"}
 
 
-def _crc_table() -> list[int]:
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (POLYNOMIAL if value & 1 else 0)
-        table.append(value)
-    return table
-
-
-CRC = _crc_table()
-
-
-def crc32c(data: bytes) -> int:
-    """RFC 3720's checksum.
-
-    >>> hex(crc32c(b"123456789"))
-    '0xe3069283'
-    """
-    found = 0xFFFFFFFF
-    for byte in data:
-        found = CRC[(found ^ byte) & 0xFF] ^ found >> 8
-    return found ^ 0xFFFFFFFF
-
-
-def _masked(data: bytes) -> bytes:
-    found = crc32c(data)
-    return struct.pack("<I", ((found >> 15 | found << 17) + MASK) & 0xFFFFFFFF)
-
-
-def record(data: bytes) -> bytes:
-    """The bytes as one record of a file."""
-    length = struct.pack("<Q", len(data))
-    return length + _masked(length) + data + _masked(data)
-
-
-def _varint(value: int) -> bytes:
-    parts = bytearray()
-    while value > 0x7F:
-        parts.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*parts, value])
-
-
-def _message(number: int, data: bytes) -> bytes:
-    """A field of length-delimited bytes."""
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
-
-
 def event(wall_time: float, step: int, scalars: Mapping[str, float]) -> bytes:
-    """An Event with one value per tag; step >= 0."""
-    values = b"".join(_message(1, _message(1, tag.encode()) + b"\x15" + struct.pack("<f", value))
+    """Encode an Event with one value per tag; wall_time in seconds since 1970, step >= 0."""
+    values = b"".join(field(1, field(1, tag.encode()) + b"\x15" + struct.pack("<f", value))
                       for tag, value in scalars.items())
-    return b"\x09" + struct.pack("<d", wall_time) + b"\x10" + _varint(step) + _message(5, values)
+    return b"\x09" + struct.pack("<d", wall_time) + b"\x10" + varint(step) + field(5, values)
 
 
 def first_event(wall_time: float) -> bytes:
-    return b"\x09" + struct.pack("<d", wall_time) + _message(3, VERSION.encode())
+    """Encode the Event that begins every file and names its version; wall_time in seconds since 1970."""
+    return b"\x09" + struct.pack("<d", wall_time) + field(3, VERSION.encode())
 
 
 def write(results: Results, folder: Path) -> int:
-    """FOLDER/<run>/events.out.tfevents.* of every run with evaluations; a run's own file is written anew. Returns how
-    many. Steps are training steps, or examples or epochs where no steps are known; wall time is the end of the run less
-    the training that was still to come."""
+    """Write FOLDER/<run>/events.out.tfevents.* of every run with evaluations, each anew; return how many.
+
+    Steps are training steps, or examples or epochs where no steps are known; wall time is the end of the run less the
+    training that was still to come.
+    """
     ends = dict(zip(results.all_runs["run_id"], results.all_runs["finished"].map(_seconds)))
     names: dict[str, str] = {}
     written = 0
@@ -102,7 +55,7 @@ def write(results: Results, folder: Path) -> int:
         place.mkdir(parents=True, exist_ok=True)
         end = ends.get(run_id, 0.0)
         path = place / f"events.out.tfevents.{int(end):010d}.batchscale"
-        path.write_bytes(b"".join(map(record, _events(rows, end))))
+        path.write_bytes(b"".join(map(framed, _events(rows, end))))
         written += 1
     return written
 

@@ -28,7 +28,7 @@ class Row:
 
 
 def draw_rows(name: str, title: str, x_label: str, rows: Sequence[Row], log: bool = False) -> Drawing:
-    """One line per row, top to bottom; a value that is not finite is written out as unknown."""
+    """Draw one line per row, top to bottom; a value that is not finite is written out as unknown."""
     with drawing():
         figure, axes = new_panel(height=FRAME_INCHES + ROW_INCHES * len(rows))
         axes.set_xscale("log" if log else "linear")

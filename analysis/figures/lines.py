@@ -64,7 +64,7 @@ class Panel:
 
 
 def draw_lines(panel: Panel) -> Drawing:
-    """The panel as SVG; points that are not finite are left out."""
+    """Draw the panel as SVG; points that are not finite are left out."""
     with drawing():
         figure, axes = new_panel()
         for index, series in enumerate(panel.series):
@@ -148,7 +148,7 @@ def _scale(axes: Axes, panel: Panel) -> None:
 
 
 def write_ticks(axis: AnyAxis, spec: Axis, limits: tuple[float, float]) -> None:
-    """The values measured where they are given; else round ones, enough of them on short log axes."""
+    """Write at the axis the values measured where they are given, else round ones, enough of them on short log axes."""
     decades = math.log10(limits[1] / limits[0]) if spec.log and limits[0] > 0 else math.nan
     if spec.ticks:
         axis.set_major_locator(FixedLocator(list(thinned(spec.ticks, spec.log))))
@@ -165,7 +165,7 @@ def write_ticks(axis: AnyAxis, spec: Axis, limits: tuple[float, float]) -> None:
 
 
 def thinned(ticks: Sequence[float], log: int) -> tuple[float, ...]:
-    """The ticks that can be written without touching, the first and last among them."""
+    """Return the ticks that can be written without touching, the first and last among them."""
     ordered = sorted(set(ticks))
     if len(ordered) < 2:
         return tuple(ordered)
@@ -184,7 +184,7 @@ def thinned(ticks: Sequence[float], log: int) -> tuple[float, ...]:
 
 
 def short(value: float) -> str:
-    """A tick's number: 60,000 and not 6e+04."""
+    """Return a tick's number as text: 60,000 and not 6e+04."""
     if value != 0 and not 1e-3 <= abs(value) < 1e7:
         return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e")
     return f"{value:,.6g}" if abs(value) < 1e5 else f"{value:,.0f}"

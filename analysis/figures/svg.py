@@ -13,7 +13,7 @@ from .theme import FIXED, GRID, INK, MUTED, OTHERS, RULE_ROLES, STRATEGY_ROLES, 
 
 
 def svg(figure: Figure, name: str, description: str) -> str:
-    """The figure as an SVG element for a page; `name` keeps its ids apart from other figures'."""
+    """Return the figure as an SVG element for a page; `name` keeps its ids apart from other figures'."""
     buffer = io.StringIO()
     FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
@@ -31,7 +31,7 @@ def svg(figure: Figure, name: str, description: str) -> str:
 
 
 def standalone(element: str) -> str:
-    """The same element as a file of its own, light or dark as the reader prefers."""
+    """Return the same element as a file of its own, light or dark as the reader prefers."""
     style = (f"<style>svg{{color:{INK};font-family:system-ui,sans-serif;--muted:{MUTED};--grid:{GRID};"
              f"{palette(False)}}}@media(prefers-color-scheme:dark){{svg{{color:#e6ebf0;--muted:#9aa7b4;"
              f"--grid:#35404c;{palette(True)}}}}}</style>")

@@ -7,9 +7,11 @@ so that one file serves light, dark and printed pages.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -26,7 +28,7 @@ INK, MUTED, GRID = "#15202b", "#5d6b7a", "#d9dee4"
 
 @dataclass(frozen=True)
 class Role:
-    """What a colour stands for: light and dark page, and the line that tells it in black and white."""
+    """One meaning's colours on light and dark pages, #rrggbb, and the dash that tells its line without colour."""
 
     light: str
     dark: str
@@ -49,7 +51,7 @@ RULE_ROLES = (  # by position in RULES; the last ones wait for rules to come
     Role("#444b8c", "#a3abf5", (0, (2, 1))),  # type: ignore[arg-type]
     Role("#7a4a4a", "#d9a6a6", (0, (7, 1, 1, 1))),  # type: ignore[arg-type]
 )
-STRATEGY_ROLES = (  # by position in strategies and, where those have them, transports
+STRATEGY_ROLES = (  # by position in strategies and, where those have them, transports; then without a transport
     Role("#55657b", "#aab9cd", ":"),
     Role("#c2185c", "#ff80ad"),
     Role("#8d5525", "#dba577", "-."),
@@ -68,8 +70,10 @@ def by_position(names: Iterable[str], roles: Sequence[Role]) -> dict[str, Role]:
 
 
 RULES = by_position(rules.RULES, RULE_ROLES)
-STRATEGIES = by_position((name for strategy in strategies.STRATEGIES for name in
-                          strategies.strategy_variants(strategy)), STRATEGY_ROLES)
+_VARIANTS = [name for strategy in strategies.STRATEGIES for name in strategies.strategy_variants(strategy)]
+# Other tools' files name a strategy without its transport, which has then a colour of its own, after all the others.
+STRATEGIES = by_position(dict.fromkeys((*_VARIANTS, *strategies.STRATEGIES)), STRATEGY_ROLES)
+ON_NODES = re.compile(r"(.+) on (\d+) nodes?")
 OTHERS = (Role("#00788b", "#5ad0df"), Role("#5b4bb6", "#aa9cff", "--"), Role("#9c2f2f", "#f09a9a", "-."),
           Role("#4d6b2f", "#a9cf86", ":"))
 FIXED = {INK: "currentColor", MUTED: "var(--muted)", GRID: "var(--grid)"}
@@ -86,11 +90,21 @@ STYLE = {
 def role(name: str) -> Role:
     """Return the colour of a rule, a strategy, or of any other name; the same in every figure."""
     known = by_position(rules.RULES, RULE_ROLES).get(name) or STRATEGIES.get(name)
-    return known or OTHERS[sum(name.encode()) % len(OTHERS)]
+    return known or _on_nodes(name) or OTHERS[sum(name.encode()) % len(OTHERS)]
+
+
+def _on_nodes(name: str) -> Role | None:
+    """The strategy's own colour for "STRATEGY on N nodes", with a dash that tells the number of nodes."""
+    parts = ON_NODES.fullmatch(name)
+    if parts is None or parts[1] not in STRATEGIES:
+        return None
+    nodes = int(parts[2])
+    own = STRATEGIES[parts[1]]
+    return own if nodes <= 1 else replace(own, dash=(0, (2.0 * math.log2(nodes), 1.5)))  # type: ignore[arg-type]
 
 
 def variable(colour: str) -> str:
-    """The CSS variable of one of the light colours above."""
+    """Return the CSS variable of one of the light colours above."""
     return f"--c{colour.lstrip('#')}"
 
 
@@ -101,7 +115,7 @@ def palette(dark: bool) -> str:
 
 
 def new_panel(width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Axes]:
-    """An empty panel; call inside `with drawing():`."""
+    """Return an empty panel, sizes in inches; call inside `with drawing():`."""
     figure = Figure(figsize=(width, height))
     return figure, figure.add_subplot()
 
@@ -120,5 +134,5 @@ def fit(figure: Figure, axes: Axes, right: Iterable[str] = (), top: float = 1.6,
 
 
 def drawing() -> AbstractContextManager[None]:
-    """The settings of every figure, for as long as one is drawn."""
+    """Return a context in which matplotlib has the settings of every figure."""
     return matplotlib.rc_context({**STYLE, "svg.hashsalt": "batchscale"})

@@ -8,9 +8,10 @@ from ..laws.critical_batch import ThroughputKnee
 from ..laws.memory import DISTINCT_SIZES, MemoryLaw
 from ..laws.noise_scale import covariance_slopes, SLOPE_BATCHES
 from ..statistics.estimate import Estimate, mean_estimate
+from ..study.arm_runs import reference_norms
 from ..study.memory_laws import memory_laws
 from ..study.timing.throughput import growth, knee, throughput_groups
-from ..tables.results import Results
+from ..tables.results import experiments, Results
 from .verdict import CLAIMS, CONTRADICTED, NOT_DECIDED, SUPPORTED, Answer, Detail, undecided, Verdict
 
 EXPECTED_SLOPE = (-1.2, -0.8)
@@ -24,8 +25,9 @@ NO_GROWTH = 0.1
 def noisier_gradients(results: Results) -> list[Verdict]:
     """Claim 1: slope of log tr Cov(g_B) on log B within [-1.2, -0.8], a slope per seed."""
     found = []
-    for (experiment, rule), rows in results.gradient_norms.groupby(["experiment", "rule"],
-                                                                   sort=False):
+    each = (reference_norms(results, experiment) for experiment in experiments(results))
+    for (experiment, rule), rows in (group for norms in each
+                                     for group in norms.groupby(["experiment", "rule"], sort=False)):
         known = covariance_slopes(rows)
         if known.size:
             found.append(_slope_verdict(str(experiment), str(rule), mean_estimate(known)))

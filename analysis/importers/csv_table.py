@@ -137,7 +137,9 @@ def _derive(columns: dict[str, Any]) -> None:
     """What follows from other columns and is not there."""
     batch = columns.get("global_batch")
     if columns["kind"] == "throughput" and batch and columns["status"] == "completed":
-        columns.setdefault("replica_batch", batch // max(columns["replicas"] * columns.get("accumulation", 1), 1))
+        columns.setdefault("accumulation", max(batch // max(columns["replicas"] * columns["replica_batch"], 1), 1)
+                           if "replica_batch" in columns else 1)
+        columns.setdefault("replica_batch", batch // max(columns["replicas"] * columns["accumulation"], 1))
         if "step_seconds" not in columns and columns["examples_per_second"] > 0:
             columns["step_seconds"] = batch / columns["examples_per_second"]
         if "examples_per_second" not in columns and columns["step_seconds"] > 0:

@@ -47,14 +47,15 @@ def halving_doubling_seconds(replicas: int, size_bytes: float, link: Link) -> fl
             + 2 * (replicas - 1) / replicas * size_bytes / link.bytes_per_second)
 
 
-def hierarchical_seconds(nodes: int, replicas_per_node: int, size_bytes: float,
-                         inside: Link, between: Link) -> float:
-    """Return the seconds of rings inside each node, followed by one ring between nodes over the shard of s/g bytes.
+def hierarchical_seconds(inside_seconds: float, nodes: int, replicas_per_node: int, size_bytes: float,
+                         between: Link) -> float:
+    """Return the seconds of an all-reduce inside each node, followed by one ring between nodes over the shard of s/g
+    bytes.
 
-    g is `replicas_per_node`, s is `size_bytes`.
+    `inside_seconds` is what the all-reduce over a node's g = `replicas_per_node` replicas takes, by a model or as
+    measured; s is `size_bytes`.
     """
-    return (ring_seconds(replicas_per_node, size_bytes, inside)
-            + ring_seconds(nodes, size_bytes / replicas_per_node, between))
+    return inside_seconds + ring_seconds(nodes, size_bytes / replicas_per_node, between)
 
 
 def algorithm_bandwidth(size_bytes: float, seconds: Estimate) -> Estimate:

@@ -9,7 +9,6 @@ from ...benchmarks.errors import PlanError, RecordError
 from ..statistics.estimate import Estimate, unknown
 
 SECONDS_PER_HOUR = 3600.0
-JOULES_PER_KILOWATT_HOUR = 3.6e6
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,9 @@ def energy_joules(start_millijoules: Sequence[int | None],
     return total / 1000 if start_millijoules else None
 
 
-def cost(seconds: Estimate, devices: int, price_per_device_hour: float | None) -> Cost:
-    """Return the device-hours of `seconds` on `devices` devices, and their price where the plan states one."""
+def cost(seconds: Estimate, devices: float, price_per_device_hour: float | None) -> Cost:
+    """Return the device-hours of `seconds` on `devices` devices (NaN: not known), and their price where the plan states
+    one."""
     if price_per_device_hour is not None and price_per_device_hour < 0:
         raise PlanError(f"price_per_device_hour={price_per_device_hour} is negative; "
                         "give 0 or more, or leave it out.")

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.errors import PlanError, RecordError
-from ..laws.allreduce import halving_doubling_seconds, Link, ring_seconds
+from ..laws.allreduce import halving_doubling_seconds, hierarchical_seconds, Link, ring_seconds
 from ..laws.cost import cost
 from ..laws.step_laws import HALVING, HIERARCHICAL, RING, fit_step_laws, StepLaw, StepLaws
 from ..laws.step_model import StepPoint
@@ -93,7 +93,7 @@ def _forecast(rows: pd.DataFrame, replicas: Sequence[int], link: Link | None, pr
         laws = laws_of(rows)
     except RecordError as error:
         return Forecast(*known, (), measured, (), (), str(error))
-    one_node = int(rows["nodes"].max()) <= 1
+    one_node = not rows["nodes"].max() > 1
     found = tuple(_Case(rows, laws, link, price, trained).predictions(replicas))
     note = "" if not one_node or link is not None else (
         "Measured on one node alone: as measured holds where further replicas are joined as these are; give "
@@ -157,7 +157,7 @@ class _Case:
     def _per_node(self) -> int:
         """The most replicas that shared a node; no limit is known where there was one node alone."""
         nodes = self.rows["nodes"].clip(lower=1)
-        return int((self.rows["replicas"] // nodes).max()) if int(nodes.max()) > 1 else MOST_REPLICAS
+        return int((self.rows["replicas"] // nodes).max()) if nodes.max() > 1 else MOST_REPLICAS
 
     def _nodes(self, count: int) -> int:
         return math.ceil(count / self._per_node())
@@ -178,8 +178,8 @@ class _Case:
         if 1 < inside < point.replicas and point.replicas % inside == 0:
             local, nodes = StepPoint(inside, 1, point.replica_batch), point.replicas // inside
             # Inside a node at the cost that was measured there; between nodes a ring over the shard of each.
-            yield HIERARCHICAL, lambda law: (law.synchronization_seconds(local)
-                                             + ring_seconds(nodes, size / inside, link))
+            yield HIERARCHICAL, lambda law: hierarchical_seconds(law.synchronization_seconds(local), nodes, inside,
+                                                                 size, link)
 
     def _prediction(self, scaling: str, total: int, point: StepPoint, base: StepPoint, name: str,
                     sync: Callable[[StepLaw], float] | None) -> Prediction:

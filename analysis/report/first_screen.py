@@ -18,7 +18,7 @@ QUESTION = "How does the batch size affect accuracy, speed and memory?"
 
 @dataclass(frozen=True)
 class FirstScreen:
-    """What a reader sees before scrolling."""
+    """The part of the report that a reader sees before scrolling."""
 
     title: str
     question: str
@@ -30,7 +30,7 @@ class FirstScreen:
 
 
 def first_screen(results: Results, decided: Decision) -> FirstScreen:
-    """The question, the answer in plain words, the data used, and what is missing."""
+    """Return the question, the answer in plain words, the data used, and what is missing."""
     settings, leading = results.settings, max(len(decided.answers), 1)
     opened = [f"Open: {question}." for question in decided.open_questions]
     return FirstScreen(results.plan.name or "study", str(settings.get("question") or QUESTION),

@@ -17,7 +17,6 @@ from ..exporters import csv
 from ..figures.svg import standalone
 from ..figures.theme import palette
 from ..formatting import plain
-from ..tables.results import Results
 from . import sections
 from .blocks import Section
 from .findings import Findings
@@ -32,11 +31,6 @@ def write(store: Store, folder: Path, deadline_seconds: float | None = None) -> 
     RecordError when it cannot be written or the store holds no plan.
     """
     return write_findings(Findings.of(store, deadline_seconds), folder)
-
-
-def write_results(results: Results, folder: Path, deadline_seconds: float | None = None) -> Path:
-    """Write the same files from tables at hand."""
-    return write_findings(Findings.of(results, deadline_seconds), folder)
 
 
 def write_findings(findings: Findings, folder: Path) -> Path:
@@ -87,7 +81,7 @@ def _templates(escape: bool) -> Environment:
 
 
 def html(first: FirstScreen, chapters: Sequence[Section]) -> str:
-    """The page; all text is escaped, figures alone are markup, made by this package."""
+    """Return the page as HTML; all text is escaped, figures alone are markup, made by this package."""
     page = _templates(escape=True)
     page.filters["markup"] = Markup
     return page.get_template("report.html").render(
@@ -95,7 +89,7 @@ def html(first: FirstScreen, chapters: Sequence[Section]) -> str:
 
 
 def markdown(first: FirstScreen, chapters: Sequence[Section]) -> str:
-    """The same sections; figures are files beside it."""
+    """Return the same sections as Markdown; figures are files beside it."""
     page = _templates(escape=False)
     page.filters |= {"plain": plain, "unfenced": lambda text: str(text).replace("```", "` ` `")}
     return page.get_template("report.md").render(first=first, sections=chapters)

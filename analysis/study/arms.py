@@ -7,18 +7,21 @@ survived are not a fair sample.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ...benchmarks.schedules.rules import PUBLISHED_RULE, SHARED_RULE
 from ..columns import METRICS
 from ..statistics.estimate import Floats
 from ..tables.outcome import Outcome
-from ..tables.results import PUBLISHED_RULE, SHARED_RULE, arm, experiments, Results, rules
+from ..tables.results import experiments, Results, rules
+from ..tables.selections import known_whole
+from .arm_runs import experiment_arm, is_shared
 
 # Below half of the first loss a model has learned something; above it gaps are all near zero.
 LEARNED_SHARE = 0.5
@@ -38,7 +41,6 @@ class Arm:
     batches: tuple[int, ...]
     apart: Mapping[int, str]
     outcome: Outcome
-    kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @property
     def larger(self) -> tuple[int, ...]:
@@ -49,8 +51,17 @@ class Arm:
     def _first_run(self) -> dict[str, Any]:
         return {str(name): value for name, value in self.runs.iloc[0].items()}
 
+    def shares(self, batch: int) -> bool:
+        """Return whether its runs at this batch stand for the other rules as well; a batch that takes the place of a
+        reference batch without results does not."""
+        return is_shared(self.rule, batch, int(self.first("reference_batch")))
+
     def first(self, column: str) -> float:
         return float(self._first_run[column])
+
+    def whole(self, column: str) -> int | None:
+        """Return a whole number that all the runs have in common; None where imported runs lack it."""
+        return known_whole(self.first(column))
 
     def text(self, column: str) -> str:
         return str(self._first_run[column])
@@ -79,9 +90,7 @@ class Arm:
 
     def at_end(self, metric: str) -> pd.DataFrame:
         """The metric after the last step: equal epochs."""
-        if metric not in self.kept:
-            self.kept[metric] = self._each(self.batches, lambda own: float(own[metric][-1]))
-        return self.kept[metric]
+        return self._each(self.batches, lambda own: float(own[metric][-1]))
 
     def at_step(self, metric: str, batches: Sequence[int], step: float) -> pd.DataFrame:
         """The metric after `step` steps, read between evaluations on a straight line; not before the first evaluation
@@ -130,8 +139,7 @@ class Arm:
 
 def load_arm(results: Results, experiment: str, rule: str) -> Arm | None:
     """The arm, or None where it has no runs."""
-    of_runs, of_evaluations = results.accuracy.get(experiment, (results.runs[:0],) * 2)
-    runs = arm(of_runs, experiment, rule)
+    runs, evaluations = experiment_arm(results, experiment, rule)
     if runs.empty:
         return None
     apart = {int(batch): _apart(rows) for batch, rows in runs.groupby("global_batch")
@@ -139,8 +147,7 @@ def load_arm(results: Results, experiment: str, rule: str) -> Arm | None:
     trained = sorted(int(batch) for batch in set(runs["global_batch"]) - set(apart))
     stated = int(runs["reference_batch"].iloc[0])
     reference = stated if stated in trained or not trained else trained[0]
-    return Arm(experiment, rule, runs, arm(of_evaluations, experiment, rule), reference,
-               tuple(trained), apart, results.outcomes[experiment])
+    return Arm(experiment, rule, runs, evaluations, reference, tuple(trained), apart, results.outcomes[experiment])
 
 
 def load_arms(results: Results) -> list[Arm]:
@@ -162,8 +169,7 @@ def pairs(matrix: pd.DataFrame, first: int, second: int) -> Floats:
 def published_artefact(results: Results, experiment: str) -> pd.DataFrame:
     """Weights kept from batch to batch, beside runs that begin anew: per global batch the mean
     test accuracy (or loss) at the first evaluation and at the end, and n; empty without such runs."""
-    kept = arm(results.evaluations, experiment, PUBLISHED_RULE)
-    clean = arm(results.evaluations, experiment, "constant")
+    (_, kept), (_, clean) = (experiment_arm(results, experiment, rule) for rule in (PUBLISHED_RULE, SHARED_RULE))
     if kept.empty:
         return pd.DataFrame()
     metric = results.outcomes[experiment].test

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,9 @@ EQUAL_EPOCHS = "equal epochs"
 EQUAL_STEPS = "equal steps"
 EQUAL_LOSS = "equal train loss"
 BUDGETS = (EQUAL_EPOCHS, EQUAL_STEPS, EQUAL_LOSS)
+# The decision and the report ask for the same tables several times. Arms are distinguished by identity, and the most
+# recent ones alone are held on to.
+GAP_TABLES = 128
 
 
 @dataclass(frozen=True)
@@ -86,11 +90,7 @@ def gap_table(arm: Arm, margin: float, budget: str = EQUAL_EPOCHS,
     Equal steps: each pair after all steps of its larger batch. Equal train loss: where both first reach the loss that
     both reach.
     """
-    metric = metric or arm.outcome.test
-    key = ("gaps", margin, budget, metric)
-    if key not in arm.kept:
-        arm.kept[key] = _gap_table(arm, margin, budget, metric)
-    return tuple(arm.kept[key])
+    return _gap_table(arm, margin, budget, metric or arm.outcome.test)
 
 
 def batch_gaps(arm: Arm) -> pd.DataFrame:
@@ -106,6 +106,7 @@ def gap_between(reference: pd.Series, own: pd.Series, outcome: Outcome) -> Diffe
     return paired_difference(outcome.sign * both[:, 0], outcome.sign * both[:, 1])
 
 
+@lru_cache(maxsize=GAP_TABLES)
 def _gap_table(arm: Arm, margin: float, budget: str, metric: str) -> tuple[BatchGap, ...]:
     each = {batch: _at(arm, budget, metric, batch) for batch in arm.larger}
     values = [arm.outcome.sign * pairs(at, arm.reference_batch, batch) for batch, at in each.items()]

@@ -15,8 +15,9 @@ from ..laws.critical_batch import (compare_sources, fit_steps_to_target, StepsTo
 from ..laws.noise_scale import noise_scales
 from ..statistics.estimate import Estimate, Floats, mean_estimate, unknown
 from ..tables.outcome import ACCURACY, Outcome
-from ..tables.results import Results, rules
-from .arms import Arm, load_arm
+from ..tables.results import Results
+from .arm_runs import reference_norms
+from .arms import Arm
 from .batch_gaps import best_steps, steps_to_target, target_value
 from .timing.throughput import knee, throughput_groups
 
@@ -46,12 +47,8 @@ class CriticalBatch:
                 "statements": list(self.statements)}
 
 
-def critical_batch(results: Results, experiment: str,
-                   arms: Sequence[Arm] | None = None) -> CriticalBatch:
-    """arms: the experiment's own, to spare loading them again."""
-    if arms is None:
-        arms = [arm for rule in rules(results, experiment)
-                if (arm := load_arm(results, experiment, rule)) is not None]
+def critical_batch(results: Results, experiment: str, arms: Sequence[Arm]) -> CriticalBatch:
+    """Return the critical batch of an experiment from all sources. `arms` are the experiment's, one for each rule."""
     outcome = results.outcomes.get(experiment, ACCURACY)
     target = target_value(arms[0], outcome.margin) if arms else math.nan
     steps, useful = _steps(arms, target)
@@ -87,8 +84,7 @@ def _steps(arms: Sequence[Arm], target: float) -> tuple[StepsToTarget | None,
 
 def noise_by_seed(results: Results, experiment: str) -> Floats:
     """Return B_simple in examples of each seed of an experiment, float[seeds]; empty where it was not measured."""
-    rows = results.gradient_norms
-    own = rows[rows["experiment"] == experiment]
+    own = reference_norms(results, experiment)
     return noise_scales(own, int(own["train_examples"].iloc[0])) if len(own) else np.empty(0)
 
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...benchmarks.schedules.rules import has_own_reference, rule_order, RULES, SHARED_RULE
+from ...benchmarks.schedules.rules import rule_order
 from ..formatting import MARKERS
 from ..statistics.estimate import Estimate, mean_estimate, t_interval, without_interval
 from ..tables.outcome import Outcome
 from ..tables.results import Results
+from .arm_runs import arm_runs, is_listed_elsewhere
 
 MOST_PANELS = 8
 NO_ACCURACY = "No accuracy run has finished, so there is nothing to show here."
-OWN_REFERENCE = tuple(name for name, rule in RULES.items() if rule.own_reference)
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,18 @@ class Workload:
     outcome: Outcome
 
     @property
+    def placement(self) -> str:
+        """Return the strategy and replicas that all the runs have."""
+        return str(self.runs["placement"].iloc[0])
+
+    @property
     def reference_batch(self) -> int:
+        """Return the global batch that the others are held against."""
         return int(self.runs["reference_batch"].iloc[0])
 
     @property
     def batches(self) -> list[int]:
+        """Return the global batches trained, ascending."""
         return sorted(int(batch) for batch in self.runs["global_batch"].unique())
 
     @property
@@ -45,11 +52,18 @@ class Workload:
         return sorted(found, key=rule_order)
 
     def arm(self, rule: str, batch: int) -> pd.DataFrame:
-        """One row per seed. At the reference batch all rules but the tuned one are the constant one's runs."""
-        at_reference = batch == self.reference_batch and not has_own_reference(rule)
-        wanted = [rule, SHARED_RULE] if at_reference else [rule]
-        chosen = self.runs[(self.runs["global_batch"] == batch) & self.runs["rule"].isin(wanted)]
-        return chosen.drop_duplicates("seed")
+        """Return the rule's runs at this batch, one row per seed; empty where it has none."""
+        return arm_runs(self.runs[self.runs["global_batch"] == batch], rule)
+
+    @property
+    def arms(self) -> list[tuple[str, int, pd.DataFrame]]:
+        """Return every rule and batch that has runs, with these."""
+        each = [(rule, batch, self.arm(rule, batch)) for rule in self.rules for batch in self.batches]
+        return [(rule, batch, runs) for rule, batch, runs in each if not runs.empty]
+
+    def is_listed_elsewhere(self, rule: str, batch: int) -> bool:
+        """Return whether the rule's runs at this batch are the constant rule's, listed there."""
+        return is_listed_elsewhere(rule, batch, self.reference_batch)
 
 
 def workloads(results: Results) -> list[Workload]:

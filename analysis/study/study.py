@@ -13,6 +13,7 @@ from ..tables.outcome import Outcome
 from ..tables.results import experiments, Results
 from ..tables.selections import timing_runs
 from ..tables.tuned_rates import TunedBatch
+from .arm_runs import main_placement
 from .arms import Arm, load_arms
 from .convergence import Convergence, convergences
 from .critical import critical_batch, CriticalBatch, noise_by_seed
@@ -62,6 +63,10 @@ class Study:
     def workloads(self) -> tuple[Workload, ...]:
         """Return the groups of accuracy runs that share a panel."""
         return tuple(workloads(self.results))
+
+    def is_compared(self, work: Workload) -> bool:
+        """Return whether the experiment's arms are made of these runs, and not of those in another placement."""
+        return work.placement == main_placement(self.results.accuracy[work.experiment][0])
 
     @cached_property
     def timing(self) -> pd.DataFrame:

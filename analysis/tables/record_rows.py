@@ -14,7 +14,8 @@ from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.records.raw import list_in, number, table_in
 from ...benchmarks.schedules.rules import is_measured, PUBLISHED_RULE
 from ..columns import CHECKS, METRIC, METRICS, NUMBERS, REPEATED, SHARPNESS, TEXT_KEYS, WHOLE, WHOLE_KEYS
-from .timing import gpu_numbers, joules_per_example, step_timing
+from ..meter_columns import METER_COLUMNS
+from .timing import step_timing
 
 
 class Numbers:
@@ -107,8 +108,7 @@ def _measured(record: Mapping[str, Any], config: Mapping[str, Any],
         for name in ("input", "synthetic"):
             alone = step_timing(list_in(record, f"{name}_windows"), int(batch or 0))
             numbers[f"{name}_examples_per_second"] = alone["examples_per_second"]
-        numbers["joules_per_example"] = joules_per_example(list_in(record, "energy"))
-        numbers |= gpu_numbers(list_in(record, "gpus"))
+    numbers |= {name: column.value(_rows(record, column.field, phase)) for name, column in METER_COLUMNS.items()}
     flags = "; ".join(str(item) for item in list_in(record, "warnings"))
     agreement, environment = table_in(record, "agreement"), table_in(record, "environment")
     checks = {name: number(agreement.get(name)) for name in CHECKS}
@@ -135,9 +135,14 @@ def _final(evaluations: list[Mapping[str, Any]]) -> dict[str, float]:
     return found
 
 
+def _rows(record: Mapping[str, Any], field: str, phase: int) -> list[Mapping[str, Any]]:
+    """Return the phase's rows of a field of the record; rows that name no phase are the whole run's."""
+    return [row for row in list_in(record, field) if isinstance(row, Mapping) and row.get("phase", phase) == phase]
+
+
 def _sharpness(record: Mapping[str, Any], phase: int) -> dict[str, Any]:
-    """Where this phase ended, if it was measured there."""
-    own = [row for row in list_in(record, "sharpness") if isinstance(row, Mapping) and row.get("phase") == phase]
+    """Return the sharpness where this phase ended, if it was measured there."""
+    own = _rows(record, "sharpness", phase)
     return {name: own[-1].get(name.removeprefix("last_")) for name in SHARPNESS} if own else {}
 
 

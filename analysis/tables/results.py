@@ -15,9 +15,7 @@ import pandas as pd
 
 from ...benchmarks.records.manifest import Manifest
 from ...benchmarks.records.searches import Answer
-from ...benchmarks.schedules.rules import has_own_reference, rule_order
-from ...benchmarks.schedules.rules import PUBLISHED_RULE as PUBLISHED_RULE
-from ...benchmarks.schedules.rules import SHARED_RULE as SHARED_RULE
+from ...benchmarks.schedules.rules import PUBLISHED_RULE, rule_order
 from ..columns import METRIC, RUN
 from .outcome import DEFAULT_LOSS_MARGIN, DEFAULT_MARGIN, judged_by, Outcome
 from .rank_rows import COLUMNS
@@ -109,24 +107,6 @@ def rules(results: Results, experiment: str) -> tuple[str, ...]:
     own = runs[(runs["experiment"] == experiment) & (runs["kind"] == "accuracy")]
     found = [rule for rule in dict.fromkeys(own["rule"]) if rule != PUBLISHED_RULE]
     return tuple(sorted(found, key=lambda rule: rule_order(rule)[0]))
-
-
-def arm(frame: pd.DataFrame, experiment: str, rule: str, placement: str = "") -> pd.DataFrame:
-    """The rows of `runs` or `evaluations` that belong to one arm.
-
-    At the reference batch one run stands for every rule, so it is part of each rule's arm; but
-    not of the tuned one, which is tuned there like everywhere.
-    placement: strategy and replicas, by default those with the most batches: a batch made of
-    more replicas is another treatment and never joins silently.
-    """
-    own = frame[(frame["experiment"] == experiment) & (frame["kind"] == "accuracy")]
-    if not placement and not own.empty:
-        batches = own.groupby("placement", sort=False)["global_batch"].nunique()
-        placement = str(batches.idxmax())
-    shared = ((own["rule"] == SHARED_RULE) & (own["global_batch"] == own["reference_batch"])
-              & (not has_own_reference(rule)))
-    chosen = (own["placement"] == placement) & ((own["rule"] == rule) | shared)
-    return own[chosen].assign(rule=rule)
 
 
 def planned(plan: Manifest, experiment: str) -> dict[str, Any]:

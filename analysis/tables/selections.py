@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from .results import Results
@@ -14,6 +16,11 @@ def peak_bytes(rows: pd.DataFrame) -> list[float | None]:
     where that was not read or is not positive (less than the meter resolves)."""
     added = rows["device_peak_bytes"].fillna(rows["peak_bytes"] - rows["baseline_bytes"])
     return [float(value) if value > 0 else None for value in added]
+
+
+def known_whole(value: float) -> int | None:
+    """Return a number of a table as a whole one; None where it is NaN, as in imported runs whose file lacks it."""
+    return int(value) if math.isfinite(value) else None
 
 
 def timing_runs(results: Results) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from ..errors import DataError, one_of
 from .dataset import Dataset, DataSize
 from .disk import image_files, names, tfrecord_files
 from .sources import digits, glyphs, keras_files, npz, synthetic, tokens
+from .splitting import split_sizes
 from .user_function import from_function
 
 
@@ -61,6 +62,14 @@ def describe_size(name: str) -> DataSize:
     Raises DataError, also where a data set's files are missing.
     """
     return _source(name).size(name)
+
+
+def train_examples(name: str, validation_fraction: float) -> int:
+    """Return how many examples of a data set are left for training once the validation split is taken off.
+
+    Raises DataError.
+    """
+    return split_sizes(describe_size(name).train_examples, validation_fraction)[0]
 
 
 def _source(name: str) -> Source:

@@ -20,6 +20,7 @@ class Case:
         return f"{self.model}-{self.optimizer}-{self.global_batch or 'all'}"
 
     def to_json(self) -> dict[str, str | int]:
+        """Return the case as a JSON object."""
         return asdict(self)
 
 

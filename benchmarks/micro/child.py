@@ -20,12 +20,12 @@ QUIET_CORES = 0.1  # a loop of one thread loses more to other programs than `fit
 
 
 def cores() -> list[int]:
-    """The cores that this process may use."""
+    """Return the cores that this process may use."""
     return sorted(os.sched_getaffinity(0))
 
 
 def ask(program: str, request: Mapping[str, Any], limit_seconds: float = LIMIT_SECONDS) -> dict[str, Any]:
-    """The answer of one program in a process of its own. Raises EnvironmentUnusable with its last lines."""
+    """Return the answer of one program in a process of its own. Raises EnvironmentUnusable with its last lines."""
     return _answer([sys.executable, "-m", f"{PROGRAMS}.{program}"], program, request, limit_seconds)
 
 
@@ -39,7 +39,8 @@ def ask_ranks(program: str, transport: str, ranks: int, request: Mapping[str, An
 
 
 def disturbance(answer: Mapping[str, Any], ranks: int = 1) -> str:
-    """What to tell when other programs ran meanwhile; empty on a quiet machine. Rank 0 counts its peers as others."""
+    """Return what to print when other programs ran meanwhile; empty on a quiet machine. Rank 0 counts its peers as
+    others."""
     others = float(answer["others_busy_cores"]) - (ranks - 1)
     if others <= QUIET_CORES:
         return ""
@@ -48,7 +49,7 @@ def disturbance(answer: Mapping[str, Any], ranks: int = 1) -> str:
 
 
 def absent(transport: str) -> str:
-    """What this machine lacks for a transport, in a few words; empty when nothing."""
+    """Return what this machine lacks for a transport, in a few words; empty when nothing."""
     package = "mpi4py" if transport == "mpi4py" else "horovod"
     return "" if importlib.util.find_spec(package) else f"{package} is not installed"
 
@@ -76,4 +77,5 @@ def _answer(words: Sequence[str], what: str, request: Mapping[str, Any], limit_s
 
 
 def last_lines(output: str, count: int = 15) -> str:
+    """Return the last `count` lines of a program's output."""
     return "\n".join(output.strip().splitlines()[-count:])

@@ -29,13 +29,16 @@ class Regime:
 
     @property
     def alpha_seconds(self) -> Estimate:
+        """Seconds of a call without any bytes."""
         return self.law.intercept
 
     @property
     def beta_seconds_per_byte(self) -> Estimate:
+        """Seconds of one more byte."""
         return self.law.slope
 
     def to_json(self) -> dict[str, Any]:
+        """Return the regime as a JSON object."""
         return {"low_bytes": self.low, "high_bytes": self.high, "alpha_seconds": self.alpha_seconds.to_json(),
                 "beta_seconds_per_byte": self.beta_seconds_per_byte.to_json()}
 
@@ -55,7 +58,7 @@ def launch_medians(answers: Iterable[Mapping[str, Any]], collective: str) -> dic
 
 
 def fit(times: Times) -> list[Regime]:
-    """One line for each regime on the sizes that are not held out; errors grow with the time."""
+    """Return one line for each regime, fitted on the sizes that are not held out; errors grow with the time."""
     known = sorted(set(times) - set(HELD_OUT_BYTES))
     regimes, low = [], 0
     for high in REGIME_ENDS:
@@ -73,7 +76,7 @@ def predict(regimes: Sequence[Regime], size: int) -> float:
 
 
 def held_out_errors(regimes: Sequence[Regime], times: Times) -> dict[int, float]:
-    """|predicted - measured| / measured by held-out size."""
+    """Return |predicted - measured| / measured by held-out size in bytes, each predicted by its regime's line."""
     measured = {size: median(times[size]) for size in HELD_OUT_BYTES if size in times}
     return {size: abs(predict(regimes, size) - seconds) / seconds for size, seconds in measured.items()}
 

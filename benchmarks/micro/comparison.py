@@ -23,7 +23,7 @@ class Comparison:
 
     @classmethod
     def of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> list[Comparison]:
-        """One for each model, optimizer and batch of a measuring program's rows, in their order."""
+        """Return one comparison for each model, optimizer and batch of a measuring program's rows, in their order."""
         found: dict[str, Comparison] = {}
         for row in rows:
             name = f"{row['model']} {row['optimizer']} {row['global_batch']}"
@@ -36,7 +36,8 @@ class Comparison:
         return self.examples / median(self.seconds[way])
 
     def ratio(self, against: str, way: str = "suite") -> Estimate:
-        """How many times as fast `way` is: geometric mean of the paired ratios, Student interval of their logarithm.
+        """Return how many times as fast `way` is: geometric mean of the paired ratios, Student interval of their
+        logarithm.
 
         Logarithms, as the ratio turned over is then the same statement; pairs, as other load hits both alike.
         """

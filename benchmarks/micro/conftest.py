@@ -16,7 +16,7 @@ COLLECTIVES = ("all_reduce", "broadcast", "all_gather")
 
 @pytest.fixture(scope="session")
 def collective_answers() -> dict[str, list[dict[str, Any]]]:
-    """By transport, one answer for each launch; the transports take turns."""
+    """Return by transport one answer for each launch; the transports take turns."""
     transports = [name for name in ("mpi4py", "gloo", "mpi") if not child.absent(name)]
     if len(child.cores()) < 2:
         return {}

@@ -10,7 +10,7 @@ import psutil
 
 
 class OtherLoad:
-    """How many cores of this host were busy, on average since it was made, with anything but these processes."""
+    """Cores of this host that were busy, on average since this was made, with anything but these processes."""
 
     def __init__(self, processes: Sequence[int] = ()) -> None:
         self._own = [psutil.Process(number) for number in processes or [os.getpid()]]
@@ -22,5 +22,6 @@ class OtherLoad:
         return time.perf_counter(), sum(times) - times.idle - getattr(times, "iowait", 0.0), own
 
     def cores(self) -> float:
+        """Return the mean number of such cores."""
         elapsed, busy, own = (now - then for now, then in zip(self._read(), self._began))
         return max(0.0, busy - own) / elapsed

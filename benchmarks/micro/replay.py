@@ -18,10 +18,11 @@ class ReplayClock:
         self._pending: Iterator[float] = iter(())
 
     def now(self) -> float:
+        """Return the time of the replay, in seconds."""
         return self._now
 
     def replay(self, benchmark: Any, seconds: Sequence[float], /, **extra_info: Any) -> None:
-        """One round for each value, in the order measured."""
+        """Replay one round for each value, in the order measured."""
         self._now, self._pending = 0.0, iter(seconds)
         benchmark.extra_info.update(extra_info)
         benchmark.pedantic(self._advance, rounds=len(seconds), iterations=1, warmup_rounds=0)

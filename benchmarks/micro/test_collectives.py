@@ -32,7 +32,8 @@ def test_collective(benchmark: Any, collective_answers: dict[str, list[dict[str,
 @pytest.mark.parametrize("transport", ("mpi4py", "gloo", "mpi"))
 def test_law_of_a_collective(benchmark: Any, collective_answers: dict[str, list[dict[str, Any]]], transport: str,
                              collective: str) -> None:
-    """alpha, beta by regime, and how far sizes that the fit never saw are predicted; the time is the 8-byte call's."""
+    """Show alpha, beta by regime, and how far sizes that the fit never saw are predicted; the time is the 8-byte
+    call's."""
     times = collective_law.launch_medians(_answers(collective_answers, transport), collective)
     regimes = collective_law.fit(times)
     errors = collective_law.held_out_errors(regimes, times)

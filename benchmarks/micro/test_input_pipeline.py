@@ -17,6 +17,7 @@ BATCHES = (32, 512)
 
 @lru_cache
 def answer() -> dict[str, Any]:
+    """Return the answer of the measuring program, asked once."""
     return child.ask("input_pipeline", {"cores": child.cores(), "examples": 20_000, "batches": BATCHES, "repeats": 5,
                                         "window_seconds": 0.2})
 

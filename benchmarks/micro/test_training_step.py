@@ -21,7 +21,7 @@ REPEATS = 4
 
 @lru_cache
 def answer(budget: str, case: Case) -> dict[str, Any]:
-    """All ways of one case, in one process, in turn."""
+    """Return all ways of one case, measured in one process, in turn."""
     return child.ask("training_step", loop.request(BUDGETS[budget], WAYS, REPEATS, [case]))
 
 
@@ -29,6 +29,7 @@ def answer(budget: str, case: Case) -> dict[str, Any]:
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("way", WAYS)
 def test_training_step(benchmark: Any, way: str, case: Case, budget: str) -> None:
+    """Show the seconds of one training step."""
     rows = answer(budget, case)["rows"]
     row = next(row for row in rows if row["way"] == way)
     compared = Comparison.of_rows(rows)[0]

@@ -13,6 +13,7 @@ from ..errors import PlanError
 from ..runs.run_config import RunConfig
 from ..schedules import rules
 from ..schedules.rules import RULES
+from ..text import counted
 from . import keys, tuning
 from .expected_time import priority
 from .plan import Plan
@@ -126,7 +127,7 @@ def _placement(experiment: Mapping[str, Any], strategy: str, replicas: int, node
     reason = next(filter(None, map(unavailable.get, (strategy, f"{nodes} nodes"))), uneven)
     if reason := reason or next(filter(None, map(unavailable.get, too_many)), ""):
         where = f" on {nodes} nodes" if nodes > 1 else ""
-        skip = Skip(experiment["name"], f"{strategy} with {replicas} replica{'s' * (replicas > 1)}{where}", reason)
+        skip = Skip(experiment["name"], f"{strategy} with {counted(replicas, 'replica')}{where}", reason)
         if skip not in skipped:
             skipped.append(skip)
         return None

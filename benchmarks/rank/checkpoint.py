@@ -40,7 +40,7 @@ class Checkpoint:
 
     @property
     def place(self) -> dict[str, Any]:
-        """What the record says of it."""
+        """Attempt, phase and step of the state, as the record's `resumed` names them."""
         return {"attempt": self.attempt, "phase": self.phase, "step": self.step}
 
     def restore(self, variables: Sequence[Any], strategy: Strategy) -> None:
@@ -60,13 +60,16 @@ class Checkpoints:
         self.problem = ""
 
     def due(self) -> bool:
+        """Return whether it is time to keep the state again."""
         return time.monotonic() - self._last >= self._seconds
 
     def agreed(self, strategy: Strategy, shapes: Sequence[tuple[int, ...]]) -> Checkpoint | None:
+        """Return the state to go on from, the same on all ranks; None to begin at the beginning. All ranks call it."""
         return agreed(strategy, self._run, self._attempt, shapes)
 
     def save(self, state: Checkpoint, variables: Sequence[Any]) -> None:
-        """On rank 0. A state that cannot be written costs the run nothing but a sentence in `problem`."""
+        """Write the state, on rank 0. A state that cannot be written costs the run nothing but a sentence in `problem`.
+        """
         try:
             save(self._attempt, state, variables)
         except RecordError as error:
@@ -75,26 +78,26 @@ class Checkpoints:
 
 
 def save(attempt: Path, state: Checkpoint, variables: Sequence[Any]) -> None:
-    """On rank 0. Raises RecordError when it cannot be written."""
+    """Write the state and its arrays, on rank 0. Raises RecordError when they cannot be written."""
     arrays, before = attempt / ARRAYS, read_json(attempt / CHECKPOINT)
     try:
         # A state whose JSON could not be written left the one that is believed in BEFORE.
         if isinstance(before, dict) and arrays.exists() and sha256(arrays) == before.get("sha256"):
             os.replace(arrays, attempt / BEFORE)
         digest = save_arrays(arrays, [variable.numpy() for variable in variables])
-        write_json(attempt / CHECKPOINT, {**_told(state), "sha256": digest})
+        write_json(attempt / CHECKPOINT, {**_facts(state), "sha256": digest})
         (attempt / BEFORE).unlink(missing_ok=True)
     except OSError as error:
         raise cannot_write(arrays, error) from None
 
 
-def _told(state: Checkpoint) -> dict[str, Any]:
+def _facts(state: Checkpoint) -> dict[str, Any]:
     """All but the arrays."""
     return {item.name: getattr(state, item.name) for item in fields(state) if item.name != "arrays"}
 
 
 def save_arrays(path: Path, arrays: Sequence[npt.NDArray[Any]]) -> str:
-    """By rename. Returns the SHA-256 of the file. Raises RecordError when it cannot be written."""
+    """Write the arrays, by rename, and return the SHA-256 of the file. Raises RecordError when it cannot be written."""
     temporary = path.with_name(f".{path.name}")
     try:
         with open(temporary, "wb") as file:
@@ -111,19 +114,21 @@ def save_arrays(path: Path, arrays: Sequence[npt.NDArray[Any]]) -> str:
 
 
 def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def agreed(strategy: Strategy, run: Run, attempt: Path, shapes: Sequence[tuple[int, ...]]) -> Checkpoint | None:
-    """The newest state that earlier attempts left, as rank 0 finds it; the other ranks know all but the arrays."""
+    """Return the newest state that earlier attempts left, as rank 0 finds it; the other ranks know all but the arrays.
+    """
     found = find(run, attempt, shapes) if strategy.rank == 0 else None
-    told = strategy.broadcast({**_told(found), "arrays": (), "measured": {}} if found else None)
-    return found or (Checkpoint(**told) if told else None)
+    shared = strategy.broadcast({**_facts(found), "arrays": (), "measured": {}} if found else None)
+    return found or (Checkpoint(**shared) if shared else None)
 
 
 def find(run: Run, attempt: Path, shapes: Sequence[tuple[int, ...]]) -> Checkpoint | None:
-    """The furthest state among the attempts before `attempt` that is whole and has arrays of these shapes."""
+    """Return the furthest state among the attempts before `attempt` that is whole and has arrays of these shapes."""
     earlier = [path for path in run.attempts() if attempt_number(path) < attempt_number(attempt)]
     for path in sorted(earlier, key=_reached, reverse=True):  # one state in memory at a time
         state = read(path)
@@ -134,26 +139,27 @@ def find(run: Run, attempt: Path, shapes: Sequence[tuple[int, ...]]) -> Checkpoi
 
 def _reached(attempt: Path) -> tuple[int, int]:
     """Phase and step of its checkpoint, by what it says of itself."""
-    told = read_json(attempt / CHECKPOINT)
-    place = (told.get("phase"), told.get("step")) if isinstance(told, dict) else (None, None)
+    kept = read_json(attempt / CHECKPOINT)
+    place = (kept.get("phase"), kept.get("step")) if isinstance(kept, dict) else (None, None)
     return (place[0], place[1]) if isinstance(place[0], int) and isinstance(place[1], int) else (-1, -1)
 
 
 def read(attempt: Path) -> Checkpoint | None:
-    """The state in an attempt's folder, its arrays compared with the hash; None where there is none that is whole."""
+    """Return the state in an attempt's folder, its arrays compared with the hash; None where there is none that is
+    whole."""
     try:
-        told = load_json(attempt / CHECKPOINT)
-        path = next(p for name in (ARRAYS, BEFORE) if (p := attempt / name).exists() and sha256(p) == told["sha256"])
+        kept = load_json(attempt / CHECKPOINT)
+        path = next(p for name in (ARRAYS, BEFORE) if (p := attempt / name).exists() and sha256(p) == kept["sha256"])
         with np.load(path, allow_pickle=False) as arrays:
             values = [arrays[name] for name in arrays.files]
-        known = {name: told[name] for name in ("phase", "step", "train_seconds", "measured", "resumed")}
+        known = {name: kept[name] for name in ("phase", "step", "train_seconds", "measured", "resumed")}
         return Checkpoint(attempt=attempt.name, arrays=values, **known)
     except (OSError, ValueError, KeyError, TypeError, StopIteration, RecordError):
         return None
 
 
 def remove(run: Run) -> None:
-    """When the record is written nothing needs them any more."""
+    """Remove all kept states of a run, whose record is written: nothing needs them any more."""
     for attempt in run.attempts():
         for name in (CHECKPOINT, ARRAYS, BEFORE):
             (attempt / name).unlink(missing_ok=True)

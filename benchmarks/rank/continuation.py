@@ -38,7 +38,7 @@ class Ended:
 
 
 def is_continued(run: Run, runs: Sequence[Run]) -> bool:
-    """Whether another run goes on from this one's end."""
+    """Return whether another run goes on from this one's end."""
     if run.config.kind != "accuracy" or run.config.earlier_batches:
         return False
     own = first_phase(run.config)
@@ -46,19 +46,20 @@ def is_continued(run: Run, runs: Sequence[Run]) -> bool:
 
 
 def save(attempt: Path, variables: Sequence[Any]) -> None:
-    """Before the record. Where the file is absent, the continuation trains that phase again."""
+    """Write the weights at a run's end, before its record. Where the file is absent, the continuation trains that phase
+    again."""
     save_arrays(attempt / FILE, [variable.numpy() for variable in variables])
 
 
 def agreed(strategy: Strategy, run: Run, runs: Sequence[Run]) -> Ended | None:
-    """What rank 0 finds; a shared file system may show the others something else."""
+    """Return what rank 0 finds to go on from; a shared file system may show the others something else."""
     found = find(run, runs) if strategy.rank == 0 else None
     run_id = strategy.broadcast(found.run_id if found else "")
     return found or (Ended(run_id) if run_id else None)
 
 
 def find(run: Run, runs: Sequence[Run]) -> Ended | None:
-    """Where the run can go on; None where it must begin at the beginning."""
+    """Return where the run can go on; None where it must begin at the beginning."""
     if not run.config.earlier_batches:
         return None
     own = first_phase(run.config)

@@ -101,9 +101,9 @@ def is_out_of_memory(error: BaseException, limited: bool) -> bool:
     """Return whether an error means that an allocation failed, by its type or by the text of the layers below
     TensorFlow."""
     import tensorflow as tf
-    told = isinstance(error, (OSError, RuntimeError, tf.errors.OpError)) and bool(
+    by_text = isinstance(error, (OSError, RuntimeError, tf.errors.OpError)) and bool(
         sign_of_no_memory(str(error), limited))
-    return told or isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)) or lacked_horovod_buffer(error)
+    return by_text or isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError)) or lacked_horovod_buffer(error)
 
 
 def lacked_horovod_buffer(error: BaseException) -> bool:

@@ -15,6 +15,7 @@ OPTIONAL = ("sklearn", "pandas", "matplotlib")
 
 
 def tensorflow_and_keras() -> None:
+    """Import TensorFlow and Keras for the first time, without the packages that they need not."""
     with hidden(OPTIONAL):
         import keras  # noqa: F401
         import tensorflow  # noqa: F401
@@ -22,7 +23,7 @@ def tensorflow_and_keras() -> None:
 
 @contextmanager
 def hidden(names: Sequence[str]) -> Iterator[None]:
-    """To import one of `names` raises ImportError meanwhile, unless it has been imported before."""
+    """Let an import of one of `names` raise ImportError meanwhile, unless it has been imported before."""
     modules = cast(dict[str, Any], sys.modules)
     absent = [name for name in names if name not in modules]
     modules.update(dict.fromkeys(absent))

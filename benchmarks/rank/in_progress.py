@@ -62,7 +62,7 @@ class RunInProgress:
 
     @property
     def strategy(self) -> Strategy:
-        """How the replicas train together."""
+        """Strategy by which the replicas train together."""
         return self.session.strategy
 
     @property

@@ -21,7 +21,8 @@ from ..records import environment
 from ..runs.run_config import RunConfig
 from .evaluation.disk import DiskEvaluation
 from .evaluation.memory import Evaluation, StreamedEvaluation
-from .feeds import feed
+from .feeds import in_memory
+from .feeds.base import Feed
 from .feeds.disk import DiskFeed
 from .feeds.image_pipeline import DecodedInputs, ImagePipeline
 from .meters.gpu_counters import GpuCounters
@@ -38,7 +39,7 @@ class Examples:
     """One data set as this worker uses it."""
 
     split: data.Split
-    feed: feed.Feed
+    feed: Feed
     evaluation: Evaluation
     probe: Probe
     sharpness: Sharpness
@@ -47,6 +48,8 @@ class Examples:
 
 @dataclass
 class Session:
+    """Strategy, data and compiled programs of one worker, which its runs share."""
+
     strategy: Strategy
     devices: Sequence[str]
     cores: Sequence[int]
@@ -61,7 +64,7 @@ class Session:
     _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
 
     def examples(self, config: RunConfig) -> Examples:
-        """The run's data, split and placed. Raises DataError when it is not what the plan was made for."""
+        """Return the run's data, split and placed. Raises DataError when it is not what the plan was made for."""
         key = (config.dataset, config.validation_fraction, config.train_subset, config.precision, config.input)
         if key not in self._examples:
             self._examples.clear()  # one data set at a time stays on the device
@@ -78,6 +81,7 @@ class Session:
         return found
 
     def program(self, config: RunConfig, examples: Examples) -> Program:
+        """Return the compiled program of a run; runs with equal keys share it."""
         key = program_key(config)
         if key not in self._programs:
             shape = examples.split.input_shape
@@ -99,12 +103,12 @@ class Session:
                 **fingerprint.code(config)}
 
     def start_seconds(self) -> dict[str, float]:
-        """What starting this process took, to be told by its first run; 0 for all later ones."""
-        told, self.start = self.start, {}
-        return {name: told.get(name, 0.0) for name in ("launch_seconds", "import_seconds")}
+        """Return the seconds that starting this process took, for its first run's record; 0 for all later ones."""
+        started, self.start = self.start, {}
+        return {name: started.get(name, 0.0) for name in ("launch_seconds", "import_seconds")}
 
     def environment(self) -> dict[str, Any]:
-        """Where this run takes place, on every rank; for rank 0's record."""
+        """Return where this run takes place, on every rank; for rank 0's record."""
         own = environment.collect()
         hosts = self.strategy.gather({"rank": self.strategy.rank, "host": own["host"], "affinity": own["affinity"],
                                       "devices": list(self.devices), "pid": os.getpid()})
@@ -122,9 +126,9 @@ class Session:
 def _in_memory(config: RunConfig, split: data.Split, strategy: Strategy) -> Examples:
     x, y = _typed(split.train, config.dtype)
     parts = {name: _typed(part, config.dtype) for name, part in _evaluated(split).items()}
-    given = feed.create(config, x, y, strategy)
-    evaluation = (Evaluation if given.kind == "resident" else StreamedEvaluation)(parts, strategy)
-    return Examples(split, given, evaluation, Probe(x, y, strategy), Sharpness(x, y))
+    chosen = in_memory.create(config, x, y, strategy)
+    evaluation = (Evaluation if chosen.kind == "resident" else StreamedEvaluation)(parts, strategy)
+    return Examples(split, chosen, evaluation, Probe(x, y, strategy), Sharpness(x, y))
 
 
 def _from_disk(config: RunConfig, split: data.Split, strategy: Strategy) -> Examples:

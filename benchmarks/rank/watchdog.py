@@ -32,7 +32,7 @@ LAST_WORDS_SECONDS = 2.0  # for a halted rank to write its stacks when it is wok
 
 
 class Address(NamedTuple):
-    """Where a rank's process is, and which of all processes there ever were."""
+    """Place of a rank's process, and which of all processes there ever were it is."""
 
     host: str
     boot_id: str
@@ -59,7 +59,7 @@ class Watchdog:
         self._count, self._activity, self._idle_seconds = self._count + 1, activity, 0.0
 
     def meet(self, rank: int, everyone: Sequence[Address]) -> None:
-        """The ranks have found each other; `everyone`: their `address`, in order."""
+        """Take note that the ranks have found each other; `everyone`: their `address`, in order."""
         self.rank, self.size, self._addresses = rank, len(everyone), everyone
 
     @contextmanager
@@ -75,6 +75,7 @@ class Watchdog:
 
     @property
     def settle_seconds(self) -> float:
+        """Seconds that other ranks have to write where they are."""
         return min(SETTLE_SECONDS, self.seconds / 4)
 
     def _watch(self) -> None:
@@ -83,12 +84,12 @@ class Watchdog:
             faulthandler.dump_traceback_later(self.seconds + 2 * self.settle_seconds, exit=True)
             time.sleep(interval)  # counted as that, however long this process was halted meanwhile
             self._idle_seconds += interval
-            if self._idle_seconds >= self.seconds or self._idle_seconds > self.seconds / 2 and self._said():
+            if self._idle_seconds >= self.seconds or self._idle_seconds > self.seconds / 2 and self._reports():
                 self._end()
                 return
 
-    def _said(self) -> dict[int, dict[str, Any]]:
-        """What ranks have said of a standstill in this attempt."""
+    def _reports(self) -> dict[int, dict[str, Any]]:
+        """Return what ranks have written of a standstill in this attempt."""
         found = {}
         for path in self._attempt.glob("logs/rank-*.standstill.json") if self._attempt else ():
             if isinstance(value := read_json(path), dict) and isinstance(value.get("count"), int):
@@ -108,14 +109,14 @@ class Watchdog:
                                "activity": self._activity, "waits": waits()}
         stacks = self._say(attempt, own)
         deadline = time.monotonic() + self.settle_seconds
-        while len(said := {**self._said(), self.rank: own}) < self.size and time.monotonic() < deadline:
+        while len(reports := {**self._reports(), self.rank: own}) < self.size and time.monotonic() < deadline:
             time.sleep(self.settle_seconds / 20)
-        rank, sentence = behind(said, self.size)
+        rank, sentence = behind(reports, self.size)
         host = self._addresses[rank].host if self._addresses else own["host"]
         text = f"no progress for {self.seconds:g} s (watchdog_seconds): {sentence}; stacks: {attempt / 'logs'}"
         run.fail(attempt, "timed_out", rank, text, stacks, str(host))
         print(f"batchscale-rank: run {run.run_id}: {text}", file=sys.stderr, flush=True)
-        self._wake(set(range(self.size)) - set(said))
+        self._wake(set(range(self.size)) - set(reports))
         self._leave(EXIT_RUNS_FAILED)
 
     def _say(self, attempt: Path, own: Mapping[str, Any]) -> str:
@@ -137,8 +138,9 @@ class Watchdog:
             time.sleep(LAST_WORDS_SECONDS)
 
 
-def behind(said: Mapping[int, Mapping[str, Any]], size: int) -> tuple[int, str]:
-    """The rank that holds up the others, and why it is thought so. `said`: by rank, how far each is and where.
+def behind(reports: Mapping[int, Mapping[str, Any]], size: int) -> tuple[int, str]:
+    """Return the rank that holds up the others, and why it is thought so. `reports`: by rank, how far each is and
+    where.
 
     >>> behind({0: {"count": 5, "waits": True, "activity": "build"}, 1: {"count": 5, "activity": "build"}}, 2)
     (1, 'rank 1 is behind, in build, and rank 0 waits for it in build')
@@ -146,18 +148,18 @@ def behind(said: Mapping[int, Mapping[str, Any]], size: int) -> tuple[int, str]:
     (1, 'rank 1 does not answer, and rank 0 waits for it in train')
     """
     def place(rank: int) -> tuple[int, bool]:
-        return said[rank]["count"], bool(said[rank].get("waits"))
-    silent = [rank for rank in range(size) if rank not in said]
-    first = silent[0] if silent else min(said, key=lambda rank: (place(rank), rank))
-    ahead = [rank for rank in sorted(said) if silent or place(rank) > place(first)]
+        return reports[rank]["count"], bool(reports[rank].get("waits"))
+    silent = [rank for rank in range(size) if rank not in reports]
+    first = silent[0] if silent else min(reports, key=lambda rank: (place(rank), rank))
+    ahead = [rank for rank in sorted(reports) if silent or place(rank) > place(first)]
     if not ahead:
-        return first, f"{'all ranks are' if size > 1 else 'it is'} in {said[first]['activity']}"
-    why = "does not answer" if silent else f"is behind, in {said[first]['activity']}"
-    return first, f"rank {first} {why}, and rank {ahead[0]} waits for it in {said[ahead[0]]['activity']}"
+        return first, f"{'all ranks are' if size > 1 else 'it is'} in {reports[first]['activity']}"
+    why = "does not answer" if silent else f"is behind, in {reports[first]['activity']}"
+    return first, f"rank {first} {why}, and rank {ahead[0]} waits for it in {reports[ahead[0]]['activity']}"
 
 
 def waits() -> bool:
-    """Whether the main thread is in one of the strategies' collective calls, and so waits for other ranks."""
+    """Return whether the main thread is in one of the strategies' collective calls, and so waits for other ranks."""
     frame = sys._current_frames().get(threading.main_thread().ident or 0)
     while frame is not None:
         if Path(frame.f_code.co_filename).parent.name == "strategies":
@@ -167,11 +169,12 @@ def waits() -> bool:
 
 
 def address() -> Address:
+    """Return the address of this process."""
     return Address(leases.host(), leases.boot_id(), os.getpid(), leases.start_ticks(os.getpid()))
 
 
 def neighbour(found: Address) -> psutil.Process | None:
-    """The process of a rank on this machine; None for one elsewhere, or gone."""
+    """Return the process of a rank on this machine; None for one elsewhere, or gone."""
     if found.boot_id != leases.boot_id():
         return None
     return leases.process_of({"pid": found.pid, "process_began": found.start_ticks})

@@ -73,6 +73,7 @@ class Interruption:
 
 
 def arguments(words: Sequence[str] | None) -> argparse.Namespace:
+    """Return the parsed arguments of `batchscale-rank`."""
     parser = argparse.ArgumentParser(prog="batchscale-rank", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, required=True, help="the plan's folder, RESULTS/<plan>")
@@ -87,7 +88,7 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def pending_runs(runs: Sequence[Run], folder: Path, shape: str, only: str) -> list[Run]:
-    """The plan's runs of this shape, in order. Raises PlanError when there is none."""
+    """Return the plan's runs of this shape, in order. Raises PlanError when there is none."""
     wanted = selection.parse(only)
     found = [run for run in runs if run.config.shape == shape and wanted(run.config)]
     if not found:
@@ -100,8 +101,8 @@ def open_session(runs: Sequence[Run], cores: str, interruption: Interruption, wa
     """Take the core budget, start TensorFlow and the strategy."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     config = runs[0].config
-    given = [int(c) for c in cores.split(",")] if cores else sorted(os.sched_getaffinity(0))
-    own = devices.pin(config, given, os.environ)
+    allowed = [int(c) for c in cores.split(",")] if cores else sorted(os.sched_getaffinity(0))
+    own = devices.pin(config, allowed, os.environ)
     imports.tensorflow_and_keras()
     watchdog.progress("start")
     local = devices.prepare(config)
@@ -134,17 +135,17 @@ def work(store: Store, runs: list[Run], all_runs: Sequence[Run], session: Sessio
         claimed = None
         if strategy.rank == 0 and time.time() < until and not session.interrupted():
             claimed = store.claim_next(runs, retry_before)
-        told = strategy.broadcast((claimed[0].run_id, claimed[1].name) if claimed else None)
-        if told is None:
+        taken = strategy.broadcast((claimed[0].run_id, claimed[1].name) if claimed else None)
+        if taken is None:
             return EXIT_INCOMPLETE if session.interrupted() else EXIT_OK
-        run = store.run(told[0])
-        code = do(run, run.folder / told[1], session, workloads, all_runs)
+        run = store.run(taken[0])
+        code = do(run, run.folder / taken[1], session, workloads, all_runs)
         if code != EXIT_OK:
             return code
 
 
 def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], runs: Sequence[Run]) -> int:
-    """One run. EXIT_OK when the worker can go on with the next one."""
+    """Do one run. Returns EXIT_OK when the worker can go on with the next one."""
     from . import checkpoint, continuation
     from .execution import Execution
     from .recorder import Interrupted, step_writer
@@ -180,9 +181,9 @@ def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], run
             status = "lost"  # a rank that raised says so before it leaves; one that was killed does not
             time.sleep(FIRST_WORD_SECONDS)
         given_up = (attempt / FAILURE).exists()  # by others, who will not let this process go on either
-        said = devices.NO_BUFFER if devices.lacked_horovod_buffer(error) else error
-        run.fail(attempt, status, rank, said, "" if status == "out_of_memory" else traceback.format_exc())
-        print(f"run {run.run_id}: {status}: {said}", file=sys.stderr, flush=True)
+        reason = devices.NO_BUFFER if devices.lacked_horovod_buffer(error) else error
+        run.fail(attempt, status, rank, reason, "" if status == "out_of_memory" else traceback.format_exc())
+        print(f"run {run.run_id}: {status}: {reason}", file=sys.stderr, flush=True)
         if session.strategy.size == 1:
             return EXIT_RUNS_FAILED if given_up else EXIT_OK
         _leave()
@@ -196,22 +197,23 @@ def _leave() -> None:
 
 
 def main(words: Sequence[str] | None = None) -> int:
+    """Run the program with these words, or those of the command line, and return its exit code."""
     faulthandler.enable()
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as NVML numbers GPUs; CUDA's own is by speed
-    given = arguments(words)
+    options = arguments(words)
     interruption = Interruption()
     try:
-        if given.parent:
-            interruption.follow(given.parent)
-        store = Store(given.results)
+        if options.parent:
+            interruption.follow(options.parent)
+        store = Store(options.results)
         all_runs = store.runs()
-        runs = pending_runs(all_runs, store.folder, given.shape, given.only)
+        runs = pending_runs(all_runs, store.folder, options.shape, options.only)
         settings = store.manifest.settings
         search_beside(store.manifest.source)
         watchdog = Watchdog(keys.setting_seconds(settings, "watchdog_seconds"))
-        session = open_session(runs, given.cores, interruption, watchdog)
+        session = open_session(runs, options.cores, interruption, watchdog)
         session.checkpoint_seconds = keys.setting_seconds(settings, "checkpoint_seconds")
-        return work(store, runs, all_runs, session, given.until, given.retry_before)
+        return work(store, runs, all_runs, session, options.until, options.retry_before)
     except BatchscaleError as error:
         print(f"batchscale-rank: {error}", file=sys.stderr)
         return error.exit_code

@@ -13,7 +13,7 @@ Rates = NDArray[np.float32]
 
 
 def peak_rate(config: RunFields) -> float:
-    """The rule's eta(B), reached after warm-up.
+    """Return the rule's eta(B), reached after warm-up.
 
     >>> from types import SimpleNamespace as run
     >>> peak_rate(run(rule="sqrt", kappa=16.0, base_learning_rate=0.01))
@@ -23,30 +23,30 @@ def peak_rate(config: RunFields) -> float:
 
 
 def warmup_length_epochs(config: RunFields) -> float:
-    """Epochs of warm-up: warmup_epochs, under legw kappa legw_epochs; 0 without warm-up and at kappa = 1."""
+    """Return the epochs of warm-up: warmup_epochs, under legw kappa legw_epochs; 0 without warm-up and at kappa = 1."""
     if not RULES[config.rule].warmup or config.kappa == 1:
         return 0.0
     return RULES[config.rule].warmup_epochs(config)
 
 
 def warmup_step_count(config: RunFields) -> int:
-    """T_w = max(1, epochs of warm-up times floor(N / B)) for a rule with warm-up and kappa > 1, else 0."""
+    """Return T_w = max(1, epochs of warm-up times floor(N / B)) for a rule with warm-up and kappa > 1, else 0."""
     if not RULES[config.rule].warmup or config.kappa == 1:
         return 0
     return max(1, round(warmup_length_epochs(config) * config.steps_per_epoch))
 
 
 def rates(config: RunFields, steps: int | None = None) -> Rates:
-    """The learning rate of each step of the last phase, float32[steps].
+    """Return the learning rate of each step of the last phase, float32[steps].
 
-    Warm-up is per iteration: eta_t = start + (peak - start) min(1, (t + 1) / T_w), t = 0, 1, ..., from start = eta0
-    (Goyal et al. 2017), when tuned from 0; the decay's factor multiplies it. Under adascale: those of the reference
-    batch's run, float32[its steps].
+    Warm-up is per iteration: eta_t = start + (peak - start) f(min(1, (t + 1) / T_w)), t = 0, 1, ..., from start = eta0
+    (Goyal et al. 2017), when tuned from 0, with the rule's shape f, f(s) = s where it has no other; the decay's factor
+    multiplies it. Under adascale: those of the reference batch's run, float32[its steps].
     """
-    peak, warmup = peak_rate(config), warmup_step_count(config)
+    rule, peak, warmup = RULES[config.rule], peak_rate(config), warmup_step_count(config)
     count = config.steps if steps is None or config.adapts else steps
     t = np.arange(count, dtype=np.float64)
     ramp = np.minimum(1.0, (t + 1) / warmup) if warmup else np.ones_like(t)
-    start = (RULES[config.rule].warmup_from or 0.0) * config.base_learning_rate
-    rising = start + (peak - start) * ramp
+    start = (rule.warmup_from or 0.0) * config.base_learning_rate
+    rising = start + (peak - start) * rule.warmup_shape(ramp)
     return (rising * factors(config, len(t))).astype(np.float32)

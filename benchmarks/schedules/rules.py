@@ -11,6 +11,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..config.choices import MEASURED_RULE
 from ..config.fields import RunFields
 from ..config.optimizers import OPTIMIZERS
@@ -19,6 +22,7 @@ from .rule_checks import check_adascale, check_legw
 SHARED_RULE = "constant"  # one run of it at the reference batch stands for every rule that has none of its own
 TUNED_RULE = "tuned"
 PUBLISHED_RULE = "as_published"
+Steps = NDArray[np.float64]
 ADAMS = ("adam", "adamw")  # the optimizers whose coefficients adam_sqrt scales, and that surge is derived for
 PLAIN = tuple(name for name, spec in OPTIMIZERS.items() if spec.stability is not None)  # steps along the gradient
 NEEDED = {"noise_scale": "the gradient noise scale Bn in examples. Measure it first: an experiment with rules = ["
@@ -71,17 +75,23 @@ def _legw_warmup(config: RunFields) -> float:
     return config.legw_epochs * config.kappa
 
 
+def _straight(done: Steps) -> Steps:
+    return done
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """Everything that is known of one rule; its place in RULES is its place in every table, and its colour.
 
     `factor`: eta(B) / eta0, 1 at B0. `words` follows "At ... , batch 512", and `article` follows "Batch 512 loses 2
     points". `warmup_from`: where a gradual warm-up begins, as a multiple of eta0; None: no warm-up. `warmup_epochs`:
-    its length. `needs`: the key of the configuration, a measured or chosen number above 0, without which there is no
-    such rule; NEEDED says how to get it. `optimizers`: the ones it is made for (empty: all), and `unfit` why not the
-    others. `own_reference`: its runs at the reference batch are not those of the shared rule. `own_budget`: its runs
-    are not as many epochs long as the others'. `adapts`: the gain is measured while training, as `RunFields.adapts`
-    says. `scales_adam`: Adam's coefficients follow the batch. `check` raises PlanError where a run cannot follow it.
+    its length. `warmup_shape`: how far the rate has come from there to the peak, elementwise and from 0 to 1, by the
+    share of the warm-up's steps that is done. `needs`: the key of the configuration, a measured or chosen number above
+    0, without which there is no such rule; NEEDED says how to get it. `optimizers`: the ones it is made for (empty:
+    all), and `unfit` why not the others. `own_reference`: its runs at the reference batch are not those of the shared
+    rule. `own_budget`: its runs are not as many epochs long as the others'. `adapts`: the gain is measured while
+    training, as `RunFields.adapts` says. `scales_adam`: Adam's coefficients follow the batch. `check` raises PlanError
+    where a run cannot follow it.
     """
 
     formula: str
@@ -91,6 +101,7 @@ class Rule:
     article: str
     warmup_from: float | None = None
     warmup_epochs: Callable[[RunFields], float] = _plan_warmup
+    warmup_shape: Callable[[Steps], Steps] = _straight
     needs: str = ""
     optimizers: tuple[str, ...] = ()
     unfit: str = ""
@@ -102,6 +113,7 @@ class Rule:
 
     @property
     def warmup(self) -> bool:
+        """Whether runs above the reference batch warm up."""
         return self.warmup_from is not None
 
 

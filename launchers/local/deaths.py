@@ -6,6 +6,7 @@ import re
 import signal
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ...benchmarks.records import leases
 from ...benchmarks.records.failures import OUT_OF_MEMORY, note, read_failure, sign_of_no_memory
@@ -38,7 +39,7 @@ def kernel_kills(root: Path = ROOT) -> int | None:
 
 
 def evidence(logs: Path, kills_before: int | None, kills_after: int | None, limited: bool = False) -> str:
-    """Why a worker's death counts as out of memory, in a sentence; "" when nothing says so."""
+    """Return why a worker's death counts as out of memory, in a sentence; "" when nothing says so."""
     for path in (*logs.rglob("stderr"), logs / "worker.log"):
         if sign := sign_of_no_memory(_text(path)[-TAIL_BYTES:], limited):
             return f"a rank died after it wrote {sign!r}"
@@ -52,7 +53,7 @@ def explain(runs: Sequence[Run], since: float, logs: Path, kills_before: int | N
 
     `code`: of the program that started the ranks, where it is known.
     """
-    lost = [run for run in runs if own_attempt(run, logs) and run.last_began() >= since and _unexplained(run)]
+    lost = [run for run in runs if attempt_of_logs(run, logs) and run.last_began() >= since and _unexplained(run)]
     kills, log = kernel_kills() if lost else None, _text(logs / "worker.log")
     rank, host, end = (-1, leases.host(), "") if code is None else dead_rank(log, code)
     for run in lost:
@@ -66,14 +67,28 @@ def explain(runs: Sequence[Run], since: float, logs: Path, kills_before: int | N
             note(attempt, rank, host, end, logs)
 
 
-def own_attempt(run: Run, logs: Path) -> Path | None:
-    """The run's last attempt, if it has no record and was made by ranks that log there, as far as its claim says."""
+def attempt_of_logs(run: Run, logs: Path) -> Path | None:
+    """Return the run's last attempt if it has no record and ranks that log in this folder made it, else None.
+
+    An attempt whose claim names no folder counts where its heartbeat is old: ranks of elsewhere keep theirs alive.
+    """
+    attempt, claim = _unrecorded(run)
+    if attempt is None or (claim.get("logs") is None and leases.alive(attempt / "claim.json")):
+        return None
+    return attempt if claim.get("logs") in (None, str(logs.absolute())) else None
+
+
+def attempts_of_job(runs: Sequence[Run], job: str) -> list[Path]:
+    """Return the runs' last attempts that this Slurm job made and that left no record."""
+    return [attempt for attempt, claim in map(_unrecorded, runs)
+            if attempt is not None and claim.get("slurm_job") == job]
+
+
+def _unrecorded(run: Run) -> tuple[Path | None, dict[str, Any]]:
+    """Return the run's last attempt and its claim; None and nothing where the run has a record or no attempt."""
     attempts = [] if run.has_record else run.attempts()
     claim = read_json(attempts[-1] / "claim.json") if attempts else None
-    told = claim.get("logs") if isinstance(claim, dict) else None
-    if told is None and attempts and leases.alive(attempts[-1] / "claim.json"):
-        return None  # by ranks that were started elsewhere
-    return attempts[-1] if attempts and told in (None, str(logs.absolute())) else None
+    return (attempts[-1] if attempts else None), (claim if isinstance(claim, dict) else {})
 
 
 def dead_rank(log: str, code: int) -> tuple[int, str, str]:
@@ -106,8 +121,8 @@ def _ended_by(number: int) -> str:
 
 def _unexplained(run: Run) -> bool:
     attempt = run.attempts()[-1]
-    said = read_failure(attempt)
-    return (said is None or said.get("status") == "lost") and not leases.alive(attempt / "claim.json")
+    failure = read_failure(attempt)
+    return (failure is None or failure.get("status") == "lost") and not leases.alive(attempt / "claim.json")
 
 
 def _text(path: Path) -> str:

@@ -47,7 +47,7 @@ def guarded(mark: str) -> list[int]:
 
 
 def halted(pid: int) -> bool:
-    """Whether SIGSTOP holds the process."""
+    """Return whether SIGSTOP holds the process."""
     return _read(str(pid), "stat").rpartition(b") ")[2][:1] in (b"T", b"t")
 
 
@@ -60,6 +60,7 @@ def _read(pid: str, name: str) -> bytes:
 
 
 def send(pids: list[int], number: signal.Signals) -> None:
+    """Send the signal to every process that is still there."""
     for pid in pids:
         try:
             os.kill(pid, number)

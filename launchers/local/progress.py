@@ -7,20 +7,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from ...benchmarks.records.run_folder import Run
+from ...benchmarks.text import counted, duration
 
 TRUSTED_SECONDS = 60.0
-
-
-def duration(seconds: float) -> str:
-    """A length of time for people.
-
-    >>> duration(75), duration(3.21), duration(7300)
-    ('1 min 15 s', '3.2 s', '2 h 1 min')
-    """
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class Progress:
@@ -37,11 +26,12 @@ class Progress:
         self._cost_left = sum(self._cost(run) for run in self._waiting.values())
         self._cost_done, self._began = 0.0, time.monotonic()
         self._live = sys.stdout.isatty()
-        self._said: set[str] = set()
+        self._printed: set[str] = set()
 
     def __enter__(self) -> Progress:
         if self._done:
-            self.say(f"{self._done} of {self._total} runs were done before")
+            verb = "was" if self._done == 1 else "were"
+            self.say(f"{self._done} of {counted(self._total, 'run')} {verb} done before")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,11 +48,13 @@ class Progress:
             print(f"\r\033[K{self._counts()} done, {self._eta()}", end="", flush=True)
 
     def say(self, text: str) -> None:
+        """Print a line above the moving one."""
         print(f"\r\033[K{text}" if self._live else text, flush=True)
 
     def say_once(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
+        """Print a line unless the same one was printed before."""
+        if text not in self._printed:
+            self._printed.add(text)
             self.say(text)
 
     def _finished(self, run: Run, status: str) -> None:
@@ -87,15 +79,15 @@ class Progress:
 
 
 def summary(run: Run) -> str:
-    """The figure a person looks for first."""
+    """Return the figure of a run that a person looks for first, with a comma before it; "" where there is none."""
     record = run.record()
     if record is None:
         failure = run.failure()
         return f" ({failure['message'][:200]})" if failure and failure.get("message") else ""
     if record["evaluations"]:
         last = record["evaluations"][-1]
-        told = [(name, last[f"test_{name}"]) for name in ("accuracy", "loss") if last.get(f"test_{name}") is not None]
-        return f", test {told[0][0]} {told[0][1]:.4g}" if told else ""
+        final = [(name, last[f"test_{name}"]) for name in ("accuracy", "loss") if last.get(f"test_{name}") is not None]
+        return f", test {final[0][0]} {final[0][1]:.4g}" if final else ""
     steady = [w for w in record["windows"] if w["steady"] and w["rank"] == 0]
     seconds = sum(w["seconds"] for w in steady)
     rate = sum(w["steps"] for w in steady) * record["config"]["global_batch"] / seconds if seconds else 0.0

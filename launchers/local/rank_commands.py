@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...benchmarks.config.strategies import STRATEGIES
 from ...benchmarks.errors import one_of, PlanError
 from ...benchmarks.runs.run_config import RunConfig
 
@@ -16,20 +17,21 @@ LAUNCHERS = ("auto", "horovodrun", "mpirun")
 
 @dataclass(frozen=True)
 class Start:
-    """How a worker is started: the words of the command and what is added to the environment."""
+    """Command that starts a worker: its words, and what is added to the environment."""
 
     words: tuple[str, ...]
     environment: Mapping[str, str]
 
 
 def rank_program() -> list[str]:
-    """The words that start one rank with this Python."""
+    """Return the words that start one rank with this Python."""
     beside = Path(sys.executable).with_name("batchscale-rank")
     return [str(beside)] if beside.exists() else [sys.executable, "-m", "batchscale.benchmarks.rank.worker"]
 
 
 def start(config: RunConfig, worker: Sequence[str], logs: Path, launcher: str = "auto") -> Start:
-    """The command for a worker of this run's shape. `worker`: arguments of `batchscale-rank`.
+    """Return the command for a worker of this run's shape. `worker`: arguments of `batchscale-rank`. Raises PlanError
+    for a launcher that is not known or cannot start such ranks.
 
     auto: mpirun where ranks talk by MPI, since horovodrun imports TensorFlow before it starts the same mpirun.
     """
@@ -38,9 +40,10 @@ def start(config: RunConfig, worker: Sequence[str], logs: Path, launcher: str = 
     words = [*rank_program(), *worker]
     if launcher == "auto":
         launcher = "mpirun" if config.transport == "mpi" else "horovodrun"
-    if config.strategy == "multiworker":
+    way = STRATEGIES[config.strategy].start
+    if way == "cluster":
         return Start((*_group(config, logs), *words), _environment("group"))
-    if config.strategy != "horovod":
+    if way == "process":
         return Start(tuple(words), _environment("plain process"))
     if launcher == "mpirun" and config.transport == "mpi":
         return Start((*_mpirun(config.replicas), *words), _environment("mpirun"))
@@ -50,14 +53,14 @@ def start(config: RunConfig, worker: Sequence[str], logs: Path, launcher: str = 
 
 
 def _mpirun(ranks: int) -> list[str]:
-    return ["mpirun", *_as_root(), "--oversubscribe", "--bind-to", "none", "-np", str(ranks)]
+    return ["mpirun", *mpirun_as_root(), "--oversubscribe", "--bind-to", "none", "-np", str(ranks)]
 
 
 def _horovodrun(config: RunConfig, logs: Path) -> list[str]:
     """Ranks bind themselves to cores, so that a rank's cores do not depend on the launcher."""
     words = ["horovodrun", "-np", str(config.replicas), f"--{config.transport}", "--output-filename", str(logs)]
     if config.transport == "mpi":
-        words.append("--mpi-args=" + " ".join([*_as_root(), "--oversubscribe"]))
+        words.append("--mpi-args=" + " ".join([*mpirun_as_root(), "--oversubscribe"]))
     return words
 
 
@@ -66,8 +69,8 @@ def _group(config: RunConfig, logs: Path) -> list[str]:
             "--output-filename", str(logs)]
 
 
-def _as_root() -> list[str]:
-    """Open MPI refuses the root user unless told; containers often have no other."""
+def mpirun_as_root() -> list[str]:
+    """Return the option without which Open MPI refuses the root user; containers often have no other user."""
     return ["--allow-run-as-root"] if os.geteuid() == 0 else []
 
 

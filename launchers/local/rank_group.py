@@ -50,7 +50,7 @@ def _free(port: int) -> bool:
 
 
 def tf_config(addresses: Sequence[str], rank: int) -> str:
-    """The value of TF_CONFIG for this rank; `addresses`, host:port by rank, in the order that all ranks share.
+    """Return the value of TF_CONFIG for this rank; `addresses`, host:port by rank, in the order that all ranks share.
 
     >>> tf_config(["a:1"], 0)
     '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}'
@@ -66,6 +66,7 @@ class Group:
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, words: Sequence[str], count: int, logs: Path | None) -> None:
+        """Start `count` ranks, each with its output in a folder of `logs` where there is one."""
         addresses = [f"127.0.0.1:{port}" for port in free_ports(count, os.getpid() * count)]
         for rank in range(count):
             self.processes.append(self._start(words, addresses, rank, logs))
@@ -82,6 +83,7 @@ class Group:
         return subprocess.Popen(words, env={**os.environ, **place}, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
 
     def signal(self, number: int) -> None:
+        """Send the signal to every rank that is still running."""
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(number)
@@ -105,19 +107,21 @@ class Group:
 
 
 def ending(code: int) -> str:
+    """Return how a rank ended in words, from the code of its process."""
     return f"by {signal.Signals(-code).name}" if code < 0 else f"with code {code}"
 
 
 def main(words: Sequence[str] | None = None) -> int:
+    """Run the program with these words, or those of the command line, and return its exit code."""
     parser = argparse.ArgumentParser(prog="batchscale.launchers.local.rank_group", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-np", type=int, required=True, metavar="N", help="number of ranks")
     parser.add_argument("--output-filename", type=Path, metavar="FOLDER", help="each rank's output, in rank.N/")
     parser.add_argument("program", nargs=argparse.REMAINDER, help="what every rank runs, with its arguments")
-    given = parser.parse_args(words)
-    if given.np < 1 or not given.program:
-        parser.error(f"-np {given.np} with {len(given.program)} words of a program: give at least one of each, such as "
-                     "-np 2 batchscale-rank --results results/mine --shape multiworker-2r-1n-1c")
+    options = parser.parse_args(words)
+    if options.np < 1 or not options.program:
+        parser.error(f"-np {options.np} with {len(options.program)} words of a program: give at least one of each, "
+                     "such as -np 2 batchscale-rank --results results/mine --shape multiworker-2r-1n-1c")
     group = Group()
 
     def forward(number: int, frame: FrameType | None) -> None:
@@ -126,7 +130,7 @@ def main(words: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
         signal.signal(number, forward)
     try:
-        group.start(given.program, given.np, given.output_filename)
+        group.start(options.program, options.np, options.output_filename)
         return group.wait()
     finally:
         group.signal(signal.SIGKILL)

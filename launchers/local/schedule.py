@@ -20,6 +20,7 @@ class Stage:
 
     @property
     def shape(self) -> str:
+        """Name of the shape that all of the stage's runs have."""
         return self.config.shape
 
 
@@ -29,7 +30,7 @@ def cores_needed(config: RunConfig) -> int:
 
 
 def stages(runs: Sequence[RunConfig], cores: Sequence[int], gpus: int = 0) -> list[Stage]:
-    """One stage per shape, in the order of each shape's first run."""
+    """Return one stage per shape, in the order of each shape's first run."""
     shapes: dict[str, list[RunConfig]] = {}
     for config in runs:
         shapes.setdefault(config.shape, []).append(config)

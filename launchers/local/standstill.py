@@ -11,7 +11,7 @@ import psutil
 
 from ...benchmarks.rank.watchdog import DUMP_SIGNAL, LAST_WORDS_SECONDS, SETTLE_SECONDS
 from ...benchmarks.records.run_folder import Run
-from .deaths import own_attempt
+from .deaths import attempt_of_logs
 
 FEWEST_LOOK_SECONDS = 0.5
 MOST_LOOK_SECONDS = 15.0
@@ -28,7 +28,7 @@ class Halted:
         self._looked, self._halted_since = time.monotonic(), 0.0
 
     def ended(self, group: psutil.Process, runs: Sequence[Run], logs: Path) -> bool:
-        """Whether the ranks were halted for longer than is allowed; they have then written their stacks."""
+        """Return whether the ranks were halted for longer than is allowed; they have then written their stacks."""
         now = time.monotonic()
         if not self._patience or now - self._looked < min(max(self._patience / 10, FEWEST_LOOK_SECONDS),
                                                           MOST_LOOK_SECONDS):
@@ -39,7 +39,7 @@ class Halted:
         if not halted or now - self._halted_since < limit:
             return False
         for run in runs:
-            if (attempt := own_attempt(run, logs)) is None:
+            if (attempt := attempt_of_logs(run, logs)) is None:
                 continue
             run.fail(attempt, "timed_out", 0, f"no progress for {self._patience:g} s (watchdog_seconds): "
                      f"process {halted[0].pid} is halted")
@@ -48,6 +48,7 @@ class Halted:
 
 
 def tree(group: psutil.Process) -> list[psutil.Process]:
+    """Return the process and all its descendants; nothing where it is gone."""
     try:
         return [group, *group.children(recursive=True)]
     except psutil.Error:
@@ -55,6 +56,7 @@ def tree(group: psutil.Process) -> list[psutil.Process]:
 
 
 def halted_of(group: psutil.Process) -> list[psutil.Process]:
+    """Return the process and those of its descendants that SIGSTOP holds."""
     found = []
     for process in tree(group):
         try:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
-import re
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -23,17 +18,21 @@ from ...benchmarks.errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EX
                                   PlanError)
 from ...benchmarks.planning import selection
 from ...benchmarks.planning.expansion import expand, Expansion
-from ...benchmarks.planning.keys import WATCHDOG_SECONDS, setting_seconds
+from ...benchmarks.planning.keys import setting_seconds
 from ...benchmarks.planning.plan import Plan
+from ...benchmarks.records import identity
 from ...benchmarks.records.json_files import read_json, write_json
 from ...benchmarks.records.run_folder import FINAL, Run
 from ...benchmarks.records.store import Store
-from ...benchmarks.runs.run_config import RunConfig, to_json
+from ...benchmarks.runs.run_config import RunConfig
+from ...benchmarks.text import counted
 from ..machine import checks
-from . import identity
+from .describe import describe
+from .machine_lock import machine_to_itself
 from .progress import Progress
 from .schedule import expected_wall_seconds, Stage, stages
-from .supervisor import Limits, unfinished, work
+from .supervisor import work
+from .worker import Limits, unfinished
 
 MOST_PASSES = 4
 MOST_BARREN_PASSES = 2
@@ -41,7 +40,7 @@ MOST_BARREN_PASSES = 2
 
 @dataclass(frozen=True)
 class Options:
-    """Where a plan runs, and how much of it; never what."""
+    """Place and extent of one command's runs; never what a run is."""
 
     results: Path = Path("results")
     only: str = ""
@@ -52,14 +51,12 @@ class Options:
 
 
 def expansion_here(plan: Plan) -> Expansion:
-    """The plan's runs on this machine; what it lacks is in `skipped`. Raises PlanError, DataError."""
-    def train_examples(dataset: str, validation_fraction: float) -> int:
-        return data.split_sizes(data.describe_size(dataset).train_examples, validation_fraction)[0]
-    return expand(plan, train_examples, unavailable_here(plan))
+    """Return the plan's runs on this machine; what it lacks is in `skipped`. Raises PlanError, DataError."""
+    return expand(plan, data.train_examples, unavailable_here(plan))
 
 
 def unavailable_here(plan: Plan) -> dict[str, str]:
-    """Why strategies and replica counts of the plan cannot be had here."""
+    """Return why strategies and replica counts of the plan cannot be had here, by name."""
     reasons = {name: reason for name, reason in checks.strategies_available().items() if reason}
     gpus, cores = len(checks.gpu_names()), len(os.sched_getaffinity(0))
     for experiment in plan.experiments:
@@ -69,7 +66,7 @@ def unavailable_here(plan: Plan) -> dict[str, str]:
         for replicas in experiment["replicas"]:
             need = replicas * experiment["cores_per_replica"]
             if gpus and replicas > gpus:
-                reasons[f"{replicas} replicas"] = f"this machine has {gpus} GPU{'s' * (gpus > 1)}"
+                reasons[f"{replicas} replicas"] = f"this machine has {counted(gpus, 'GPU')}"
             elif not gpus and need > cores:
                 each = experiment["cores_per_replica"]
                 reasons[f"{replicas} replicas of {each} cores"] = (f"{need} cores are needed and this process may use "
@@ -84,45 +81,6 @@ def keep(store: Store, configs: list[RunConfig], workloads: dict[str, Any], fact
     store.prepare(configs, facts)
 
 
-def describe(configs: Sequence[RunConfig], store: Store, patience_seconds: float = WATCHDOG_SECONDS,
-             source: str = "") -> dict[str, Any]:
-    """The workloads, each data set and model built and a step tried once in a child process. Raises PlanError.
-
-    Done anew for whatever of a user's own is part of it; the rest is known as long as files and versions are the same.
-    `patience_seconds`: the child is given up after it, with its stack in the message; 0: never. `source`: the plan's
-    file, beside which users' modules are looked for.
-    """
-    known = identity.known(store)
-    wanted = {c.workload_key: c for c in configs}
-    missing = {key: c for key, c in wanted.items() if not identity.is_current(known.get(key, {}), c)}
-    if not missing:
-        return dict(known)
-    data_known = {c.dataset: known[key]["fingerprint"].get("data", "") for key, c in missing.items()
-                  if isinstance(known.get(key, {}).get("fingerprint"), dict)}
-    asked = {"configs": [to_json(c) for c in missing.values()], "known": data_known, "plan": source}
-    words = [sys.executable, "-m", "batchscale.benchmarks.rank.workload.describe", str(patience_seconds)]
-    child = subprocess.run(words, input=json.dumps(asked), capture_output=True, text=True)
-    if child.returncode:
-        lines = child.stderr.strip().splitlines()
-        if "Timeout (" in child.stderr:
-            frames = [line.strip() for line in lines if line.startswith("  File ")]
-            frames = [frame for frame in frames if not re.search(r'"<frozen |/lib/python3', frame)] or frames
-            raise PlanError(f"a data set or model was not described within {patience_seconds:g} s (watchdog_seconds): "
-                            f"it was at {frames[0] if frames else 'an unknown place'}.")
-        if said := _said(child.stdout):
-            raise PlanError(said)
-        raise PlanError(lines[-1] if lines else f"describing the workloads failed with code {child.returncode}.")
-    return {**known, **json.loads(child.stdout)["workloads"]}
-
-
-def _said(answer: str) -> str:
-    """The sentence with which the child gave up; "" where it could not say one."""
-    try:
-        return str(json.loads(answer)["error"])
-    except (ValueError, KeyError, TypeError):
-        return ""
-
-
 def check(plan: Plan, options: Options) -> tuple[Store, Expansion, dict[str, Any]]:
     """Check everything, and describe the workloads; nothing is written and no rank starts. Raises BatchscaleError."""
     wanted = selection.parse(options.only)
@@ -131,14 +89,15 @@ def check(plan: Plan, options: Options) -> tuple[Store, Expansion, dict[str, Any
         reasons = "; ".join(f"{s.what}: {s.reason}" for s in expansion.skipped) or "it has no experiments"
         raise EnvironmentUnusable(f"no run of plan {plan.name!r} can be done here: {reasons}.")
     if not any(wanted(config) for config in expansion.runs):
-        raise PlanError(f"--only {options.only!r} selects none of the {len(expansion.runs)} runs of {plan.name!r}.")
+        raise PlanError(f"--only {options.only!r} selects none of the {counted(len(expansion.runs), 'run')} of "
+                        f"{plan.name!r}.")
     store = Store(options.results / plan.name)
     workloads = described(plan, store, expansion, options)
     return store, expansion, workloads
 
 
 def described(plan: Plan, store: Store, expansion: Expansion, options: Options) -> dict[str, Any]:
-    """The workloads; the expansion's runs go by what they train from here on, and what was edited is said."""
+    """Return the workloads; name the expansion's runs by what they train, and say what was edited."""
     workloads = describe(expansion.runs, store, setting_seconds(plan.settings, "watchdog_seconds"), plan.source)
     workloads, edits = identity.settled(store, workloads, expansion.runs, options.continue_edited)
     expansion.runs = identity.named(expansion.runs, workloads)
@@ -148,45 +107,20 @@ def described(plan: Plan, store: Store, expansion: Expansion, options: Options) 
 
 
 def facts(plan: Plan, expansion: Expansion) -> dict[str, Any]:
-    """What plan.json says beside the list of runs."""
+    """Return what plan.json says beside the list of runs."""
     skipped = [{"experiment": s.experiment, "what": s.what, "reason": s.reason} for s in expansion.skipped]
     return {"name": plan.name, "source": plan.source, "text": plan.text, "settings": dict(plan.settings),
             "skipped": skipped, "written": time.time()}
 
 
 def writable(folder: Path) -> None:
-    """Raises PlanError unless files can be made in `folder`."""
+    """Raise PlanError unless files can be made in `folder`, which is made where it is absent."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise PlanError(f"cannot write in {folder}: {error.strerror}; choose another folder with --results.") from None
-
-
-def _lock(path: Path) -> int:
-    """A descriptor of the file, for all users of the machine. Raises PlanError where there can be none."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        try:
-            return os.open(path, flags)  # first: a sticky folder refuses O_CREAT on another user's file
-        except FileNotFoundError:
-            return os.open(path, flags | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise PlanError(f"cannot open {path}, which keeps two studies from timing on one machine at once: "
-                        f"{error.strerror}; remove it, or name another file in BATCHSCALE_LOCK.") from None
-
-
-@contextmanager
-def machine_to_itself(say: Any) -> Iterator[None]:
-    """One study at a time on a machine, since timing runs must be alone. The lock goes with the process."""
-    with open(_lock(Path(os.environ.get("BATCHSCALE_LOCK", "/tmp/batchscale.lock")))) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another study is running on this machine; waiting for it to end")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def run(plan: Plan, options: Options) -> int:
@@ -198,7 +132,7 @@ def run(plan: Plan, options: Options) -> int:
 
 
 def do(store: Store, expansion: Expansion, options: Options) -> int:
-    """The runs that are written and not done. Returns the exit code."""
+    """Do the runs that are written and not done; return the exit code."""
     until = time.time() + options.budget_seconds
     limits = Limits(store.folder, options.only, until, time.time() if options.retry else 0.0, options.launcher,
                     setting_seconds(store.manifest.settings, "watchdog_seconds"))
@@ -254,7 +188,7 @@ def _attempts(runs: Sequence[Run]) -> int:
 
 
 def exit_code(runs: Sequence[Run], usable: bool = True) -> int:
-    """`usable`: whether what is left could be begun here."""
+    """Return the exit code that the runs' statuses amount to. `usable`: whether what is left could be begun here."""
     statuses = [run.status() for run in runs]
     if any(status not in FINAL for status in statuses):
         return EXIT_INCOMPLETE if usable else EXIT_ENVIRONMENT
@@ -267,7 +201,7 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def stopping_on_sigterm() -> Iterator[None]:
-    """SIGTERM raises Terminated meanwhile, so that whoever has started workers stops them."""
+    """Let SIGTERM raise Terminated meanwhile, so that whoever has started workers stops them."""
     def handler(number: int, frame: FrameType | None) -> None:
         raise Terminated
     previous = signal.signal(signal.SIGTERM, handler)

@@ -1,185 +1,21 @@
-"""Worker processes of one stage: started, watched, started again when they die, and never left behind."""
+"""Workers of one stage: started, watched, started again when they die, and never left behind."""
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 
-import psutil
-
-from ...benchmarks.errors import EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_USAGE
-from ...benchmarks.planning.keys import WATCHDOG_SECONDS
-from ...benchmarks.records.json_files import cannot_write
-from ...benchmarks.records.run_folder import FINAL, Run
-from . import deaths, guardian
-from .rank_commands import start
+from ...benchmarks.errors import EXIT_ENVIRONMENT, EXIT_USAGE
+from ...benchmarks.records.run_folder import Run
+from . import guardian
 from .schedule import Stage
-from .standstill import Halted
+from .worker import STOPS, Limits, Worker, kill_left, last_line, unfinished
 
 GRACE_SECONDS = 40.0  # ranks look every 20 s of training whether to stop, and then keep their state
 POLL_SECONDS = 0.2
 LOOK_SECONDS = 1.0  # between looks at all runs' folders, which cost milliseconds of a core that is being timed
 MOST_EMPTY_STARTS = 2
-STOPS = (EXIT_OK, EXIT_INCOMPLETE, EXIT_ENVIRONMENT, EXIT_USAGE)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Where and until when workers run; the same for all of one command."""
-
-    folder: Path
-    only: str = ""
-    until: float = float("inf")
-    retry_before: float = 0.0
-    launcher: str = "auto"
-    patience_seconds: float = WATCHDOG_SECONDS
-
-
-@dataclass
-class Worker:
-    """One worker: its slot, its process (the launcher of a rank group, for Horovod) and its logs."""
-
-    stage: Stage
-    cores: tuple[int, ...]
-    limits: Limits
-    mark: str
-    process: subprocess.Popen[bytes] | None = None
-    starts: int = 0
-    empty_starts: int = 0
-    began: float = 0.0
-    kernel_kills: int | None = None
-    logs: Path = field(default_factory=Path)
-
-    def __post_init__(self) -> None:
-        self.halted = Halted(self.limits.patience_seconds)
-
-    def arguments(self) -> list[str]:
-        limits = self.limits
-        words = ["--results", str(limits.folder), "--shape", self.stage.shape]
-        if self.cores:
-            words += ["--cores", ",".join(map(str, self.cores))]
-        if limits.only:
-            words += ["--only", limits.only]
-        if limits.until != float("inf"):
-            words += ["--until", f"{limits.until:.0f}"]
-        if limits.retry_before:
-            words += ["--retry-before", f"{limits.retry_before:.3f}"]
-        return [*words, "--parent", str(os.getpid())]
-
-    def launch(self) -> None:
-        """Start it in a session of its own, so that a whole rank group can be signalled. Raises RecordError."""
-        self.starts, self.began, self.kernel_kills = self.starts + 1, time.time(), deaths.kernel_kills()
-        self.logs = fresh_folder(self.limits.folder / "logs", self.stage.shape)
-        command = start(self.stage.config, self.arguments(), self.logs / "ranks", self.limits.launcher)
-        write_whole(self.logs / "worker.log", " ".join(command.words) + "\n")
-        with open(self.logs / "worker.log", "ab") as log:
-            self.process = subprocess.Popen(command.words, stdout=log, stderr=subprocess.STDOUT,
-                                            stdin=subprocess.DEVNULL, start_new_session=True,
-                                            env={**os.environ, **command.environment,
-                                                 "BATCHSCALE_LAUNCHED": f"{time.time():.3f}",
-                                                 "BATCHSCALE_LOGS": str(self.logs.absolute()),
-                                                 guardian.VARIABLE: self.mark})
-
-    def signal(self, number: int) -> None:
-        if self.process is not None:
-            try:
-                os.killpg(self.process.pid, number)
-            except ProcessLookupError:
-                pass
-
-    def ask_to_stop(self) -> None:
-        """SIGTERM to the ranks, which keep their state first: mpirun and horovodrun would give them a second for it."""
-        for rank in self._ranks():
-            try:
-                rank.send_signal(signal.SIGTERM)
-            except psutil.Error:
-                continue
-
-    def _ranks(self) -> list[psutil.Process]:
-        """The ranks among this worker's processes; all of them where none can be told apart."""
-        if self.process is None:
-            return []
-        try:
-            found = [(one := psutil.Process(self.process.pid)), *one.children(recursive=True)]
-            return [one for one in found if is_rank(one)] or found
-        except psutil.Error:
-            return []
-
-    def ended(self) -> int | None:
-        return self.process.poll() if self.process is not None else EXIT_OK
-
-    def watch(self, runs: Sequence[Run]) -> None:
-        """End the ranks if they are halted and cannot do so themselves."""
-        if self.process is not None and self.ended() is None:
-            try:
-                if self.halted.ended(psutil.Process(self.process.pid), runs, self.logs):
-                    self.signal(signal.SIGKILL)
-                    kill_left(self.logs)
-            except psutil.Error:
-                pass
-
-    def buried(self, runs: Sequence[Run]) -> int:
-        """End what is left of the ranks and keep how they ended. Returns the code of the program that started them."""
-        self.signal(signal.SIGKILL)
-        kill_left(self.logs)
-        code = self.ended() or EXIT_OK
-        if code not in STOPS:
-            deaths.explain(runs, self.began, self.logs, self.kernel_kills, code)
-            begun = any(run.last_began() >= self.began for run in runs)
-            self.empty_starts = 0 if begun else self.empty_starts + 1
-        return code
-
-
-def is_rank(process: psutil.Process) -> bool:
-    """Whether this is a rank's program itself, not what starts one."""
-    try:
-        return any(Path(word).name == "batchscale-rank" or word == "batchscale.benchmarks.rank.worker"
-                   for word in process.cmdline()[:3])
-    except psutil.Error:
-        return False
-
-
-def kill_left(logs: Path) -> None:
-    """End ranks that outlived the program that started them, which put some into process groups of their own."""
-    for process in psutil.process_iter(["environ"]):
-        if (process.info["environ"] or {}).get("BATCHSCALE_LOGS") == str(logs.absolute()):
-            try:
-                process.kill()
-            except psutil.Error:
-                continue
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Raises RecordError, where there is no space for instance."""
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise cannot_write(path, error) from None
-
-
-def unfinished(run: Run, limits: Limits) -> bool:
-    """Whether the run is still to be done, or to be done again."""
-    status = run.status()
-    return status not in FINAL or run.retry_due(status, limits.retry_before)
-
-
-def fresh_folder(parent: Path, name: str) -> Path:
-    """A new folder parent/name-NN. Raises RecordError where none can be made."""
-    for number in range(1, 10_000):
-        folder = parent / f"{name}-{number:02d}"
-        try:
-            folder.mkdir(parents=True)
-            return folder
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise cannot_write(folder, error) from None
-    raise FileExistsError(parent / name)
 
 
 def work(stage: Stage, limits: Limits, runs: Sequence[Run], on_poll: Callable[[], None]) -> str:
@@ -232,10 +68,3 @@ def stop(workers: Sequence[Worker]) -> None:
         worker.signal(signal.SIGKILL)
         if worker.process is not None:
             kill_left(worker.logs)
-
-
-def last_line(logs: Path) -> str:
-    """The last line that a worker or its ranks wrote, for a message."""
-    texts = [p.read_text(errors="replace") for p in (*logs.rglob("stderr"), logs / "worker.log") if p.is_file()]
-    lines = [line.strip() for text in texts for line in text.splitlines() if "batchscale-rank:" in line]
-    return lines[-1].partition("batchscale-rank: ")[2] if lines else f"see {logs}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from ...benchmarks.config.strategies import variants
 from ...benchmarks.errors import DataError
 from . import installed
 from .setup_environment import NEWEST_PYTHON, OLDEST_PYTHON, OPEN_MPI, find_mpi, Mpi, printed
@@ -47,23 +48,22 @@ class Check:
 
 
 def strategies_available() -> dict[str, str]:
-    """For each strategy "" when it can run here, else the reason why not (no TensorFlow import)."""
+    """Return for each strategy "" when it can run here, else the reason why not; TensorFlow is not imported."""
     tensorflow = installed.tensorflow_problem()
-    reasons = dict.fromkeys(("single", "mirrored", "multiworker", "horovod-gloo", "horovod-mpi"), tensorflow)
-    if not tensorflow:
-        horovod = installed.installed_horovod()
-        reasons["horovod-gloo"] = gloo_problem(horovod)
-        reasons["horovod-mpi"] = mpi_problem(horovod)
-    return reasons
+    if tensorflow:
+        return dict.fromkeys(variants(), tensorflow)
+    horovod = installed.installed_horovod()
+    problems = {"": lambda _: "", "gloo": gloo_problem, "mpi": mpi_problem}
+    return {name: problems[transport](horovod) for name, (_, transport) in variants().items()}
 
 
 def gloo_problem(horovod: installed.Horovod) -> str:
-    """Why ranks cannot be started with Horovod and Gloo; "" when they can."""
+    """Return why ranks cannot be started with Horovod and Gloo; "" when they can."""
     return horovod.missing or ("" if horovod.gloo else "Horovod was built without Gloo")
 
 
 def mpi_problem(horovod: installed.Horovod) -> str:
-    """Why ranks cannot be started with Horovod and MPI; "" when they can."""
+    """Return why ranks cannot be started with Horovod and MPI; "" when they can."""
     if horovod.missing or not horovod.mpi:
         return horovod.missing or "Horovod was built without MPI"
     if installed.linked_libmpi(horovod.library) == "not found":
@@ -77,7 +77,7 @@ def mpi_problem(horovod: installed.Horovod) -> str:
 
 
 def diagnose(deep: bool = False) -> list[Check]:
-    """All checks in the order they are printed; `deep` imports TensorFlow in a child process."""
+    """Return all checks in the order they are printed; `deep` imports TensorFlow in a child process."""
     if (packages := check_packages()).ok is False:  # what the other checks need is among them
         return [check_python(), packages]
     horovod = installed.installed_horovod()
@@ -92,14 +92,14 @@ def diagnose(deep: bool = False) -> list[Check]:
 
 
 def check_python() -> Check:
-    """Python 3.11 to 3.13."""
+    """Check that Python's version is supported."""
     ok = OLDEST_PYTHON <= sys.version_info[:2] <= NEWEST_PYTHON
     return Check("Python", ok, f"{platform.python_version()} in {sys.prefix}",
                  "" if ok else "make clean setup PYTHON=python3.12")
 
 
 def check_packages() -> Check:
-    """What this project needs beside TensorFlow, Horovod and MPI."""
+    """Check that what this project needs beside TensorFlow, Horovod and MPI is installed."""
     absent = installed.missing_packages()
     return Check("packages", not absent, f"not installed: {', '.join(absent)}" if absent else "all installed",
                  f"python -m pip install {' '.join(absent)}" if absent else "")
@@ -122,7 +122,7 @@ def check_tensorflow_import() -> Check:
 
 
 def check_horovod(horovod: installed.Horovod) -> Check:
-    """Horovod's version and what it was built with; optional."""
+    """Find Horovod's version and what it was built with; optional."""
     if horovod.missing:
         log = f"; log: {horovod.log}" if horovod.log else ""
         return Check("Horovod", None, horovod.missing + log, horovod.fix)
@@ -134,7 +134,7 @@ def check_horovod(horovod: installed.Horovod) -> Check:
 
 
 def check_mpi(launcher: Mpi | None) -> Check:
-    """The mpirun that would be used; optional."""
+    """Find the mpirun that would be used; optional."""
     if launcher is None:
         return Check("MPI", None, "no mpirun on PATH", INSTALL_MPI)
     found = f"{launcher.name} {launcher.version} in {launcher.folder}"
@@ -143,7 +143,7 @@ def check_mpi(launcher: Mpi | None) -> Check:
 
 
 def check_mpi4py(horovod: installed.Horovod) -> list[Check]:
-    """The library mpi4py loads, and whether Horovod loads the same one."""
+    """Find the library that mpi4py loads, and whether Horovod loads the same one."""
     if version_of("mpi4py") == "absent":
         return [Check("mpi4py", None, "not installed", INSTALL_MPI)]
     answer = printed(sys.executable, "-c", ASK_MPI4PY).splitlines()
@@ -160,7 +160,7 @@ def check_mpi4py(horovod: installed.Horovod) -> list[Check]:
 
 
 def check_gpus() -> Check:
-    """NVIDIA GPUs by name; optional."""
+    """Find NVIDIA GPUs by name; optional."""
     names = gpu_names()
     if not names:
         return Check("GPUs", None, "no NVIDIA GPU: replicas are CPU cores")
@@ -172,7 +172,7 @@ def check_gpus() -> Check:
 
 
 def gpu_names() -> list[str]:
-    """One name per GPU that nvidia-smi lists and CUDA_VISIBLE_DEVICES, where it is set, shows."""
+    """Return one name per GPU that nvidia-smi lists and CUDA_VISIBLE_DEVICES, where it is set, shows."""
     lines = [line for line in printed("nvidia-smi", "-L").splitlines() if line.startswith("GPU ")]
     shown = os.environ.get("CUDA_VISIBLE_DEVICES")
     if shown is not None:
@@ -208,7 +208,7 @@ def check_memory() -> Check:
 
 
 def check_slurm() -> Check:
-    """Whether jobs can be submitted from here; optional."""
+    """Find whether jobs can be submitted from here; optional."""
     if not shutil.which("sbatch"):
         return Check("Slurm", None, "no sbatch on PATH: runs start on this machine only")
     nodes = printed("sinfo", "--noheader", "--format=%D %P").splitlines()
@@ -239,7 +239,7 @@ def check_data() -> Check:
 
 
 def check_cache() -> Check:
-    """Whether built wheels and drawn data sets can be kept."""
+    """Check that built wheels and drawn data sets can be kept."""
     from ...benchmarks.data.cache import cache_folder
 
     folder = cache_folder().absolute()

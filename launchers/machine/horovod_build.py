@@ -77,7 +77,7 @@ class HorovodNotBuilt(EnvironmentUnusable):
 
 
 def obtain_wheel(target: Target, rebuild: bool = False) -> Path:
-    """The wheel for this environment, from the cache or built into it."""
+    """Return the wheel for this environment, from the cache or built into it."""
     folder = cache_folder() / "wheels" / target.key
     cached = sorted(folder.glob("horovod-*.whl"))
     if cached and not rebuild:
@@ -119,7 +119,7 @@ def check_prerequisites(target: Target) -> None:
 
 
 def has_distribution(requirement: str) -> bool:
-    """Whether some version of the required distribution is installed."""
+    """Return whether some version of the required distribution is installed."""
     try:
         metadata.version(re.split(r"[<>=]", requirement)[0])
     except metadata.PackageNotFoundError:
@@ -148,7 +148,7 @@ def build_wheel(target: Target, scratch: Path) -> Path:
 
 
 def build_environment(target: Target, scratch: Path) -> dict[str, str]:
-    """The environment variables of the build; writes the files they name into `scratch`."""
+    """Return the environment variables of the build; write the files they name into `scratch`."""
     toolchain = scratch / "toolchain.cmake"
     toolchain.write_text(TOOLCHAIN.format(run_path=target.run_path))
     programs = [Path(sys.executable).parent] + ([target.mpi.folder] if target.mpi else [])
@@ -185,7 +185,7 @@ def include_folders(target: Target, scratch: Path) -> list[str]:
 
 
 def compiler_count() -> int:
-    """One compiler per core of this process, as memory allows, 16 at most."""
+    """Return how many compilers run at once: one per core of this process, as memory allows, 16 at most."""
     import psutil
 
     allowed = int(psutil.virtual_memory().available / MEMORY_PER_COMPILER_BYTES)
@@ -193,7 +193,7 @@ def compiler_count() -> int:
 
 
 def first_errors(log: str, count: int = 6) -> str:
-    """The first error lines of a log (later ones follow from them), else its last lines."""
+    """Return the first error lines of a log (later ones follow from them), else its last lines."""
     lines = [line.strip()[:300] for line in log.splitlines() if line.strip()]
     telling = []
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
@@ -243,7 +243,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0 when Horovod is usable; 3 with the reason, or 0 with the reason under --optional."""
+    """Build or find Horovod; return 0 when it is usable, else 3 with the reason printed, or 0 under --optional."""
     parser = argparse.ArgumentParser(prog="batchscale.launchers.machine.horovod_build",
                                      description=__doc__.splitlines()[0])
     parser.add_argument("--optional", action="store_true", help="exit 0 even when it fails")

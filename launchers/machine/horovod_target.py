@@ -72,7 +72,7 @@ class Target:
 
     @property
     def run_path(self) -> str:
-        """Where the extension looks for libmpi and libnccl, in CMake's list form."""
+        """Folders where the extension looks for libmpi and libnccl, in CMake's list form."""
         folders = []
         if self.mpi:
             folders += [relative_library_folder()] if is_own(self.mpi) else linked_folders(self.mpi)
@@ -82,38 +82,38 @@ class Target:
 
 
 def mpi_key(mpi: Mpi | None) -> str:
-    """MPI's name, version and place, as this environment's own is found relative to it."""
+    """Return MPI's name, version and place, as this environment's own is found relative to it."""
     if mpi is None:
         return "nompi"
     return f"{mpi.name.replace(' ', '').lower()}{mpi.version}_{place(mpi.folder)}"
 
 
 def place(folder: Path) -> str:
-    """"own" inside this environment, else a short hash of the path."""
+    """Return "own" for a folder inside this environment, else a short hash of the path."""
     if folder.is_relative_to(sys.prefix):
         return "own"
     return hashlib.sha256(str(folder).encode()).hexdigest()[:8]
 
 
 def is_own(mpi: Mpi) -> bool:
-    """Whether this environment holds it."""
+    """Return whether this environment holds the MPI."""
     return mpi.folder.is_relative_to(sys.prefix)
 
 
 def relative_library_folder() -> str:
-    """This environment's lib folder as seen from Horovod's extension module."""
+    """Return this environment's lib folder as seen from Horovod's extension module."""
     extension = Path(sysconfig.get_path("platlib"), "horovod", "tensorflow")
     return "$ORIGIN/" + os.path.relpath(Path(sys.prefix, "lib"), extension)
 
 
 def linked_folders(mpi: Mpi) -> list[str]:
-    """The library folders that the MPI compiler wrapper links with."""
+    """Return the library folders that the MPI compiler wrapper links with."""
     words = shlex.split(printed(str(mpi.folder / "mpicxx"), "-show"))
     return list(dict.fromkeys(word[2:] for word in words if word.startswith("-L")))
 
 
 def find_cuda_home() -> Path | None:
-    """The CUDA toolkit with nvcc (the one thing that TensorFlow's CUDA packages lack)."""
+    """Return the folder of the CUDA toolkit with nvcc (the one thing that TensorFlow's CUDA packages lack), or None."""
     nvcc = shutil.which("nvcc")
     named = [os.environ.get("HOROVOD_CUDA_HOME"), os.environ.get("CUDA_HOME"),
              str(Path(nvcc).resolve().parents[1]) if nvcc else None, "/usr/local/cuda"]
@@ -122,7 +122,8 @@ def find_cuda_home() -> Path | None:
 
 
 def find_nccl_home() -> Path | None:
-    """The folder with include/nccl.h: named, the pip package's, or the machine's."""
+    """Return the folder with include/nccl.h: the one named by a variable, the pip package's, or the machine's; else
+    None."""
     named = [os.environ.get("HOROVOD_NCCL_HOME"), os.environ.get("NCCL_HOME"),
              str(Path(sysconfig.get_path("purelib"), "nvidia", "nccl")), "/usr"]
     homes = (Path(name) for name in named if name)
@@ -130,7 +131,7 @@ def find_nccl_home() -> Path | None:
 
 
 def find_nccl() -> Nccl | None:
-    """NCCL with a compiler for it, None when either is missing."""
+    """Return NCCL with a compiler for it, None when either is missing."""
     home, cuda_home = find_nccl_home(), find_cuda_home()
     if home is None or cuda_home is None:
         return None
@@ -139,7 +140,7 @@ def find_nccl() -> Nccl | None:
 
 
 def this_target() -> Target:
-    """The combination of this environment; raises EnvironmentUnusable without TensorFlow."""
+    """Return the combination of this environment. Raises EnvironmentUnusable without TensorFlow."""
     found, spec = installed_tensorflow(), find_spec("tensorflow")
     if found is None or spec is None or spec.origin is None:
         raise EnvironmentUnusable("Horovod is compiled against an installed TensorFlow, and there "

@@ -29,7 +29,7 @@ print(json.dumps({kind: bool(getattr(hvd, kind + "_built")()) for kind in ("gloo
 
 
 def missing_packages() -> list[str]:
-    """What this project's own installation asks for and is not here: not TensorFlow, Horovod and MPI."""
+    """Return what this project's own installation asks for and is not here, apart from TensorFlow, Horovod and MPI."""
     found = []
     for requirement in metadata.requires("batchscale") or []:
         name = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
@@ -73,7 +73,7 @@ def installed_tensorflow() -> tuple[str, str] | None:
 
 
 def tensorflow_problem() -> str:
-    """Why TensorFlow cannot be used here; "" when it can."""
+    """Return why TensorFlow cannot be used here; "" when it can."""
     found = installed_tensorflow()
     if found is None or find_spec("tensorflow") is None:
         return "TensorFlow is not installed"
@@ -84,7 +84,7 @@ def tensorflow_problem() -> str:
 
 
 def note_file() -> Path:
-    """The note about Horovod, inside the environment it is about."""
+    """Return the path of the note about Horovod, inside the environment it is about."""
     return Path(sys.prefix) / "share" / "batchscale" / "horovod.json"
 
 
@@ -102,7 +102,7 @@ def write_note(horovod: Horovod) -> None:
 
 
 def read_note() -> Horovod | None:
-    """The note, None when it is absent or of another shape."""
+    """Return the note, None when it is absent or of another shape."""
     try:
         values = json.loads(note_file().read_text())
         known = {field.name for field in fields(Horovod)}
@@ -112,7 +112,7 @@ def read_note() -> Horovod | None:
 
 
 def horovod_library() -> Path | None:
-    """Horovod's TensorFlow extension module, None when it is not installed."""
+    """Return the path of Horovod's TensorFlow extension module, None when it is not installed."""
     spec = find_spec("horovod")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         for library in sorted(Path(folder, "tensorflow").glob("mpi_lib*.so")):
@@ -121,7 +121,7 @@ def horovod_library() -> Path | None:
 
 
 def installed_horovod() -> Horovod:
-    """Horovod's abilities, from the note while it fits the installed library, else asked anew."""
+    """Return Horovod's abilities, from the note while it fits the installed library, else asked anew."""
     library, note = horovod_library(), read_note()
     if library is None:
         if note and note.missing:
@@ -136,7 +136,7 @@ def installed_horovod() -> Horovod:
 
 
 def with_tensorflow_compared(horovod: Horovod) -> Horovod:
-    """The same, or unusable when TensorFlow is not the one it was compiled for."""
+    """Return the same Horovod, or one that is unusable when TensorFlow is not the one it was compiled for."""
     found = installed_tensorflow()
     if horovod.missing or found is None or found[1] == horovod.tensorflow:
         return horovod
@@ -165,7 +165,7 @@ def stamp_of(library: Path) -> str:
 
 
 def linked_libmpi(library: str) -> str:
-    """The libmpi that a shared library loads: its path, "not found", or "" when it needs none."""
+    """Return the libmpi that a shared library loads: its path, "not found", or "" when it needs none."""
     for line in printed("ldd", library).splitlines():
         name, arrow, target = line.strip().partition(" => ")
         if arrow and name.startswith("libmpi."):

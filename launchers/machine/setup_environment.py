@@ -48,7 +48,8 @@ class Mpi:
 
 def find_mpi(folders: str | None = None, programs: tuple[str, ...] = ("mpicxx", "mpirun")
              ) -> Mpi | None:
-    """The first folder with all `programs`; by default this environment's bin, then PATH."""
+    """Return the MPI of the first folder with all `programs`, by default of this environment's bin, then of PATH; else
+    None."""
     here = os.path.join(sys.prefix, "bin")
     path = folders if folders is not None else here + os.pathsep + os.environ.get("PATH", "")
     for folder in path.split(os.pathsep):
@@ -68,12 +69,12 @@ def mpi_version(text: str) -> tuple[str, str]:
 
 
 def has_nvidia_gpu() -> bool:
-    """Whether the NVIDIA driver runs here (a GPU hidden from this process counts too)."""
+    """Return whether the NVIDIA driver runs here (a GPU hidden from this process counts too)."""
     return Path("/proc/driver/nvidia/version").exists() or "GPU " in printed("nvidia-smi", "-L")
 
 
 def printed(*command: str, seconds: float = 20) -> str:
-    """What a command prints, and "" when it cannot run, fails or takes longer."""
+    """Return what a command prints, and "" when it cannot run, fails or takes longer than `seconds`."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -90,7 +91,7 @@ def check_python(version: tuple[int, int], program: str) -> None:
 
 
 def create_environment(folder: Path) -> Path:
-    """The Python of the virtual environment, made anew when it is absent or of another version."""
+    """Return the Python of the virtual environment, made anew when it is absent or of another version."""
     python = folder / "bin" / "python"
     ours = f"{sys.version_info[0]}.{sys.version_info[1]}"
     theirs = printed(str(python), "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
@@ -107,7 +108,7 @@ def create_environment(folder: Path) -> Path:
 
 
 def requirements(extra: str = "") -> list[str]:
-    """The requirements of setup.cfg: install_requires, or one extra's."""
+    """Return the requirements of setup.cfg: install_requires, or one extra's."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
     text = (config["options.extras_require"][extra] if extra
@@ -116,7 +117,7 @@ def requirements(extra: str = "") -> list[str]:
 
 
 def platform_requirements(tensorflow: str, gpu: bool, mpi: Mpi | None) -> list[str]:
-    """TensorFlow for this hardware, an MPI where the machine lacks one, and mpi4py."""
+    """Return the requirements of this hardware: a TensorFlow, an MPI where the machine lacks one, and mpi4py."""
     chosen = requirements("gpu" if gpu else "cpu")
     if tensorflow:
         has_cpu_package = not gpu and platform.machine() == "x86_64"
@@ -147,14 +148,14 @@ def install(python: Path, chosen: list[str], constraints: list[str]) -> None:
 
 
 def pip(python: Path, *arguments: str) -> None:
-    """pip install in the environment; raises SetupFailed where pip has said why."""
+    """Install with pip in the environment. Raises SetupFailed where pip has printed why."""
     command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "-qq"]
     if subprocess.run([*command, *arguments], check=False).returncode:
         raise SetupFailed(f"pip could not install: {' '.join(arguments)}")
 
 
 def say(text: str) -> None:
-    """One line with the seconds since the start."""
+    """Print one line with the seconds since the start."""
     print(f"[{time.monotonic() - STARTED:5.0f} s] {text}", flush=True)
 
 

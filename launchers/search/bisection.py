@@ -15,7 +15,8 @@ ROUND_FROM, ROUND_TO = 64, 8  # sizes from 64 are rounded to eights, which matri
 
 @dataclass(frozen=True)
 class Bounds:
-    """Where to look: the first size, the largest, what sizes are multiples of, and how close is close enough.
+    """Range and precision of a search: the first size, the largest, what sizes are multiples of, and how close is close
+    enough.
 
     resolution: a fraction of the size found.
     """
@@ -26,11 +27,11 @@ class Bounds:
     resolution: float = 1 / 16
 
     def down(self, size: float) -> int:
-        """The nearest multiple that is not larger."""
+        """Return the nearest multiple that is not larger."""
         return int(size // self.multiple) * self.multiple
 
     def gap(self, size: int) -> int:
-        """How far above `size` the smallest size known to fail may lie."""
+        """Return how far above `size` the smallest size known to fail may lie."""
         return max(self.multiple, math.floor(self.resolution * size))
 
 
@@ -67,7 +68,7 @@ def largest_that_fits(fits: Callable[[int], bool], bounds: Bounds) -> Found:
 
 
 def verified(fits: Callable[[int], bool], lasts: Callable[[int], bool], bounds: Bounds) -> Found:
-    """The largest size that fits and also lasts through a longer run; one that does not is taken to fail."""
+    """Return the largest size that fits and also lasts through a longer run; one that does not is taken to fail."""
     fails: int | None = None
     while True:
         ceiling = bounds.most if fails is None else bounds.down(fails - bounds.gap(fails))
@@ -80,7 +81,8 @@ def verified(fits: Callable[[int], bool], lasts: Callable[[int], bool], bounds: 
 
 
 def recommended(largest: int, margin: float, multiple: int = 1) -> int:
-    """floor((1 - margin) largest), rounded down to a multiple, from 64 on also of 8; at least one multiple if any fits.
+    """Return floor((1 - margin) largest), rounded down to a multiple, from 64 on also of 8; at least one multiple if
+    any fits.
 
     >>> recommended(1000, 0.05), recommended(20, 0.05), recommended(1000, 0.05, 12), recommended(1, 0.05)
     (944, 19, 936, 1)

@@ -19,15 +19,17 @@ from msgspec import structs
 from ...benchmarks.errors import EXIT_OK, EXIT_RUNS_FAILED, BatchscaleError, EnvironmentUnusable, PlanError
 from ...benchmarks.planning import selection
 from ...benchmarks.planning.plan import Plan
-from ...benchmarks.records import searches
+from ...benchmarks.records import identity, searches
 from ...benchmarks.records.failures import ending
 from ...benchmarks.records.run_folder import Run
 from ...benchmarks.records.searches import Answer, Trial
 from ...benchmarks.records.store import Store
 from ...benchmarks.runs.run_config import RunConfig
-from ..local import identity, study
+from ..local import study
+from ..local.machine_lock import machine_to_itself
 from ..local.schedule import stages
-from ..local.supervisor import Limits, unfinished, work
+from ..local.supervisor import work
+from ..local.worker import Limits, unfinished
 from ..machine import checks
 from . import starting_batch
 from .bisection import Bounds, Found, recommended, verified
@@ -80,6 +82,7 @@ class Options:
 
     @property
     def bounds(self) -> Bounds:
+        """Return the search's bounds for a placement."""
         return Bounds(self.start, self.most, self.multiple, self.resolution)
 
 
@@ -108,7 +111,7 @@ def run(plan: Plan, options: Options) -> int:
         check_limit(like, len(checks.gpu_names()))
     store, expansion, workloads = study.check(plan, study.Options(options.results))
     folder = store.folder
-    with study.machine_to_itself(_say), study.stopping_on_sigterm():
+    with machine_to_itself(_say), study.stopping_on_sigterm():
         study.keep(store, expansion.runs, workloads, study.facts(plan, expansion))
         for like in identity.named(targets, workloads):
             place = searches.folder(folder, like)
@@ -124,7 +127,8 @@ def _say(text: str) -> None:
 
 
 def targets_here(plan: Plan, options: Options) -> list[RunConfig]:
-    """One configuration for each workload and placement of the plan that this machine can run. Raises PlanError."""
+    """Return one configuration for each workload and placement of the plan that this machine can run. Raises PlanError.
+    """
     wanted, found = selection.parse(options.only), dict[str, RunConfig]()
     expansion = study.expansion_here(plan)
     defaults: dict[str, Any] = {f.name: f.default for f in fields(RunConfig) if f.name in SAME_MEMORY}
@@ -141,7 +145,8 @@ def targets_here(plan: Plan, options: Options) -> list[RunConfig]:
 
 
 def check_limit(like: RunConfig, gpus: int) -> None:
-    """A CPU has no memory of its own to run out of, short of the whole machine's. Raises PlanError."""
+    """Raise PlanError for a CPU without a memory limit, as it has no memory of its own to run out of, or with one that
+    the machine's free memory does not hold for every rank."""
     if gpus:
         return
     available, processes = psutil.virtual_memory().available, like.ranks
@@ -155,7 +160,7 @@ def check_limit(like: RunConfig, gpus: int) -> None:
 
 
 def search(like: RunConfig, options: Options, attempt: Attempt, place: Path) -> Answer:
-    """The largest batch per replica, verified. The answer so far is kept after every trial. Raises TrialFailed."""
+    """Return the largest batch per replica, verified; keep the answer so far after every trial. Raises TrialFailed."""
     answer = Answer(like.experiment, like.model, like.optimizer, like.precision, like.strategy_name, like.replicas,
                     like.accumulation, like.memory_limit_bytes, options.start, options.most, options.multiple,
                     options.resolution, options.margin, fingerprint=like.fingerprint)
@@ -183,7 +188,7 @@ def _answered(answer: Answer, found: Found) -> Answer:
 
 
 def sentence(answer: Answer) -> str:
-    """The answer for a person."""
+    """Return the answer in a sentence for a person."""
     who = f"{answer.experiment} ({answer.optimizer} on {answer.model}, {answer.strategy} x{answer.replicas})"
     limit = f" in {answer.memory_limit_bytes / 2**30:.2f} GiB" if answer.memory_limit_bytes else ""
     if not answer.largest_batch:

@@ -10,7 +10,8 @@ from ...benchmarks.runs.run_config import RunConfig
 
 
 def by_memory_law(plan_folder: Path, like: RunConfig) -> int | None:
-    """floor((0.95 C - a) / b) by the memory runs of this experiment; None without them, or without a law of them.
+    """Return floor((0.95 C - a) / b) by the memory runs of this experiment; None without them, or without a law of
+    them.
 
     C is the memory limit or, without one, the GPU's memory as those runs tell it.
     """

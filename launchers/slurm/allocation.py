@@ -20,11 +20,13 @@ from ...benchmarks.errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EX
                                   BatchscaleError, PlanError)
 from ...benchmarks.rank.worker import arguments, pending_runs
 from ...benchmarks.records.failures import note
-from ...benchmarks.records.json_files import read_json
 from ...benchmarks.records.run_folder import FINAL, Run
 from ...benchmarks.records.store import Store
 from ...benchmarks.runs.run_config import RunConfig
-from ..local.supervisor import MOST_EMPTY_STARTS, fresh_folder
+from ...benchmarks.text import counted
+from ..local.deaths import attempts_of_job
+from ..local.supervisor import MOST_EMPTY_STARTS
+from ..local.worker import fresh_folder
 from . import layout as slurm_layout, queue, step
 from .rank import INTERRUPTED
 from .site import read, Site
@@ -58,9 +60,11 @@ class Work:
 
     @property
     def config(self) -> RunConfig:
+        """Configuration of the first run, which stands for the shape."""
         return self.runs[0].config
 
     def attempts(self) -> int:
+        """Return how many attempts the runs have had, by whomever."""
         return sum(len(run.attempts()) for run in self.runs)
 
     def left(self) -> list[Run]:
@@ -68,11 +72,11 @@ class Work:
         return [run for run in self.runs if run.status() not in (*FINAL, "running")]
 
 
-def shape_of(given: str, variables: Mapping[str, str]) -> str:
-    """A shape's name, or this array task's line of a file of shapes. Raises PlanError."""
-    path = Path(given)
+def shape_of(name_or_file: str, variables: Mapping[str, str]) -> str:
+    """Return a shape's name, or this array task's line of a file of shapes. Raises PlanError."""
+    path = Path(name_or_file)
     if not path.is_file():
-        return given
+        return name_or_file
     lines = [line.strip() for line in path.read_text().splitlines()]
     shapes = [line for line in lines if line and not line.startswith("#")]
     if not shapes:
@@ -80,16 +84,9 @@ def shape_of(given: str, variables: Mapping[str, str]) -> str:
     return shapes[int(variables.get("SLURM_ARRAY_TASK_ID") or 0) % len(shapes)]
 
 
-def own_attempts(runs: Sequence[Run], job: str) -> list[Path]:
-    """The last attempts that this job made and that left no record."""
-    found = [run.attempts()[-1] for run in runs if run.attempts() and not (run.folder / "record.json").exists()]
-    claims = {attempt: read_json(attempt / "claim.json") for attempt in found}
-    return [attempt for attempt, claim in claims.items() if isinstance(claim, dict) and claim.get("slurm_job") == job]
-
-
 def settle(runs: Sequence[Run], job: str, status: str, reason: str) -> None:
     """End this job's own attempts whose ranks are gone, so that nobody waits for their heartbeat to grow stale."""
-    for attempt in own_attempts(runs, job):
+    for attempt in attempts_of_job(runs, job):
         if not (attempt / "failure.json").exists():
             Run(attempt.parent).fail(attempt, status, -1, reason)
 
@@ -123,10 +120,11 @@ def go(work: Work) -> int:
 
 
 def end_attempts(work: Work, code: int, logs: Path) -> None:
-    """What became of attempts that the ranks could not end themselves; which rank died, as far as srun says."""
+    """Write what became of attempts that the ranks could not end themselves, and which rank died, as far as srun says.
+    """
     dead = step.dead_rank(logs)
     if dead:
-        for attempt in own_attempts(work.runs, work.job):
+        for attempt in attempts_of_job(work.runs, work.job):
             note(attempt, *dead, logs)
     settle(work.runs, work.job, "lost", f"a rank died (the launcher ended with code {code})")
 
@@ -138,7 +136,7 @@ def interrupted(work: Work) -> int:
            f"Slurm ended the job ({cause or 'cancelled'}) while this attempt ran")
     if not work.left():
         return finished(work.runs)
-    left = f"with {len(work.left())} runs left to do"
+    left = f"with {counted(len(work.left()), 'run')} left to do"
     if cause == REQUEUED:
         say(f"stopped ({cause}) {left}; Slurm starts the job again.")
     elif not cause:
@@ -152,6 +150,7 @@ def interrupted(work: Work) -> int:
 
 
 def finished(runs: Sequence[Run]) -> int:
+    """Print the runs that failed; return the exit code of a job that has nothing left to do."""
     bad = [run for run in runs if run.status() in ("invalid", "failed")]
     for run in bad:
         say(f"{run.run_id}: {run.status()}: {(run.failure() or {}).get('message', '')}")
@@ -159,7 +158,8 @@ def finished(runs: Sequence[Run]) -> int:
 
 
 def slurm_name(variables: Mapping[str, str]) -> str:
-    """What Slurm's commands call this job: a task of an array as JOB_TASK, for its own number may mean the whole array.
+    """Return what Slurm's commands call this job: a task of an array as JOB_TASK, for its own number may mean the whole
+    array.
 
     >>> slurm_name({"SLURM_JOB_ID": "9", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0"})
     '7_0'
@@ -170,12 +170,12 @@ def slurm_name(variables: Mapping[str, str]) -> str:
 
 
 def restarts(variables: Mapping[str, str]) -> int:
-    """How many times Slurm has started this job again."""
+    """Return how many times Slurm has started this job again."""
     return int(variables.get("SLURM_RESTART_COUNT") or 0)
 
 
 def why_stopped(variables: Mapping[str, str]) -> str:
-    """Why this job was told to stop; "" when somebody cancelled it, or Slurm does not answer.
+    """Return why this job has to stop; "" when somebody cancelled it, or Slurm does not answer.
 
     While a job is being ended Slurm calls it COMPLETING, whatever the cause; the reason tells a time limit, and a
     count of restarts ahead of this job's own tells that Slurm has requeued it, after a preemption most often.
@@ -193,15 +193,17 @@ def why_stopped(variables: Mapping[str, str]) -> str:
 
 
 def say(text: str) -> None:
+    """Print a line to the job's error output."""
     print(f"batchscale: {text}", file=sys.stderr, flush=True)
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    given = list(sys.argv[1:] if words is None else words)
-    if len(given) < 2:
+    """Run the program with these words, or those of the command line, and return its exit code."""
+    every = list(sys.argv[1:] if words is None else words)
+    if len(every) < 2:
         say("usage: RESULTS/PLAN SHAPE [SUBMISSION] [options of batchscale-rank]")
         return EXIT_USAGE
-    folder, shape, submission, *rest = [*given, ""] if len(given) == 2 else given
+    folder, shape, submission, *rest = [*every, ""] if len(every) == 2 else every
     try:
         stop = Stop()
         site = read(str(Path(submission, "site.toml"))) if submission else Site()

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...benchmarks.config.strategies import has_process_per_replica
+from ...benchmarks.config.strategies import STRATEGIES, Start
 from ...benchmarks.planning.expected_time import NOTHING, WORKER_START_SECONDS, expected_seconds
 from ...benchmarks.runs.run_config import RunConfig
 from .layout import tasks_per_node
 from .site import Site
 
+SCRIPTS: dict[Start, str] = {"process": "mirrored", "cluster": "multiworker", "launcher": "horovod"}  # slurm/*.sbatch
 MOST_ARRAY_TASKS = 1000  # Slurm's MaxArraySize is 1001 unless a site changes it
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What one worker needs; equal ones share an array."""
+    """Needs of one worker; equal ones share an array."""
 
     script: str
     nodes: int
@@ -45,10 +46,11 @@ class Job:
 
 
 def resources(config: RunConfig) -> Resources:
+    """Return what a worker of the run's shape needs."""
     per_node = tasks_per_node(config)
     local = config.replicas // config.nodes
-    script = config.strategy if has_process_per_replica(config.strategy) else "mirrored"
-    return Resources(script, config.nodes, per_node, config.cores_per_replica * local // per_node, local, config.alone)
+    return Resources(SCRIPTS[STRATEGIES[config.strategy].start], config.nodes, per_node,
+                     config.cores_per_replica * local // per_node, local, config.alone)
 
 
 def jobs(configs: Sequence[RunConfig], site: Site, workloads: Mapping[str, Any] = NOTHING) -> list[Job]:
@@ -72,7 +74,8 @@ def jobs(configs: Sequence[RunConfig], site: Site, workloads: Mapping[str, Any] 
 
 
 def task_shapes(group: Sequence[RunConfig], concurrency: int) -> list[str]:
-    """Each array task's shape: shapes take turns, none gets more workers than it has runs or than run at once."""
+    """Return each array task's shape: shapes take turns, none gets more workers than it has runs or than run at once.
+    """
     counts: dict[str, int] = {}
     for config in group:
         counts[config.shape] = 1 if config.alone else min(counts.get(config.shape, 0) + 1, concurrency)
@@ -80,13 +83,13 @@ def task_shapes(group: Sequence[RunConfig], concurrency: int) -> list[str]:
 
 
 def node_hours(configs: Sequence[RunConfig], workers: int, workloads: Mapping[str, Any] = NOTHING) -> float:
-    """What the runs are expected to take, each worker's start included."""
+    """Return the node-hours that the runs are expected to take, each worker's start included."""
     seconds = sum(expected_seconds(c, workloads.get(c.workload_key, NOTHING)) * c.nodes for c in configs)
     return (seconds + workers * WORKER_START_SECONDS * configs[0].nodes) / 3600
 
 
 def worker_options(job: Job, site: Site, plan: str, folder: Path) -> list[str]:
-    """sbatch's options for an array; they win over the script's own lines."""
+    """Return sbatch's options for an array; they win over the script's own lines."""
     need = job.resources
     exclusive = site.exclusive == "always" or (site.exclusive == "timing" and need.alone)
     return [f"--job-name={plan}-{job.name}", f"--array=0-{len(job.shapes) - 1}%{job.running_at_once}",
@@ -97,14 +100,14 @@ def worker_options(job: Job, site: Site, plan: str, folder: Path) -> list[str]:
 
 
 def report_options(site: Site, plan: str, folder: Path, after: Sequence[str]) -> list[str]:
-    """The report runs whatever became of the others."""
+    """Return sbatch's options for the report, which runs whatever became of the others."""
     dependency = [f"--dependency=afterany:{':'.join(after)}"] if after else []
     return [f"--job-name={plan}-report", *dependency, *place(site), f"--output={folder}/logs/%x-%j.out",
             *site.sbatch_options]
 
 
 def gpu_options(need: Resources, site: Site) -> list[str]:
-    """How this site is asked for GPUs: each task sees its node's, and takes the one of its local rank."""
+    """Return how this site is asked for GPUs: each task sees its node's, and takes the one of its local rank."""
     kind = f"{site.gpu_type}:" if site.gpu_type else ""
     if site.gpus == "gpus-per-node":
         return [f"--gpus-per-node={kind}{need.devices_per_node}"]
@@ -114,24 +117,27 @@ def gpu_options(need: Resources, site: Site) -> list[str]:
 
 
 def place(site: Site) -> list[str]:
+    """Return sbatch's options for the partition, account, quality of service and constraint that the site sets."""
     return [f"--{name}={getattr(site, name)}" for name in ("partition", "account", "qos", "constraint")
             if getattr(site, name)]
 
 
 def worker_command(job: Job, site: Site, plan: str, folder: Path, rest: Sequence[str]) -> list[str]:
-    """sbatch, its options, the script and what the script is given. `folder`: RESULTS/<plan>/slurm/submission-NN."""
+    """Return sbatch, its options, the script and the script's arguments. `folder`: RESULTS/<plan>/slurm/submission-NN.
+    """
     return ["sbatch", "--parsable", *worker_options(job, site, plan, folder),
             str(folder / f"{job.resources.script}.sbatch"), str(folder.parents[1]), str(folder / f"{job.name}.shapes"),
             str(folder), *rest]
 
 
 def report_command(site: Site, plan: str, folder: Path, after: Sequence[str]) -> list[str]:
+    """Return the sbatch command of the report, to start after the jobs with these ids."""
     return ["sbatch", "--parsable", *report_options(site, plan, folder, after), str(folder / "report.sbatch"),
             str(folder.parents[1]), str(folder)]
 
 
 def script(all_jobs: Sequence[Job], site: Site, plan: str, folder: Path, rest: Sequence[str]) -> str:
-    """The same commands as a shell script, to be read or run by hand."""
+    """Return the same commands as a shell script, to be read or run by hand."""
     lines = ["#!/usr/bin/env bash", "# What `batchscale run --on slurm` submits; can be run by hand.", "set -e", ""]
     for number, job in enumerate(all_jobs):
         lines.append(f"job_{number}=$({shlex.join(worker_command(job, site, plan, folder, rest))})")

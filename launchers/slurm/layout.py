@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 
+from ...benchmarks.config.strategies import STRATEGIES
 from ...benchmarks.errors import EnvironmentUnusable
 from ...benchmarks.runs.run_config import RunConfig
 
@@ -40,25 +41,28 @@ class Layout:
 
     @property
     def tasks(self) -> int:
+        """Number of tasks on all nodes."""
         return len(self.nodes) * self.tasks_per_node
 
     def to_text(self) -> str:
+        """Return the layout as JSON."""
         return json.dumps(asdict(self))
 
     def interface_of(self, node: int) -> str:
-        """The network interface by which node `node`, where this is called, reaches the others."""
+        """Return the network interface by which node `node`, where this is called, reaches the others."""
         if self.interface or len(self.nodes) == 1:
             return self.interface or "lo"
         return interface_towards(self.addresses[1 if node == 0 else 0])
 
 
 def from_text(text: str) -> Layout:
+    """Return the layout that `to_text` wrote."""
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(text).items()}
     return Layout(**values)
 
 
 def of_job(config: RunConfig, variables: Mapping[str, str]) -> Layout:
-    """The layout of this allocation, checked against what the shape needs. Raises EnvironmentUnusable."""
+    """Return the layout of this allocation, checked against what the shape needs. Raises EnvironmentUnusable."""
     if "SLURM_JOB_ID" not in variables:
         raise EnvironmentUnusable("this is no Slurm job; submit with `batchscale run PLAN --on slurm`, or sbatch one "
                                   "of the scripts in slurm/.")
@@ -66,18 +70,20 @@ def of_job(config: RunConfig, variables: Mapping[str, str]) -> Layout:
     per_node = tasks_per_node(config)
     granted = granted_tasks(variables)
     if len(nodes) != config.nodes or set(granted) != {per_node}:
-        given = f"--nodes={len(nodes)} --ntasks-per-node={max(granted, default=0)}"
+        received = f"--nodes={len(nodes)} --ntasks-per-node={max(granted, default=0)}"
         raise EnvironmentUnusable(f"shape {config.shape} needs sbatch --nodes={config.nodes} "
-                                  f"--ntasks-per-node={per_node}; this job has {given}.")
+                                  f"--ntasks-per-node={per_node}; this job has {received}.")
     return Layout(nodes, addresses(nodes), per_node, transport(config))
 
 
 def transport(config: RunConfig) -> str:
-    return COLLECTIVES if config.strategy == "multiworker" else config.transport
+    """Return what the shape's ranks talk by: gloo, mpi, COLLECTIVES, or "" where there is one rank."""
+    return COLLECTIVES if STRATEGIES[config.strategy].start == "cluster" else config.transport
 
 
 def tasks_per_node(config: RunConfig) -> int:
-    """One task per replica for horovod and multiworker; one with all the devices of its node for the others."""
+    """Return the tasks of a node: one per replica for horovod and multiworker; one with all the devices of its node for
+    the others."""
     return config.ranks // config.nodes
 
 
@@ -96,12 +102,12 @@ def granted_tasks(variables: Mapping[str, str]) -> list[int]:
 
 
 def host_names(node_list: str) -> tuple[str, ...]:
-    """g[9-10] -> g9, g10, in the order in which Slurm numbers the nodes."""
+    """Return g9, g10 for g[9-10], in the order in which Slurm numbers the nodes. Raises EnvironmentUnusable."""
     return tuple(asked("scontrol", "show", "hostnames", node_list).split())
 
 
 def addresses(nodes: tuple[str, ...]) -> tuple[str, ...]:
-    """Each node's address as Slurm itself uses it, in one query; the name where Slurm does not tell."""
+    """Return each node's address as Slurm itself uses it, in one query; the name where Slurm gives no address."""
     found = {}
     for line in asked("scontrol", "--oneliner", "show", "node", ",".join(nodes)).splitlines():
         values = dict(part.partition("=")[::2] for part in line.split() if "=" in part)
@@ -110,7 +116,7 @@ def addresses(nodes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def asked(*words: str) -> str:
-    """What a Slurm command prints. Raises EnvironmentUnusable with its own message."""
+    """Return what a Slurm command prints. Raises EnvironmentUnusable with the command's own message."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -121,7 +127,7 @@ def asked(*words: str) -> str:
 
 
 def interface_towards(host: str) -> str:
-    """The interface whose address this machine would use to reach `host`. Raises EnvironmentUnusable."""
+    """Return the interface whose address this machine would use to reach `host`. Raises EnvironmentUnusable."""
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect((host, 9))  # chooses the route; nothing is sent

@@ -31,17 +31,18 @@ class Task:
 
     @property
     def active(self) -> bool:
+        """Whether the task may still do something: it is queued, running or on its way to either."""
         return self.state in ACTIVE
 
     @property
     def count(self) -> int:
-        """How many tasks `0-3,7%2` stands for."""
+        """Number of tasks that an entry such as `0-3,7%2` stands for."""
         spans = re.findall(r"(\d+)(?:-(\d+))?", self.task.partition("%")[0])
         return sum(int(last or first) - int(first) + 1 for first, last in spans) or 1
 
 
 def submissions(folder: Path) -> list[dict[str, Any]]:
-    """jobs.json of every submission of a plan that can be read, the oldest first."""
+    """Return jobs.json of every submission of a plan that can be read, the oldest first."""
     paths = sorted(folder.glob("slurm/submission-*/jobs.json"))
     found = [(path.parent, read_json(path)) for path in paths]
     return [{**value, "folder": where} for where, value in found
@@ -49,7 +50,8 @@ def submissions(folder: Path) -> list[dict[str, Any]]:
 
 
 def last_word(folder: Path, job: Mapping[str, Any], found: Sequence[Task]) -> str:
-    """What a job that ended badly said last; "" where none did or none spoke. `folder`: of the submission."""
+    """Return the last line of a job that ended badly; "" where none did or none wrote one. `folder`: of the submission.
+    """
     if all(task.active or task.state == "COMPLETED" for task in found):
         return ""
     texts = [path.read_text(errors="replace") for path in sorted(folder.glob(f"logs/*-{job['id']}*.out"))]
@@ -58,7 +60,7 @@ def last_word(folder: Path, job: Mapping[str, Any], found: Sequence[Task]) -> st
 
 
 def tasks(jobs: Sequence[Mapping[str, Any]]) -> dict[str, list[Task]]:
-    """The tasks of each job by its id; an empty list where Slurm knows nothing.
+    """Return the tasks of each job by its id; an empty list where Slurm knows nothing.
 
     What accounting does not know yet, or any more, the controller is asked for: once, since it tells of all jobs.
     """
@@ -76,18 +78,20 @@ def tasks(jobs: Sequence[Mapping[str, Any]]) -> dict[str, list[Task]]:
 
 
 def from_sacct(ids: Sequence[str]) -> list[Task]:
+    """Return the tasks of these jobs that Slurm's accounting knows."""
     lines = answer("sacct", "--allocations", "--noheader", "--parsable2", f"--jobs={','.join(ids)}",
                    "--format=JobID,State,Reason,NodeList")
     return parsed(lines or [])
 
 
 def from_scontrol() -> list[Task] | None:
-    """Every job that the controller remembers; None where it does not answer."""
+    """Return every job that the controller remembers; None where it does not answer."""
     lines = answer("scontrol", "--oneliner", "show", "job")
     return None if lines is None else [task for line in lines if (task := task_of(assignments(line)))]
 
 
 def task_of(values: Mapping[str, str]) -> Task | None:
+    """Return the task that scontrol's words describe; None where they describe none."""
     if "JobState" not in values:
         return None
     return Task(values.get("ArrayJobId") or values.get("JobId", ""), values.get("ArrayTaskId", ""), values["JobState"],
@@ -95,11 +99,12 @@ def task_of(values: Mapping[str, str]) -> Task | None:
 
 
 def assignments(line: str) -> dict[str, str]:
-    """NAME=VALUE words, as scontrol prints them."""
+    """Return the NAME=VALUE words of a line, as scontrol prints them, by name."""
     return dict(part.partition("=")[::2] for part in line.split() if "=" in part)
 
 
 def from_squeue(ids: Sequence[str]) -> list[Task]:
+    """Return the tasks of these jobs that are in the queue."""
     return parsed(answer("squeue", "--noheader", "--states=all", f"--jobs={','.join(ids)}", "--format=%i|%T|%r|%N")
                   or [])
 
@@ -111,7 +116,7 @@ def parsed(lines: Iterable[str]) -> list[Task]:
 
 
 def answer(*words: str) -> list[str] | None:
-    """The lines of a Slurm command; None where it is absent, fails or does not answer in time."""
+    """Return the lines of a Slurm command; None where it is absent, fails or does not answer in time."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
@@ -131,7 +136,7 @@ def _state(text: str) -> str:
 
 
 def summary(job: Mapping[str, Any], found: Sequence[Task]) -> str:
-    """One line for people."""
+    """Return the state of a job's tasks in one line for people."""
     counts: dict[str, int] = {}
     for task in found:
         counts[task.state.lower()] = counts.get(task.state.lower(), 0) + task.count

@@ -19,16 +19,17 @@ INTERRUPTED = "interrupted"
 
 
 def number(variables: Mapping[str, str], *names: str) -> int:
-    """The first of these variables that holds a number, else 0."""
+    """Return the first of these variables that holds a number, else 0."""
     return next((int(variables[name]) for name in names if variables.get(name, "").isdigit()), 0)
 
 
 def rank_of(variables: Mapping[str, str]) -> int:
+    """Return this task's rank among all."""
     return number(variables, "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
 
 
 def check_place(layout: Layout, variables: Mapping[str, str]) -> None:
-    """This srun task is one of as many, and on the node, as the layout says. Raises EnvironmentUnusable."""
+    """Raise EnvironmentUnusable unless this srun task is one of as many, and on the node, as the layout says."""
     rank, tasks = number(variables, "SLURM_PROCID"), number(variables, "SLURM_NTASKS", "SLURM_NPROCS")
     node, name = number(variables, "SLURM_NODEID"), variables.get("SLURMD_NODENAME", "")
     if tasks != layout.tasks:
@@ -41,7 +42,7 @@ def check_place(layout: Layout, variables: Mapping[str, str]) -> None:
 
 
 def gloo_variables(layout: Layout, variables: Mapping[str, str]) -> dict[str, str]:
-    """Horovod's place for this rank, from srun's numbers."""
+    """Return Horovod's variables for this rank, from srun's numbers."""
     rank, local = number(variables, "SLURM_PROCID"), number(variables, "SLURM_LOCALID")
     node = number(variables, "SLURM_NODEID")
     interface = layout.interface_of(node)
@@ -58,7 +59,8 @@ def gloo_variables(layout: Layout, variables: Mapping[str, str]) -> dict[str, st
 
 
 def multiworker_variables(layout: Layout, variables: Mapping[str, str]) -> dict[str, str]:
-    """TF_CONFIG in Slurm's own order of hosts, which TensorFlow's resolver would sort as text; past any proxy."""
+    """Return TF_CONFIG in Slurm's own order of hosts, which TensorFlow's resolver would sort as text, and variables
+    that lead past any proxy."""
     hosts = [layout.addresses[rank // layout.tasks_per_node] for rank in range(layout.tasks)]
     addresses = [f"{host}:{layout.rendezvous_port + rank}" for rank, host in enumerate(hosts)]
     direct = [word for word in (variables.get("no_proxy", ""), *layout.addresses) if word]
@@ -66,7 +68,8 @@ def multiworker_variables(layout: Layout, variables: Mapping[str, str]) -> dict[
 
 
 def prepare(layout: Layout, variables: Mapping[str, str]) -> dict[str, str]:
-    """What is added to this rank's environment before Horovod or TensorFlow is imported. Raises EnvironmentUnusable."""
+    """Return what is added to this rank's environment before Horovod or TensorFlow is imported. Raises
+    EnvironmentUnusable."""
     if variables.get("BATCHSCALE_LAUNCHER") != "mpirun":
         check_place(layout, variables)
     if layout.transport == "gloo":
@@ -77,7 +80,8 @@ def prepare(layout: Layout, variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """The exit code of the rank; 0 when it was asked to stop, since srun kills the others for anything else."""
+    """Run the rank; return its exit code, but 0 when it was asked to stop, since srun kills the others for anything
+    else."""
     from ...benchmarks.rank import worker
     layout = from_text(os.environ[VARIABLE])
     try:

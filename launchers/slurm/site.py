@@ -48,7 +48,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def transports(self) -> tuple[str, ...]:
-        """What Horovod's ranks can talk by here, the preferred one first."""
+        """Transports that Horovod's ranks can talk by here, the preferred one first."""
         return {"srun-gloo": ("gloo",), "auto": ("gloo", "mpi")}.get(self.launcher, ("mpi", "gloo"))
 
     @property
@@ -58,13 +58,13 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 def bundled() -> dict[str, Path]:
-    """The profiles that come with the suite, by name."""
+    """Return the profiles that come with the suite, by name."""
     folder = Path(__file__).resolve().parents[2] / "slurm" / "profiles"
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
 def read(name: str) -> Site:
-    """A profile by path, or a bundled one by name; "" is Slurm's own defaults. Raises PlanError."""
+    """Return a profile by path, or a bundled one by name; "" is Slurm's own defaults. Raises PlanError."""
     if not name:
         return Site()
     path = bundled().get(name, Path(name))
@@ -76,7 +76,7 @@ def read(name: str) -> Site:
 
 
 def parse(text: str, source: str = "profile") -> Site:
-    """Raises PlanError naming the file, the key, the value and the choices."""
+    """Return the profile in this text. Raises PlanError naming the file, the key, the value and the choices."""
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -106,7 +106,7 @@ def _check_words(site: Site, source: str) -> None:
 
 
 def hours(limit: str) -> float:
-    """A time limit as Slurm writes it: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S.
+    """Return a time limit in hours, from what Slurm writes: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S.
 
     >>> hours("90"), hours("1-12"), hours("01:30:00")
     (1.5, 36.0, 1.5)

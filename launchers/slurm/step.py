@@ -16,8 +16,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from ...benchmarks.config.strategies import STRATEGIES
 from ...benchmarks.errors import EnvironmentUnusable
 from ...benchmarks.runs.run_config import RunConfig
+from ..local.rank_commands import mpirun_as_root
 from ..local.rank_group import free_ports
 from .layout import COLLECTIVES, VARIABLE, Layout
 from .site import Site
@@ -27,14 +29,15 @@ SRUN_TASK = re.compile(r"srun: error: (\S+): tasks? (\d+)")
 
 
 def rank_words(site: Site, worker: Sequence[str]) -> list[str]:
-    """The words that start one rank: the container's, then Python's."""
+    """Return the words that start one rank: the container's, then Python's."""
     python = shlex.split(site.python) or [sys.executable]
     return [*shlex.split(site.container), *python, "-P", "-m", "batchscale.launchers.slurm.rank", *worker]
 
 
 def launcher_of(config: RunConfig, site: Site) -> str:
-    """How this shape's ranks are started here. Raises EnvironmentUnusable when nothing starts the MPI it needs."""
-    if config.strategy != "horovod":
+    """Return how this shape's ranks are started here. Raises EnvironmentUnusable when nothing starts the MPI it needs.
+    """
+    if STRATEGIES[config.strategy].start != "launcher":
         return "srun"
     if config.transport == "gloo":
         return "srun-gloo"
@@ -50,13 +53,14 @@ def launcher_of(config: RunConfig, site: Site) -> str:
 
 
 def mpi_types() -> list[str]:
-    """What `srun --mpi=` takes on this cluster; srun lists it on either stream."""
+    """Return what `srun --mpi=` takes on this cluster; srun lists it on either stream."""
     done = subprocess.run(["srun", "--mpi=list"], capture_output=True, text=True)
     return [word.strip(",") for word in (done.stdout + done.stderr).split() if word.strip(",").isidentifier()]
 
 
 def srun_words(config: RunConfig, layout: Layout, logs: Path, mpi: str) -> list[str]:
-    """srun does not take --cpus-per-task from the job, and waits for a dead rank's peers unless told otherwise."""
+    """Return the srun command of a step: srun does not take --cpus-per-task from the job, and waits for a dead rank's
+    peers without --kill-on-bad-exit."""
     cores = config.cores_per_replica * (config.replicas // config.ranks)
     return ["srun", f"--nodes={len(layout.nodes)}", f"--ntasks={layout.tasks}",
             f"--ntasks-per-node={layout.tasks_per_node}", f"--cpus-per-task={cores}", "--distribution=block",
@@ -64,15 +68,15 @@ def srun_words(config: RunConfig, layout: Layout, logs: Path, mpi: str) -> list[
 
 
 def mpirun_words(layout: Layout, logs: Path) -> list[str]:
-    root = ["--allow-run-as-root"] if os.geteuid() == 0 else []
+    """Return the mpirun command of a step, with the variables that ranks on other nodes need."""
     exported = [word for name in (VARIABLE, "BATCHSCALE_LAUNCHER", "PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
                 if name in os.environ or name in (VARIABLE, "BATCHSCALE_LAUNCHER") for word in ("-x", name)]
-    return ["mpirun", *root, "-np", str(layout.tasks), "--map-by", f"ppr:{layout.tasks_per_node}:node",
+    return ["mpirun", *mpirun_as_root(), "-np", str(layout.tasks), "--map-by", f"ppr:{layout.tasks_per_node}:node",
             "--bind-to", "none", *exported, "--output-filename", f"{logs}/ranks"]
 
 
 def command(config: RunConfig, site: Site, layout: Layout, logs: Path, worker: Sequence[str]) -> list[str]:
-    """The whole command line of a step."""
+    """Return the whole command line of a step."""
     launcher = launcher_of(config, site)
     start = mpirun_words(layout, logs) if launcher == "mpirun" else srun_words(
         config, layout, logs, site.mpi if launcher == "srun-mpi" else "none")
@@ -81,7 +85,7 @@ def command(config: RunConfig, site: Site, layout: Layout, logs: Path, worker: S
 
 @contextmanager
 def rendezvous(layout: Layout) -> Iterator[Layout]:
-    """A server on this host where Gloo's ranks find each other; the layout says how to reach it.
+    """Serve the place on this host where Gloo's ranks find each other; the layout says how to reach it.
 
     It listens at the address by which the ranks come, and nowhere else: whoever reaches it could send ranks astray. The
     ranks of multiworker are servers themselves: their ports are free on this host, and likely on the others.
@@ -114,7 +118,7 @@ def rendezvous(layout: Layout) -> Iterator[Layout]:
 
 
 def listening_address(layout: Layout) -> str:
-    """Where the rendezvous listens: at the first node's address; "", everywhere, where only other nodes know it.
+    """Return where the rendezvous listens: at the first node's address; "", everywhere, where only other nodes know it.
 
     A host's own name often leads to its loopback, by which other nodes cannot come.
     """
@@ -143,7 +147,8 @@ def run(config: RunConfig, site: Site, layout: Layout, logs: Path, worker: Seque
 
 
 def first_error(logs: Path) -> str:
-    """The line that says best why a step failed: a rank's own word, a killed rank, an exception, the launcher."""
+    """Return the line that says best why a step failed: a rank's own word, a killed rank, an exception, the launcher.
+    """
     lines = [line.strip() for path in sorted(logs.rglob("*")) if path.is_file()
              for line in path.read_text(errors="replace").splitlines()]
     ended = next((line for line in lines if SRUN_TASK.match(line)), "")
@@ -169,7 +174,7 @@ def dead_rank(logs: Path) -> tuple[int, str, str] | None:
 
 
 def advice(config: RunConfig, site: Site, error: str) -> str:
-    """The fix for the commonest cause: an MPI that srun cannot start."""
+    """Return the fix for the commonest cause, an MPI that srun cannot start; "" for any other."""
     if config.transport != "mpi" or not any(word in error for word in ("MPI_Init", "MPI type", "answered")):
         return ""
     return (f" Fix: in the site profile set launcher = \"srun-gloo\" (no MPI needed), or mpi to the type that this MPI "

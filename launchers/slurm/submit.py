@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from ...benchmarks import data
+from ...benchmarks.config.strategies import STRATEGIES, strategy_name, variants
 from ...benchmarks.errors import EXIT_OK, EnvironmentUnusable, PlanError
 from ...benchmarks.planning import selection
 from ...benchmarks.planning.expansion import expand, Expansion
 from ...benchmarks.planning.plan import Plan
 from ...benchmarks.records.json_files import read_json, write_json
 from ...benchmarks.records.store import Store
+from ...benchmarks.text import counted
 from ..local import study
-from ..local.supervisor import fresh_folder, Limits, unfinished
+from ..local.worker import fresh_folder, Limits, unfinished
 from ..machine import checks, installed
 from . import queue
 from .jobs import Job, jobs, report_command, script, worker_command
@@ -42,6 +44,7 @@ class Submission:
 
     @property
     def commands(self) -> list[list[str]]:
+        """The sbatch command of each array."""
         return [worker_command(job, self.site, self.plan, self.folder, self.rest) for job in self.jobs]
 
 
@@ -70,10 +73,8 @@ def run(plan: Plan, options: study.Options, site_name: str, dry_run: bool) -> in
 
 
 def prepare(plan: Plan, options: study.Options, site: Site) -> tuple[Store, Expansion]:
-    """Every run's configuration, written; what the cluster cannot do is in `skipped`. Raises BatchscaleError."""
-    def train_examples(dataset: str, validation_fraction: float) -> int:
-        return data.split_sizes(data.describe_size(dataset).train_examples, validation_fraction)[0]
-    expansion = expand(with_transport(plan, site), train_examples, unavailable(site))
+    """Write every run's configuration; what the cluster cannot do is in `skipped`. Raises BatchscaleError."""
+    expansion = expand(with_transport(plan, site), data.train_examples, unavailable(site))
     wanted = selection.parse(options.only)
     if not any(wanted(config) for config in expansion.runs):
         reasons = "; ".join(f"{s.what}: {s.reason}" for s in expansion.skipped)
@@ -86,28 +87,33 @@ def prepare(plan: Plan, options: study.Options, site: Site) -> tuple[Store, Expa
 
 
 def with_transport(plan: Plan, site: Site) -> Plan:
-    """`horovod` in a plan means the transport that the site's launcher gives."""
+    """Return the plan with the transport of the site's launcher where a strategy is named without its own."""
     def named(strategy: str) -> str:
-        return f"horovod-{site.transports[0]}" if strategy == "horovod" else strategy
+        has_choice = strategy in STRATEGIES and STRATEGIES[strategy].transports
+        return strategy_name(strategy, site.transports[0]) if has_choice else strategy
     return replace(plan, experiments=tuple({**e, "strategies": tuple(map(named, e["strategies"]))}
                                            for e in plan.experiments))
 
 
 def unavailable(site: Site) -> dict[str, str]:
-    """Why strategies cannot be had. A cluster's own Python or container is not looked into."""
+    """Return why strategies cannot be had, by name. A cluster's own Python or container is not looked into."""
+    by_mpi = [name for name, (_, transport) in variants().items() if transport == "mpi"]
     if site.container or site.python:
         reasons = {}
     else:
         reasons = {name: reason for name, reason in checks.strategies_available().items() if reason}
         horovod = installed.installed_horovod()
         if not horovod.missing and horovod.mpi and site.launcher in ("srun-mpi", "auto"):
-            reasons.pop("horovod-mpi", None)  # what is missing is mpirun, which srun replaces
+            for name in by_mpi:
+                reasons.pop(name, None)  # what is missing is mpirun, which srun replaces
     if "mpi" not in site.transports:
-        reasons["horovod-mpi"] = f"the site profile's launcher is {site.launcher}; srun-mpi, mpirun and auto start MPI"
+        reasons |= dict.fromkeys(by_mpi, f"the site profile's launcher is {site.launcher}; srun-mpi, mpirun and auto "
+                                         "start MPI")
     return reasons
 
 
 def worker_arguments(options: study.Options, retry_before: float) -> list[str]:
+    """Return the options of `batchscale-rank` that all workers share."""
     words = ["--only", options.only] if options.only else []
     if options.budget_seconds != float("inf"):
         words += ["--until", f"{time.time() + options.budget_seconds:.0f}"]
@@ -115,12 +121,13 @@ def worker_arguments(options: study.Options, retry_before: float) -> list[str]:
 
 
 def resubmit_command(plan: Plan, options: study.Options, site_name: str) -> str:
+    """Return the command that submits the same plan again, as a user types it."""
     words = ["batchscale", "run", plan.source or plan.name, "--on", "slurm", "--results", str(options.results)]
     return shlex.join([*words, *(["--site", site_name] if site_name else [])])
 
 
 def write(submission: Submission, site_name: str) -> None:
-    """All that is submitted, to be read, edited and submitted again by hand."""
+    """Write all that is submitted, to be read, edited and submitted again by hand."""
     folder = submission.folder
     (folder / "logs").mkdir()
     for path in SCRIPTS.glob("*.sbatch"):
@@ -135,12 +142,14 @@ def write(submission: Submission, site_name: str) -> None:
 
 
 def read_text(site_name: str) -> str:
+    """Return the site profile's own text; a comment that says so where there is none."""
     from .site import bundled
     return bundled().get(site_name, Path(site_name)).read_text() if site_name else "# no site profile was given\n"
 
 
 def setup(site: Site) -> str:
-    """What the batch scripts source: the site's lines, then this Python's programs before others of the same name."""
+    """Return what the batch scripts source: the site's lines, then this Python's programs before others of the same
+    name."""
     python = sys.executable if site.container or not site.python else site.python
     return "\n".join(["# Sourced by the batch scripts before they start the ranks.", *site.setup,
                       f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:\"$PATH\"",
@@ -148,11 +157,12 @@ def setup(site: Site) -> str:
 
 
 def show(submission: Submission, runs: int) -> None:
-    """The jobs, the commands and the bill."""
+    """Print the jobs, the commands and the expected node-hours."""
     site = submission.site
     expected = sum(job.expected_node_hours for job in submission.jobs)
     most = sum(job.most_node_hours(site) for job in submission.jobs)
-    print(f"plan {submission.plan}: {runs} runs to do by {len(submission.jobs)} arrays of workers; about "
+    arrays = counted(len(submission.jobs), "array")
+    print(f"plan {submission.plan}: {counted(runs, 'run')} to do by {arrays} of workers; about "
           f"{expected:.2g} node-hours expected, at most {most:.4g} (every task to its limit of {site.time})")
     for command in [*submission.commands, report_command(site, submission.plan, submission.folder, ["ALL"])]:
         print("  " + shlex.join(command))
@@ -176,7 +186,7 @@ def submit(submission: Submission, resubmit: str) -> int:
             subprocess.run(["scancel", *(job["id"] for job in facts["jobs"])])
         raise
     for job in facts["jobs"]:
-        print(f"job {job['id']}: {job['name']} ({job['tasks']} task{'s' * (job['tasks'] != 1)})")
+        print(f"job {job['id']}: {job['name']} ({counted(job['tasks'], 'task')})")
     print(f"follow with: batchscale status {submission.folder.parents[1]}")
     return EXIT_OK
 
@@ -198,13 +208,14 @@ def sbatch(words: Sequence[str]) -> str:
 
 
 def clean_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """Without what an enclosing job would make sbatch inherit; SLURM_CONF names the cluster and stays."""
+    """Return the variables without what an enclosing job would make sbatch inherit; SLURM_CONF names the cluster and
+    stays."""
     return {name: value for name, value in variables.items()
             if name == "SLURM_CONF" or not name.startswith(("SBATCH_", "SLURM_"))}
 
 
 def nothing_queued(store: Store) -> None:
-    """Raises PlanError while jobs of an earlier call may still work on this plan."""
+    """Raise PlanError while jobs of an earlier call may still work on this plan."""
     known = [job for facts in queue.submissions(store.folder) for job in facts["jobs"]]
     tasks_of = queue.tasks(known) if known else {}
     live = [job for job, tasks in tasks_of.items() if any(t.active for t in tasks)]

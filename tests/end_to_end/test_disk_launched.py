@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from support.launching import batchscale, launched_once
+from support.launching import batchscale
+from support.rank_servers import launched_once
 
 from batchscale.benchmarks import data
 from batchscale.benchmarks.data.disk import write_images
@@ -42,7 +43,7 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def trained(cases: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    return launched_once(tmp_path_factory, "disk_weights.py", json.dumps(cases))
+    return launched_once(tmp_path_factory, "disk_weights", json.dumps(cases))
 
 
 def weights(folder: Path, case: str) -> npt.NDArray[np.float64]:

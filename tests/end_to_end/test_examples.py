@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from support.launching import batchscale
 
-from batchscale.analysis.decision.decision import decide_study
+from batchscale.analysis.decision.decision import decide_of
+from batchscale.analysis.study.study import Study as Found
 from batchscale.analysis.tables.reading import read
 from batchscale.analysis.tables.results import Results
 from batchscale.benchmarks import data
@@ -86,7 +87,7 @@ def test_a_regression_runs_to_a_report_in_the_loss(folder: Path) -> None:
     assert set(results.metrics["metric"]) == {"mean_absolute_error", "within_half"}
     assert set(results.metrics["part"]) == {"train", "validation", "test"}
     assert len(results.tuned) == 2 and all(one.chosen.validation.value > 0 for one in results.tuned)
-    assert "test loss" in " ".join(decide_study(results).answers)
+    assert "test loss" in " ".join(decide_of(Found(results)).answers)
 
 
 @LAUNCHED

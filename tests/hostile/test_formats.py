@@ -15,6 +15,7 @@ from support.reference_points import saved as saved_points
 from batchscale.analysis.importers import imported_store, sources
 from batchscale.analysis.importers.registry import IMPORTERS
 from batchscale.analysis.report import page as report
+from batchscale.analysis.report.findings import Findings
 from batchscale.benchmarks.errors import EXIT_OK, EXIT_RUNS_FAILED, EXIT_USAGE, RecordError
 from batchscale.launchers import cli
 
@@ -76,7 +77,7 @@ MADE = {"horovod": horovod, "mllog": mllog, "dawnbench": dawnbench, "batch-scien
 @pytest.mark.parametrize("form", IMPORTERS)
 def test_names_from_a_file_stay_text_in_every_part_of_the_report(tmp_path: Path, form: str) -> None:
     results = bring(MADE[form](tmp_path), form)
-    folder = report.write_results(results, tmp_path / "report")
+    folder = report.write_findings(Findings.of(results), tmp_path / "report")
     page = (folder / "index.html").read_text(encoding="utf-8")
     assert "<script" not in page and "&lt;script&gt;" in page and "\x1b" not in page
     assert "<script" not in (folder / "report.md").read_text(encoding="utf-8").replace("\\<", "&lt;")

@@ -114,7 +114,7 @@ def test_results_that_were_moved_are_told_reported_and_gone_on_with(tmp_path: Pa
     assert "1 completed, 1 pending" in said and f"--results {tmp_path / 'elsewhere'}" in said
     assert cli.main(["run", str(tmp_path / "mine.toml"), "--results", str(tmp_path / "elsewhere"), "--budget",
                      "0s"]) == EXIT_INCOMPLETE
-    assert "1 of 2 runs were done before" in capsys.readouterr().out
+    assert "1 of 2 runs was done before" in capsys.readouterr().out
     assert open_store(tmp_path / "elsewhere").runs()[0].record_path.read_bytes() == before
     assert cli.main(["verify", str(tmp_path / "elsewhere")]) == EXIT_OK
 

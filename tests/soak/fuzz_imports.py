@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from support.foreign_files import dawn_entry, horovod_text, mllog_text, reference_points, study, timings
+from support.foreign_files import GOOD, dawn_entry, horovod_text, mllog_text, reference_points, study, timings
 from soak.fuzz_mutations import JSON, TOML, Mutation
 from soak.fuzz_target import TABLE_EVERY, Seeds, Target
 
@@ -130,10 +131,18 @@ def _target(form: str, mutations: tuple[Mutation, ...], prepare: Callable[[Path]
     return Target(form, mutations, prepare, partial(_write, name), partial(_import, form))
 
 
-IMPORTS = (_target("mlperf-rcp", JSON, _references, "rcps_mine.json"), _target("mllog", TEXT, _logs, "result_0.txt"),
-           _target("horovod", TEXT, _horovod, "mine.txt"), _target("csv", TEXT, _tables, "mine.csv"),
-           Target("dawnbench", (*JSON, *TEXT), _entries, _write_entry, partial(_import, "dawnbench", root="CIFAR10")),
-           Target("batch-science", (*JSON, *TEXT), _studies, _write_study, partial(_import, "batch-science",
-                                                                                   root="data")),
-           Target("pytest-benchmark", JSON, _timings, partial(_write, "timings.json"), _read_timings),
-           Target("imported", JSON, _brought, _write_brought, _read_brought))
+def _plain(form: str) -> Target:
+    """Return the target of a format of which one good file is all that is needed."""
+    with tempfile.TemporaryDirectory() as folder:
+        name = GOOD[form](Path(folder)).name
+    return _target(form, (*JSON, *TEXT), lambda folder: [GOOD[form](folder).read_bytes()], name)
+
+
+OWN = (
+    _target("mlperf-rcp", JSON, _references, "rcps_mine.json"), _target("mllog", TEXT, _logs, "result_0.txt"),
+    _target("horovod", TEXT, _horovod, "mine.txt"), _target("csv", TEXT, _tables, "mine.csv"),
+    Target("dawnbench", (*JSON, *TEXT), _entries, _write_entry, partial(_import, "dawnbench", root="CIFAR10")),
+    Target("batch-science", (*JSON, *TEXT), _studies, _write_study, partial(_import, "batch-science", root="data")),
+    Target("pytest-benchmark", JSON, _timings, partial(_write, "timings.json"), _read_timings),
+    Target("imported", JSON, _brought, _write_brought, _read_brought))
+IMPORTS = (*OWN, *(_plain(form) for form in GOOD if form not in {target.name for target in OWN}))

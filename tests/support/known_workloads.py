@@ -15,6 +15,7 @@ from batchscale.benchmarks.records.environment import numbers_versions
 from batchscale.benchmarks.records.store import Store
 from batchscale.benchmarks.runs.run_config import RunConfig
 from batchscale.launchers.local import study
+from batchscale.launchers.local.describe import describe as describe_workloads
 
 MODELS = ("mlp_128", "cnn_small")
 
@@ -39,8 +40,8 @@ def write(results: Path, workloads: dict[str, Any]) -> None:
 
 @lru_cache
 def described() -> dict[str, Any]:
-    size = data.split_sizes(data.describe_size("digits").train_examples, 0.2)[0]
+    size = data.train_examples("digits", 0.2)
     configs = [RunConfig(experiment="known", kind="accuracy", dataset="digits", model=model, optimizer="sgd",
                          global_batch=32, train_examples=size, seed=0, epochs=1) for model in MODELS]
     with tempfile.TemporaryDirectory() as folder:
-        return study.describe(configs, Store(Path(folder)))
+        return describe_workloads(configs, Store(Path(folder)))

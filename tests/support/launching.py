@@ -1,4 +1,4 @@
-"""What tests share to start programs: environments, the command line, and rank groups that are launched once."""
+"""What tests share to start programs: environments, the command line, and the commands that start a rank group."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -35,25 +33,6 @@ def require_strategy(name: str) -> None:
     """Skip, with the reason, where this machine cannot start the strategy."""
     if reason := checks.strategies_available()[name]:
         pytest.skip(f"{name}: {reason}")
-
-
-def launched_once(folders: pytest.TempPathFactory, program: str, *more: str,
-                  timeout: float = 480) -> Callable[[str], Path]:
-    """strategy -> folder, named as it, that PROGRAM STRATEGY FOLDER MORE... wrote on two replicas. Each strategy is
-    launched once, also when it fails."""
-    @lru_cache
-    def launch(strategy: str) -> tuple[Path, subprocess.CompletedProcess[str]]:
-        folder = folders.mktemp("launched") / strategy
-        folder.mkdir()
-        words = rank_words(strategy, 2, [sys.executable, str(PROGRAMS / program), strategy, str(folder), *more])
-        return folder, subprocess.run(words, capture_output=True, text=True, timeout=timeout, env=environment())
-
-    def folder_of(strategy: str) -> Path:
-        require_strategy(strategy)
-        folder, done = launch(strategy)
-        assert done.returncode == 0, done.stderr[-3000:]
-        return folder
-    return folder_of
 
 
 def rank_words(strategy: str, ranks: int, words: list[str]) -> list[str]:

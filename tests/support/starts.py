@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 from support.startup import sitecustomize
@@ -31,6 +32,12 @@ def count() -> int:
 def total() -> int:
     """Starts by all workers of the session."""
     return sum(lines(path) for path in Path(os.environ[FOLDER]).iterdir())
+
+
+def by_file() -> Counter[str]:
+    """Starts by the test file that asked for them."""
+    return Counter(line.split()[0] for path in Path(os.environ[FOLDER]).iterdir()
+                   for line in path.read_text().splitlines())
 
 
 def lines(path: Path) -> int:

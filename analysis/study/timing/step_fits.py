@@ -16,7 +16,7 @@ from ...laws.step_model import exposed_communication, fit_step_model, goodput, S
 from ...statistics.estimate import Estimate, Floats, mean_estimate, unknown
 from ...statistics.held_out import HeldOutError
 from ...tables.results import Results
-from ...tables.selections import timing_runs
+from ...tables.selections import known_whole, timing_runs
 from ..critical import NOISE, CriticalBatch
 from .scaling import SAME
 
@@ -110,8 +110,9 @@ def _fit(rows: pd.DataFrame) -> StepModelFit:
 
 
 def point_of(row: Any) -> StepPoint:
-    """Of a row of `runs`."""
-    return StepPoint(int(row.replicas), int(row.nodes) or 1, float(row.replica_batch), int(row.accumulation) - 1)
+    """Return the point of a row of `runs`; one node and no accumulation where imported runs do not have them."""
+    nodes, parts = known_whole(row.nodes) or 1, known_whole(row.accumulation) or 1
+    return StepPoint(int(row.replicas), nodes, float(row.replica_batch), parts - 1)
 
 
 def _held_out(rows: pd.DataFrame) -> tuple[HeldOutError, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from ....benchmarks.config.strategies import waiting_for_others
 from ....benchmarks.errors import RecordError
 from ...laws.critical_batch import throughput_knee, ThroughputKnee
 from ...statistics.difference import difference
@@ -14,8 +15,6 @@ from ...statistics.estimate import Estimate
 from ...tables.results import Results
 from ...tables.selections import timing_runs
 from ..memory_laws import GROUP
-
-PLAINEST = {"single": 0, "mirrored": 1}
 
 
 def throughput_groups(results: Results) -> list[tuple[tuple[object, ...], pd.DataFrame]]:
@@ -25,7 +24,7 @@ def throughput_groups(results: Results) -> list[tuple[tuple[object, ...], pd.Dat
     groups = [(keys, rows) for keys, rows in runs.groupby(GROUP, sort=False, dropna=False)
               if rows["replica_batch"].nunique() >= 3]
     return sorted(groups, key=lambda item: (int(item[1]["replicas"].iloc[0]),
-                                            PLAINEST.get(str(item[1]["strategy"].iloc[0]), 2)))
+                                            waiting_for_others(str(item[1]["strategy"].iloc[0]))))
 
 
 def knee(rows: pd.DataFrame) -> ThroughputKnee | str:

@@ -1,4 +1,7 @@
-"""CRC-32C (Castagnoli, RFC 3720), and the masked form of it that TFRecord files hold."""
+"""The format of TFRecord files: a record is a length, its checksum, a message and its checksum.
+
+The checksum is CRC-32C (Castagnoli, RFC 3720) in a masked form. TensorBoard's event files are framed alike.
+"""
 
 from __future__ import annotations
 
@@ -219,10 +222,10 @@ def message(features: Mapping[str, bytes | int]) -> bytes:
     """Encode a tf.train.Example with one value for each feature."""
     entries = []
     for name, value in features.items():
-        kind, item = (1, _field(1, value)) if isinstance(value, bytes) else \
-            (3, _field(1, _varint(value)))  # packed
-        entries.append(_field(1, _field(1, name.encode()) + _field(2, _field(kind, item))))
-    return _field(1, b"".join(entries))
+        kind, item = (1, field(1, value)) if isinstance(value, bytes) else \
+            (3, field(1, varint(value)))  # packed
+        entries.append(field(1, field(1, name.encode()) + field(2, field(kind, item))))
+    return field(1, b"".join(entries))
 
 
 def framed(data: bytes) -> bytes:
@@ -231,11 +234,13 @@ def framed(data: bytes) -> bytes:
     return b"".join((length, struct.pack("<I", masked_crc32c(length)), data, struct.pack("<I", masked_crc32c(data))))
 
 
-def _field(number: int, value: bytes) -> bytes:
-    return _varint(number << 3 | DELIMITED) + _varint(len(value)) + value
+def field(number: int, value: bytes) -> bytes:
+    """Encode length-delimited bytes as the field of this number of a protocol buffer message."""
+    return varint(number << 3 | DELIMITED) + varint(len(value)) + value
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """Encode a whole number, modulo 2^64, in groups of seven bits, the lowest first."""
     value &= 2**64 - 1
     written = bytearray()
     while value > 0x7F:

@@ -60,7 +60,7 @@ def accuracy_runs(folders: Sequence[Path]) -> tuple[list[RunConfig], dict[str, f
 
 
 def blocks(configs: Sequence[RunConfig]) -> Iterator[list[RunConfig]]:
-    """What one process trains: all runs of some seeds, since a run may go on from another of its seed."""
+    """Yield what one process trains: all runs of some seeds, since a run may go on from another of its seed."""
     seeds: dict[tuple[str, str, int], list[RunConfig]] = {}
     for config in configs:
         seeds.setdefault((config.model, config.optimizer, config.seed), []).append(config)
@@ -105,7 +105,7 @@ def by_fit(configs: Sequence[RunConfig], done: Trained, keep: Callable[[Trained]
 
 
 def arms(configs: Sequence[RunConfig], suite: Trained, fit: Trained) -> list[dict[str, Any]]:
-    """One row for each arm: accuracies of both ways by seed, their difference, TOST's p value and Holm's."""
+    """Return one row for each arm: accuracies of both ways by seed, their difference, TOST's p value and Holm's."""
     groups: dict[tuple[Any, ...], list[str]] = {}
     for config in sorted(configs, key=lambda one: one.seed):
         rule = "as published" if config.earlier_batches else config.rule
@@ -122,6 +122,7 @@ def arms(configs: Sequence[RunConfig], suite: Trained, fit: Trained) -> list[dic
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the arms as a table for people."""
     lines = []
     for row in rows:
         of = row["difference"]
@@ -132,22 +133,23 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def main(words: Sequence[str] | None = None) -> int:
+    """Run the program with these words, or those of the command line, and return its exit code."""
     parser = argparse.ArgumentParser(prog="fit_accuracy", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", nargs="+", type=Path, help="folders of plans with accuracy runs that are done")
     parser.add_argument("--output", type=Path, default=Path("results/fit_accuracy.json"))
-    given = parser.parse_args(words)
+    options = parser.parse_args(words)
     try:
-        configs, suite = accuracy_runs(given.results)
-        kept = read_json(given.output)
+        configs, suite = accuracy_runs(options.results)
+        kept = read_json(options.output)
         done = kept["fit"] if isinstance(kept, dict) and isinstance(kept.get("fit"), dict) else {}
-        given.output.parent.mkdir(parents=True, exist_ok=True)
-        fit = by_fit(configs, done, lambda found: write_json(given.output, {"fit": found}))
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        fit = by_fit(configs, done, lambda found: write_json(options.output, {"fit": found}))
     except BatchscaleError as error:
         print(f"fit_accuracy: {error}", file=sys.stderr)
         return error.exit_code
     rows = arms(configs, suite, fit)
-    write_json(given.output, {"fit": fit, "arms": rows})
+    write_json(options.output, {"fit": fit, "arms": rows})
     print(table(rows))
     return EXIT_OK
 

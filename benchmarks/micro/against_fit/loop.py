@@ -29,13 +29,15 @@ WINDOW_SECONDS = 0.3
 
 
 def request(cores: Sequence[int], ways: Sequence[str], repeats: int, cases: Sequence[Any] = CASES) -> dict[str, Any]:
-    """What `training_step` is asked. Inter-op threads are TensorFlow's default, one for each core: `fit` likes them."""
+    """Return what `training_step` is asked. Inter-op threads are TensorFlow's default, one for each core: `fit` likes
+    them."""
     return {"cases": [case.to_json() for case in cases], "ways": list(ways), "cores": list(cores),
             "inter_op": len(cores), "examples": EXAMPLES, "most_steps": MOST_STEPS, "repeats": repeats,
             "window_seconds": WINDOW_SECONDS}
 
 
 def table(comparisons: Sequence[Comparison], against: str = "fit") -> str:
+    """Return the ratios of all ways to `against` as a table for people."""
     lines = [f"{'model, optimizer, batch':28} {'suite, examples/s':>18} {against + ', examples/s':>18}  ratio"]
     for row in comparisons:
         lines.append(f"{row.name:28} {row.rate('suite'):18,.0f} {row.rate(against):18,.0f}  {row.ratio(against)}")
@@ -44,6 +46,7 @@ def table(comparisons: Sequence[Comparison], against: str = "fit") -> str:
 
 
 def main(words: Sequence[str] | None = None) -> int:
+    """Run the program with these words, or those of the command line, and return its exit code."""
     parser = argparse.ArgumentParser(prog="fit_ratio", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("results/fit_ratio.json"))
@@ -51,24 +54,24 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--share", choices=("machine", "process"), default="machine")
     parser.add_argument("--against", choices=("fit", "bare"), default="fit", help="bare: always in one process")
-    given = parser.parse_args(words)
-    share = given.share if given.against == "fit" else "process"
-    cores = [int(core) for core in given.cores.split(",")] if given.cores else child.cores()
+    options = parser.parse_args(words)
+    share = options.share if options.against == "fit" else "process"
+    cores = [int(core) for core in options.cores.split(",")] if options.cores else child.cores()
     try:
-        asked = request(cores, ("suite", given.against), given.repeats)
+        asked = request(cores, ("suite", options.against), options.repeats)
         answer = slots.measure(asked) if share == "machine" else child.ask("training_step", asked)
     except BatchscaleError as error:
         print(f"fit_ratio: {error}", file=sys.stderr)
         return error.exit_code
     comparisons = Comparison.of_rows(answer["rows"])
-    print(table(comparisons, given.against))
-    mean = geometric_mean([row.ratio(given.against) for row in comparisons])
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    ratios = {row.name: row.ratio(given.against).to_json() for row in comparisons}
-    given.output.write_text(json.dumps({**answer, "ratios": ratios, "geometric_mean": mean.to_json()}, indent=1))
+    print(table(comparisons, options.against))
+    mean = geometric_mean([row.ratio(options.against) for row in comparisons])
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    ratios = {row.name: row.ratio(options.against).to_json() for row in comparisons}
+    options.output.write_text(json.dumps({**answer, "ratios": ratios, "geometric_mean": mean.to_json()}, indent=1))
     if warning := child.disturbance(answer):
         print(warning)
-    print(f"one {share}, {len(cores)} core(s), {given.repeats} repeats in turn; raw seconds in {given.output}")
+    print(f"one {share}, {len(cores)} core(s), {options.repeats} repeats in turn; raw seconds in {options.output}")
     return EXIT_OK
 
 

@@ -28,12 +28,13 @@ class Slot:
         self._process, self._messages, self.number = process, messages, process.pid
 
     def tell(self, words: str) -> None:
+        """Write one line to the process."""
         assert self._process.stdin
         self._process.stdin.write(words + "\n")
         self._process.stdin.flush()
 
     def answer(self) -> dict[str, Any]:
-        """Raises EnvironmentUnusable when the process has ended."""
+        """Return the process' next answer. Raises EnvironmentUnusable when the process has ended."""
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
@@ -46,6 +47,7 @@ class Slot:
 
 @contextmanager
 def opened(request: Mapping[str, Any]) -> Iterator[Slot]:
+    """Start a training process with this request and end it afterwards."""
     words = [sys.executable, "-m", f"{child.PROGRAMS}.slot", json.dumps(request)]
     with TemporaryFile("w+") as messages, \
             subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=messages, text=True,

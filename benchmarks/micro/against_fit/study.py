@@ -35,7 +35,7 @@ LIMIT_SECONDS = 4 * 3600.0
 
 @dataclass(frozen=True)
 class Side:
-    """What one model's runs took by both ways."""
+    """Seconds that one model's runs took by both ways."""
 
     model: str
     configs: Sequence[RunConfig]
@@ -43,13 +43,13 @@ class Side:
     fit: Mapping[str, Any]
 
     def fit_seconds(self, evaluation_batch: int) -> float:
-        """What `fit` takes for all runs when it evaluates in such batches."""
+        """Return the seconds that `fit` takes for all runs when it evaluates in such batches."""
         own = [float(row["seconds"]) for row in self.fit["rows"] if row["evaluation_batch"] == evaluation_batch]
         return sum(own) * len(self.configs) / len(own)
 
 
 def measure(plan: str, timed_seeds: int, folder: Path) -> list[Side]:
-    """Raises BatchscaleError."""
+    """Run the plan, train some of its seeds by `fit`, and return the times by model. Raises BatchscaleError."""
     accuracy = [one for one in read(plan).experiments if one["kind"] == "accuracy"]
     return [_side(plan, model, timed_seeds, folder) for model in dict.fromkeys(one["model"] for one in accuracy)]
 
@@ -73,6 +73,7 @@ def _side(plan: str, model: str, timed_seeds: int, folder: Path) -> Side:
 
 
 def times(sides: Sequence[Side]) -> str:
+    """Return both ways' times as a table for people."""
     lines = [f"{'model':20} {'runs':>5} {'suite, s':>9}   "
              + "   ".join(f"fit, evaluated in {batch}" for batch in EVALUATION_BATCHES)]
     for name, chosen in [*((side.model, [side]) for side in sides), ("all", sides)]:
@@ -84,21 +85,22 @@ def times(sides: Sequence[Side]) -> str:
 
 
 def main(words: Sequence[str] | None = None) -> int:
+    """Run the program with these words, or those of the command line, and return its exit code."""
     parser = argparse.ArgumentParser(prog="study_ratio", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plan", default="keras_batching")
     parser.add_argument("--timed-seeds", type=int, default=2, help="an even number")
     parser.add_argument("--output", type=Path, default=Path("results/study_ratio.json"))
-    given = parser.parse_args(words)
+    options = parser.parse_args(words)
     try:
         with tempfile.TemporaryDirectory(prefix="batchscale-micro-") as folder:
-            sides = measure(given.plan, given.timed_seeds, Path(folder))
+            sides = measure(options.plan, options.timed_seeds, Path(folder))
     except BatchscaleError as error:
         print(f"study_ratio: {error}", file=sys.stderr)
         return error.exit_code
     print(times(sides))
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps(
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(
         [{"model": side.model, "suite_seconds": side.suite_seconds, "fit": side.fit} for side in sides], indent=1))
     for side in sides:
         if warning := child.disturbance(side.fit):

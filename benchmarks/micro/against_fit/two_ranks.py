@@ -25,6 +25,7 @@ REPLICA_BATCHES = (32, 128)
 
 
 def request(cores: Sequence[int], repeats: int, replica_batches: Sequence[int] = REPLICA_BATCHES) -> dict[str, Any]:
+    """Return what `two_ranks` is asked, for these cores and batches of a replica."""
     cases = [{"model": "mlp_128", "optimizer": optimizer, "replica_batch": batch}
              for optimizer in ("sgd", "adam") for batch in replica_batches]
     return {"cases": cases, "cores": list(cores)[:RANKS], "examples": 48_000, "most_steps": 150, "repeats": repeats,
@@ -32,6 +33,7 @@ def request(cores: Sequence[int], repeats: int, replica_batches: Sequence[int] =
 
 
 def table(comparisons: Sequence[Comparison]) -> str:
+    """Return the comparisons as a table for people."""
     others = ("fit", "horovod_synthetic")
     lines = [f"{'model, optimizer, global batch':32}{'suite, examples/s':>18}  "
              + "  ".join(f"{'to ' + other:32}" for other in others)]
@@ -43,33 +45,34 @@ def table(comparisons: Sequence[Comparison]) -> str:
 
 
 def main(words: Sequence[str] | None = None) -> int:
+    """Run the program with these words, or those of the command line, and return its exit code."""
     parser = argparse.ArgumentParser(prog="side_by_side", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--transport", choices=("gloo", "mpi"), default="mpi")
     parser.add_argument("--output", type=Path, default=Path("results/side_by_side.json"))
     parser.add_argument("--repeats", type=int, default=6)
     parser.add_argument("--replica-batches", type=int, nargs="+", default=REPLICA_BATCHES)
-    given = parser.parse_args(words)
+    options = parser.parse_args(words)
     cores = child.cores()
-    if len(cores) < RANKS or child.absent(given.transport):
-        lacking = child.absent(given.transport) or f"{len(cores)} core is too few for {RANKS} ranks"
+    if len(cores) < RANKS or child.absent(options.transport):
+        lacking = child.absent(options.transport) or f"{len(cores)} core is too few for {RANKS} ranks"
         print(f"side_by_side: {lacking}; `batchscale doctor` tells what to do.", file=sys.stderr)
         return EXIT_ENVIRONMENT
     try:
-        asked = request(cores, given.repeats, given.replica_batches)
-        answer = child.ask_ranks("two_ranks", given.transport, RANKS, asked)
+        asked = request(cores, options.repeats, options.replica_batches)
+        answer = child.ask_ranks("two_ranks", options.transport, RANKS, asked)
     except BatchscaleError as error:
         print(f"side_by_side: {error}", file=sys.stderr)
         return error.exit_code
     comparisons = Comparison.of_rows(answer["rows"])
     print(table(comparisons))
-    given.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     ratios = {one.name: {other: one.ratio(other).to_json() for other in one.seconds if other != "suite"}
               for one in comparisons}
-    given.output.write_text(json.dumps({**answer, "ratios": ratios}, indent=1))
+    options.output.write_text(json.dumps({**answer, "ratios": ratios}, indent=1))
     if warning := child.disturbance(answer, RANKS):
         print(warning)
-    print(f"{RANKS} ranks over {given.transport}, {given.repeats} repeats in turn; raw seconds in {given.output}")
+    print(f"{RANKS} ranks over {options.transport}, {options.repeats} repeats in turn; raw seconds in {options.output}")
     return EXIT_OK
 
 

@@ -41,6 +41,7 @@ def prepare(cores: Sequence[int], inter_op: int) -> None:
 
 
 def seconds_of(work: Callable[[], object]) -> float:
+    """Return the seconds that a call takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began

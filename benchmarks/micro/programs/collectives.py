@@ -21,13 +21,16 @@ ELEMENT_BYTES = 4  # float32
 
 
 class Transport(Protocol):
+    """Way of ranks to exchange arrays, and the time that a call takes."""
+
     rank: int
     size: int
 
     def seconds(self, collective: str, elements: int, calls: int) -> float: ...
 
     def result(self, collective: str, elements: int) -> Any:
-        """What each rank holds after one call, when rank r put in r + 1 everywhere (a broadcast is of rank 0's)."""
+        """Return what each rank holds after one call, when rank r put in r + 1 everywhere (a broadcast is of rank 0's).
+        """
 
     def largest(self, value: float) -> float: ...
 
@@ -51,6 +54,7 @@ class BufferMPI:
         return (lambda: self._all.Allgather(own, gathered)), gathered
 
     def seconds(self, collective: str, elements: int, calls: int) -> float:
+        """Return the seconds of a call, the mean of `calls` in a row."""
         call, _ = self._call(collective, elements)
         call()
         self._all.Barrier()
@@ -60,11 +64,13 @@ class BufferMPI:
         return float(self._mpi.Wtime() - began) / calls
 
     def result(self, collective: str, elements: int) -> Any:
+        """Return the array that this rank holds after one call."""
         call, found = self._call(collective, elements)
         call()
         return found
 
     def largest(self, value: float) -> float:
+        """Return the largest of all ranks' values."""
         return float(self._all.allreduce(value, op=self._mpi.MAX))
 
 
@@ -98,6 +104,7 @@ class HorovodOperations:
         return tf.function(repeat, autograph=False, input_signature=spec)
 
     def seconds(self, collective: str, elements: int, calls: int) -> float:
+        """Return the seconds of a call, the mean of `calls` in one compiled loop."""
         import time
         tf = self._tf
         if collective not in self._loops:
@@ -110,13 +117,17 @@ class HorovodOperations:
         return (time.perf_counter() - began) / calls
 
     def result(self, collective: str, elements: int) -> Any:
+        """Return the array that this rank holds after one call."""
         return self._operation(collective, self._tf.fill([elements], float(self.rank + 1)), "verified").numpy()
 
     def largest(self, value: float) -> float:
+        """Return the largest of all ranks' values."""
         return max(self._hvd.allgather_object(value))
 
 
 def measure(request: Request) -> dict[str, Any] | None:
+    """Return on rank 0 the seconds of the requested collectives by size, verified before they are timed; None
+    elsewhere."""
     cores = request["cores"]
     own = cores[local_rank(os.environ) % len(cores)]
     if request["transport"] == "mpi4py":
@@ -144,7 +155,7 @@ def _row(transport: Transport, collective: str, size: int, request: Request) -> 
 
 
 def verify(transport: Transport, collective: str, elements: int) -> None:
-    """Raises RanksDisagree when the values are not what the operation gives by definition."""
+    """Raise RanksDisagree when the values are not what the operation gives by definition."""
     numbers = np.arange(1, transport.size + 1, dtype=np.float32)
     expected = {"all_reduce": np.full(elements, numbers.sum()), "broadcast": np.ones(elements),
                 "all_gather": np.repeat(numbers, elements)}[collective]

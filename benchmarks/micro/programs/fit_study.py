@@ -24,6 +24,7 @@ from .answer import prepare, Request, serve
 
 
 def measure(request: Request) -> dict[str, Any]:
+    """Return what the requested runs came to when `fit` trained them."""
     configs = [from_json(values) for values in request["configs"]]
     prepare(request["cores"], len(request["cores"]))
     rows, batches = [], request["evaluation_batches"]
@@ -33,7 +34,8 @@ def measure(request: Request) -> dict[str, Any]:
 
 
 def chains(configs: Iterable[RunConfig]) -> list[tuple[RunConfig, list[RunConfig]]]:
-    """Each run of one batch, with the runs that go on from its end. Raises KeyError where one lacks its beginning.
+    """Return each run of one batch, with the runs that go on from its end. Raises KeyError where one lacks its
+    beginning.
 
     A beginning is known by what changes weights: model, optimizer, seed, batch and rates.
     """

@@ -28,7 +28,7 @@ class DistributedModel(keras.Model):
 
 
 def distributed(workload: Workload) -> keras.Model:
-    """The compiled model, with rank 0's weights and slots on every rank."""
+    """Return the compiled model, with rank 0's weights and slots on every rank."""
     plain = workload.build()
     model = Fit.compiled(DistributedModel(inputs=plain.inputs, outputs=plain.outputs), workload)
     model.optimizer.build(model.trainable_variables)
@@ -37,6 +37,8 @@ def distributed(workload: Workload) -> keras.Model:
 
 
 class SuiteRanks(Suite):
+    """Training by this suite's loop on all ranks."""
+
     def variables(self) -> Sequence[Any]:
         return self.program.variables
 
@@ -54,7 +56,8 @@ class FitRanks(Fit):
 
 
 class SyntheticBenchmark:
-    """As Horovod's synthetic benchmark does: the same generated batch again and again, one compiled step per call."""
+    """Training as Horovod's synthetic benchmark does: the same generated batch again and again, one compiled step per
+    call."""
 
     def __init__(self, workload: Workload, strategy: Strategy) -> None:
         batch = workload.global_batch // strategy.replicas
@@ -63,12 +66,14 @@ class SyntheticBenchmark:
         self._step = tf.function(lambda: self._model.train_step((x, y))["loss"], autograph=False)
 
     def seconds(self, epochs: int) -> float:
+        """Return the seconds of this many epochs."""
         return seconds_of(lambda: [float(self._last()) for _ in range(epochs)])
 
     def _last(self) -> Any:
         return [self._step() for _ in range(self._steps)][-1]
 
     def variables(self) -> Sequence[Any]:
+        """Variables of the model and the optimizer."""
         return [v.value for v in self._model.variables]
 
 

@@ -18,6 +18,7 @@ from .training_step import interleaved
 
 
 def measure(request: Request) -> dict[str, Any]:
+    """Return the seconds of an epoch by every way to feed the loop, for each batch."""
     prepare(request["cores"], len(request["cores"]))
     loaded = data.load(f"synthetic:28x28x1,classes=10,examples={request['examples']}")
     rows = []
@@ -38,15 +39,17 @@ def measure(request: Request) -> dict[str, Any]:
 
 
 def of_feed(kind: str, loaded: data.Dataset, batch: int) -> Callable[[int], float]:
-    """This suite's feeds, as the training loop reads them: a slice of the order, then a gather."""
+    """Return a reader of this suite's feeds, as the training loop reads them: a slice of the order, then a gather."""
     import numpy as np
     import tensorflow as tf
 
     from ...data.order import epoch_order
-    from ...rank.feeds import feed
+    from ...rank.feeds.base import Feed
     from ...rank.feeds.disk import DiskFeed
+    from ...rank.feeds.resident import Resident
+    from ...rank.feeds.stream import Stream
     from ...rank.strategies.base import Strategy
-    kinds: dict[str, Callable[..., feed.Feed]] = {"resident": feed.Resident, "stream": feed.Stream}
+    kinds: dict[str, Callable[..., Feed]] = {"resident": Resident, "stream": Stream}
     made = kinds.get(kind, functools.partial(DiskFeed, dtype="float32"))(loaded.train_x, loaded.train_y, Strategy())
     layout, steps = made.layout(batch), len(loaded.train_y) // batch
 
@@ -68,13 +71,13 @@ def of_feed(kind: str, loaded: data.Dataset, batch: int) -> Callable[[int], floa
 
 
 def encoded_images(loaded: data.Dataset, folder: Path, options: str) -> data.Dataset:
-    """The same examples as JPEG in TFRecord files, in ImageNet's layout."""
+    """Return the same examples as JPEG in TFRecord files, in ImageNet's layout."""
     from ...data.disk import write_images
     return data.load(write_images.write(folder, loaded, len(loaded.train_y)) + options)
 
 
 def of_dataset(dataset: Any) -> Callable[[int], float]:
-    """A tf.data pipeline, read inside one function, as `fit` with many steps per execution does."""
+    """Return a reader of a tf.data pipeline inside one function, as `fit` with many steps per execution reads it."""
     import tensorflow as tf
     total = tf.function(lambda batches: batches.reduce(
         tf.constant(0.0), lambda so_far, batch: so_far + tf.reduce_sum(batch[0])), autograph=False)
@@ -82,6 +85,7 @@ def of_dataset(dataset: Any) -> Callable[[int], float]:
 
 
 def from_memory(loaded: data.Dataset, batch: int) -> Any:
+    """Return a tf.data pipeline of shuffled batches of examples in memory."""
     import tensorflow as tf
     dataset = tf.data.Dataset.from_tensor_slices((loaded.train_x, loaded.train_y))
     return dataset.shuffle(10_000).batch(batch, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
@@ -102,6 +106,7 @@ def from_records(path: Path, shape: tuple[int, ...], batch: int) -> Any:
 
 
 def write_records(loaded: data.Dataset, path: Path) -> Path:
+    """Write the examples to a TFRecord file and return its path."""
     import numpy as np
     import tensorflow as tf
     pixels = np.round(loaded.train_x * 255).astype(np.uint8)

@@ -16,6 +16,7 @@ PRODUCTS = 4
 
 
 def measure(request: Request) -> dict[str, Any]:
+    """Return the seconds of products of square float32 matrices of the requested sizes."""
     prepare(request["cores"], 1)
     ways = {str(size): product(size, request["dtype"]) for size in request["sizes"]}
     seconds = interleaved(ways, request["repeats"], request["window_seconds"])

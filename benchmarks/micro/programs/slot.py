@@ -17,6 +17,7 @@ from .answer import prepare
 
 
 def main() -> int:
+    """Do what standard input asks for, a line each, until there are no more; return the exit code."""
     request: dict[str, Any] = json.loads(sys.argv[1])
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # nothing but answers goes to standard output

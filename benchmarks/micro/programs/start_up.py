@@ -13,11 +13,12 @@ from .answer import prepare, Request, seconds_of, serve
 
 
 def measure(request: Request) -> dict[str, Any]:
+    """Return the seconds of each part of a rank's start."""
     seconds = {"import": seconds_of(lambda: prepare(request["cores"], 1))}
     seconds["import"] += seconds_of(_import_rank)
     import tensorflow as tf
 
-    from ...rank.feeds import feed
+    from ...rank.feeds.resident import Resident
     from ...rank.strategies.base import Strategy
     from ...rank.training.program import advance, Program
     from .ways import SEED, Workload
@@ -25,7 +26,7 @@ def measure(request: Request) -> dict[str, Any]:
     batch, strategy = request["global_batch"], Strategy()
     workload = Workload(request["model"], request["optimizer"], batch, loaded.train_x, loaded.train_y, 1)
     made: list[Any] = []
-    seconds["place"] = seconds_of(lambda: made.append(feed.Resident(loaded.train_x, loaded.train_y, strategy)))
+    seconds["place"] = seconds_of(lambda: made.append(Resident(loaded.train_x, loaded.train_y, strategy)))
     resident = made[0]
     resident.set_order(data.epoch_order(SEED, 0, len(loaded.train_y)), 0)
     seconds["build"] = seconds_of(lambda: made.append(

@@ -15,6 +15,7 @@ from .answer import prepare, Request, serve
 
 
 def measure(request: Request) -> dict[str, Any]:
+    """Return the seconds of the requested ways to train, in turn."""
     prepare(request["cores"], request["inter_op"])
     import keras
 

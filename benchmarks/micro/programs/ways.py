@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ...config.strategies import STRATEGIES
 from ...data.order import epoch_order
 from ...rank import models
-from ...rank.feeds import feed
+from ...rank.feeds.resident import Resident
 from ...rank.strategies.base import Strategy
 from ...rank.training.program import advance, Program
 from ...runs.run_config import RunConfig
@@ -38,13 +39,15 @@ class Workload:
         self.classes = 10
 
     def build(self) -> keras.Model:
+        """Return the model with its initial weights."""
         return models.build(self.model, self.x.shape[1:], self.classes, SEED)
 
     def config(self, strategy: Strategy) -> RunConfig:
+        """Return the configuration of a run that trains this workload."""
         return RunConfig(experiment="micro", kind="throughput", dataset="synthetic", model=self.model,
                          optimizer=self.optimizer, global_batch=self.global_batch, train_examples=self.examples,
                          seed=SEED, base_learning_rate=RATES[self.optimizer], strategy=strategy.name,
-                         replicas=strategy.replicas, transport="mpi" if strategy.name == "horovod" else "")
+                         replicas=strategy.replicas, transport="".join(STRATEGIES[strategy.name].transports[-1:]))
 
 
 class Suite:
@@ -56,11 +59,12 @@ class Suite:
         self._workload = workload
         self.program = Program(config, self._strategy, workload.x.shape[1:], workload.classes)
         self.program.reset(SEED)
-        self._feed = feed.Resident(workload.x, workload.y, self._strategy)
+        self._feed = Resident(workload.x, workload.y, self._strategy)
         self._loop = self.program.loop(workload.global_batch, self._feed.layout(workload.global_batch))
         self._rates = tf.constant(rates(config, 1))
 
     def seconds(self, epochs: int) -> float:
+        """Return the seconds of this many epochs."""
         return seconds_of(lambda: [self._epoch(epoch) for epoch in range(epochs)])
 
     def _epoch(self, epoch: int) -> float:
@@ -70,7 +74,7 @@ class Suite:
 
 
 class EpochSeconds(keras.callbacks.Callback):
-    """From an epoch's begin to its end, so that what `fit` does once per call is left out."""
+    """Time from an epoch's begin to its end, so that what `fit` does once per call is left out."""
 
     async_safe = True  # nothing is asked at batches, so Keras need not wait for them
 
@@ -95,11 +99,13 @@ class Fit:
 
     @staticmethod
     def compiled(model: keras.Model, workload: Workload, steps_per_execution: int = 1) -> keras.Model:
+        """Return the model compiled for `fit`."""
         model.compile(optimizer=workload.optimizer, steps_per_execution=steps_per_execution,
                       loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         return model
 
     def seconds(self, epochs: int) -> float:
+        """Return the seconds of this many epochs."""
         clock = EpochSeconds()
         with open(os.devnull, "w") as screen, contextlib.redirect_stdout(screen):  # fit's default draws a progress bar
             self.model.fit(self._x, self._y, batch_size=self._batch, epochs=epochs, callbacks=[clock])
@@ -119,6 +125,7 @@ class Bare:
         self._loop = self._compile()
 
     def seconds(self, epochs: int) -> float:
+        """Return the seconds of this many epochs."""
         return seconds_of(lambda: [self._epoch(epoch) for epoch in range(epochs)])
 
     def _epoch(self, epoch: int) -> float:

@@ -52,5 +52,5 @@ class DiskEvaluation(Evaluation):
 
 
 def chunk_examples(shape: Any) -> int:
-    """As many as evaluation takes at a time, fewer of large images."""
+    """Return how many examples evaluation takes at a time, fewer of large images."""
     return int(max(1, min(CHUNK, CHUNK_BYTES // (4 * np.prod(shape)))))

@@ -35,8 +35,8 @@ class Evaluation:
         return {name: (place(x), place(y)) for name, (x, y) in self._parts.items()}
 
     def metrics(self, program: Program) -> dict[str, Any]:
-        """train_loss, train_accuracy, validation_loss, ... at the program's weights, and under `metrics` all other
-        metrics by train_<name> and so on. Every rank gets the same."""
+        """Return train_loss, train_accuracy, validation_loss, ... at the program's weights, and under `metrics` all
+        other metrics by train_<name> and so on. Every rank gets the same."""
         result: dict[str, Any] = {}
         others: dict[str, float] = {}
         for part, (_, y) in self._parts.items():
@@ -75,7 +75,7 @@ class Evaluation:
 
 
 class StreamedEvaluation(Evaluation):
-    """For examples that do not fit on the device beside the training: a piece of them is there at a time."""
+    """Evaluation on examples that do not fit on the device beside the training: a piece of them is there at a time."""
 
     def _sums(self, program: Program, part: str) -> npt.NDArray[np.float64]:
         x, y = self._parts[part]
@@ -92,5 +92,5 @@ def pieces(examples: int, total_bytes: int) -> Iterator[slice]:
 
 
 def diverged(metrics: Mapping[str, Any]) -> bool:
-    """Whether a loss or an accuracy is not finite; a metric of the user's may be undefined at some weights."""
+    """Return whether a loss or an accuracy is not finite; a metric of the user's may be undefined at some weights."""
     return not all(np.isfinite(value) for name, value in metrics.items() if name != "metrics")

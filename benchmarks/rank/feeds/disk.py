@@ -16,7 +16,7 @@ import tensorflow as tf
 from ...data.disk.augmentation import draws
 from ...data.disk.encoded import EncodedImages
 from ..strategies.base import Strategy
-from .feed import Layout, Part
+from .base import Layout, Part
 from .image_pipeline import ENDLESS, Batches, Chosen, ImagePipeline
 
 
@@ -39,16 +39,19 @@ class DiskFeed:
         return global_batch // self._strategy.replicas * self._strategy.local_replicas
 
     def layout(self, global_batch: int) -> Layout:
+        """Return the layout of parts that hold this process' examples of each step in order."""
         return Layout(self._share(global_batch), 1, False)
 
     def set_order(self, order: npt.NDArray[np.int32], base: int, key: Sequence[int] = (0, 0)) -> None:
-        """`key`: seed and epoch of the order. The same order once more is no reason to begin anew."""
+        """Set the order of the examples from step `base` on; the same order once more is no reason to begin anew.
+        `key`: seed and epoch of the order."""
         if (base, *key) == (self._base, *self._key) and np.array_equal(order, self._order):
             return
         self._open = None  # before its order changes
         self._order, self._base, self._key = order, base, (key[0], key[1])
 
     def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
+        """Yield the steps [start, stop) in calls of the loop, each with the examples that it reads."""
         place, share = self._strategy.place, self._share(global_batch)
         positions = place(np.arange(share, dtype=np.int32))
         if self._open is None or self._next != (start, global_batch):
@@ -76,7 +79,7 @@ class DiskFeed:
         return found
 
     def rows(self, step: int, global_batch: int) -> npt.NDArray[np.integer]:
-        """This process' examples of a step."""
+        """Return the rows of this process' examples of a step."""
         share = self._share(global_batch)
         return self._chosen(np.arange((step - self._first) * share, (step - self._first + 1) * share), global_batch)[0]
 

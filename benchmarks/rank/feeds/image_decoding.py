@@ -20,7 +20,7 @@ Decode = Callable[[Any, Any], Any]
 
 
 def decoder(shape: Sequence[int], augment: Sequence[str], dtype: str) -> Decode:
-    """fn(encoded, draws float32[DRAWS]) -> `dtype`[height, width, channels] in [0, 1].
+    """Return fn(encoded, draws float32[DRAWS]) -> `dtype`[height, width, channels] in [0, 1].
 
     Without `crop` in `augment`, an image that has the size stays as it is; of any other its middle, 224 / 256 of it, is
     resized. With it, a part of random area, aspect and place is.
@@ -58,7 +58,7 @@ def decoder(shape: Sequence[int], augment: Sequence[str], dtype: str) -> Decode:
 
 
 def central_window(sides: Any, height: int, width: int) -> Any:
-    """The middle of an image, of the aspect of height and width."""
+    """Return the middle of an image, of the aspect of height and width."""
     rows, columns = (tf.cast(side, tf.float32) for side in tf.unstack(sides))
     scale = CENTRAL * tf.minimum(rows / height, columns / width)
     size = tf.maximum(1, tf.cast(tf.round(scale * tf.constant([height, width], tf.float32)), tf.int32))
@@ -67,7 +67,7 @@ def central_window(sides: Any, height: int, width: int) -> Any:
 
 
 def random_window(sides: Any, draws: Any) -> Any:
-    """The first of ten random areas and aspects that fits; where none does, the middle. Its place is random."""
+    """Return the first of ten random areas and aspects that fits; where none does, the middle. Its place is random."""
     rows, columns = (tf.cast(side, tf.float32) for side in tf.unstack(sides))
     tries = tf.reshape(draws[3:], (CROP_TRIES, 2))
     low, high = CROP_AREA

@@ -30,6 +30,7 @@ Choose = Callable[[npt.NDArray[np.int64]], Chosen]
 
 
 def without_draws(rows: npt.NDArray[np.integer]) -> Chosen:
+    """Return the rows with no random numbers beside them: images are decoded without augmentation."""
     return rows, np.zeros((len(rows), DRAWS), np.float32)
 
 
@@ -40,6 +41,7 @@ class Source:
         self._reader, self._labels, self._choose = reader, labels, choose
 
     def read(self, positions: npt.NDArray[np.int64]) -> tuple[Any, Any, Any]:
+        """Return encoded images, targets and draws of the examples at these positions."""
         rows, draws = self._choose(positions)
         return np.array([self._reader.read(int(row)) for row in rows], dtype=object), draws, self._labels[rows]
 
@@ -64,7 +66,7 @@ class ImagePipeline:
         self._wanted: npt.NDArray[np.integer] = np.zeros(1, np.int32)
 
     def batches(self, choose: Choose, stop: int, batch: int) -> Batches:
-        """(x, y), `batch` examples each, of the positions 0 to `stop`; the last batch may be smaller.
+        """Return batches (x, y), `batch` examples each, of the positions 0 to `stop`; the last batch may be smaller.
 
         TensorFlow keeps every function that it was ever given to call: this one holds its source weakly.
         """
@@ -92,7 +94,7 @@ class ImagePipeline:
                             REQUEST_BATCH)
 
     def decoded(self, rows: npt.NDArray[np.integer]) -> npt.NDArray[Any]:
-        """The images of these rows, in memory."""
+        """Return the images of these rows, in memory."""
         found = np.empty((len(rows), *self.images.example_shape), self._dtype)
         self._wanted = rows
         batches = zip(range(0, len(rows), REQUEST_BATCH), self._on_request)
@@ -101,8 +103,8 @@ class ImagePipeline:
         return found
 
     def explained(self, batches: Any, rows: Callable[[], npt.NDArray[np.integer]]) -> Any:
-        """The batches; where one cannot be had, a DataError naming the first file and record of `rows` that is at
-        fault."""
+        """Return the batches; where one cannot be had, raise a DataError naming the first file and record of `rows`
+        that is at fault."""
         try:
             yield from batches
         except tf.errors.OpError:
@@ -110,7 +112,7 @@ class ImagePipeline:
             raise
 
     def blame(self, rows: npt.NDArray[np.integer]) -> None:
-        """Raises DataError for the first of the rows that cannot be read or decoded."""
+        """Raise DataError for the first of the rows that cannot be read or decoded."""
         draws = tf.zeros(DRAWS)
         for row in rows:
             encoded = self._reader.read(int(row))

@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 class Running(Protocol):
-    """What a meter may ask of a run in progress on this rank."""
+    """Facts that a meter may ask of a run in progress on this rank."""
 
     config: RunConfig
     watch: Stopwatch  # seconds spent so far, by activity
@@ -36,7 +36,7 @@ class Running(Protocol):
 
     @property
     def strategy(self) -> Strategy:
-        """How the replicas train together."""
+        """Strategy by which the replicas train together."""
 
     @property
     def devices(self) -> Sequence[str]:

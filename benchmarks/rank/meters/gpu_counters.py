@@ -62,7 +62,8 @@ class GpuCounters:
 
 
 def gpu_counters(visible: Sequence[str], shown: str | None) -> GpuCounters:
-    """Of TensorFlow's visible physical GPUs, named ".../GPU:1" by their place in `shown`, CUDA_VISIBLE_DEVICES."""
+    """Return the counters of TensorFlow's visible physical GPUs, named ".../GPU:1" by their place in `shown`,
+    CUDA_VISIBLE_DEVICES."""
     if not visible:
         return GpuCounters()
     try:
@@ -74,7 +75,8 @@ def gpu_counters(visible: Sequence[str], shown: str | None) -> GpuCounters:
 
 
 def of_library(library: Any, visible: Sequence[str], shown: str | None) -> GpuCounters:
-    """NVML numbers all GPUs of the host, whatever CUDA_VISIBLE_DEVICES says."""
+    """Return the counters by this NVML library, which numbers all GPUs of the host, whatever CUDA_VISIBLE_DEVICES says.
+    """
     entries = [entry.strip() for entry in shown.split(",")] if shown else []
     try:
         handles = []

@@ -25,7 +25,8 @@ PROBE_EPOCH = 1_000_000  # orders from here on are never trained on
 
 
 def group_count(batch: int, examples: int) -> int:
-    """How many disjoint groups of `batch`: 32, fewer for large batches, never more than there are examples for."""
+    """Return how many disjoint groups of `batch` are taken: 32, fewer for large batches, never more than there are
+    examples for."""
     return max(1, min(GROUPS, max(FEWEST_GROUPS, EXAMPLES // batch), examples // batch))
 
 
@@ -37,7 +38,7 @@ class Probe:
         self._compiled: dict[tuple[Program, int], Callable[..., Any]] = {}
 
     def rows(self, program: Program, batches: Sequence[int], seed: int, point: int) -> list[dict[str, float]]:
-        """One row per batch; `point` numbers the evaluation, so that each draws examples of its own."""
+        """Return one row per batch; `point` numbers the evaluation, so that each draws examples of its own."""
         order = epoch_order(seed, PROBE_EPOCH + point, count(self._y))
         return [self._row(program, batch, order) for batch in batches]
 

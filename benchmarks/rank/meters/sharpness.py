@@ -43,12 +43,15 @@ class Sharpness:
         self._compiled: dict[Program, Surface] = {}
 
     def row(self, program: Program, config: RunConfig, last: Mapping[str, Any]) -> dict[str, Any]:
-        """Of the program's weights as they are after the evaluation `last`. All ranks call it."""
+        """Return the record's row for the program's weights as they are after the evaluation `last`. All ranks call it.
+        """
         rate = program.gains.last_rate if program.gains else float(rates(config)[-1])
         return {"phase": last["phase"], "step": last["step"], "learning_rate": rate,
                 **self.values(program, config.sharpness_examples)}
 
     def values(self, program: Program, examples: int) -> dict[str, Any]:
+        """Return loss, gradient norm, eigenvalue and sharpness at the program's weights, on this many training
+        examples."""
         chosen = epoch_order(0, SUBSET_EPOCH, count(self._y))[:examples]
         if program not in self._compiled:
             self._compiled[program] = Surface(program.copy("float32"), program.objective.loss)
@@ -97,7 +100,8 @@ class Surface:
 
 
 def measure(surface: Surface, x: Any, y: Any) -> dict[str, Any]:
-    """x, y: examples, float32 or whole numbers, (n, ...) each. The surface keeps its weights, bit for bit."""
+    """Return the measured values on x and y: examples, float32 or whole numbers, (n, ...) each. The surface keeps its
+    weights, bit for bit."""
     loss = float(surface.loss(x, y))
     gradient = surface.gradient(x, y)
     norm = float(tf.sqrt(norm_squared(gradient)))

@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from ...records import leases
-from ..feeds.feed import Feed
+from ..feeds.base import Feed
 from ..strategies.base import Strategy
 from ..training.program import advance, Program
 from .base import Meter, Row, Running
@@ -59,7 +59,7 @@ def of_input(feed: Feed, strategy: Strategy, global_batch: int, windows: int, wi
 
 def of_synthetic(program: Program, feed: Feed, rates: Any, global_batch: int, windows: int, window_seconds: float,
                  steps: int) -> list[Row]:
-    """The same compiled step, on one step's examples that are on the device already."""
+    """Return timed windows of the same compiled step on one step's examples that are on the device already."""
     loop = program.loop(global_batch, feed.layout(global_batch))
     x, y, order, *_ = next(iter(feed.parts(0, 1, global_batch)))
 
@@ -70,7 +70,7 @@ def of_synthetic(program: Program, feed: Feed, rates: Any, global_batch: int, wi
 
 
 def of_rank(program: Program, feed: Feed, rates: Any, global_batch: int, steps: int) -> list[Row]:
-    """Each rank's steps without the exchange of gradients: what differs is the rank's own doing.
+    """Return each rank's times of steps without the exchange of gradients: what differs is the rank's own doing.
 
     In ordinary steps all ranks are as slow as the slowest. Last of all, because the ranks' weights part here.
     """

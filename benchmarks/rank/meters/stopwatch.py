@@ -19,6 +19,7 @@ class Stopwatch:
 
     @contextmanager
     def activity(self, name: str) -> Iterator[None]:
+        """Add the time spent meanwhile to the activity's seconds."""
         self._changed(name)
         began = time.perf_counter()
         try:
@@ -28,6 +29,6 @@ class Stopwatch:
             self._changed(f"the end of {name}")
 
     def timing(self) -> dict[str, float]:
-        """The record's `timing`."""
+        """Return the record's `timing`, in seconds."""
         spent = {f"{name}_seconds": self.seconds[name] for name in ACTIVITIES}
         return {**spent, "total_seconds": time.perf_counter() - self._began}

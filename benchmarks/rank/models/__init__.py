@@ -28,8 +28,8 @@ MODELS: dict[str, Builder] = {
 
 
 def build(name: str, input_shape: Shapes, classes: Classes, seed: int, precision: str = "float32") -> keras.Model:
-    """The model with weights drawn from `seed`; the last layer gives logits, (examples, classes), or one output for
-    each example where `classes` is 0, a regression.
+    """Return the model with weights drawn from `seed`; the last layer gives logits, (examples, classes), or one output
+    for each example where `classes` is 0, a regression.
 
     `name`: a built-in name, one of keras.applications, or "package.module:function" of a function
     (input_shape, classes) -> keras.Model, whose arguments are mappings by name where there are several inputs or

@@ -16,15 +16,14 @@ Shape = tuple[int, ...]
 
 
 def names() -> tuple[str, ...]:
-    """As keras.applications has them: ResNet50, VGG16, EfficientNetB0, ..."""
+    """Return the names of the models as keras.applications has them: ResNet50, VGG16, EfficientNetB0, ..."""
     return tuple(sorted(name for name, value in vars(keras.applications).items() if inspect.isfunction(value)))
 
 
 def build(name: str, input_shape: Shape, classes: int) -> keras.Model:
-    """The model as published, for inputs of `input_shape` (height, width, channels) between 0 and 1.
+    """Return the model as published, for inputs of `input_shape` (height, width, channels) between 0 and 1.
 
-    Those that would scale pixels of 0 to 255 themselves are told not to, or are given such pixels. Raises PlanError.
-    """
+    Models that would scale pixels of 0 to 255 themselves have that left out, or get such pixels. Raises PlanError."""
     function = getattr(keras.applications, name)
     if len(input_shape) != 3:
         raise PlanError(f"model {name!r} takes images of (height, width, channels), not examples of shape "

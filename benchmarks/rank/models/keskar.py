@@ -15,7 +15,8 @@ Shape = tuple[int, ...]
 
 
 def keskar_c1(input_shape: Shape, classes: int) -> keras.Model:
-    """C1, after AlexNet: two 5 x 5 convolutions, Dense 384 and 192; 1,757,834 parameters on 32 x 32 x 3, 10 classes."""
+    """Return C1, after AlexNet: two 5 x 5 convolutions, Dense 384 and 192; 1,757,834 parameters on 32 x 32 x 3, 10
+    classes."""
     def stage() -> Iterator[layers.Layer]:
         yield from _normalized(layers.Conv2D(64, 5, padding="same"))
         yield layers.MaxPooling2D(3, 2, padding="same")
@@ -24,7 +25,7 @@ def keskar_c1(input_shape: Shape, classes: int) -> keras.Model:
 
 
 def keskar_c2(input_shape: Shape, classes: int) -> keras.Model:
-    """C2, after VGG: thirteen 3 x 3 convolutions in five stacks, Dense 512; for images of 32 x 32."""
+    """Return C2, after VGG: thirteen 3 x 3 convolutions in five stacks, Dense 512; for images of 32 x 32."""
     stacks = ((64, 2, 0.3), (128, 2, 0.4), (256, 3, 0.4), (512, 3, 0.4), (512, 3, 0.4))
     convolutions = [layer for channels, depth, rate in stacks for layer in _stack(channels, depth, rate)]
     return _model(input_shape, classes, [*convolutions, layers.Flatten(), layers.Dropout(0.5), *_dense(512)])

@@ -31,7 +31,7 @@ class Positions(layers.Layer):
 
 
 def vit_4x64(input_shape: Shape, classes: int) -> keras.Model:
-    """A vision transformer (Dosovitskiy et al. 2021, arXiv:2010.11929): 4 blocks of width 64, 4 heads.
+    """Return a vision transformer (Dosovitskiy et al. 2021, arXiv:2010.11929): 4 blocks of width 64, 4 heads.
 
     Patches of 7 x 7 on 28 x 28 pixels, 8 x 8 on 32 x 32, 16 x 16 on 224 x 224; the mean over patches instead of a
     class token (Beyer et al. 2022, arXiv:2205.01580). 204,938 parameters on 28 x 28 x 1 with 10 classes.
@@ -46,7 +46,8 @@ def vit_4x64(input_shape: Shape, classes: int) -> keras.Model:
 
 
 def causal_2x64(input_shape: Shape, classes: int) -> keras.Model:
-    """A decoder-only transformer (Radford et al. 2019): 2 blocks of width 64, 4 heads; `classes` is the vocabulary.
+    """Return a decoder-only transformer (Radford et al. 2019): 2 blocks of width 64, 4 heads; `classes` is the
+    vocabulary.
 
     Tokens (n, T) to the logits of each next token, (n, T, vocabulary). 104,208 parameters at T = 32 and 16 tokens.
     """
@@ -61,7 +62,7 @@ def causal_2x64(input_shape: Shape, classes: int) -> keras.Model:
 
 
 def patch_side(input_shape: Shape) -> int:
-    """The largest side, up to 16, of square patches that tile the image with at least 4 in each direction."""
+    """Return the largest side, up to 16, of square patches that tile the image with at least 4 in each direction."""
     if len(input_shape) == 3:
         common = math.gcd(*input_shape[:2])
         most = min(MOST_PATCH_SIDE, min(input_shape[:2]) // FEWEST_PATCHES_A_SIDE)

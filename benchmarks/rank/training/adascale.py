@@ -20,18 +20,19 @@ import numpy as np
 import tensorflow as tf
 
 from ...runs.run_config import RunConfig
-from ..feeds.feed import Layout
+from ..feeds.base import Layout
 
 LEAST_VARIANCE = 1e-6
 PROGRESS, VARIANCE, MEAN_SQUARED, STEPS, GAIN, RATE = range(6)  # of the state, float64[6]
 
 
 def key(config: RunConfig) -> tuple[Any, ...]:
-    """What a program under this rule is compiled for, besides what every program is."""
+    """Return what a program under this rule is compiled for, besides what every program is."""
     return (config.global_batch, config.reference_batch, config.steps) if config.adapts else ()
 
 
 def create(config: RunConfig) -> Gains | None:
+    """Return the gains of a run under AdaScale; None under any other rule."""
     return Gains(config) if config.adapts else None
 
 
@@ -49,6 +50,7 @@ class Gains:
         self.state = tf.Variable(tf.zeros([6], tf.float64), trainable=False)
 
     def reset(self) -> None:
+        """Set tau and the averages back to those of a run's beginning."""
         self.state.assign(tf.zeros([6], tf.float64))
 
     def _now(self, place: int) -> float:
@@ -61,22 +63,26 @@ class Gains:
 
     @property
     def finished(self) -> bool:
+        """Whether tau has reached the reference batch's steps."""
         return self._now(PROGRESS) >= self._total
 
     @property
     def last_rate(self) -> float:
+        """Learning rate of the last step."""
         return self._now(RATE)
 
     def row(self) -> dict[str, float]:
-        """For the record's evaluations: tau, and the gain of the last step."""
+        """Return tau and the gain of the last step, for the record's evaluations."""
         return {"reference_steps": self._now(PROGRESS), "gain": self._now(GAIN)}
 
     def beside(self, gradients: Sequence[Any]) -> list[Any]:
-        """The gradients of one group and |g_i|^2: averaged together, over micro-batches and replicas."""
+        """Return the gradients of one group and |g_i|^2, which are averaged together, over micro-batches and replicas.
+        """
         return [*gradients, tf.cast(norm_squared(gradients), gradients[0].dtype)]
 
     def sample(self, averaged: Sequence[Any]) -> list[Any]:
-        """This step's sigma2 and mu2, clipped, from what `beside` gave after the averages; two float64 scalars."""
+        """Return this step's sigma2 and mu2, clipped, from what `beside` gave after the averages; two float64 scalars.
+        """
         if self._groups < 2:  # one group is the reference batch itself, whose gain is 1
             return [tf.constant(LEAST_VARIANCE, tf.float64), tf.zeros([], tf.float64)]
         of_mean, mean = norm_squared(averaged[:-1]), tf.cast(averaged[-1], tf.float64)
@@ -85,7 +91,7 @@ class Gains:
                 tf.maximum(of_mean - group_variance / self._groups, 0.0)]
 
     def gain(self, state: Any) -> Any:
-        """r of the coming step."""
+        """Return r of the coming step."""
         variance, mean = tf.maximum(state[VARIANCE], LEAST_VARIANCE), state[MEAN_SQUARED]
         ratio = (variance + mean) / (variance / self._scale + mean)
         return tf.where(state[STEPS] > 0, tf.clip_by_value(ratio, 1.0, self._scale), 1.0)
@@ -96,7 +102,7 @@ class Gains:
         return self.gain(state) * tf.cast(tf.gather(rates, position), tf.float64)
 
     def after(self, state: Any, rate: Any, variance: Any, mean_squared: Any) -> Any:
-        """The state after a step. A step whose gradients are not finite moves no average."""
+        """Return the state after a step. A step whose gradients are not finite moves no average."""
         gain, steps = self.gain(state), state[STEPS] + 1
         weight = tf.maximum(1 / steps, self._newest)  # a plain mean at first, an exponential one from 1 / (1 - theta)
         averages = state[VARIANCE:STEPS]
@@ -105,7 +111,8 @@ class Gains:
         return tf.stack([state[PROGRESS] + gain, moved[0], moved[1], steps, gain, rate])
 
     def loop(self, step: Callable[..., Any], layout: Layout) -> Callable[..., Any]:
-        """fn(x, y, order, rates, start, stop, base) -> loss of the last step; stops early where tau reaches T.
+        """Return fn(x, y, order, rates, start, stop, base) -> loss of the last step; it stops early where tau reaches
+        T.
 
         `step`, on all replicas, gives the first one's [loss, sigma2, mu2]. `rates` are the reference batch's.
         """
@@ -131,5 +138,5 @@ class Gains:
 
 
 def norm_squared(gradients: Sequence[Any]) -> Any:
-    """|g|^2 over all of a model's weights, float64."""
+    """Return |g|^2 over all of a model's weights, float64."""
     return tf.add_n([tf.reduce_sum(tf.square(tf.cast(tf.convert_to_tensor(g), tf.float64))) for g in gradients])

@@ -26,12 +26,13 @@ class LossScale:
         self.variables = [self.scale, self.good_steps, self.skipped_steps]
 
     def reset(self) -> None:
+        """Set the scale back to that of a run's beginning."""
         for variable, value in zip(self.variables, (FIRST_SCALE, 0, 0)):
             variable.assign(value)
 
     def update(self, gradients: Sequence[Any], statistics: Sequence[Any], before: Sequence[Any],
                apply: Callable[[Any], None]) -> None:
-        """`apply(skipped steps)` where all gradients are finite; else `statistics` get their values of before.
+        """Call `apply(skipped steps)` where all gradients are finite; else give `statistics` their values of `before`.
 
         Inside a strategy's `run`, with gradients that all replicas share.
         """

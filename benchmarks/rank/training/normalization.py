@@ -32,7 +32,7 @@ class BatchNorms:
 
     @contextmanager
     def exchanging(self, exchange: bool) -> Iterator[None]:
-        """What is traced meanwhile exchanges moments; elsewhere, as in probes, each replica takes its own."""
+        """Let what is traced meanwhile exchange moments; elsewhere, as in probes, each replica takes its own."""
         self._exchanging = exchange
         yield
         self._exchanging = False

@@ -39,11 +39,12 @@ class Optimizer:
                 slot.assign(tf.zeros(slot.shape, slot.dtype))
 
     def apply(self, gradients: Sequence[Any], rate: Any, step: Any) -> None:
-        """One update of this replica's weights. `rate`: scalar; `step`: int32 scalar, 0 at the first update."""
+        """Make one update of this replica's weights. `rate`: scalar; `step`: int32 scalar, 0 at the first update."""
         for weight, slots, gradient in zip(self.weights, self.slots, gradients):
             self.update(weight, slots, gradient, tf.cast(rate, weight.dtype), step)
 
     def update(self, weight: Any, slots: list[Any], gradient: Any, rate: Any, step: Any) -> None:
+        """Make one update of one weight and its slots, by a gradient of the weight's shape."""
         raise NotImplementedError
 
 
@@ -151,23 +152,23 @@ class Lamb(Adam):
 
 
 def decays(weight: Any) -> bool:
-    """Whether weight decay and LARS' trust ratio apply: to kernels and embeddings, not to biases and normalization.
+    """Return whether weight decay and LARS' trust ratio apply: to kernels and embeddings, not to biases and
+    normalization.
 
-    Biases and normalization parameters are told by Keras' names for them, or by having fewer than two dimensions.
-    """
+    Biases and normalization parameters are known by Keras' names for them, or by having fewer than two dimensions."""
     name = weight.name.rsplit("/", 1)[-1].split(":")[0]
     return len(weight.shape) > 1 and name not in NOT_DECAYED
 
 
 def shrink(weight: Any, rate: Any, decay: float) -> None:
-    """w <- w - eta d w, where decay applies."""
+    """Set w to w - eta d w, where decay applies."""
     if decay and decays(weight):
         tf.raw_ops.ResourceApplyGradientDescent(var=weight.handle, alpha=rate * tf.constant(decay, weight.dtype),
                                                 delta=tf.convert_to_tensor(weight))
 
 
 def create(config: RunConfig, weights: Sequence[Any]) -> Optimizer:
-    """The optimizer of a run; call inside the strategy's scope, so that its slots live with the weights."""
+    """Return the optimizer of a run; call inside the strategy's scope, so that its slots live with the weights."""
     velocity: dict[str, Any] = {"weights": weights, "copies": 1, "momentum": config.momentum}
     moments: dict[str, Any] = {"weights": weights, "copies": 2, **asdict(adam_constants(config))}
     made: dict[str, Callable[[], Optimizer]] = {

@@ -21,7 +21,7 @@ from ...runs.run_config import RunConfig
 from ...schedules.adam import adam_constants
 from ...schedules.phases import phases
 from .. import models
-from ..feeds.feed import Layout
+from ..feeds.base import Layout
 from ..strategies.base import Strategy
 from . import adascale, losses, optimizers
 from .loss_scale import LossScale
@@ -30,7 +30,7 @@ from .normalization import BatchNorms
 
 
 def loss_per_example(model: keras.Model, loss: Function, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
-    """The loss of each example, (n,), and the model's outputs, (n, ...) or a mapping from names to such.
+    """Return the loss of each example, (n,), and the model's outputs, (n, ...) or a mapping from names to such.
 
     Outputs in 16 bits become float32 first.
     """
@@ -57,7 +57,7 @@ def gradients(model: keras.Model, loss: Function, weights: Sequence[Any], x: Any
 
 
 def program_key(config: RunConfig) -> tuple[Any, ...]:
-    """What a program is compiled for: runs with equal keys share one."""
+    """Return what a program is compiled for: runs with equal keys share one."""
     return (config.dataset, config.model, config.loss, config.metrics, config.from_logits, config.optimizer,
             config.momentum, config.weight_decay, config.clip_norm, config.accumulation, adam_constants(config),
             config.precision, config.jit, config.synchronized_batch_norm, *adascale.key(config))
@@ -102,7 +102,7 @@ class Program:
                 adaptive.reset()
 
     def copy(self, precision: str) -> keras.Model:
-        """A model like this one in another precision, with weights of its own, on this process alone."""
+        """Return a model like this one in another precision, with weights of its own, on this process alone."""
         return self._build(0, precision)
 
     def steps_done(self, stop: int) -> int:
@@ -122,7 +122,7 @@ class Program:
         return bool(self.gains and self.gains.finished)
 
     def scaling(self) -> dict[str, Any]:
-        """What an evaluation records of the loss scale; empty without one."""
+        """Return what an evaluation records of the loss scale; empty without one."""
         if not self.loss_scale:
             return {}
         scale, skipped = (self.strategy.copies(v)[0] for v in (self.loss_scale.scale, self.loss_scale.skipped_steps))
@@ -135,7 +135,7 @@ class Program:
         return config.replica_batch * replicas if norms.layers else None
 
     def notes(self, config: RunConfig) -> list[str]:
-        """What a reader of the record must know about this model under this configuration, in sentences."""
+        """Return what a reader of the record must know about this model under this configuration, in sentences."""
         found, ghost = [], self.ghost_batch(config)
         if ghost is not None and config.accumulation > 1:
             found.append(f"batch norm normalizes over {ghost} examples and its moving statistics move "
@@ -179,7 +179,8 @@ class Program:
         return loss, [tf.convert_to_tensor(gradient) for gradient in found]  # an embedding's comes as slices
 
     def loop(self, global_batch: int, layout: Layout, exchange: bool = True) -> Callable[..., Any]:
-        """fn(x, y, order, rates, start, stop, base) -> loss of the last step; compiled once per batch and layout.
+        """Return fn(x, y, order, rates, start, stop, base) -> loss of the last step; compiled once per batch and
+        layout.
 
         x, y: examples on the device; order: int32 positions into them; rates: float32 by step of the phase; base: the
         step at which `order` begins. All ranks must call with the same steps. Without `exchange` each process applies

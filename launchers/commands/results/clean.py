@@ -37,6 +37,7 @@ class Leftover:
 
     @property
     def bytes(self) -> int:
+        """Return the size on disk in bytes, of a folder with all that is inside."""
         if not self.path.is_dir() or self.path.is_symlink():
             return self.path.lstat().st_size
         return sum(p.lstat().st_size for p in self.path.rglob("*") if not p.is_dir())
@@ -72,7 +73,7 @@ def show(results: Path, remove: bool) -> int:
 
 
 def leftovers(store: Store) -> list[Leftover]:
-    """What may go from one plan's folder, in the order of paths."""
+    """Return what may go from one plan's folder, in the order of paths."""
     found = [leftover for run in run_folders(store) for leftover in _of_run(run)]
     inside = {leftover.path for leftover in found}
     found += [item for item in _temporary(store.folder) if not inside & {item.path, *item.path.parents}]

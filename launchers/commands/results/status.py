@@ -15,7 +15,7 @@ from ....benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED
 from ....benchmarks.records.failures import ending
 from ....benchmarks.records.run_folder import FINAL, Run
 from ....benchmarks.records.store import open_store, Store
-from ....benchmarks.text import plain
+from ....benchmarks.text import counted, plain
 from ...slurm import queue
 from ..options import add_results
 
@@ -38,6 +38,7 @@ def run(arguments: Namespace) -> int:
 
 
 def show(results: Path) -> int:
+    """Print what is known of the results now and return the exit code."""
     return _poll(results)[0]
 
 
@@ -57,7 +58,7 @@ def _poll(results: Path) -> tuple[int, bool]:
     runs = store.runs()
     statuses = {run.run_id: run.status() for run in runs}
     counts = Counter(statuses.values())
-    print(f"{store.folder}: {len(runs)} runs: "
+    print(f"{store.folder}: {counted(len(runs), 'run')}: "
           + ", ".join(f"{counts[name]} {name}" for name in ORDER if counts[name]))
     active = jobs(store)
     bad = sorted((run for run in runs if statuses[run.run_id] in BAD), key=lambda run: run.last_began())
@@ -80,8 +81,8 @@ def jobs(store: Store) -> bool:
             for job in facts["jobs"]:
                 tasks = found[str(job["id"])]
                 print(f"  {queue.summary(job, tasks)}")
-                if said := queue.last_word(facts["folder"], job, tasks):
-                    print(f"    said: {plain(said)}")
+                if last := queue.last_word(facts["folder"], job, tasks):
+                    print(f"    said: {plain(last)}")
     return any(task.active for tasks in found.values() for task in tasks)
 
 
@@ -98,7 +99,7 @@ def _print_repeated(runs: Sequence[Run]) -> None:
         found = ending(attempt)
         print(plain(f"begun again: {run.run_id} after {attempt.name}: {found.status}, {found.where}: {found.message}"))
     if len(ended) > MOST_REPEATED:
-        print(f"  and {len(ended) - MOST_REPEATED} more attempts")
+        print(f"  and {counted(len(ended) - MOST_REPEATED, 'more attempt')}")
 
 
 def _advice(store: Store, counts: Counter[str], active: bool) -> int:

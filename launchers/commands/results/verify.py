@@ -20,7 +20,7 @@ LONGEST_REASON = 300
 
 @dataclass
 class Findings:
-    """What was found in one plan's folder. `corrupt` and `notes`: a path and the reason each."""
+    """Results of verifying one plan's folder. `corrupt` and `notes`: a path and the reason each."""
 
     good: int = 0
     corrupt: list[tuple[Path, str]] = field(default_factory=list)
@@ -82,7 +82,7 @@ def _examine_import(store: Store, found: Findings) -> None:
 
 
 def run_folders(store: Store) -> Iterator[Run]:
-    """Every run in the folder, in the order of their names; links are not followed."""
+    """Yield every run in the folder, in the order of their names; links are not followed."""
     for path in sorted(store.folder.iterdir()):
         if path.is_dir() and not path.is_symlink() and ((path / "config.json").exists()
                                                         or Run(path).has_record):

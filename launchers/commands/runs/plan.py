@@ -15,8 +15,8 @@ from ....benchmarks.planning.plan import Plan, read
 from ....benchmarks.runs.derived import flags
 from ....benchmarks.runs.run_config import RunConfig
 from ....benchmarks.schedules.rates import peak_rate
+from ....benchmarks.text import counted, duration
 from ...local import study
-from ...local.progress import duration
 from ...local.rank_commands import start
 from ...local.schedule import expected_wall_seconds, Stage, stages
 from ...machine import checks
@@ -35,12 +35,14 @@ def run(arguments: Namespace) -> int:
 
 
 def show(plan: Plan, results: Path, only: str, launcher: str) -> int:
+    """Print the runs, stages, flags and commands of a plan on this machine; return the exit code."""
     wanted = selection.parse(only)
     expansion = study.expansion_here(plan)
     runs = [config for config in expansion.runs if wanted(config)]
     here = sorted(os.sched_getaffinity(0)), len(checks.gpu_names())
     staged, seconds = stages(runs, *here), sum(expected_wall_seconds(runs, *here).values())
-    print(f"plan {plan.name}: {len(runs)} runs in {len(staged)} stages, about {duration(seconds)} here")
+    print(f"plan {plan.name}: {counted(len(runs), 'run')} in {counted(len(staged), 'stage')}, "
+          f"about {duration(seconds)} here")
     print("\n".join(_table(runs)))
     for line in _flagged(runs):
         print(line)

@@ -6,14 +6,16 @@ import os
 from pathlib import Path
 
 from ....benchmarks.errors import PlanError
+from ....benchmarks.records import identity
 from ....benchmarks.records.json_files import read_json
 from ....benchmarks.records.store import Store
 from ....benchmarks.runs.run_config import from_json
-from ...local import identity
+from ...local.describe import describe
+from ...local.machine_lock import machine_to_itself
 from ...local.progress import Progress
 from ...local.schedule import expected_wall_seconds
-from ...local.study import describe, exit_code, keep, machine_to_itself, Options, passes
-from ...local.supervisor import Limits, unfinished
+from ...local.study import exit_code, keep, Options, passes
+from ...local.worker import Limits, unfinished
 
 
 def run(path: Path, options: Options) -> int:

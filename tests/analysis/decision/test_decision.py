@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from batchscale.analysis.decision.decision import decide_study, Decision
+from batchscale.analysis.decision.decision import decide_of, Decision
+from batchscale.analysis.study.study import Study as Found
 from batchscale.analysis.tables.reading import from_records
 from batchscale.benchmarks.planning import plan
 from support.synthetic_records import (ADAM, DEEP, SGD, Curve, Memory, Study, Timing, change, manifest, records,
@@ -31,7 +32,7 @@ def decision(study: Study, **options: float) -> Decision:
 
 
 def _decided(study: Study, **options: float) -> Decision:
-    found = decide_study(results(study), **options)  # type: ignore[arg-type]
+    found = decide_of(Found(results(study)), **options)  # type: ignore[arg-type]
     json.dumps(found.to_json(), allow_nan=False)
     assert found.sentences and not any("nan" in text.split() for text in found.sentences)
     if found.next_plan:
@@ -102,9 +103,9 @@ def test_money_needs_a_price() -> None:
     made = records(STUDY)
     facts = manifest(STUDY, made)
     facts["settings"]["price_per_device_hour"] = 3.6
-    option = decide_study(from_records(made, facts)).options[0]
+    option = decide_of(Found(from_records(made, facts))).options[0]
     # 3.6 per hour is 0.001 per second.
-    assert option.money.value == pytest.approx(option.seconds.value * option.replicas / 1000)
+    assert option.money.value == pytest.approx(option.seconds.value * (option.replicas or 0) / 1000)
     assert math.isnan(decision(STUDY).options[0].money.value)
 
 
@@ -134,7 +135,7 @@ def test_memory_law_and_the_batch_it_predicts() -> None:
     made = records(STUDY)
     for record in made:
         record["environment"]["memory_bytes"] = 1_600_000_000
-    finding = decide_study(from_records(made, manifest(STUDY, made))).memory[0]
+    finding = decide_of(Found(from_records(made, manifest(STUDY, made)))).memory[0]
     slope = finding.law.bytes_per_example
     assert slope.low < 20_000 < slope.high
     # 95 % of (1.6e9 - 0.6e9), less 5e7, at 20 kB each.
@@ -180,7 +181,7 @@ def test_a_complete_study_asks_for_nothing() -> None:
 
 
 def test_nothing_measured_decides_nothing() -> None:
-    found = decide_study(from_records([], {"runs": []}))
+    found = decide_of(Found(from_records([], {"runs": []})))
     assert found.sentences[0] == "No batch is recommended: no accuracy or loss was measured."
     assert not found.options and not found.recommendations
     names = [e["name"] for e in plan.parse(found.next_plan).experiments]
@@ -216,7 +217,7 @@ def test_nan_throughout_recommends_nothing() -> None:
                     if isinstance(value, float) and name not in ("epoch", "train_seconds")}
         record["windows"] = []
         record["memory"] = dict.fromkeys(record["memory"])
-    found = decide_study(from_records(made, manifest(STUDY, made)), deadline_seconds=1.0)
+    found = decide_of(Found(from_records(made, manifest(STUDY, made))), deadline_seconds=1.0)
     json.dumps(found.to_json(), allow_nan=False)
     assert all(one.option is None for one in found.recommendations)
     assert all(math.isnan(e.value) for c in found.critical for e in c.sources.values())
@@ -225,7 +226,7 @@ def test_nan_throughout_recommends_nothing() -> None:
 
 def test_an_unfinished_plan_is_its_own_next_plan() -> None:
     made = records(STUDY)
-    found = decide_study(from_records(made[:-9], manifest(STUDY, made)))
+    found = decide_of(Found(from_records(made[:-9], manifest(STUDY, made))))
     assert f"9 of {len(made)} runs have no result yet" in found.open_questions[0]
     assert found.next_plan == "" and found.sentences[-1] == found.open_questions[0]
 
@@ -236,5 +237,5 @@ def test_ten_thousand_records_are_decided_in_time() -> None:
     table = results(Study(experiments=many, seeds=32))
     assert len(table.runs) > 9_500
     before = time.process_time()
-    assert len(decide_study(table).recommendations) == 33
+    assert len(decide_of(Found(table)).recommendations) == 33
     assert time.process_time() - before < 60

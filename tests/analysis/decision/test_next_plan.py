@@ -9,6 +9,7 @@ from pathlib import Path
 from support.synthetic_records import SGD, Study, manifest, record_for, records, results
 
 from batchscale.analysis.report import page
+from batchscale.analysis.report.findings import Findings
 from batchscale.analysis.tables.reading import from_records
 from batchscale.benchmarks.planning import expansion, plan
 
@@ -17,15 +18,15 @@ TINY = Study(experiments=(replace(SGD, batches=(32, 512), noise_batches=()),), s
 
 
 def test_the_plan_to_run_next_is_a_file_that_can_be_run(tmp_path: Path) -> None:
-    page.write_results(results(TINY), tmp_path)
+    page.write_findings(Findings.of(results(TINY)), tmp_path)
     decision = json.loads((tmp_path / "decision.json").read_text(encoding="utf-8"))
     assert (tmp_path / "next.toml").read_text(encoding="utf-8") == decision["next_plan"]
     assert plan.read(str(tmp_path / "next.toml")).name == "next"
 
 
 def test_an_earlier_report_s_plan_does_not_stay_when_nothing_is_left_to_plan(tmp_path: Path) -> None:
-    page.write_results(results(TINY), tmp_path)
-    page.write_results(from_records([], manifest(TINY, records(TINY))), tmp_path)
+    page.write_findings(Findings.of(results(TINY)), tmp_path)
+    page.write_findings(Findings.of(from_records([], manifest(TINY, records(TINY)))), tmp_path)
     assert not (tmp_path / "next.toml").exists()
 
 
@@ -58,7 +59,7 @@ def test_the_next_plan_keeps_the_recipe_and_the_numbers_that_rules_need(tmp_path
     given = expansion.expand(plan.parse(text), lambda *_: 4099, {})
     made = [record_for(run) for run in given.runs]
     found = from_records(made, {**manifest(TINY, made), "text": text})
-    page.write_results(found, tmp_path)
+    page.write_findings(Findings.of(found), tmp_path)
     following = plan.read(str(tmp_path / "next.toml"))
     runs = [c for c in expansion.expand(following, lambda *_: 4099, {}).runs if c.kind == "accuracy"]
     assert {(c.experiment, c.weight_decay, c.accumulation) for c in runs} == {("adam", 0.1, 1), ("one", 0.0, 4)}

@@ -19,10 +19,12 @@ from support.foreign_files import bring, dawn_entry, horovod_text, law, saved
 from support.synthetic_records import SGD, Study, Timing, results
 
 from batchscale.analysis.columns import FIGURE, MEANINGS, RUN
-from batchscale.analysis.decision.decision import decide_study
+from batchscale.analysis.decision.decision import decide_of
 from batchscale.analysis.exporters import csv as export, tensorboard
 from batchscale.analysis.importers import imported_store
 from batchscale.analysis.report import page as report
+from batchscale.analysis.report.findings import Findings
+from batchscale.analysis.study.study import Study as Found
 from batchscale.analysis.tables.reading import read
 from batchscale.benchmarks.errors import EXIT_OK, RecordError
 from batchscale.launchers import cli
@@ -71,7 +73,7 @@ def test_the_report_of_the_table_decides_as_the_report_of_the_records(tmp_path: 
     study = results(SMALL)
     export.write(study, tmp_path / "mine")
     again = bring(tmp_path / "mine" / "results.csv", "csv")
-    before, after = decide_study(study), decide_study(again)
+    before, after = decide_of(Found(study)), decide_of(Found(again))
     first, second = ([(one.experiment, one.option.global_batch, one.option.rule)
                       for one in decided.recommendations if one.option] for decided in (before, after))
     assert first == second != []
@@ -80,7 +82,7 @@ def test_the_report_of_the_table_decides_as_the_report_of_the_records(tmp_path: 
     assert first_values == pytest.approx(second_values)
     assert [one.points[-1].efficiency.value for one in after.scaling if one.points] == pytest.approx(
         [one.points[-1].efficiency.value for one in before.scaling if one.points])
-    folder = report.write_results(again, tmp_path / "report")
+    folder = report.write_findings(Findings.of(again), tmp_path / "report")
     page = (folder / "index.html").read_text()
     assert " nan" not in page and 'id="accuracy"' in page and 'id="curves"' not in page
 
@@ -89,7 +91,7 @@ def test_every_figure_has_its_numbers_beside_it(tmp_path: Path) -> None:
     for launch, rate in enumerate((100.0, 104.0, 108.0)):
         for size in (1, 2):
             saved(tmp_path / "runs", horovod_text(size, [rate] * 2), f"{size}-{launch}.txt")
-    folder = report.write_results(bring(tmp_path / "runs", "horovod"), tmp_path / "report")
+    folder = report.write_findings(Findings.of(bring(tmp_path / "runs", "horovod")), tmp_path / "report")
     drawn = sorted(path.stem for path in (folder / "figures").glob("*.svg"))
     assert drawn and drawn == sorted(path.stem for path in (folder / "figures").glob("*.csv"))
     page, text = ((folder / name).read_text() for name in ("index.html", "report.md"))
@@ -102,17 +104,8 @@ def test_every_figure_has_its_numbers_beside_it(tmp_path: Path) -> None:
     assert float(rows[0]["low"]) < 104 < float(rows[0]["high"]) and rows[0]["y_label"] == "examples per second"
 
 
-def test_the_checksum_is_the_published_one() -> None:
-    # RFC 3720, B.4: 32 bytes of zeros, of ones, and ascending
-    assert tensorboard.crc32c(bytes(32)) == 0x8A9136AA
-    assert tensorboard.crc32c(b"\xff" * 32) == 0x62A8AB43
-    assert tensorboard.crc32c(bytes(range(32))) == 0x46DD794E
-
-
-def test_a_record_is_framed_as_the_format_says() -> None:
+def test_an_event_has_its_time_and_step_where_the_format_says() -> None:
     data = tensorboard.event(1.5, 300, {"loss/train": 0.25})
-    framed = tensorboard.record(data)
-    assert struct.unpack("<Q", framed[:8]) == (len(data),) and framed[12:-4] == data
     assert data[:9] == b"\x09" + struct.pack("<d", 1.5) and data[9:12] == b"\x10\xac\x02"  # 300 as a varint
 
 

@@ -32,9 +32,10 @@ def test_a_hierarchy_sends_one_shard_between_nodes() -> None:
     inside, between = Link(1e-6, 100e9), Link(5e-6, 12.5e9)
     expected = (2 * 7 * 1e-6 + 2 * 7 / 8 * BYTES / 100e9
                 + 2 * 3 * 5e-6 + 2 * 3 / 4 * (BYTES / 8) / 12.5e9)
-    assert hierarchical_seconds(4, 8, BYTES, inside, between) == pytest.approx(expected)
-    assert hierarchical_seconds(1, 8, BYTES, inside, between) == ring_seconds(8, BYTES, inside)
-    assert hierarchical_seconds(8, 1, BYTES, inside, between) == ring_seconds(8, BYTES, between)
+    local = ring_seconds(8, BYTES, inside)
+    assert hierarchical_seconds(local, 4, 8, BYTES, between) == pytest.approx(expected)
+    assert hierarchical_seconds(local, 1, 8, BYTES, between) == local, "one node has nothing to send to another"
+    assert hierarchical_seconds(0.0, 8, 1, BYTES, between) == ring_seconds(8, BYTES, between)
 
 
 def test_bandwidth_is_bytes_over_time_with_the_ends_swapped() -> None:

@@ -202,7 +202,7 @@ def test_three_algorithms_are_reckoned_from_a_network() -> None:
     assert {name for count, name in at if count == 16} == {"as measured", RING, HALVING, HIERARCHICAL}
     assert (24, HALVING) not in at and (24, HIERARCHICAL) in at
     size, step = 4 * SGD.parameters, TIMING.fixed_seconds + TIMING.seconds_per_example * 512
-    between = hierarchical_seconds(2, 8, size, Link(0, math.inf), link)
+    between = hierarchical_seconds(0.0, 2, 8, size, link)
     for name, cost in ((RING, ring_seconds(16, size, link)), (HALVING, halving_doubling_seconds(16, size, link)),
                        (HIERARCHICAL, between + TIMING.synchronization_seconds)):
         assert at[16, name].low < step + cost and at[16, name].high > (step ** 10 + cost ** 10) ** 0.1

@@ -19,6 +19,7 @@ from batchscale.analysis import formatting
 from batchscale.analysis.figures import bars, lines
 from batchscale.analysis.formatting import estimated, percentage, table
 from batchscale.analysis.report import first_screen, page as report
+from batchscale.analysis.report.findings import Findings
 from batchscale.analysis.report.sections.runs import agreement
 from batchscale.analysis.statistics.estimate import Estimate, unknown
 from batchscale.analysis.tables.reading import from_records
@@ -31,7 +32,7 @@ HOSTILE = "<script>alert('x')</script>"
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of a study in which large batches end worse unless the rate is scaled."""
     study = change(SMALL, "sgd", "constant", accuracy_gap={512: 0.05}, loss_gap={512: 0.2})
-    return report.write_results(results(study), tmp_path_factory.mktemp("report"))
+    return report.write_findings(Findings.of(results(study)), tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ TINY = replace(SMALL, experiments=(replace(SGD, batches=(32, 512), noise_batches
 
 def html_of(study_or_results: Any, folder: Path) -> str:
     found = results(study_or_results) if isinstance(study_or_results, Study) else study_or_results
-    return (report.write_results(found, folder) / "index.html").read_text(encoding="utf-8")
+    return (report.write_findings(Findings.of(found), folder) / "index.html").read_text(encoding="utf-8")
 
 
 def test_four_files_and_every_section(folder: Path) -> None:

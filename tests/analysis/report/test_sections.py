@@ -95,7 +95,7 @@ def test_a_new_section_needs_its_line_alone(monkeypatch: pytest.MonkeyPatch, tmp
         return Section((f"It was played with in {len(findings.results.runs)} runs.",)) if len(
             findings.results.runs) else None
     monkeypatch.setattr(sections, "SECTIONS", (*SECTIONS, build))
-    folder = page.write_results(from_records([], {"runs": []}), tmp_path)
+    folder = page.write_findings(Findings.of(from_records([], {"runs": []})), tmp_path)
     text, html = ((folder / name).read_text(encoding="utf-8") for name in ("report.md", "index.html"))
     assert "## A toy\n\nNothing was played with." in text
     assert '<section id="toy">' in html and '<a href="#toy">A toy</a>' in html and "Nothing was played with." in html

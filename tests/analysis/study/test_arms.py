@@ -14,7 +14,8 @@ from batchscale.analysis.laws.noise_scale import (average_noise_scale, covarianc
 from batchscale.analysis.study.arms import load_arm, pairs, published_artefact
 from batchscale.analysis.study.batch_gaps import (EQUAL_EPOCHS, EQUAL_LOSS, EQUAL_STEPS, best_steps, chosen_metric,
                                                   gap_table, not_worse_batches, steps_to_target, target_value)
-from batchscale.analysis.study.critical import NOISE, STEPS, critical_batch
+from batchscale.analysis.study.critical import NOISE, STEPS
+from batchscale.analysis.study.study import Study as Found
 from batchscale.analysis.tables.results import Results
 from support.synthetic_records import SGD, Curve, Study, change, results
 
@@ -104,13 +105,13 @@ def test_steps_to_a_target_keep_the_runs_that_never_pass() -> None:
 
 def test_the_critical_batch_three_ways() -> None:
     # The truth has one accuracy per epoch, so steps fall as 1/B: the knee lies beyond.
-    found = critical_batch(results(replace(STUDY, noise_scale=300.0)), "sgd")
+    found, = Found(results(replace(STUDY, noise_scale=300.0))).critical
     noise = found.sources[NOISE]
     assert noise.low < 300 * 1.1 and noise.high > 300 * 0.9
     assert any("every batch measured lies below the knee" in text for text in found.statements)
     assert not any("look for a bug" in text for text in found.statements)
     assert found.useful is not None and found.useful.perfect_scaling_end == 4096
-    none = critical_batch(results(change(STUDY, "sgd", diverged=SGD.batches)), "sgd")
+    none, = Found(results(change(STUDY, "sgd", diverged=SGD.batches))).critical
     assert math.isnan(none.target) and math.isnan(none.sources[STEPS].value)
 
 

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from support.synthetic_records import SGD, Memory, Study, Timing, manifest, record_for, records, results
 
-from batchscale.analysis.decision.decision import decide_study
+from batchscale.analysis.decision.decision import decide_of
 from batchscale.analysis.laws.step_model import NAMES
 from batchscale.analysis.report import page as report
+from batchscale.analysis.report.findings import Findings
 from batchscale.analysis.report.sections.speed import scaling, step
-from batchscale.analysis.study.critical import NOISE, critical_batch
+from batchscale.analysis.study.critical import NOISE
+from batchscale.analysis.study.study import Study as Found
 from batchscale.analysis.study.timing.scaling import scalings
 from batchscale.analysis.study.timing.step_fits import goodputs, step_fits
 from batchscale.analysis.tables.reading import from_records
@@ -81,7 +83,7 @@ def test_too_few_launches_have_no_model_and_the_reason_is_in_the_report() -> Non
 
 
 def test_goodput_pays_for_the_batch_by_the_noise_scale(found: Results) -> None:
-    critical = [critical_batch(found, "sgd")]
+    critical = Found(found).critical
     noise = critical[0].sources[NOISE].value
     good = goodputs(found, critical)
     assert {(one.placement, one.global_batch) for one in good} >= {("mirrored-1r", 32), ("mirrored-8r", 4096)}
@@ -96,7 +98,7 @@ def test_goodput_pays_for_the_batch_by_the_noise_scale(found: Results) -> None:
 
 def test_without_gradient_norms_there_is_no_goodput() -> None:
     quiet = results(replace(STUDY, experiments=(replace(SGD, batches=(32, 512), noise_batches=()),)))
-    assert goodputs(quiet, [critical_batch(quiet, "sgd")]) == ()
+    assert goodputs(quiet, Found(quiet).critical) == ()
 
 
 def test_the_laws_of_scaling_state_their_held_out_error() -> None:
@@ -127,7 +129,7 @@ def test_the_report_holds_steps_goodput_and_the_largest_batch_that_fits(tmp_path
     for record in made:
         record["environment"]["memory_bytes"] = 2 * 2 ** 30
     tables = from_records(made, manifest(study, made))
-    folder = report.write_results(tables, tmp_path)
+    folder = report.write_findings(Findings.of(tables), tmp_path)
     decision = json.loads((folder / "decision.json").read_text(), parse_constant=pytest.fail)
     fixed = decision["steps"][0]["step_model"]["fixed time of a gradient"]
     assert fixed["low"] < fixed["value"] < fixed["high"]
@@ -147,7 +149,7 @@ def test_a_batch_that_fits_does_not_exceed_the_data(tmp_path: Path) -> None:
     made = records(study)
     for record in made:
         record["environment"]["memory_bytes"] = 2 * 2 ** 30
-    folder = report.write_results(from_records(made, manifest(study, made)), tmp_path)
+    folder = report.write_findings(Findings.of(from_records(made, manifest(study, made))), tmp_path)
     assert "all 4,096 training examples at once" in (folder / "index.html").read_text(encoding="utf-8")
 
 
@@ -163,11 +165,11 @@ def test_a_model_that_misses_the_steps_says_so() -> None:
 
 def test_a_deadline_names_the_cheapest_option_that_meets_it(found: Results, tmp_path: Path,
                                                             capsys: pytest.CaptureFixture[str]) -> None:
-    folder = report.write_results(found, tmp_path, deadline_seconds=3600.0)
+    folder = report.write_findings(Findings.of(found, 3600.0), tmp_path)
     decision = json.loads((folder / "decision.json").read_text())
     (deadline,) = decision["deadlines"]
     assert deadline["seconds"] == 3600 and deadline["option"] is not None
-    assert decide_study(found).deadlines == ()
+    assert decide_of(Found(found)).deadlines == ()
     (tmp_path / "plan.json").write_text('{"runs": []}')
     assert cli.main(["report", str(tmp_path), "--deadline", "soon"]) == 2
     assert "--deadline 'soon' is no length of time" in capsys.readouterr().err

@@ -19,13 +19,13 @@ from support.synthetic_records import ADAM, SGD, Curve, Study, Tuning, manifest,
 
 from batchscale.analysis.comparison.compare import compare
 from batchscale.analysis.comparison.sides import results_side
-from batchscale.analysis.decision.decision import decide_study
+from batchscale.analysis.decision.decision import decide_of
 from batchscale.analysis.hypotheses.decide import decide
 from batchscale.analysis.report import page as report
 from batchscale.analysis.report.sections.decision.claims import judged
 from batchscale.analysis.study.arms import GAP, load_arms, published_artefact
 from batchscale.analysis.study.batch_gaps import gap_table, steps_to_target
-from batchscale.analysis.study.critical import critical_batch
+from batchscale.analysis.study.study import Study as Found
 from batchscale.analysis.tables.outcome import ACCURACY, LOSS, kind_of
 from batchscale.analysis.tables.reading import from_records, read
 from batchscale.analysis.tables.results import Results
@@ -98,7 +98,7 @@ def test_gaps_in_the_loss_are_those_in_the_accuracy(both: tuple[Results, Results
 
 
 def test_the_decision_is_the_same(both: tuple[Results, Results]) -> None:
-    plain, mirror = map(decide_study, both)
+    plain, mirror = (decide_of(Found(results)) for results in both)
     for one, other in zip(plain.options, mirror.options, strict=True):
         assert (one.global_batch, one.rule, one.not_worse, one.pareto) == \
             (other.global_batch, other.rule, other.not_worse, other.pareto)
@@ -110,7 +110,7 @@ def test_the_decision_is_the_same(both: tuple[Results, Results]) -> None:
 
 
 def test_sentences_speak_of_the_loss_and_never_of_points(both: tuple[Results, Results]) -> None:
-    found = decide_study(both[1])
+    found = decide_of(Found(both[1]))
     text = " ".join((*found.headlines, *found.answers))
     assert "points" not in text and "accuracy" not in text and " %." not in text
     lost = re.search(r"adds (0\.0\d+) of test loss at the constant rate", found.headlines[0])
@@ -120,7 +120,7 @@ def test_sentences_speak_of_the_loss_and_never_of_points(both: tuple[Results, Re
 
 
 def test_a_target_is_two_margins_worse_and_reached_from_above(both: tuple[Results, Results]) -> None:
-    plain, mirror = (critical_batch(results, "sgd") for results in both)
+    (plain,), (mirror,) = (Found(results).critical for results in both)
     assert mirror.target == pytest.approx(1 - plain.target)
     steps = [steps_to_target(load_arms(results), one.target) for results, one in zip(both, (plain, mirror))]
     assert steps[0].equals(steps[1]) and steps[0]["steps"].notna().any() and steps[0]["steps"].isna().any()

@@ -12,7 +12,7 @@ import pytest
 
 from batchscale.analysis.study.timing.scaling import scalings
 from batchscale.analysis.tables.reading import from_records, read
-from batchscale.analysis.tables.results import arm, experiments, rules
+from batchscale.analysis.tables.results import experiments
 from batchscale.benchmarks.records import searches
 from batchscale.benchmarks.records.json_files import write_json
 from batchscale.benchmarks.records.schema import problems
@@ -38,27 +38,6 @@ def test_a_run_becomes_a_row_with_its_metrics_at_the_end() -> None:
     assert last["generalization_gap"] == end["train_accuracy"] - end["test_accuracy"]
     assert last["loss_gap"] == end["test_loss"] - end["train_loss"]
     assert (last["steps"], last["last_step"], last["replica_batch"]) == (320, 320, 128)
-
-
-def test_the_reference_run_stands_for_every_rule() -> None:
-    table = results(SMALL)
-    assert experiments(table) == ("sgd",)
-    assert rules(table, "sgd") == ("constant", "linear", "sqrt")
-    for rule in rules(table, "sgd"):
-        own = arm(table.runs, "sgd", rule)
-        assert sorted(own["global_batch"]) == [32, 32, 128, 128, 512, 512, 4096, 4096]
-        assert set(own["rule"]) == {rule}
-    assert len(arm(table.evaluations, "sgd", "sqrt")["run_id"].unique()) == 8
-
-
-def test_another_placement_never_joins_an_arm_silently() -> None:
-    made = records(SMALL)
-    config = made[0]["config"]
-    twin = {**made[0], "run_id": "twin",
-            "config": {**config, "strategy": "mirrored", "replicas": 2}}
-    table = from_records([*made, twin], {"runs": []})
-    assert "twin" not in set(arm(table.runs, "sgd", "constant")["run_id"])
-    assert list(arm(table.runs, "sgd", "constant", "mirrored-2r")["run_id"]) == ["twin"]
 
 
 def test_as_published_has_one_row_per_phase() -> None:
@@ -196,7 +175,6 @@ def test_nothing_and_nonsense_give_empty_tables(given: list[object]) -> None:
     table = from_records(given, {"runs": ["a"]})  # type: ignore[arg-type]
     assert table.runs.empty and table.evaluations.empty and table.environments.empty
     assert "pending" in set(table.statuses["status"])
-    assert arm(table.runs, "sgd", "constant").empty
     assert experiments(table) == () and table.margin == 0.005
 
 

@@ -14,13 +14,15 @@ import pytest
 from support.report_sections import built
 from support.synthetic_records import SGD, Curve, Study, Tuning, manifest, records, results, write_store
 
-from batchscale.analysis.decision.decision import decide_study
+from batchscale.analysis.decision.decision import decide_of
 from batchscale.analysis.decision.next_plan import missing, plan_text
 from batchscale.analysis.hypotheses.decide import decide
 from batchscale.analysis.report import page as report
+from batchscale.analysis.report.findings import Findings
 from batchscale.analysis.report.sections.accuracy import tuned as sections_tuned
 from batchscale.analysis.study.arms import load_arms
 from batchscale.analysis.study.batch_gaps import gap_table
+from batchscale.analysis.study.study import Study as Found
 from batchscale.analysis.tables.reading import from_records, read
 from batchscale.analysis.tables.results import Results, rules
 from batchscale.analysis.tables.tuned_rates import HIGHEST, LOWEST, TunedBatch
@@ -235,7 +237,7 @@ def test_a_batch_that_equals_a_badly_tuned_reference_is_not_recommended() -> Non
     curves = {"constant": Curve()}  # as good at every batch, but 3 points below the tuned rate
     tuning = Tuning(gain={32: 0.03, 128: 0.03})
     study = replace(STUDY, experiments=(replace(TUNED, curves=curves, tuning=tuning),))
-    decided = decide_study(results(study))
+    decided = decide_of(Found(results(study)))
     chosen = decided.recommendations[0].option
     assert chosen is not None and chosen.rule == "tuned" and chosen.global_batch == 128
     assert {o.global_batch for o in decided.options if o.not_worse} == {32, 128}
@@ -245,7 +247,7 @@ def test_a_batch_that_equals_a_badly_tuned_reference_is_not_recommended() -> Non
 
 
 def test_a_recommended_rate_at_the_edge_comes_with_a_caution() -> None:
-    decided = decide_study(results(with_tuning(best={512: 100.0}, gain={512: 0.3}, curvature=0.05)))
+    decided = decide_of(Found(results(with_tuning(best={512: 100.0}, gain={512: 0.3}, curvature=0.05))))
     one = decided.recommendations[0]
     assert one.option is not None and (one.option.rule, one.option.global_batch) == ("tuned", 512)
     assert one.caution.startswith("Caution: sgd, tuned arm at batch 512: the best rate, ")
@@ -254,7 +256,7 @@ def test_a_recommended_rate_at_the_edge_comes_with_a_caution() -> None:
 
 def test_the_report_and_its_files_hold_the_trials(tmp_path: Path) -> None:
     found = results(with_tuning(best={512: 100.0}))
-    report.write_results(found, tmp_path)
+    report.write_findings(Findings.of(found), tmp_path)
     decision = json.loads((tmp_path / "decision.json").read_text(encoding="utf-8"))
     last = decision["tuned"][-1]
     assert last["global_batch"] == 512 and last["edge"] == HIGHEST and len(last["trials"]) == 8

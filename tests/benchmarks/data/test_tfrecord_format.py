@@ -41,6 +41,13 @@ def test_the_mask_can_be_taken_off_again() -> None:
     assert (masked << 15 | masked >> 17) % 2**32 == 0xE3069283
 
 
+def test_a_record_is_a_length_and_a_message_each_with_its_checksum() -> None:
+    data = message({LABEL: 300})
+    written = framed(data)
+    assert struct.unpack("<QI", written[:12]) == (len(data), masked_crc32c(written[:8]))
+    assert written[12:-4] == data and struct.unpack("<I", written[-4:]) == (masked_crc32c(data),)
+
+
 @given(st.lists(st.tuples(st.binary(min_size=1, max_size=20_000), st.integers(-2**63, 2**63 - 1)), max_size=4))
 @settings(max_examples=25, deadline=None)
 def test_what_was_written_is_found_byte_for_byte(tmp_path_factory: pytest.TempPathFactory,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from support.launching import launched_once
+from support.rank_servers import launched_once
 from support.one_process import found_by
 from support.programs.adascale_gains import GLOBAL_BATCH, GROUPS, REFERENCES, configuration
 
@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], dict[str, Any]]:
     """What the loop did at a reference batch; each strategy is launched once."""
-    folder_of = launched_once(tmp_path_factory, "adascale_gains.py")
+    folder_of = launched_once(tmp_path_factory, "adascale_gains")
     return lambda strategy, reference: json.loads((folder_of(strategy) / "gains.json").read_text())[str(reference)]
 
 

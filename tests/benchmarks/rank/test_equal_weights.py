@@ -11,10 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from _pytest.mark import ParameterSet
-from support.launching import launched_once
+from support.rank_servers import launched_once
+
+from batchscale.benchmarks.config.strategies import variants
 
 pytestmark = pytest.mark.launched
-STRATEGIES = ("single", "mirrored", "multiworker", "horovod-gloo", "horovod-mpi")
+STRATEGIES = tuple(variants())  # "single", with which the others are compared, is the first
 CASES = [*("-".join(case) for case in itertools.product(("mlp_128", "cnn_small"), ("sgd", "momentum", "adam"),
                                                         ("resident",))),
          *(f"cnn_small-{optimizer}-resident" for optimizer in ("nesterov", "adamw", "lars", "lamb")),
@@ -35,8 +37,8 @@ class Launched:
     """What two replicas of a strategy trained, each strategy launched once, and once more for the whole of SEPARATE."""
 
     def __init__(self, folders: pytest.TempPathFactory) -> None:
-        self.whole = launched_once(folders, "equal_weights.py")
-        self.few = launched_once(folders, "equal_weights.py", json.dumps(FEW))
+        self.whole = launched_once(folders, "equal_weights")
+        self.few = launched_once(folders, "equal_weights", json.dumps(FEW))
 
     def __call__(self, strategy: str, case: str = "") -> Path:
         few = strategy in SEPARATE and (not case or case in FEW)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from support.launching import launched_once
+from support.rank_servers import launched_once
 
 pytestmark = pytest.mark.launched
 STRATEGIES = ("single", "mirrored", *(pytest.param(name, marks=pytest.mark.slow) for name in
@@ -22,7 +22,7 @@ Found = dict[str, dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def launched(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    return launched_once(tmp_path_factory, "models_train.py", timeout=900)
+    return launched_once(tmp_path_factory, "models_train")
 
 
 def found(folder: Path) -> Found:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from support.launching import launched_once
+from support.rank_servers import launched_once
 
 pytestmark = pytest.mark.launched
 STRATEGIES = ("single", "mirrored", "horovod-mpi", *(pytest.param(name, marks=pytest.mark.slow) for name in
@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 
 @pytest.fixture(scope="module")
 def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    return launched_once(tmp_path_factory, "sharpness.py")
+    return launched_once(tmp_path_factory, "sharpness")
 
 
 def found(folder: Path) -> dict[str, Any]:

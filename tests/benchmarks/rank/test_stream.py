@@ -20,7 +20,7 @@ import tensorflow as tf
 from batchscale.benchmarks import data
 from batchscale.benchmarks.runs.run_config import RunConfig
 from batchscale.benchmarks.rank.evaluation import memory as evaluation
-from batchscale.benchmarks.rank.feeds import feed
+from batchscale.benchmarks.rank.feeds import stream
 from batchscale.benchmarks.rank.strategies.base import Strategy
 from batchscale.benchmarks.rank.strategies.mirrored import Mirrored
 from batchscale.benchmarks.rank.training.program import Program
@@ -30,13 +30,13 @@ class Second(Strategy):
 
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0],
                                            [tf.config.LogicalDeviceConfiguration()] * 2)
-feed.CHUNK_BYTES = 4 * 8 * 4  # four steps of eight floats
+stream.CHUNK_BYTES = 4 * 8 * 4  # four steps of eight floats
 examples, batch = 50, 8
 x = np.arange(examples, dtype=np.float32)
 y = np.arange(examples, dtype=np.int32)
 found = {}
 for name, strategy in (("whole", Strategy()), ("second", Second())):
-    own = feed.Stream(x, y, strategy)
+    own = stream.Stream(x, y, strategy)
     orders = [np.random.default_rng(n).permutation(examples).astype(np.int32) for n in (0, 1)]
     started = []
     chunks = own._chunks

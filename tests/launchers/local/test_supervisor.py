@@ -15,7 +15,7 @@ import pytest
 from batchscale.benchmarks.errors import EXIT_ENVIRONMENT, EXIT_RUNS_FAILED, PlanError, RecordError
 from batchscale.benchmarks.records.store import Store
 from batchscale.benchmarks.runs.run_config import RunConfig
-from batchscale.launchers.local import guardian, study, supervisor
+from batchscale.launchers.local import guardian, machine_lock, study, supervisor, worker
 from batchscale.launchers.local.progress import Progress
 from batchscale.launchers.local.rank_commands import Start
 
@@ -38,7 +38,7 @@ def test_only_the_ranks_that_log_there_are_ended(
         tmp_path: Path, sleepers: Started, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine").mkdir()
     monkeypatch.chdir(tmp_path / "mine")
-    supervisor.kill_left(Path("logs/single-01"))
+    worker.kill_left(Path("logs/single-01"))
     assert sleepers[0].wait(10) == -9
     assert [process.poll() for process in sleepers[1:]] == [None, None]
 
@@ -91,7 +91,7 @@ def test_the_guardian_ends_with_its_launchers_work() -> None:
 def test_logs_that_cannot_be_made_are_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RecordError, match="cannot write .*file/single-01: .*--results"):
-        supervisor.fresh_folder(tmp_path / "file", "single")
+        worker.fresh_folder(tmp_path / "file", "single")
 
 
 FAILS_ONE = """
@@ -109,9 +109,9 @@ def ended_by(words: list[str], folder: Path, configs: list[RunConfig], monkeypat
     """The exit code of a plan whose workers are `words`."""
     store = Store(folder)
     store.prepare(configs, {"name": "plan"})
-    runs, limits = store.runs(), supervisor.Limits(folder)
-    monkeypatch.setattr(supervisor, "start", lambda *_: Start(tuple(words), {}))
-    with Progress(runs, lambda run: supervisor.unfinished(run, limits), {}) as progress:
+    runs, limits = store.runs(), worker.Limits(folder)
+    monkeypatch.setattr(worker, "start", lambda *_: Start(tuple(words), {}))
+    with Progress(runs, lambda run: worker.unfinished(run, limits), {}) as progress:
         usable = study.passes(runs, limits, progress)
     return study.exit_code(runs, usable)
 
@@ -139,8 +139,8 @@ def test_workers_that_begin_runs_and_die_are_started_again_until_every_run_has_i
 def test_the_machines_lock_is_a_plain_file_that_is_there_for_all(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(PlanError, match="cannot open .*link, which keeps two studies .*BATCHSCALE_LOCK"):
-        study._lock(tmp_path / "link")
-    descriptors = [study._lock(tmp_path / "lock") for _ in range(2)]
+        machine_lock.open_lock(tmp_path / "link")
+    descriptors = [machine_lock.open_lock(tmp_path / "lock") for _ in range(2)]
     assert os.stat(tmp_path / "lock").st_mode & 0o444 == 0o444 and not (tmp_path / "elsewhere").exists()
     for descriptor in descriptors:
         os.close(descriptor)

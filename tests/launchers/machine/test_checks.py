@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from batchscale.benchmarks.config.strategies import variants
 from batchscale.benchmarks.errors import EXIT_ENVIRONMENT, EXIT_OK
 from batchscale.launchers import cli
 from batchscale.launchers.machine import checks, installed, setup_environment
@@ -18,7 +19,7 @@ from batchscale.launchers.machine.installed import Horovod
 from batchscale.launchers.machine.setup_environment import Mpi
 
 GOOD = Horovod("0.28.1", "2.21.0", gloo=True, mpi=True, library="mpi_lib.so")
-STRATEGIES = ("single", "mirrored", "multiworker", "horovod-gloo", "horovod-mpi")
+STRATEGIES = tuple(variants())
 
 
 @pytest.fixture(autouse=True)

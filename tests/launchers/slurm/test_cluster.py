@@ -53,7 +53,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def cut_off(cluster: Path) -> Study:
-    """Two runs in a job of one minute, submitted first because Slurm looks for such jobs only now and then.
+    """Two runs in a job of one minute, of which Slurm looks only now and then whether its time is over.
 
     The second run's process is halted, so that the limit comes in its midst; any warning would wake it up. A partition
     of its own that is taken down keeps the requeued job from starting before a test has looked.
@@ -68,7 +68,7 @@ def cut_off(cluster: Path) -> Study:
     return study
 
 
-def test_a_plan_runs_to_a_report_through_arrays_by_gloo_and_by_pmix(cluster: Path, cut_off: Study) -> None:
+def test_a_plan_runs_to_a_report_through_arrays_by_gloo_and_by_pmix(cluster: Path) -> None:
     study = Study(cluster / "shapes", SHAPES, SITE + 'exclusive = "never"\n', report=True)
     assert study.submitted.returncode == 0, study.submitted.stderr
     study.until_ended()
@@ -132,6 +132,7 @@ def test_a_killed_rank_ends_the_step_and_only_its_run_is_done_again(cluster: Pat
     assert "all runs are done" in study.run().stdout
 
 
+@pytest.mark.slow
 def test_a_halted_rank_ends_the_step_within_the_watchdogs_time_and_its_run_is_done_again(cluster: Path) -> None:
     text = plan("epochs = 60\nseeds = 2\n" + TWO_NODES).replace("drift_guard", "watchdog_seconds = 20\ndrift_guard")
     study = Study(cluster / "hang", text)
@@ -149,6 +150,7 @@ def test_a_halted_rank_ends_the_step_within_the_watchdogs_time_and_its_run_is_do
     assert [len(run.attempts()) for run in (first, second)] == [1, 2]
 
 
+@pytest.mark.slow
 def test_a_time_limit_cuts_off_one_run_that_the_requeued_job_does_again(cut_off: Study) -> None:
     first, second = cut_off.store.runs()
     task = f"{cut_off.jobs[0]}_0"
@@ -159,12 +161,13 @@ def test_a_time_limit_cuts_off_one_run_that_the_requeued_job_does_again(cut_off:
     assert f"2 runs: 1 completed, 1 {status}" in said and "go on by themselves" in said
     slurm("scontrol", "update", "PartitionName=urgent", "State=UP")
     restart_now(task)
-    assert "stopped (time limit) with 1 runs left to do; the job is requeued" in cut_off.said()
+    assert "stopped (time limit) with 1 run left to do; the job is requeued" in cut_off.said()
     cut_off.until_ended()
     assert cut_off.statuses() == ["completed"] * 2, cut_off.said()
     assert [len(run.attempts()) for run in (first, second)] == [1, 2]
 
 
+@pytest.mark.slow
 def test_preempted_and_warned_jobs_keep_what_is_done_requeue_and_go_on(cluster: Path) -> None:
     study = Study(cluster / "preempted", plan(f"epochs = 600\nseeds = 2\n{TWO_SHAPES}"))
     tasks = [f"{study.jobs[0]}_{task}" for task in range(2)]
@@ -182,8 +185,8 @@ def test_preempted_and_warned_jobs_keep_what_is_done_requeue_and_go_on(cluster: 
     assert study.statuses() == ["completed"] * 4, study.said()
     assert [first_failure(runs[1])["status"] for runs in shapes] == ["preempted"] * 2
     assert [len(run.attempts()) for runs in shapes for run in runs] == [1, 2, 1, 2]
-    assert "stopped (preempted or requeued) with 1 runs left to do; Slurm starts the job again" in study.said()
-    assert "stopped (signal) with 1 runs left to do; the job is requeued" in study.said()
+    assert "stopped (preempted or requeued) with 1 run left to do; Slurm starts the job again" in study.said()
+    assert "stopped (signal) with 1 run left to do; the job is requeued" in study.said()
 
 
 def task_shapes(study: Study) -> list[str]:
@@ -191,6 +194,7 @@ def task_shapes(study: Study) -> list[str]:
     return next(study.store.folder.glob("slurm/submission-01/01-*.shapes")).read_text().split()
 
 
+@pytest.mark.slow
 def test_a_cancelled_array_task_leaves_the_others_and_a_repeat_does_what_is_missing(cluster: Path) -> None:
     study = Study(cluster / "cancelled", plan(f"epochs = 600\n{TWO_SHAPES}"))
     run, other = (r for shape in task_shapes(study) for r in study.store.runs() if r.config.shape == shape)
@@ -200,7 +204,7 @@ def test_a_cancelled_array_task_leaves_the_others_and_a_repeat_does_what_is_miss
     assert run.status() in ("preempted", "lost") and other.status() == "completed", study.said()
     said = study.status()
     assert f"1 completed, 1 {run.status()}" in said and "1 cancelled, 1 completed" in said
-    assert "said: cancelled with 1 runs left to do" in said
+    assert "said: cancelled with 1 run left to do" in said
     assert "to go on: batchscale run plan.toml --on slurm --results results --site site.toml" in said
     assert study.run().returncode == 0
     study.until_ended()
@@ -216,6 +220,7 @@ def test_an_mpi_that_srun_does_not_start_ends_in_one_error_with_the_fix(cluster:
     assert study.statuses() in (["pending"], ["invalid"])
 
 
+@pytest.mark.slow
 def test_gpus_that_tensorflow_does_not_see_are_an_error_not_a_run_on_the_cpu(cluster: Path) -> None:
     study = Study(cluster / "gpus", plan("epochs = 1"), SITE + 'gpus = "gpus-per-node"\n')
     study.until_ended()

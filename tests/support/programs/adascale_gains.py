@@ -1,21 +1,17 @@
 """Trains softmax regression under adascale with the suite's own loop, in float64, and saves what every step did.
 
-Four groups of examples a step, made of two replicas or of micro-batches alone. Usage: adascale_gains.py STRATEGY
-FOLDER, as a plain process or as one of two ranks.
+Four groups of examples a step, made of two replicas or of micro-batches alone.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from batchscale.benchmarks.data import describe_size
-from batchscale.benchmarks.rank import devices
 from batchscale.benchmarks.runs.run_config import RunConfig
 
 if TYPE_CHECKING:
@@ -79,21 +75,9 @@ def train(session: Session, config: RunConfig) -> dict[str, Any]:
     return found
 
 
-def main() -> None:
-    strategy_name, folder = sys.argv[1], Path(sys.argv[2])
-    first = configuration(strategy_name, REFERENCES[0])
-    devices.pin(first, sorted(os.sched_getaffinity(0)), os.environ)
-    local = devices.prepare(first)
-    from batchscale.benchmarks.rank import strategies
-    from batchscale.benchmarks.rank.session import Session
-    strategy = strategies.create(first, local)
-    session = Session(strategy, local, [], strategy.size, lambda: "")
+def run(session: Session, strategy_name: str, folder: Path) -> None:
     found = {reference: train(session, configuration(strategy_name, reference)) for reference in REFERENCES}
     if strategy_name == "single":
         found[0] = train(session, configuration("single", GLOBAL_BATCH, accumulation=1))
-    if strategy.rank == 0:
+    if session.strategy.rank == 0:
         (folder / "gains.json").write_text(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main()

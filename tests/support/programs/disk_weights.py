@@ -1,21 +1,17 @@
 """Trains 20 steps in float64 on each of several data sets; saves the weights and what every rank's evaluation gives.
 
-Usage: disk_weights.py STRATEGY FOLDER CASES, as a plain process or as one of two Horovod ranks; CASES is JSON, from a
-case's name to its data set.
+`cases` is JSON, from a case's name to its data set.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from batchscale.benchmarks.data import describe_size
-from batchscale.benchmarks.rank import devices
 from batchscale.benchmarks.runs.run_config import RunConfig
 
 if TYPE_CHECKING:
@@ -54,19 +50,12 @@ def train(session: Session, config: RunConfig) -> Program:
     return program
 
 
-def main() -> None:
-    strategy_name, folder, cases = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
-    configs = {case: configuration(strategy_name, dataset) for case, dataset in cases.items()}
-    first = next(iter(configs.values()))
-    devices.pin(first, sorted(os.sched_getaffinity(0)), os.environ)
-    local = devices.prepare(first)
-    from batchscale.benchmarks.rank import agreement, strategies
-    from batchscale.benchmarks.rank.session import Session
-    strategy = strategies.create(first, local)
-    session = Session(strategy, local, [], strategy.size, lambda: "")
-    agreement.check_size(strategy, first)
-    metrics = {}
-    for case, config in configs.items():
+def run(session: Session, strategy_name: str, folder: Path, cases: str) -> None:
+    from batchscale.benchmarks.rank import agreement
+    strategy, metrics = session.strategy, {}
+    for case, dataset in json.loads(cases).items():
+        config = configuration(strategy_name, dataset)
+        agreement.check_size(strategy, config)
         program = train(session, config)
         agreement.check_weights(strategy, program.variables, "at the end")
         metrics[case] = strategy.gather(session.examples(config).evaluation.metrics(program))
@@ -75,6 +64,3 @@ def main() -> None:
             np.save(folder / f"{case}.npy", weights)
     if strategy.rank == 0:
         (folder / "metrics.json").write_text(json.dumps(metrics))
-
-
-main()

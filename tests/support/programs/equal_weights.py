@@ -1,8 +1,7 @@
 """Trains 50 steps in float64 with the suite's own loop, for each model and optimizer, and saves the weights.
 
 Then a few steps of a network with batch norm: the moving statistics before and after they are averaged, and what every
-rank's evaluation gives. Usage: equal_weights.py STRATEGY FOLDER [CASES], as a plain process or as one of two ranks;
-CASES is a JSON list of the names of cases, without it all.
+rank's evaluation gives. `wanted` is a JSON list of the names of cases, without it all.
 """
 
 from __future__ import annotations
@@ -10,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from batchscale.benchmarks.data import describe_size
-from batchscale.benchmarks.rank import devices
 from batchscale.benchmarks.runs.run_config import RunConfig
 
 if TYPE_CHECKING:
@@ -115,18 +111,12 @@ def normalized(session: Session, config: RunConfig) -> dict[str, Any]:
             "metrics": metrics}
 
 
-def main() -> None:
-    strategy_name, folder = sys.argv[1], Path(sys.argv[2])
-    first = configuration(strategy_name, *CASES[0])
-    devices.pin(first, sorted(os.sched_getaffinity(0)), os.environ)
-    local = devices.prepare(first)
-    from batchscale.benchmarks.rank import agreement, strategies
-    from batchscale.benchmarks.rank.session import Session
-    strategy = strategies.create(first, local)
-    session = Session(strategy, local, [], strategy.size, lambda: "")
-    wanted = json.loads(sys.argv[3]) if len(sys.argv) > 3 else ["-".join(case) for case in CASES]
+def run(session: Session, strategy_name: str, folder: Path, wanted: str = "") -> None:
+    from batchscale.benchmarks.rank import agreement
+    strategy = session.strategy
+    chosen = json.loads(wanted) if wanted else ["-".join(case) for case in CASES]
     for case in CASES:
-        if "-".join(case) not in wanted:
+        if "-".join(case) not in chosen:
             continue
         with tempfile.TemporaryDirectory() as kept:
             program = train(session, configuration(strategy_name, *case), STEPS,
@@ -138,6 +128,3 @@ def main() -> None:
     found = normalized(session, configuration(strategy_name, "resnet_20", "momentum", "resident"))
     if strategy.rank == 0:
         (folder / "normalized.json").write_text(json.dumps(found))
-
-
-main()

@@ -1,13 +1,11 @@
 """Trains built-in models a few steps in every precision, with and without jit and synchronized batch norm.
 
-Usage: models_train.py STRATEGY FOLDER, as a plain process or as one of two ranks. Writes STRATEGY.json and .npy files.
+Writes found.json and .npy files.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from batchscale.benchmarks.data import Dataset, describe_size
-from batchscale.benchmarks.rank import devices
 from batchscale.benchmarks.runs.run_config import RunConfig
 
 if TYPE_CHECKING:
@@ -95,25 +92,20 @@ def growth() -> list[float]:
     import tensorflow as tf
 
     from batchscale.benchmarks.rank.training import loss_scale
-    loss_scale.GROWTH_STEPS = 3
-    scale, found = loss_scale.LossScale(), []
-    for value in (1.0, 1.0, 1.0, np.inf, 1.0, 1.0, 1.0):
-        scale.update([tf.constant([0.0, value])], [], [], lambda skipped: None)
-        found.append(float(scale.scale.numpy()))
-    return found
+    usual, loss_scale.GROWTH_STEPS = loss_scale.GROWTH_STEPS, 3
+    try:
+        scale, found = loss_scale.LossScale(), []
+        for value in (1.0, 1.0, 1.0, np.inf, 1.0, 1.0, 1.0):
+            scale.update([tf.constant([0.0, value])], [], [], lambda skipped: None)
+            found.append(float(scale.scale.numpy()))
+        return found
+    finally:  # other programs run in this process
+        loss_scale.GROWTH_STEPS = usual
 
 
-def main() -> None:
-    name, folder = sys.argv[1], Path(sys.argv[2])
-    first = configuration(name)
-    devices.pin(first, sorted(os.sched_getaffinity(0)), os.environ)
-    local = devices.prepare(first)
+def run(session: Session, name: str, folder: Path) -> None:
     import keras
-
-    from batchscale.benchmarks.rank import strategies
-    from batchscale.benchmarks.rank.session import Session
-    strategy = strategies.create(first, local)
-    session = Session(strategy, local, [], strategy.size, lambda: "")
+    strategy = session.strategy
     found: dict[str, Any] = {}
     weights: Callable[[Program], Any] = lambda program: np.concatenate(
         [strategy.copies(v)[0].ravel().astype(np.float64) for v in program.weights])
@@ -134,7 +126,3 @@ def main() -> None:
                          "notes": program.notes(config), "growth": growth()}
     if strategy.rank == 0:
         (folder / "found.json").write_text(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main()

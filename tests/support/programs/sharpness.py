@@ -1,21 +1,18 @@
-"""Measures sharpness after a few steps, on every strategy. Usage: sharpness.py STRATEGY FOLDER.
+"""Measures sharpness after a few steps, on every strategy.
 
 Softmax regression, whose weights and examples are saved, so that its Hessian can be had exactly; then a network with
-batch norm and dropout. As a plain process or as one of two ranks.
+batch norm and dropout.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from batchscale.benchmarks.data import describe_size
-from batchscale.benchmarks.rank import devices
 from batchscale.benchmarks.runs.run_config import RunConfig
 
 if TYPE_CHECKING:
@@ -61,21 +58,9 @@ def measured(session: Session, config: RunConfig, folder: Path) -> dict[str, Any
     return {"row": rows[0], "again": rows[1], "untouched": before == after}
 
 
-def main() -> None:
-    strategy_name, folder = sys.argv[1], Path(sys.argv[2])
-    first = configuration(strategy_name, MODELS[0], "float32")
-    devices.pin(first, sorted(os.sched_getaffinity(0)), os.environ)
-    local = devices.prepare(first)
-    from batchscale.benchmarks.rank import strategies
-    from batchscale.benchmarks.rank.session import Session
-    strategy = strategies.create(first, local)
-    session = Session(strategy, local, [], strategy.size, lambda: "")
+def run(session: Session, strategy_name: str, folder: Path) -> None:
     cases = [(MODELS[0], "float64"), *((model, "float32") for model in MODELS)]
     found = {f"{model} {precision}": measured(session, configuration(strategy_name, model, precision), folder)
              for model, precision in cases}
-    if strategy.rank == 0:
+    if session.strategy.rank == 0:
         (folder / "sharpness.json").write_text(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main()

@@ -19,7 +19,8 @@ class Starts(MetaPathFinder):
         if name.startswith("tensorflow."):  # "tensorflow" alone is looked for where it is asked whether it is there
             sys.meta_path.remove(self)
             with open(os.environ[NOTES], "a") as notes:
-                notes.write(f"{os.getpid()} {' '.join(sys.argv[:3])[:200]!r}\n")
+                test = os.environ.get("PYTEST_CURRENT_TEST", "").partition("::")[0] or "no test"
+                notes.write(f"{test} {os.getpid()} {' '.join(sys.argv[:3])[:200]!r}\n")
         return None
 
 

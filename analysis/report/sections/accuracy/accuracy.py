@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from .....benchmarks.config.choices import MEASURED_RULE
-from .....benchmarks.schedules.rules import TUNED_RULE
+from .....benchmarks.schedules.rules import PUBLISHED_RULE, TUNED_RULE
 from .....benchmarks.text import listed, number
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
@@ -16,9 +16,9 @@ from ....figures.theme import Role, role
 from ....formatting import estimated, Table, table
 from ....statistics.estimate import Estimate, unknown
 from ....study.batch_gaps import gap_between
-from ....study.groups import (MOST_PANELS, NO_ACCURACY, OWN_REFERENCE, mean_of, seeds_text, Workload)
+from ....study.groups import (MOST_PANELS, NO_ACCURACY, mean_of, seeds_text, Workload)
 from ....tables.outcome import LOSS, Outcome
-from ....tables.results import PUBLISHED_RULE, Results
+from ....tables.results import Results
 from ...blocks import Section
 from ...builder import section
 from ...findings import Findings
@@ -38,6 +38,7 @@ class Cell:
 
     @property
     def lost(self) -> pd.DataFrame:
+        """Return the runs that did not complete, a row per seed."""
         return self.arm[self.arm["status"] != "completed"]
 
 
@@ -74,7 +75,7 @@ def build(findings: Findings) -> Section | None:
                           "generalization gap", "batch gap", "without a result"),
                          (row for _, work, own in shown for row in _rows(work, own)), numbers=(2, 3),
                          caption="At the end of training: mean, 95 % interval over seeds, n. Gaps of accuracies in "
-                                 "percentage points.", fold="Numbers") + budgets(findings.results)
+                                 "percentage points.", fold="Numbers") + budgets(findings.study.arms)
                    + _other_metrics(findings.results), title=f"{listed(kinds).capitalize()} against batch")
 
 
@@ -84,12 +85,11 @@ def _left_out(found: Sequence[Workload]) -> list[str]:
 
 
 def cells(work: Workload) -> list[Cell]:
-    """Every rule and batch that has runs; at the reference batch all rules but the tuned one have the constant
-    one's, and each is held against what it has there."""
+    """Return a cell for every rule and batch that has runs; tuned rates are held against the tuned reference batch,
+    the others against the constant rule's."""
     shared, tuned = (work.arm(rule, work.reference_batch) for rule in ("constant", TUNED_RULE))
-    arms = [(rule, batch, work.arm(rule, batch)) for rule in work.rules for batch in work.batches]
     return [_cell(rule, batch, arm, tuned if rule == TUNED_RULE else shared, work.outcome)
-            for rule, batch, arm in arms if not arm.empty]
+            for rule, batch, arm in work.arms]
 
 
 def _cell(rule: str, batch: int, arm: pd.DataFrame, reference: pd.DataFrame, outcome: Outcome) -> Cell:
@@ -101,7 +101,7 @@ def _cell(rule: str, batch: int, arm: pd.DataFrame, reference: pd.DataFrame, out
 
 
 def batch_gap(reference: pd.DataFrame, arm: pd.DataFrame, outcome: Outcome) -> Estimate:
-    """What this arm loses on the test data against the reference batch, paired by seed."""
+    """Return what this arm loses on the test data against the reference batch, paired by seed."""
     first, second = (rows.set_index("seed")[outcome.test] for rows in (reference, arm))
     return gap_between(first, second, outcome).estimate
 
@@ -144,13 +144,12 @@ def _panel(name: str, work: Workload, title: str, own: list[Cell], y: Axis, meas
 
 def _rows(work: Workload, own: list[Cell]) -> Iterator[tuple[str, ...]]:
     for cell in own:
-        at_reference = cell.batch == work.reference_batch
-        if at_reference and cell.rule not in ("constant", *OWN_REFERENCE):
+        if work.is_listed_elsewhere(cell.rule, cell.batch):
             continue
         lost = cell.lost["status"].value_counts()
         yield (work.name, cell.rule, f"{cell.batch:,}", number(float(cell.arm["peak_learning_rate"].iloc[0])),
                work.outcome.cell(cell.value), work.outcome.cell_difference(cell.gap),
-               "" if at_reference else work.outcome.cell_difference(cell.batch_gap),
+               "" if cell.batch == work.reference_batch else work.outcome.cell_difference(cell.batch_gap),
                listed(f"{count} {status.replace('_', ' ')}" for status, count in lost.items()))
 
 

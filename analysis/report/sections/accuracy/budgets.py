@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ....formatting import Table, table
 from ....statistics.decision_rules import FEWEST_SEEDS
-from ....study.arms import Arm, load_arms
+from ....study.arms import Arm
 from ....study.batch_gaps import BUDGETS, BatchGap, gap_table
-from ....tables.results import Results
 
 CAPTION = ("What a batch loses on the test data against the reference batch, paired by seed, 95 % interval, n: after "
            "equal epochs; after all steps of the larger batch, the reference read between its evaluations; and where "
@@ -18,9 +17,9 @@ CAPTION = ("What a batch loses on the test data against the reference batch, pai
            f"Both take {FEWEST_SEEDS} seeds or more, adjusted over the batches (Holm).")
 
 
-def budgets(results: Results) -> tuple[Table, ...]:
-    """A row for each experiment, rule and larger batch; nothing without one."""
-    rows = [row for arm in load_arms(results) for row in _rows(arm)]
+def budgets(arms: Sequence[Arm]) -> tuple[Table, ...]:
+    """Return a row for each experiment, rule and larger batch; no table without one."""
+    rows = [row for arm in arms for row in _rows(arm)]
     return table(("experiment", "rule", "batch", *BUDGETS), rows, CAPTION, (2,), "At equal epochs, steps and loss")
 
 

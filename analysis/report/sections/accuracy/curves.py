@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from .....benchmarks.schedules.rules import PUBLISHED_RULE
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import role
 from ....study.groups import (NO_ACCURACY, batch_shades, evaluations_of, mean_curve, own_evaluations,
                               seeds_text, Workload)
-from ....tables.results import PUBLISHED_RULE
 from ...blocks import Section
 from ...builder import section
 from ...findings import Findings

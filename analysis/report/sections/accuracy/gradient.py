@@ -15,7 +15,9 @@ from ....formatting import estimated, table
 from ....laws.noise_scale import CAVEATS, PUBLISHED, covariance_slope, estimate_probes, noise_scales
 from ....statistics.estimate import Estimate, mean_estimate
 from ....statistics.ratio import paired_ratio
+from ....study.arm_runs import reference_norms
 from ....study.groups import batch_shades, seeds_text, Workload
+from ....tables.results import Results
 from ...blocks import Section
 from ...builder import section
 from ...findings import Findings
@@ -25,7 +27,7 @@ from ...findings import Findings
          "accuracy experiment `noise_batches`.")
 def build(findings: Findings) -> Section | None:
     """Return the trace of the gradient covariance against batch, and B_simple against steps."""
-    found = [(name, work, _probes(work, findings.results.gradient_norms)) for name, work in findings.panels]
+    found = [(name, work, _probes(work, findings.results)) for name, work in findings.panels]
     found = [(name, work, probes) for name, work, probes in found if not probes.empty]
     if not found:
         return None
@@ -47,10 +49,9 @@ def build(findings: Findings) -> Section | None:
         "mean over seeds, 95 % interval.", (2, 4), "Numbers"))
 
 
-def _probes(work: Workload, norms: pd.DataFrame) -> pd.DataFrame:
-    """Probes of the workload's constant-rate runs at the reference batch, with their estimates."""
-    runs = work.arm("constant", work.reference_batch)
-    own = norms[norms["run_id"].isin(runs[runs["status"] == "completed"]["run_id"])]
+def _probes(work: Workload, results: Results) -> pd.DataFrame:
+    """Return the probes of the workload's completed runs at the reference batch, with their estimates."""
+    own = reference_norms(results, work.experiment, work.placement)
     if own.empty:
         return own
     own = own.assign(**{name: own[name].astype("float64") for name in ("step", "batch", "count")})

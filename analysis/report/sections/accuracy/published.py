@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from .....benchmarks.schedules.rules import PUBLISHED_RULE
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import role
 from ....formatting import table
 from ....statistics.estimate import Estimate, mean_estimate
 from ....study.groups import (evaluations_of, finite, first_panels, mean_curve, own_evaluations, seeds_text, Workload)
-from ....tables.results import PUBLISHED_RULE
 from ...blocks import Section
 from ...builder import section
 from ...findings import Findings

@@ -10,7 +10,7 @@ import pandas as pd
 from .....benchmarks.schedules.rules import is_measured, RULES
 from .....benchmarks.text import counted, number
 from ....formatting import estimated, table
-from ....study.groups import NO_ACCURACY, OWN_REFERENCE, finite, mean_of, Workload
+from ....study.groups import NO_ACCURACY, finite, mean_of, Workload
 from ...blocks import Section
 from ...builder import section
 from ...findings import Findings
@@ -46,16 +46,14 @@ def build(findings: Findings) -> Section | None:
 
 
 def _rows(work: Workload, decayed: bool, gained: bool) -> Iterator[tuple[str, ...]]:
-    for rule in work.rules:
-        for batch in work.batches:
-            arm = work.arm(rule, batch)
-            if arm.empty or (batch == work.reference_batch and rule not in ("constant", *OWN_REFERENCE)):
-                continue
-            warmup = finite(arm, "warmup_steps")
-            yield (work.name, rule, f"{batch:,}", number(float(arm["peak_learning_rate"].iloc[0])),
-                   counted(int(warmup[0]), "step") if warmup and warmup[0] else "none",
-                   *((_kept(finite(arm, "weight_kept_per_epoch")),) if decayed else ()),
-                   *(_gains(rule, arm) if gained else ()))
+    for rule, batch, arm in work.arms:
+        if work.is_listed_elsewhere(rule, batch):
+            continue
+        warmup = finite(arm, "warmup_steps")
+        yield (work.name, rule, f"{batch:,}", number(float(arm["peak_learning_rate"].iloc[0])),
+               counted(int(warmup[0]), "step") if warmup and warmup[0] else "none",
+               *((_kept(finite(arm, "weight_kept_per_epoch")),) if decayed else ()),
+               *(_gains(rule, arm) if gained else ()))
 
 
 def _kept(values: list[float]) -> str:

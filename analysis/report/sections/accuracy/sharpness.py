@@ -13,7 +13,7 @@ from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import role
 from ....formatting import estimated, percentage, table
-from ....study.groups import OWN_REFERENCE, finite, mean_of, seeds_text, Workload
+from ....study.groups import finite, mean_of, seeds_text, Workload
 from ...blocks import Section
 from ...builder import section
 from ...findings import Findings
@@ -45,12 +45,9 @@ def build(findings: Findings) -> Section | None:
 
 def _arms(work: Workload) -> Iterator[tuple[str, int, pd.DataFrame]]:
     """Every rule and batch that was measured; the reference batch's runs once."""
-    for rule in work.rules:
-        for batch in work.batches:
-            arm = work.arm(rule, batch)
-            shared = batch == work.reference_batch and rule not in ("constant", *OWN_REFERENCE)
-            if not shared and finite(arm, "eigenvalue"):
-                yield rule, batch, arm
+    for rule, batch, arm in work.arms:
+        if not work.is_listed_elsewhere(rule, batch) and finite(arm, "eigenvalue"):
+            yield rule, batch, arm
 
 
 def _products(arm: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from .....benchmarks.schedules.rules import TUNED_RULE
+from .....benchmarks.schedules.rules import has_own_reference, TUNED_RULE
 from .....benchmarks.text import counted, listed, number
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
@@ -14,7 +14,7 @@ from ....figures.theme import Role, role
 from ....formatting import Table, table
 from ....statistics.difference import paired_difference
 from ....statistics.estimate import Estimate, unknown
-from ....study.groups import OWN_REFERENCE, batch_shades, seeds_text, Workload
+from ....study.groups import batch_shades, seeds_text, Workload
 from ....tables.outcome import ACCURACY, Outcome
 from ....tables.tuned_rates import Trial, TunedBatch
 from ...blocks import Section
@@ -44,7 +44,7 @@ def build(findings: Findings) -> Section | None:
 
 
 def _key(work: Workload) -> tuple[str, str]:
-    return work.experiment, str(work.runs["placement"].iloc[0])
+    return work.experiment, work.placement
 
 
 def _panel(name: str, work: Workload, own: list[TunedBatch]) -> Iterator[Figure]:
@@ -110,7 +110,7 @@ def _left(works: list[tuple[str, Workload, list[TunedBatch]]]) -> tuple[Table, .
 def _differences(work: Workload, one: TunedBatch) -> Iterator[tuple[str, ...]]:
     best = work.arm(TUNED_RULE, one.global_batch)
     at_reference = one.global_batch == work.reference_batch
-    for rule in ("constant",) if at_reference else [rule for rule in work.rules if rule not in OWN_REFERENCE]:
+    for rule in ("constant",) if at_reference else [rule for rule in work.rules if not has_own_reference(rule)]:
         runs = work.arm(rule, one.global_batch)
         if runs.empty or best.empty:
             continue
@@ -123,8 +123,8 @@ def _differences(work: Workload, one: TunedBatch) -> Iterator[tuple[str, ...]]:
 
 
 def advantage(best: pd.DataFrame, runs: pd.DataFrame, outcome: Outcome = ACCURACY) -> Estimate:
-    """How much better the tuned arm ends than a rule's, on the test data, paired by seed; unknown where either lost a
-    seed, for the seeds that survived are no fair sample."""
+    """Return how much better the tuned arm ends than a rule's, on the test data, paired by seed; unknown where either
+    lost a seed, for the seeds that survived are no fair sample."""
     if not (best["status"].eq("completed").all() and runs["status"].eq("completed").all()):
         return unknown()
     columns = ["seed", outcome.test]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -16,11 +16,10 @@ from ....figures.theme import OTHERS, STRATEGIES, Role, role
 from ....formatting import estimated, table
 from ....laws.critical_batch import StepsToTarget
 from ....statistics.estimate import mean_estimate, without_interval
-from ....study.arms import load_arm
+from ....study.arms import Arm
 from ....study.batch_gaps import steps_to_target
 from ....study.critical import CriticalBatch
 from ....study.groups import Workload
-from ....tables.results import Results, rules
 from ...blocks import Section
 from ...builder import section
 from ...findings import Findings
@@ -35,7 +34,7 @@ def build(findings: Findings) -> Section | None:
     """Return one row of panels per experiment with at least one source."""
     named = {item.experiment: item for item in findings.decided.critical}
     pairs = [(name, work, named[work.experiment]) for name, work in findings.panels
-             if work.experiment in named]
+             if work.experiment in named and findings.study.is_compared(work)]
     known = [(name, work, item) for name, work, item in pairs
              if any(math.isfinite(source.value) for source in item.sources.values())]
     if not known:
@@ -46,7 +45,8 @@ def build(findings: Findings) -> Section | None:
             "answer different questions and are compared, never merged."]
     text += [f"{item.experiment}. {' '.join(map(_sentence, item.statements[1:]))}" for _, _, item in known
              if item.statements[1:]]
-    figures = [figure for name, work, item in known for figure in _panels(name, work, item, findings.results)]
+    arms = findings.study.arms_by_experiment
+    figures = [figure for name, work, item in known for figure in _panels(name, work, item, arms[item.experiment])]
     rows = [(item.experiment, source, estimated(value), f"{item.outcome.name} {number(item.target)}",
              _batch(item, "useful"), _batch(item, "perfect"))
             for _, _, item in known for source, value in item.sources.items()]
@@ -69,19 +69,19 @@ def _batch(item: CriticalBatch, which: str) -> str:
     return f"{batch:,}" if batch is not None else ""
 
 
-def _panels(name: str, work: Workload, item: CriticalBatch, results: Results) -> Iterator[Figure]:
+def _panels(name: str, work: Workload, item: CriticalBatch, arms: Sequence[Arm]) -> Iterator[Figure]:
     if item.steps is not None:
-        yield _steps_panel(name, work, item, item.steps, results)
+        yield _steps_panel(name, work, item, item.steps, arms)
     title = f"{work.name}: critical batch from three sources"
     rows = [Row(source, value, each) for (source, value), each in zip(item.sources.items(), ROLES)]
     yield Figure(f"{name}-critical", title, draw_rows(f"{name}-critical", title, "examples", rows, log=True),
                  f"{work.detail}. Value and 95 % interval; the knee counts one replica's batch.")
 
 
-def _steps_panel(name: str, work: Workload, item: CriticalBatch, law: StepsToTarget, results: Results) -> Figure:
+def _steps_panel(name: str, work: Workload, item: CriticalBatch, law: StepsToTarget,
+                 arms: Sequence[Arm]) -> Figure:
     title = f"{work.name}: steps to target against global batch"
-    order = sorted(rules(results, work.experiment), key=rule_order)
-    arms = [arm for rule in order if (arm := load_arm(results, work.experiment, rule)) is not None]
+    arms = sorted(arms, key=lambda arm: rule_order(arm.rule))
     steps = steps_to_target(arms, item.target)
     series, lost = [], []
     for arm in arms:

@@ -63,7 +63,7 @@ def _largest(finding: MemoryFinding, measured: pd.DataFrame) -> str:
     """With a warning where the law is stretched far beyond what it was fitted to; no batch exceeds the data."""
     if not math.isfinite(finding.largest.value):
         return "not known"
-    examples = int(measured["train_examples"].iloc[0])
+    examples = finding.train_examples or 0
     if finding.largest.value >= examples > 0:
         return f"all {examples:,} training examples at once; by the law {estimated(finding.largest)}"
     doubt = extrapolation_warning(finding.largest.value, measured["replica_batch"].to_numpy())

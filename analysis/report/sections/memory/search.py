@@ -32,6 +32,7 @@ def build(findings: Findings) -> Section | None:
 
 
 def who(one: Answer) -> str:
+    """Return the experiment, model and placement that a search was about, in words."""
     replicas = counted(one.replicas, "replica")
     micro = f", accumulation {one.accumulation}" if one.accumulation > 1 else ""
     return f"{one.experiment}: {one.optimizer} on {one.model}, {one.precision}, {one.strategy}, {replicas}{micro}"

@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ...benchmarks.config.objectives import METRICS
-from ...benchmarks.data import fingerprint
-from ...benchmarks.errors import BatchscaleError
-from ...benchmarks.records.environment import numbers_versions
-from ...benchmarks.records.json_files import read_json
-from ...benchmarks.records.store import Store
-from ...benchmarks.runs.run_config import RunConfig
-from ...benchmarks.text import counted, listed
+from ..config.objectives import METRICS
+from ..data import fingerprint
+from ..errors import BatchscaleError
+from ..runs.run_config import RunConfig
+from ..text import counted, listed
+from .environment import numbers_versions
+from .json_files import read_json
+from .store import Store
 
 FLAG = "--continue-edited"
 Workloads = Mapping[str, Mapping[str, Any]]
@@ -36,13 +36,13 @@ class Edit:
 
 
 def known(store: Store) -> dict[str, Any]:
-    """What workloads.json says of workloads described before."""
+    """Return what workloads.json says of workloads described before."""
     found = read_json(store.folder / "workloads.json")
     return found if isinstance(found, dict) else {}
 
 
 def is_current(workload: Mapping[str, Any], config: RunConfig) -> bool:
-    """Whether a description holds without being made again: nothing of it is a user's function, and the files and
+    """Return whether a description holds without being made again: no user's function is part of it, and the files and
     versions that it was made from are the same."""
     own = [name for name in (config.model, config.loss, *config.metrics) if ":" in name]
     files = fingerprint.witness(config.dataset)
@@ -52,7 +52,7 @@ def is_current(workload: Mapping[str, Any], config: RunConfig) -> bool:
 
 
 def digest(workload: Mapping[str, Any]) -> str:
-    """The name of what is trained; "" where it was described without fingerprints."""
+    """Return the name of what is trained; "" where it was described without fingerprints."""
     parts = workload.get("fingerprint")
     if not isinstance(parts, dict):
         return ""
@@ -61,7 +61,7 @@ def digest(workload: Mapping[str, Any]) -> str:
 
 def settled(store: Store, workloads: Workloads, configs: Sequence[RunConfig],
             go_on: bool) -> tuple[dict[str, Any], list[Edit]]:
-    """The workloads with the identity of each, and those that were edited since runs were made of them.
+    """Return the workloads with the identity of each, and those that were edited since runs were made of them.
 
     `go_on`: runs of an edited one go by the earlier identity, beside those made before.
     """
@@ -84,7 +84,7 @@ def settled(store: Store, workloads: Workloads, configs: Sequence[RunConfig],
 
 
 def _made(store: Store) -> list[tuple[str, str]]:
-    """Workload and identity of every run of the plan that was begun."""
+    """Return workload and identity of every run of the plan that was begun."""
     try:
         runs = store.runs()
         return [(run.config.workload_key, run.config.fingerprint) for run in runs if run.has_record or run.attempts()]
@@ -93,12 +93,12 @@ def _made(store: Store) -> list[tuple[str, str]]:
 
 
 def named(configs: Sequence[RunConfig], workloads: Workloads) -> list[RunConfig]:
-    """The configurations with the identity of what they train."""
+    """Return the configurations with the identity of what they train."""
     return [replace(config, fingerprint=str(workloads[config.workload_key].get("identity", ""))) for config in configs]
 
 
 def sentence(edits: Sequence[Edit], store: Store, go_on: bool) -> str:
-    """What changed, and what becomes of the runs that were made before."""
+    """Return what changed, and what becomes of the runs that were made before."""
     what = listed(dict.fromkeys(word for edit in edits for word in _changes(edit)), most=8)
     made = sum(edit.made for edit in edits)
     start = f"edited since {counted(made, 'run')} of this plan {'was' if made == 1 else 'were'} made: {what}; "
@@ -109,7 +109,7 @@ def sentence(edits: Sequence[Edit], store: Store, go_on: bool) -> str:
 
 
 def _changes(edit: Edit) -> Iterator[str]:
-    """The parts that differ, in words; a source only where nothing that follows from it differs."""
+    """Yield the parts that differ, in words; a source only where nothing that follows from it differs."""
     old, now = edit.before.get("fingerprint"), edit.now.get("fingerprint")
     config = edit.config
     if not isinstance(old, dict) or not isinstance(now, dict):

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from batchscale.benchmarks.data import fingerprint
+from batchscale.benchmarks.records import identity
 from batchscale.benchmarks.records.environment import numbers_versions
 from batchscale.benchmarks.records.json_files import write_json
 from batchscale.benchmarks.records.store import Store
 from batchscale.benchmarks.runs.run_config import RunConfig
-from batchscale.launchers.local import identity
 
 PARTS = {"data": "d0", "times": "", "layers": "l0", "types": "t0", "weights": "w0", "model source": "m0",
          "loss source": "o0", "metrics source": "", "versions": "keras 3.1"}

@@ -1,78 +1,19 @@
-"""Training examples on their way to the loop: resident on the device, or streamed from memory by tf.data in chunks of
-steps; disk_feed reads them from disk."""
+"""Training examples from the host's memory, by tf.data in chunks of steps."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 import tensorflow as tf
 
 from ...data.arrays import Arrays, count, each, size_bytes
-from ...runs.run_config import RunConfig
-from .. import devices
-from ..meters.gpu_counters import gpu_counters
 from ..strategies.base import Strategy
+from .base import Layout, Part
 
-RESIDENT_FRACTION = 0.25
 CHUNK_BYTES = 32 * 1024**2
-SMALL_GPU_BYTES = 4e9  # assumed where NVML does not tell
-
-Part = tuple[Any, Any, Any, int, int, int]
-"""x, y, order, start, stop, base: the arguments of one call of the loop, without the rates."""
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where a step's examples lie in `order`: row `k - base`, `stride` positions long; `rows` rows, then round again.
-
-    `whole_epoch`: a row is a global batch, in which a replica goes by its number among all; else a row is what this
-    process needs, in which a replica goes by its number within the process.
-    """
-
-    stride: int
-    rows: int
-    whole_epoch: bool
-
-
-class Feed(Protocol):
-    """What the loop is fed from."""
-
-    kind: str
-
-    def layout(self, global_batch: int) -> Layout:
-        """How a step finds its examples in a part."""
-
-    def set_order(self, order: npt.NDArray[np.int32], base: int, key: Sequence[int] = (0, 0)) -> None:
-        """The order of the examples from step `base` on; `key`: the seed and the epoch that it is of."""
-
-    def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
-        """The steps [start, stop), in calls of the loop."""
-
-
-class Resident:
-    """All examples on every local replica's device; only the order changes from epoch to epoch."""
-
-    kind = "resident"
-
-    def __init__(self, x: Arrays, y: Arrays, strategy: Strategy) -> None:
-        self._x, self._y, self._strategy = strategy.place_each(x), strategy.place_each(y), strategy
-        self._order: Any = None
-        self._examples = count(y)
-
-    def layout(self, global_batch: int) -> Layout:
-        return Layout(global_batch, max(1, self._examples // global_batch), True)
-
-    def set_order(self, order: npt.NDArray[np.int32], base: int, key: Sequence[int] = (0, 0)) -> None:
-        self._order, self._base = self._strategy.place(order), base
-
-    def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
-        yield self._x, self._y, self._order, start, stop, self._base
 
 
 class Stream:
@@ -101,15 +42,17 @@ class Stream:
         return int(max(1, min(CHUNK_BYTES // row_bytes, self._examples // global_batch)))
 
     def layout(self, global_batch: int) -> Layout:
+        """Return the layout of pieces that hold this process' examples of a few steps."""
         return Layout(self._share(global_batch), self._rows(global_batch), False)
 
     def set_order(self, order: npt.NDArray[np.int32], base: int, key: Sequence[int] = (0, 0)) -> None:
-        """The same order once more is no reason to begin anew."""
+        """Set the order of the examples from step `base` on; the same order once more is no reason to begin anew."""
         if base != self._base or not np.array_equal(order, self._order):
             self._open = self._held = None
             self._order, self._base = order, base
 
     def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
+        """Yield the steps [start, stop) in calls of the loop, each with its piece of the examples."""
         rows, share = self._rows(global_batch), self._share(global_batch)
         positions = self._strategy.place(np.arange(rows * share, dtype=np.int32))
         while start < stop:
@@ -158,24 +101,3 @@ def _fixed() -> tf.data.Options:
     options = tf.data.Options()
     options.autotune.enabled = False
     return options
-
-
-def create(config: RunConfig, x: Arrays, y: Arrays, strategy: Strategy) -> Feed:
-    """Resident when asked for, or when the examples take at most a quarter of the free memory of every device."""
-    if config.input == "resident" or (config.input == "auto" and size_bytes(x) <= RESIDENT_FRACTION * min(
-            strategy.gather(free_bytes(_copies_here(config, strategy))))):
-        return Resident(x, y, strategy)
-    return Stream(x, y, strategy)
-
-
-def _copies_here(config: RunConfig, strategy: Strategy) -> int:
-    """Copies of the examples that this host's memory would hold, other ranks' among them."""
-    return config.ranks // max(config.nodes, 1) * strategy.local_replicas
-
-
-def free_bytes(copies: int) -> float:
-    """Free memory where one of so many resident copies of the examples would lie."""
-    if visible := devices.visible_gpus():
-        free = gpu_counters(visible, os.environ.get("CUDA_VISIBLE_DEVICES")).free_bytes()
-        return float(SMALL_GPU_BYTES if free is None else free)
-    return psutil.virtual_memory().available / copies

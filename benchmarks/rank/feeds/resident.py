@@ -1,0 +1,36 @@
+"""Training examples that are on the device for the whole run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...data.arrays import Arrays, count
+from ..strategies.base import Strategy
+from .base import Layout, Part
+
+
+class Resident:
+    """All examples on every local replica's device; only the order changes from epoch to epoch."""
+
+    kind = "resident"
+
+    def __init__(self, x: Arrays, y: Arrays, strategy: Strategy) -> None:
+        self._x, self._y, self._strategy = strategy.place_each(x), strategy.place_each(y), strategy
+        self._order: Any = None
+        self._examples = count(y)
+
+    def layout(self, global_batch: int) -> Layout:
+        """Return the layout of the whole epoch's order, which every replica reads its slice of."""
+        return Layout(global_batch, max(1, self._examples // global_batch), True)
+
+    def set_order(self, order: npt.NDArray[np.int32], base: int, key: Sequence[int] = (0, 0)) -> None:
+        """Set the order of the examples from step `base` on, int32[steps x batch], and copy it to the devices."""
+        self._order, self._base = self._strategy.place(order), base
+
+    def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
+        """Yield all steps in one call of the loop."""
+        yield self._x, self._y, self._order, start, stop, self._base
