@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..benchmarks.records import schema
+from ..benchmarks.decoding import meanings
+from ..benchmarks.records.rows import Agreement, Evaluation, GradientNorm, Memory, Sharpness, Timing, Window
 from .meter_columns import METER_COLUMNS
 
 METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
@@ -109,11 +110,10 @@ OWN = {
     "elapsed_seconds": "seconds since the start by another tool's clock, which may count evaluation",
     "own_step_seconds": "seconds of a step without the exchange of gradients", "host": "the node",
 }
-FIELDS = (schema.EVALUATION, schema.WINDOW, schema.GRADIENT_NORM, schema.SHARPNESS, schema.MEMORY, schema.TIMING,
-          schema.AGREEMENT)
+ROWS = (Evaluation, Window, GradientNorm, Sharpness, Memory, Timing, Agreement)
 
 
-MEANINGS = {**{name: field.meaning for fields in FIELDS for name, field in fields.items()},
+MEANINGS = {**{name: meaning for kind in ROWS for name, meaning in meanings(kind).items()},
             **{name: column.meaning for name, column in METER_COLUMNS.items()}, **OWN}
 FIGURE = {"series": "label of the line, bar or row", "x": "place, in the unit of x_label; of bars, the part",
           "value": "in the unit of y_label", "low": "lower end of the 95 % interval; empty: none",

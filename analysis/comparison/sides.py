@@ -62,9 +62,9 @@ def _benchmark_cell(one: Benchmark, machine: Mapping[str, str]) -> Cell:
 
 def _results(path: Path) -> Side:
     store = open_store(path)
-    given = imported_store.of(store.manifest)
-    if given is not None:
-        return imported_side(str(path), str(given["format"]), imported_store.runs(store))
+    imported = imported_store.imported_from(store.manifest)
+    if imported is not None:
+        return imported_side(str(path), imported.format, imported_store.runs(store))
     return results_side(str(path), read(store), configurations(store))
 
 

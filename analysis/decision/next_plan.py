@@ -154,8 +154,7 @@ def _given(arm: Arm, results: Results, *names: str) -> dict[str, Any]:
     """Keys of the experiment as the plan's text gives them, checked as a plan's; without those left to defaults."""
     found = planned(results.plan, arm.experiment)
     try:
-        return plan_keys.check({name: found[name] for name in names if name in found}, plan_keys.EXPERIMENT,
-                               "plan", partial=True)
+        return plan_keys.defaults({name: found[name] for name in names if name in found}, "plan")
     except PlanError:
         return {}
 
@@ -167,7 +166,7 @@ def _search(arms: Sequence[Arm], results: Results) -> list[Gap]:
         return []
     tuning = _tuning(arms, results)
     given = tuning.get("search", ())
-    low, high = given if len(given) == 2 and 0 < given[0] < given[1] else plan_keys.EXPERIMENT["search"].default
+    low, high = given if len(given) == 2 and 0 < given[0] < given[1] else plan_keys.SEARCH
     wider = [low / WIDER if any(one.edge == LOWEST for one in edges) else low,
              high * WIDER if any(one.edge == HIGHEST for one in edges) else high]
     batches = sorted({one.global_batch for one in edges})

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...benchmarks.errors import RecordError
-from ...benchmarks.records.raw import number
-from .imported_run import as_number, Found, ImportedRun, label, Options, Target
+from .imported_run import as_number, Found, ImportedRun, label, number, Options, Target
 from .registry import TRAINING
 from .sources import json_value, Sources
 

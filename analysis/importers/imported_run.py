@@ -102,6 +102,11 @@ def as_number(text: str) -> float | None:
     return value if math.isfinite(value) and abs(value) <= LARGEST else None
 
 
+def number(value: object) -> float:
+    """Return a value that a file's JSON holds as a float; NaN for null, text and what else is no number."""
+    return float(value) if isinstance(value, (int, float)) else math.nan
+
+
 def label(value: object) -> str:
     """A name from a file as one printable line; "" for what is no text."""
     if not isinstance(value, str):
@@ -112,10 +117,10 @@ def label(value: object) -> str:
 
 def whole(value: object, what: str, most: float = LARGEST) -> int:
     """A count of 1 or more. Raises RecordError, which names `what`."""
-    number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
-    if not 1 <= number <= most or number != int(number):
+    count = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    if not 1 <= count <= most or count != int(count):
         raise RecordError(f"{what}={str(value)[:40]} must be a whole number of 1 or more.")
-    return int(number)
+    return int(count)
 
 
 def check_evaluation_names(names: Iterable[str]) -> None:

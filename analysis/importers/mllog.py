@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...benchmarks.errors import RecordError
-from ...benchmarks.records.raw import number
-from .imported_run import LARGEST, Found, ImportedRun, label, Options, whole
+from .imported_run import LARGEST, Found, ImportedRun, label, number, Options, whole
 from .registry import CONVERGENCE
 from .sources import json_value, Sources
 

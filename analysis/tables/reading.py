@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
+from msgspec import to_builtins
 
+from ...benchmarks.errors import RecordError
 from ...benchmarks.records import searches
 from ...benchmarks.records.json_files import read_json
 from ...benchmarks.records.manifest import Manifest, of as manifest_of
 from ...benchmarks.records.run_folder import Run
-from ...benchmarks.records.raw import table_in
-from ...benchmarks.records.schema import SCHEMA_VERSION, problems
+from ...benchmarks.records.schema import decode, Record, SCHEMA_VERSION
 from ...benchmarks.records.seal import altered
 from ...benchmarks.records.store import Store
 from ...benchmarks.text import counted
@@ -44,21 +45,23 @@ class _Gathering:
     versions: Counter[str] = field(default_factory=Counter)
     trained: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
 
-    def add(self, record: Mapping[str, Any]) -> None:
+    def add(self, record: Record, version: object) -> None:
+        """Take a record. `version`: that of the schema it was written by."""
         first = len(self.rows)
-        environment = self._environment(record.get("environment"))
+        environment = self._environment(record.environment)
         own = [{**row, "environment": environment} for row in run_rows(record)]
         self.rows += own
-        self.evaluations.add(first, record["evaluations"])
-        self.windows.add(first, record["windows"])
-        self.gradient_norms.add(first, record["gradient_norms"])
-        self.ranks += rank_rows(record)
+        self.evaluations.add(first, to_builtins(record.evaluations))
+        self.windows.add(first, to_builtins(record.windows))
+        self.gradient_norms.add(first, to_builtins(record.gradient_norms))
+        self.ranks += rank_rows(record.run_id, record.own_windows)
         self.metrics += metric_rows(record)
-        if any(value is not None for value in record["memory"].values()):
-            self.memory.add(first, [record["memory"]], by_phase=False)
-        self.versions[str(record.get("schema_version"))] += 1
+        memory = {} if record.memory is None else to_builtins(record.memory)
+        if any(value is not None for value in memory.values()):
+            self.memory.add(first, [memory], by_phase=False)
+        self.versions[str(version)] += 1
         self._note_trained(record)
-        self.state(own[-1]["run_id"], str(record["status"]), "", own[-1])
+        self.state(record.run_id, record.status, "", own[-1])
 
     def add_imported(self, run: ImportedRun) -> None:
         row, first = imported_store.row_of(run), len(self.rows)
@@ -72,11 +75,11 @@ class _Gathering:
         values = {name: keys.get(name) for name in STATUS}
         self.statuses.append({**values, "run_id": run_id, "status": status, "message": message})
 
-    def _note_trained(self, record: Mapping[str, Any]) -> None:
+    def _note_trained(self, record: Record) -> None:
         """Under each identity that runs go by, what was trained; one thing, unless an edit was gone on with."""
-        config, parts = table_in(record, "config"), table_in(record, "workload").get("fingerprint")
-        key = tuple(str(config.get(name) or "") for name in ("fingerprint", "model", "dataset"))
-        self.trained.setdefault((key[0], key[1], key[2]), set()).add(json.dumps(parts, sort_keys=True))
+        config, workload = record.config, record.workload
+        parts = json.dumps(workload.fingerprint if workload else None, sort_keys=True)
+        self.trained.setdefault((config.fingerprint, config.model, config.dataset), set()).add(parts)
 
     def _environment(self, given: object) -> int:
         text = json.dumps(_comparable(given), sort_keys=True)
@@ -167,14 +170,17 @@ def from_records(records: Iterable[Mapping[str, Any]], manifest: object) -> Resu
     return found.results(plan)
 
 
-def _take(found: _Gathering, record: object, run_id: str) -> None:
+def _take(found: _Gathering, value: object, run_id: str) -> None:
     """A record of another version counts where all that this version reads is there."""
-    same = {**record, "schema_version": SCHEMA_VERSION} if isinstance(record, Mapping) else record
-    wrong = problems(same) or (altered(dict(record)) if isinstance(record, Mapping) else [])
-    if not wrong and isinstance(record, Mapping):
-        found.add(record)
+    same = {**value, "schema_version": SCHEMA_VERSION} if isinstance(value, dict) else value
+    try:
+        record = decode(same)
+        if isinstance(value, dict) and (wrong := altered(value)):
+            raise RecordError(wrong[0])
+    except RecordError as error:
+        found.state(run_id, "unreadable", str(error).removesuffix("."), _config(value))
     else:
-        found.state(run_id, "unreadable", "; ".join(wrong[:3]), _config(record))
+        found.add(record, value.get("schema_version") if isinstance(value, dict) else None)
 
 
 def _without_record(found: _Gathering, run: Run) -> None:

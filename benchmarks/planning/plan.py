@@ -103,8 +103,8 @@ def parse(text: str, source: str = "plan") -> Plan:
     for key in values:
         if key not in ("plan", "defaults", "experiment"):
             raise PlanError(f"{source}: " + one_of("section", key, ("plan", "defaults", "experiment")))
-    settings = keys.check(values.get("plan", {}), keys.PLAN, f"{source} [plan]")
-    defaults = keys.check(values.get("defaults", {}), keys.EXPERIMENT, f"{source} [defaults]", partial=True)
+    settings = keys.settings(values.get("plan", {}), f"{source} [plan]")
+    defaults = keys.defaults(values.get("defaults", {}), f"{source} [defaults]")
     experiments = values.get("experiment", [])
     if not isinstance(experiments, list) or not experiments:
         raise PlanError(f"{source} has no [[experiment]]; add at least one.")
@@ -112,7 +112,7 @@ def parse(text: str, source: str = "plan") -> Plan:
     for index, experiment in enumerate(experiments):
         where = f"{source} experiment {experiment.get('name', index + 1)!r}" if isinstance(experiment, dict) else source
         merged = {**defaults, **experiment} if isinstance(experiment, dict) else experiment
-        checked.append(keys.check(merged, keys.EXPERIMENT, where))
+        checked.append(keys.experiment(merged, where))
         tuning.check(checked[-1], where)
         keys.check_scaling(checked[-1], where)
         if "momentum" in experiment and not OPTIMIZERS[checked[-1]["optimizer"]].momentum:

@@ -24,6 +24,7 @@ from batchscale.analysis.study.timing.step_fits import goodputs, step_fits
 from batchscale.analysis.tables.reading import from_records
 from batchscale.analysis.tables.record_rows import run_rows
 from batchscale.analysis.tables.results import Results
+from batchscale.benchmarks.records.schema import decode
 from batchscale.benchmarks.runs.run_config import RunConfig
 from batchscale.launchers import cli
 
@@ -115,12 +116,12 @@ def test_micro_batches_count_in_the_replica_batch_and_apart_from_other_shapes() 
     config: dict[str, Any] = {"experiment": "strong_scaling", "kind": "throughput", "dataset": "glyphs",
                               "model": "mlp_128", "optimizer": "sgd", "seed": 0, "epochs": 1, "train_examples": 4096,
                               "strategy": "mirrored", "replicas": 2, "scaling": "strong", "global_batch": 512}
-    plain, parts = (run_rows(record_for(RunConfig(**config, accumulation=count)))[0] for count in (1, 4))
+    plain, parts = (run_rows(decode(record_for(RunConfig(**config, accumulation=count))))[0] for count in (1, 4))
     assert (plain["replica_batch"], plain["accumulation"], plain["placement"]) == (256, 1, "mirrored-2r")
     assert (parts["replica_batch"], parts["accumulation"], parts["placement"]) == (64, 4, "mirrored-2r-4x")
     older = record_for(RunConfig(**config))
     del older["config"]["accumulation"]
-    assert run_rows(older)[0]["replica_batch"] == 256
+    assert run_rows(decode(older))[0]["replica_batch"] == 256
 
 
 def test_the_report_holds_steps_goodput_and_the_largest_batch_that_fits(tmp_path: Path) -> None:
