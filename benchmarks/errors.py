@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sysconfig
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -21,6 +21,7 @@ EXIT_INCOMPLETE = 75
 
 LONGEST_MESSAGE = 4000
 OWN_FRAMES = 3
+MOST_SUGGESTED = 3
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
@@ -62,16 +63,22 @@ class RanksDisagree(BatchscaleError):
 
 
 def one_of(what: str, value: object, choices: Iterable[str]) -> str:
-    """The sentence for a value that is not among its choices, with the nearest one suggested."""
+    """The sentence for a value that is not among its choices, with the nearest ones suggested."""
     names = sorted(choices)
-    close = get_close_matches(str(value), names, n=1)
-    close = [name for name in names if name.lower() == str(value).lower()] or close
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"{what}={value!r} is not known; choose one of: {', '.join(names)}.{hint}"
+    meant = " or ".join(map(repr, _near(str(value), names)))
+    hint = f" Did you mean {meant}?" if meant else ""
+    return f"{what}={value!r} is not known; choose one of: {', '.join(name or 'none (empty)' for name in names)}.{hint}"
+
+
+def _near(value: str, names: Sequence[str]) -> Sequence[str]:
+    """The same name in other letters, else those that have the value as one of their words, else the most alike."""
+    same = [name for name in names if name.lower() == value.lower()]
+    within = [name for name in names if value.lower() in name.lower().split("_")]
+    return same or within[:MOST_SUGGESTED] or get_close_matches(value, names, n=1)
 
 
 def said(error: BaseException) -> str:
-    """What a user's code raised and where: the kind, the message on one line, and the last frames of its own code."""
+    """What a user's code raised: the kind and the whole message on one line, without colours."""
     if isinstance(error, SystemExit):
         text = f"ended Python by sys.exit({'' if error.code is None else repr(error.code)})"
     else:

@@ -16,11 +16,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from batchscale.benchmarks.data import Dataset
+from batchscale.benchmarks.data.fingerprint import digests
 from batchscale.benchmarks.errors import BatchscaleError
 from batchscale.benchmarks.rank import agreement, models
 from batchscale.benchmarks.rank.session import Session
 from batchscale.benchmarks.rank.strategies.base import Strategy
-from batchscale.benchmarks.rank.workload import describe, source
+from batchscale.benchmarks.rank.workload import describe, fingerprint, source
 from batchscale.benchmarks.runs.run_config import RunConfig
 
 MODULE = '''
@@ -115,11 +117,10 @@ def seconds_for_mnist() -> list[float]:
     """Seconds of the digest of 70,000 pictures as floats, and of a model's layers."""
     x = np.random.default_rng(0).random((70_000, 784), dtype=np.float32)
     y = np.zeros(70_000, np.int32)
-    dataset = describe.Dataset("big", x[:60_000], y[:60_000], x[60_000:], y[60_000:], 10, "made up")
+    dataset = Dataset("big", x[:60_000], y[:60_000], x[60_000:], y[60_000:], 10, "made up")
     began = time.process_time()
-    describe.fingerprint.digests(dataset)
+    digests(dataset)
     middle = time.process_time()
-    from batchscale.benchmarks.rank.workload import fingerprint
     fingerprint.layers(models.build("cnn_small", (28, 28, 1), 10, 0))
     return [middle - began, time.process_time() - middle]
 
@@ -132,8 +133,8 @@ def main() -> dict[str, Any]:
         assert old in MODULE
         write(MODULE.replace(old, new))
         found["edits"][name] = difference(base, described())
-    for name, files in {"file replaced in place": {"points": 1}, "first weights": {"first": 0.75}}.items():
-        write(**files)
+    for name, points, first in (("file replaced in place", 1, 0.5), ("first weights", 0, 0.75)):
+        write(points=points, first=first)
         found["edits"][name] = difference(base, described())
     write()
     for run in (config(), config(precision="mixed_bfloat16"), config(precision="float64")):

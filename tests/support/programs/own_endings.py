@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from typing import Any
 
@@ -292,8 +293,7 @@ def values(case: Case) -> tuple[list[float], list[float]]:
 
 
 if __name__ == "__main__":
-    import own_endings  # the module that the configurations name
-    CASES = own_endings.CASES
+    CASES = importlib.import_module("own_endings").CASES  # of the module that the configurations name
     sentences = {name: said(config(case)) for name, case in CASES.items()}
     print(json.dumps({"sentences": sentences, "losses": sorted(LOSSES),
                       "values": {name: values(case) for name, case in CASES.items()
