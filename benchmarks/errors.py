@@ -63,7 +63,7 @@ class RanksDisagree(BatchscaleError):
 
 
 def one_of(what: str, value: object, choices: Iterable[str]) -> str:
-    """The sentence for a value that is not among its choices, with the nearest ones suggested."""
+    """Return the sentence for a value that is not among its choices, with the nearest ones suggested."""
     names = sorted(choices)
     meant = " or ".join(map(repr, _near(str(value), names)))
     hint = f" Did you mean {meant}?" if meant else ""
@@ -78,7 +78,7 @@ def _near(value: str, names: Sequence[str]) -> Sequence[str]:
 
 
 def said(error: BaseException) -> str:
-    """What a user's code raised: the kind and the whole message on one line, without colours."""
+    """Return what a user's code raised: the kind and the whole message on one line, without colours."""
     if isinstance(error, SystemExit):
         text = f"ended Python by sys.exit({'' if error.code is None else repr(error.code)})"
     else:
@@ -88,7 +88,7 @@ def said(error: BaseException) -> str:
 
 
 def frames(error: BaseException) -> str:
-    """The last frames of a traceback that are neither of installed packages nor of the suite, each as indented lines
+    """Return the last frames of a traceback that are neither of installed packages nor of the suite, each as indented lines
     with file, line and function; "" where none are."""
     found = traceback.extract_tb(error.__traceback__)
     suite = str(Path(__file__).resolve().parent)

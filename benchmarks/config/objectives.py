@@ -36,7 +36,7 @@ def default_metrics(loss: str) -> tuple[str, ...]:
 
 
 def is_cross_entropy(loss: str) -> bool:
-    """Whether it is one of the suite's own losses that take logits, or probabilities where a plan says so."""
+    """Return whether it is one of the suite's own losses that take logits, or probabilities where a plan says so."""
     return loss in (CROSS_ENTROPY, BINARY_CROSS_ENTROPY)
 
 

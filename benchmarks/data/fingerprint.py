@@ -27,15 +27,15 @@ FileIdentity = list[Any]
 
 
 class Digests(NamedTuple):
-    """What tells a data set from others. `times`: when files of examples on disk were changed, "" of those in memory; a
-    copy of the same files has other times, so it counts where a data set is described, and not between nodes."""
+    """Tells a data set from others. `times`: when files of examples on disk were changed, "" of those in memory; a copy
+    of the same files has other times, so it counts where a data set is described, and not between nodes."""
 
     contents: str
     times: str
 
 
 def digests(dataset: Dataset) -> Digests:
-    """The digests of all examples in memory; of examples on disk those of their labels and of their files' names, sizes
+    """Return the digests of all examples in memory; of examples on disk those of their labels and of their files' names, sizes
     and times, so that a folder of any size is not read."""
     found, times = hashlib.sha256(), hashlib.sha256()
     on_disk = False
@@ -66,7 +66,7 @@ def _add_files(images: EncodedImages, found: Any, times: Any) -> None:
 
 
 def witness(name: str) -> list[FileIdentity] | None:
-    """What the examples of this name are made from, found without reading them: the identity of each file, none for
+    """Return what the examples of this name are made from, without reading them: the identity of each file, none for
     those that the suite generates; None where that is not known, as of a user's own function."""
     scheme, colon, path = name.partition(":")
     if name in GENERATED or scheme == "synthetic":
@@ -77,7 +77,7 @@ def witness(name: str) -> list[FileIdentity] | None:
 
 
 def is_own(name: str) -> bool:
-    """Whether a user's function makes the examples."""
+    """Return whether a user's function makes the examples."""
     scheme, colon, _ = name.partition(":")
     return bool(colon) and scheme not in ("npz", "synthetic") and not is_on_disk(name)
 

@@ -52,7 +52,7 @@ def _folders() -> list[str]:
 
 @contextmanager
 def own_code() -> Iterator[None]:
-    """To run a user's code: it finds no arguments of ours in sys.argv."""
+    """Run a user's code meanwhile, which finds no arguments of ours in sys.argv."""
     given = sys.argv
     sys.argv = given[:1]
     try:

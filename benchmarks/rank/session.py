@@ -97,7 +97,7 @@ class Session:
         return data_fingerprint.digests(dataset).contents
 
     def trained(self, config: RunConfig) -> dict[str, str]:
-        """The digests of what this rank trains, of the parts that ranks look at."""
+        """Return the digests of what this rank trains, of the parts that ranks look at."""
         program = self.program(config, self.examples(config))
         return {"data": self.examples(config).digest, "layers": fingerprint.layers(program.model),
                 **fingerprint.code(config)}

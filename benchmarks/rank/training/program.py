@@ -266,7 +266,7 @@ class Program:
 
 
 def draws(layer: Any) -> bool:
-    """Whether a layer draws random numbers in training: one that can and whose rates are not all 0."""
+    """Return whether a layer draws random numbers in training: one that can and whose rates are not all 0."""
     if getattr(layer, "seed_generator", None) is None:
         return False
     rates = [getattr(layer, name, None) for name in ("rate", "stddev", "dropout", "recurrent_dropout")]

@@ -29,7 +29,7 @@ Function = Callable[[Any, Any], Any]
 
 
 def ending(model: keras.Model, forward: Any, x: Any, outputs: Any) -> str:
-    """The ending of a model with one output, of OPERATIONS, or NEITHER; NEITHER for several outputs.
+    """Return the ending of a model with one output, of OPERATIONS, or NEITHER; NEITHER for several outputs.
 
     `forward`: its traced call. `x`, `outputs`: some examples and what the model gives for them, (n, ...).
     """

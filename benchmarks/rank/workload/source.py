@@ -23,7 +23,7 @@ KNOWN = ("batchscale", "keras", "tensorflow", "numpy")  # in the versions, or wi
 
 @dataclass
 class Module:
-    """The top-level statements of one module of the user's. `bound`, `used`: names by statement."""
+    """Holds the top-level statements of one module of the user's. `bound`, `used`: names by statement."""
 
     name: str
     package: str
@@ -33,7 +33,7 @@ class Module:
 
 @dataclass
 class Reach:
-    """What has been found to matter: statements by module and number, and versions of installed packages."""
+    """Keeps what has been found to matter: statements by module and number, and versions of installed packages."""
 
     statements: set[tuple[str, int]] = field(default_factory=set)
     installed: set[str] = field(default_factory=set)
@@ -41,7 +41,7 @@ class Reach:
 
 
 def text(reference: str) -> str:
-    """What `package.module:function` consists of, as normalised source; of an installed package its version.
+    """Return what `package.module:function` consists of, as normalised source; of an installed package its version.
 
     The module must have been imported. "" where no source is to be had.
     """
