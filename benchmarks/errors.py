@@ -88,8 +88,8 @@ def said(error: BaseException) -> str:
 
 
 def frames(error: BaseException) -> str:
-    """Return the last frames of a traceback that are neither of installed packages nor of the suite, each as indented lines
-    with file, line and function; "" where none are."""
+    """Return the last frames of a traceback that are neither of installed packages nor of the suite, each as indented
+    lines with file, line and function; "" where none are."""
     found = traceback.extract_tb(error.__traceback__)
     suite = str(Path(__file__).resolve().parent)
     own = [frame for frame in found if not frame.filename.startswith((suite, "<", *INSTALLED))

@@ -35,8 +35,8 @@ class Digests(NamedTuple):
 
 
 def digests(dataset: Dataset) -> Digests:
-    """Return the digests of all examples in memory; of examples on disk those of their labels and of their files' names, sizes
-    and times, so that a folder of any size is not read."""
+    """Return the digests of all examples in memory; of examples on disk those of their labels and of their files'
+    names, sizes and times, so that a folder of any size is not read."""
     found, times = hashlib.sha256(), hashlib.sha256()
     on_disk = False
     for name in ("train_x", "train_y", "test_x", "test_y"):

@@ -68,8 +68,8 @@ def workload(config: RunConfig, known: Mapping[str, str] = MappingProxyType({}))
 
 @lru_cache(maxsize=1)
 def loaded(name: str, known: str) -> tuple[Dataset, dict[str, str]]:
-    """Return the data set with its digests. A user's function is called twice, unless its data is known: where it gives other
-    data each time, replicas and seeds would train on different data. Raises DataError."""
+    """Return the data set with its digests. A user's function is called twice, unless its data is known: where it gives
+    other data each time, replicas and seeds would train on different data. Raises DataError."""
     from ... import data
     began = time.monotonic()
     dataset = data.load(name)

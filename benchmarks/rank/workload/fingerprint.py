@@ -23,7 +23,7 @@ DROPPED = ("dtype", "build_config", "compile_config")
 
 
 def code(config: RunConfig) -> dict[str, str]:
-    """Return the digests of the user's functions; "" for what comes with the suite. Their modules must have been imported."""
+    """Return the digests of the user's functions, whose modules must have been imported; "" for the suite's own."""
     own = [name for name in config.metrics if name not in METRICS]
     return {"model source": _source([config.model] if ":" in config.model else []),
             "loss source": _source([config.loss] if config.loss not in LOSSES else []),
@@ -35,7 +35,7 @@ def _source(references: Sequence[str]) -> str:
 
 
 def model(built: keras.Model, other: keras.Model | None) -> dict[str, str]:
-    """Return the digests of a built model: its layers and weights' shapes, its types, and what does not depend on the seed.
+    """Return the digests of a built model: of its layers and shapes, its types, and what does not depend on the seed.
 
     `other`: the same model built from another seed, of a user's function; None for a model of the suite's, whose name
     and version say what its weights begin with.

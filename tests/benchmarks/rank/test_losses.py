@@ -103,7 +103,7 @@ def test_names_of_losses_and_metrics_are_checked(loss: str, metrics: tuple[str, 
 @launched
 def test_only_layers_that_draw_are_noted_for_their_masks(found: dict[str, Any]) -> None:
     drawing = {name for name, draws in found["draws"].items() if draws}
-    assert drawing == {"dropout", "lstm with dropout", "gru", "noise", "flip"}
+    assert drawing == {"dropout", "lstm with dropout", "gru", "noise"}
 
 
 @pytest.mark.parametrize(("name", "meant"), [

@@ -62,8 +62,8 @@ def draws() -> dict[str, bool]:
     cases = {"dropout": layers.Dropout(0.5), "dropout of 0": layers.Dropout(0.0), "lstm": layers.LSTM(2),
              "lstm with dropout": layers.LSTM(2, dropout=0.1), "gru": layers.GRU(2, recurrent_dropout=0.2),
              "noise": layers.GaussianNoise(0.1), "noise of 0": layers.GaussianNoise(0.0), "dense": layers.Dense(2),
-             "attention": layers.MultiHeadAttention(1, 2), "flip": layers.RandomFlip()}
-    return {name: train.draws(layer) for name, layer in cases.items()}
+             "attention": layers.MultiHeadAttention(1, 2)}
+    return {name: any(map(train.draws, layer._flatten_layers())) for name, layer in cases.items()}
 
 
 if __name__ == "__main__":
