@@ -39,10 +39,9 @@ def from_function(reference: str) -> Dataset:
 
 
 def search_beside(plan: str) -> None:
-    """Look for users' modules in the folder of this plan file first; "" is no file."""
+    """Look for users' modules in the folder of this plan file first, from here on; "" is no file."""
     folder = str(Path(plan).absolute().parent) if plan else ""
-    if folder and folder not in _beside and os.path.isdir(folder):
-        _beside.insert(0, folder)
+    _beside[:] = [folder] if folder and os.path.isdir(folder) else []
 
 
 def _folders() -> list[str]:

@@ -62,6 +62,7 @@ class Session:
     workloads: Mapping[str, Any] = field(default_factory=dict)
     _examples: dict[tuple[Any, ...], Examples] = field(default_factory=dict)
     _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
+    _trained: dict[tuple[Any, ...], dict[str, str]] = field(default_factory=dict)
 
     def examples(self, config: RunConfig) -> Examples:
         """Return the run's data, split and placed. Raises DataError when it is not what the plan was made for."""
@@ -98,9 +99,11 @@ class Session:
 
     def trained(self, config: RunConfig) -> dict[str, str]:
         """Return the digests of what this rank trains, of the parts that ranks look at."""
-        program = self.program(config, self.examples(config))
-        return {"data": self.examples(config).digest, "layers": fingerprint.layers(program.model),
-                **fingerprint.code(config)}
+        key = program_key(config)
+        if key not in self._trained:  # once for all runs of a program
+            model = self.program(config, self.examples(config)).model
+            self._trained[key] = {"layers": fingerprint.layers(model), **fingerprint.code(config)}
+        return {"data": self.examples(config).digest, **self._trained[key]}
 
     def start_seconds(self) -> dict[str, float]:
         """Return the seconds that starting this process took, for its first run's record; 0 for all later ones."""

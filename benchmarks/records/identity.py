@@ -38,7 +38,7 @@ class Edit:
 def known(store: Store) -> dict[str, Any]:
     """Return what workloads.json says of workloads described before."""
     found = read_json(store.folder / "workloads.json")
-    return found if isinstance(found, dict) else {}
+    return {key: value for key, value in found.items() if isinstance(value, dict)} if isinstance(found, dict) else {}
 
 
 def is_current(workload: Mapping[str, Any], config: RunConfig) -> bool:
@@ -70,7 +70,7 @@ def settled(store: Store, workloads: Workloads, configs: Sequence[RunConfig],
     for key, config in {config.workload_key: config for config in configs}.items():
         old, now = before.get(key), workloads[key]
         identity = digest(now)
-        if isinstance(old, dict):
+        if old is not None:
             earlier = str(old.get("identity", digest(old)))
             if old.get("fingerprint") == now.get("fingerprint"):
                 identity = earlier
