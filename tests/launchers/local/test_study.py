@@ -55,7 +55,8 @@ def test_an_edited_model_is_said_in_one_sentence_and_never_mixed_unless_asked(
     assert len(first) == 4 and begin(plan, options, 195, monkeypatch) == first and capsys.readouterr().out == ""
     again = begin(plan, options, 1539, monkeypatch)
     said = capsys.readouterr().out
-    assert said.count("\n") == 1 and said.startswith("edited since 1 run of this plan was made: the layers of mine:build "
-                                                     "(195 parameters then, 1,539 now); ")
+    assert said.count("\n") == 1
+    assert said.startswith("edited since 1 run of this plan was made: the layers of mine:build "
+                           "(195 parameters then, 1,539 now); ")
     assert (again == first) is go_on and (go_on or not set(again) & set(first))
     assert begin(plan, options, 1539, monkeypatch) == again and capsys.readouterr().out == ""
