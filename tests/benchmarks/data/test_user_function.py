@@ -19,6 +19,7 @@ def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """An empty working directory; a test's own module is forgotten after it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(user_function, "_beside", [])
     yield tmp_path
     sys.modules.pop("own_data", None)
 
