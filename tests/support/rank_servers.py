@@ -95,18 +95,19 @@ def run_on_ranks(strategy: str, program: str, folder: Path, *arguments: str) -> 
     return failure
 
 
-def launched_once(folders: pytest.TempPathFactory, program: str, *arguments: str) -> Callable[[str], Path]:
-    """Return strategy -> folder, named as it, that the program wrote on two replicas. Each strategy runs it once, also
-    when it fails. `program` is a module of tests/support/programs with a function `run`."""
+def launched_once(folders: pytest.TempPathFactory, program: str, *arguments: str) -> Callable[..., Path]:
+    """Return (strategy, *more) -> folder, named as the strategy, that the program wrote on two replicas, given
+    `arguments` and then `more`. It runs once for each strategy and `more`, also when it fails. `program` is a module of
+    tests/support/programs with a function `run`."""
     @lru_cache
-    def launch(strategy: str) -> tuple[Path, str]:
+    def launch(strategy: str, *more: str) -> tuple[Path, str]:
         folder = folders.mktemp("launched") / strategy
         folder.mkdir()
-        return folder, run_on_ranks(strategy, program, folder, *arguments)
+        return folder, run_on_ranks(strategy, program, folder, *arguments, *more)
 
-    def folder_of(strategy: str) -> Path:
+    def folder_of(strategy: str, *more: str) -> Path:
         require_strategy(strategy)
-        folder, failure = launch(strategy)
+        folder, failure = launch(strategy, *more)
         assert not failure, failure[-3000:]
         return folder
     return folder_of
