@@ -23,7 +23,6 @@ LONGEST_MESSAGE = 4000
 OWN_FRAMES = 3
 MOST_SUGGESTED = 3
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 
 
 class BatchscaleError(Exception):
@@ -92,7 +91,9 @@ def frames(error: BaseException) -> str:
     lines with file, line and function; "" where none are."""
     found = traceback.extract_tb(error.__traceback__)
     suite = str(Path(__file__).resolve().parent)
-    own = [frame for frame in found if not frame.filename.startswith((suite, "<", *INSTALLED))
+    installed = (sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+    others = (suite, "<", *installed)
+    own = [frame for frame in found if not frame.filename.startswith(others)
            and not str(Path(frame.filename).resolve()).startswith(suite + "/")]
     if isinstance(error, SyntaxError) and error.filename:
         return f'\n  File "{error.filename}", line {error.lineno}\n    {(error.text or "").strip()}'
