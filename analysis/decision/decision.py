@@ -147,7 +147,7 @@ def decide_of(study: Study, verdicts: Sequence[Verdict] | None = None, deadline_
                     critical, scaling, memory, deadlines, found,
                     (*unfinished, *(gap.what for gap in gaps)),
                     (*timing_warnings(results), *(text for one in results.tuned for text in one.warnings)),
-                    plan_text(gaps), worthwhile,
+                    plan_text(gaps, results), worthwhile,
                     headlines(recommended, by_experiment, listed), overview(recommended, by_experiment))
 
 
@@ -215,8 +215,8 @@ def _deadline(found: Sequence[Deadline]) -> list[str]:
 def _scaling(found: Sequence[Scaling], worthwhile: float) -> list[str]:
     """Its efficiency, and how many replicas are worth having at every batch measured."""
     most = [count for one in found if (count := one.largest_worthwhile(worthwhile)) is not None]
-    worth = [f"Replicas of which each brings at least {worthwhile:.0%} of its share: {max(most)} at the best batch and "
-             f"strategy, {min(most)} at the worst."] if most else []
+    worth = [f"Replicas of which each is shown to bring at least {worthwhile:.0%} of its share: {max(most)} at the "
+             f"best batch and strategy, {min(most)} at the worst."] if most else []
     notes = sorted({one.note for one in found} - {""})
     return [*scaling_headlines(found), *worth, *(f"Scaling: {note}." for note in notes)]
 

@@ -10,7 +10,8 @@ from ...benchmarks.text import counted, listed, number
 from ..formatting import Table, table
 from ..statistics.estimate import Estimate, mean_estimate
 from ..study.arms import Arm
-from ..study.batch_gaps import gap_table, not_worse_batches
+from ..study.batch_gaps import gap_table
+from ..study.non_inferiority import against_own_reference
 from ..study.timing.scaling import Scaling
 from .options import Option
 from .recommendation import Recommendation
@@ -88,16 +89,18 @@ def _overview(recommended: Sequence[Recommendation], found: Mapping[str, Sequenc
     within = listed(outcome.within for outcome in outcomes)
     return table(("trained", "rule", "largest batch", lost, no_loss), rows,
                  f"{told}, paired by seed, at equal epochs. {no_loss.removesuffix(' up to').capitalize()}: of more "
-                 f"than {within}, tested from the smallest batch up.", (2,))
+                 f"than {within}, tested from the smallest batch up, over "
+                 "all rules of an experiment at one level.", (2,))
 
 
 def _rows(one: Recommendation, arms: Sequence[Arm]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
+    kept = against_own_reference([arm for arm in arms if arm.rule in RULES])
     for arm in arms:
         gaps = gap_table(arm, arm.outcome.margin) if arm.rule in RULES else ()
         if not gaps:
             continue
-        safe = not_worse_batches(gaps)
+        safe = kept[arm.rule]
         rows.append((f"{trained(one.optimizer, one.model, one.loss)}, {_reference(arm)}" if not rows else "",
                      f"{arm.rule}, {_reference(arm)}" if rows and arm.rule == TUNED_RULE else arm.rule,
                      f"{gaps[-1].global_batch:,}", arm.outcome.difference(gaps[-1].estimate, unit=False),

@@ -10,7 +10,8 @@ from ...benchmarks.config.optimizers import OPTIMIZERS
 from ...benchmarks.schedules.rules import has_own_budget, RULES, TUNED_RULE
 from ..statistics.estimate import Estimate, mean_estimate
 from ..study.arms import Arm, published_artefact
-from ..study.batch_gaps import gap_table, not_worse_batches
+from ..study.batch_gaps import gap_table
+from ..study.non_inferiority import against_own_reference
 from ..tables.results import experiments, Results
 
 
@@ -35,22 +36,22 @@ def _experiment(results: Results, arms: Sequence[Arm]) -> str:
     told = [arm for arm in arms if arm.larger and arm.rule in RULES]
     if not told:
         return ""
-    first = told[0]
+    first, kept = told[0], against_own_reference(told)
     who = trained(first.text("optimizer"), first.text("model"), first.text("loss"))
     ends, outcome = first.at_end(first.outcome.test), first.outcome
     reference = mean_estimate(ends[first.reference_batch].dropna()) if first.reference_batch in ends else None
     opening = f"{who}: test {outcome.name} at batch {first.reference_batch:,} is {outcome.level(reference)}." \
         if reference else f"{who}."
-    return " ".join([opening, *(_arm(arm) for arm in told), *_published(results, first)])
+    return " ".join([opening, *(_arm(arm, kept[arm.rule]) for arm in told), *_published(results, first)])
 
 
-def _arm(arm: Arm) -> str:
+def _arm(arm: Arm, safe: Sequence[int]) -> str:
     """What the largest batch of the arm costs, and up to which batch nothing is lost."""
     outcome = arm.outcome
     gaps = gap_table(arm, outcome.margin)
     if not gaps:
         return ""
-    largest, safe = gaps[-1], not_worse_batches(gaps)
+    largest = gaps[-1]
     value = largest.estimate
     of_loss = "" if outcome.percent else " of test loss"
     change = f"{outcome.worse} {outcome.difference(value)}{of_loss}" if value.value >= 0 \

@@ -51,6 +51,10 @@ class Arm:
     def _first_run(self) -> dict[str, Any]:
         return {str(name): value for name, value in self.runs.iloc[0].items()}
 
+    def at(self, batch: int) -> pd.DataFrame:
+        """Return the rows of `runs` at one batch."""
+        return self.runs[self.runs["global_batch"] == batch]
+
     def shares(self, batch: int) -> bool:
         """Return whether its runs at this batch stand for the other rules as well; a batch that takes the place of a
         reference batch without results does not."""

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ...benchmarks.schedules.rules import rule_order
+from ...benchmarks.text import number
 from ..formatting import MARKERS
 from ..statistics.estimate import Estimate, mean_estimate, t_interval, without_interval
 from ..tables.outcome import Outcome
@@ -79,6 +80,12 @@ def workloads(results: Results) -> list[Workload]:
         found.append(Workload(str(experiment), name, detail, MARKERS[index % len(MARKERS)], rows,
                               results.outcomes[str(experiment)]))
     return found
+
+
+def peak_rates(runs: pd.DataFrame) -> str:
+    """Return the peak learning rate of one rule and batch in words; of a tuned arm each that half of its seeds chose
+    for the other."""
+    return " or ".join(number(float(rate)) for rate in np.unique(runs["peak_learning_rate"].to_numpy(np.float64)))
 
 
 def finite(frame: pd.DataFrame, column: str) -> list[float]:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from ...benchmarks.text import number
 from ..formatting import estimated, percentage
+from ..statistics.decision_rules import ONE_SIDED
 from ..statistics.estimate import Estimate
 
 DEFAULT_MARGIN = 0.005
@@ -35,6 +36,8 @@ class Outcome:
     margin: float
     share: float = math.nan
     """Of a loss: the margin as a share of the reference batch's."""
+    alpha: float = ONE_SIDED
+    """The level of a one-sided test against the margin."""
 
     @property
     def test(self) -> str:
@@ -123,10 +126,10 @@ def kind_of(runs: pd.DataFrame) -> Outcome:
     return ACCURACY if accuracy or not loss else LOSS
 
 
-def judged_by(runs: pd.DataFrame, margin: float, loss_margin: float) -> Outcome:
+def judged_by(runs: pd.DataFrame, margin: float, loss_margin: float, alpha: float = ONE_SIDED) -> Outcome:
     """The outcome of one experiment's runs. margin: of accuracy, as a fraction; loss_margin: as a share of the mean
-    loss that the reference batch ends with on the data that choose."""
-    found = kind_of(runs)
+    loss that the reference batch ends with on the data that choose; alpha: of a one-sided test against the margin."""
+    found = replace(kind_of(runs), alpha=alpha)
     if found.percent:
         return replace(found, margin=margin)
     at_reference = runs[runs["global_batch"] == runs["reference_batch"]]

@@ -48,6 +48,10 @@ class PlanSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     loss_margin: Annotated[Amount, about(
         "of experiments without an accuracy: difference in loss that counts as the same, as a share of the "
         "loss at the reference batch")] = 0.02
+    earlier_looks: Annotated[Whole, about(
+        "how often fewer of these seeds were judged already, and more were asked for because they did not decide; "
+        "each look halves the level, so that going on until a result is decided errs no more often. The plan that a "
+        "report says to run next has it")] = 0
     first_seed: Annotated[Whole, about("seeds are first_seed, first_seed + 1, ...")] = 0
     leaves_out: Annotated[Texts, about("what this plan does not measure, printed in the report")] = ()
     drift_guard: Annotated[bool, about("time one short run at the start and again at the end")] = True

@@ -38,7 +38,8 @@ class RankServer:
         self.log: IO[str] = tempfile.TemporaryFile("w+")
         words = [sys.executable, str(PROGRAMS / "rank_server.py"), strategy, str(self.requests), str(os.getpid())]
         self.process = subprocess.Popen(rank_words(strategy, 2, words), stdout=self.log, stderr=self.log,
-                                        cwd=PROGRAMS, env=environment(), start_new_session=True)
+                                        cwd=PROGRAMS, start_new_session=True,
+                                        env=environment(HOROVOD_GLOO_TIMEOUT_SECONDS=str(PATIENCE_SECONDS)))
         atexit.register(self.end)
 
     def run(self, program: str, folder: Path, *arguments: str) -> str:
@@ -50,7 +51,10 @@ class RankServer:
             self.signal_ranks(signal.SIGSTOP)
 
     def signal_ranks(self, signal_number: int) -> None:
-        """Halt or wake Horovod's ranks, whose threads ask each other for work a thousand times a second."""
+        """Halt or wake Horovod's ranks, whose threads ask each other for work a thousand times a second.
+
+        Gloo takes a rank that was halted for its timeout to be lost, so that is as long as a program may take.
+        """
         if self.strategy.startswith("horovod"):
             for process in psutil.Process(self.process.pid).children(recursive=True):
                 if process.cmdline()[1:2] == [str(PROGRAMS / "rank_server.py")]:

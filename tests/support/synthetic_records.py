@@ -23,6 +23,7 @@ from batchscale.benchmarks.schedules.rules import TUNED_RULE
 from support.synthetic_truth import (ADAM, DEEP, FIRST_LOSS, GUESSING, SGD, Curve, Experiment, Memory, Study, Timing,
                                      Tuning, change, configs)
 
+EVALUATED = 1_000_000  # the truth is that of all examples: what a finite set of them adds has tests of its own
 __all__ = ["ADAM", "DEEP", "SGD", "Curve", "Experiment", "Memory", "Study", "Timing", "Tuning", "change", "manifest",
            "record_for", "records", "results", "write_store"]
 
@@ -85,7 +86,7 @@ def _blank(config: RunConfig, experiment: Experiment) -> dict[str, Any]:
         "attempt": 1, "finished": "2030-01-01T00:00:00+00:00", "config": to_json(config),
         "derived": derived(config),
         "workload": {"source": "synthetic", "train_examples": config.train_examples,
-                     "validation_examples": 1024, "test_examples": 1024,
+                     "validation_examples": EVALUATED, "test_examples": EVALUATED,
                      "input_shape": [28, 28, 1], "classes": 10,
                      "parameters": experiment.parameters, "flops_per_example": 2e5},
         "environment": {"python": "3.12.0", "host": "made-up", "processor": "none", "cores": 2,

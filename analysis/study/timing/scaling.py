@@ -52,13 +52,13 @@ class Scaling:
     note: str
 
     def largest_worthwhile(self, threshold: float) -> int | None:
-        """The largest count up to which every step brings at least `threshold`; None with one
-        count alone."""
+        """The largest count up to which every step is shown to bring at least `threshold`; None with
+        one count alone."""
         if not self.marginal:
             return None
         largest = self.points[0].replicas
         for replicas, share in sorted(self.marginal.items()):
-            if not share.value >= threshold:
+            if not brings(share, threshold):
                 break
             largest = replicas
         return largest
@@ -111,7 +111,8 @@ def _scaling(kind: Kind, rows: pd.DataFrame, fixed: int, nodes: int = 0) -> Scal
                           counted(len(launches[base]), "launch", "launches")))
     return Scaling(kind, str(first["experiment"]), str(first["model"]), str(first["optimizer"]),
                    strategy, fixed, baseline, points if len(launches) > 1 else (),
-                   _marginal(rows), *_laws(kind, rows), note)
+                   replica_shares(rows.pivot_table(index="launch", columns="replicas", values="examples_per_second")),
+                   *_laws(kind, rows), note)
 
 
 def _cores(cores: float) -> tuple[str, ...]:
@@ -119,9 +120,13 @@ def _cores(cores: float) -> tuple[str, ...]:
     return (f"{counted(int(cores), 'core')} each",) if math.isfinite(cores) else ()
 
 
-def _marginal(rows: pd.DataFrame) -> dict[int, Estimate]:
-    """Per launch, so that what all shapes of a launch share falls away."""
-    table = rows.pivot_table(index="launch", columns="replicas", values="examples_per_second")
+def replica_shares(table: pd.DataFrame) -> dict[int, Estimate]:
+    """Return what each replica added since the previous count brings, as a share of a replica's throughput at the
+    fewest replicas, by count.
+
+    table: throughput in any unit, a row per launch and a column per replica count; launches that lack a count are left
+    out. Per launch, so that what all shapes of a launch share falls away.
+    """
     table = table.dropna()
     counts = sorted(int(n) for n in table.columns)
     if table.empty:
@@ -130,6 +135,11 @@ def _marginal(rows: pd.DataFrame) -> dict[int, Estimate]:
     return {large: mean_estimate(((table[large] - table[small]) / (large - small) / alone
                                   ).to_numpy(np.float64))
             for small, large in zip(counts, counts[1:])}
+
+
+def brings(share: Estimate, threshold: float) -> bool:
+    """Return whether replicas are shown to bring at least `threshold` of their share: the interval lies above it."""
+    return share.has_interval and share.low >= threshold
 
 
 def _laws(kind: Kind, rows: pd.DataFrame) -> tuple[ScalabilityLaw | None, ScalabilityLaw | None,

@@ -13,9 +13,10 @@ from batchscale.analysis.laws.noise_scale import (average_noise_scale, covarianc
                                                   noise_scales)
 from batchscale.analysis.study.arms import load_arm, pairs, published_artefact
 from batchscale.analysis.study.batch_gaps import (EQUAL_EPOCHS, EQUAL_LOSS, EQUAL_STEPS, best_steps, chosen_metric,
-                                                  gap_table, not_worse_batches, steps_to_target, target_value)
+                                                  gap_table, steps_to_target, target_value)
 from batchscale.analysis.study.critical import NOISE, STEPS
 from batchscale.analysis.study.study import Study as Found
+from batchscale.analysis.study.non_inferiority import against_own_reference
 from batchscale.analysis.tables.results import Results
 from support.synthetic_records import SGD, Curve, Study, change, results
 
@@ -39,8 +40,8 @@ def test_gaps_at_equal_epochs_are_paired_by_seed() -> None:
         # The seeds' own offsets (0.003) are three times the noise; pairing takes them away.
         assert gap.estimate.high - gap.estimate.low < 0.008
     small, middle, large = gap_table(arm, 0.005)
-    assert small.same and small.not_worse and not large.not_worse and large.p_value < 0.001
-    assert not_worse_batches((large, small, middle)) == (128,)
+    assert small.same and not large.same and large.p_value < 0.001 and middle.worse
+    assert against_own_reference([arm]) == {"constant": (128,)}
 
 
 def test_equal_steps_are_those_of_the_larger_batch() -> None:
@@ -128,7 +129,7 @@ def test_weights_kept_from_batch_to_batch_start_where_the_last_ended() -> None:
 def test_one_seed_gives_values_without_intervals(budget: str) -> None:
     for gap in gap_table(constant(results(replace(STUDY, seeds=1))), 0.005, budget):
         assert gap.estimate.n == 1 and not gap.estimate.has_interval
-        assert not gap.same and not gap.not_worse
+        assert not gap.same
     assert load_arm(results(STUDY), "sgd", "no such rule").batches == (32,)  # type: ignore
 
 

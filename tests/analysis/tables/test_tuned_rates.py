@@ -169,7 +169,7 @@ def test_a_best_rate_at_the_edge_is_flagged_and_the_next_plan_searches_wider(bes
     assert one.edge == edge and not tuned(found)[128].edge
     assert any(f"is the {edge} of 8 tried" in text and "widen `search`" in text for text in one.warnings)
     arms = [arm for arm in load_arms(found)]
-    next_up = plan.parse(plan_text(missing(found, {"sgd": arms})))
+    next_up = plan.parse(plan_text(missing(found, {"sgd": arms}), found))
     search = next(e for e in next_up.experiments if e["name"] == "sgd_search")
     assert search["search"] == ((0.1, 100.0) if edge == HIGHEST else (0.01, 10.0))
     assert search["global_batches"] == (512,) and search["rules"] == ("tuned",)

@@ -22,7 +22,7 @@ DIGITS, TINY = "digits", "synthetic:32x32x3,classes=2,examples=64"
 MODELS = {  # data set, optimizer, rate, global batch, steps
     "resnet_20": (DIGITS, "momentum", 0.05, 32, 20), "ResNet50": (TINY, "momentum", 0.001, 16, 3),
     "vit_4x64": (DIGITS, "adam", 0.001, 32, 30), "causal_2x64": ("tokens", "adam", 0.003, 32, 30)}
-SYNCHRONIZED_STEPS, OVERFLOW_STEPS = 50, 4
+SYNCHRONIZED_STEPS, OVERFLOW_STEPS = 20, 4
 CASES: dict[str, tuple[int, dict[str, Any]]] = {
     **{f"model {name}": (steps, {"model": name, "dataset": data, "optimizer": optimizer, "global_batch": batch,
                                  "base_learning_rate": rate})
