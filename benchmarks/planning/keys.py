@@ -84,6 +84,9 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metrics: Annotated[Texts | UnsetType, about(
         f"what evaluations measure beside the loss: {', '.join(METRICS)}, or module:function as for the loss; "
         "default: accuracy with a cross-entropy, else none")] = UNSET
+    from_logits: Annotated[bool, about(
+        "whether the model ends in logits, which the cross-entropies and the accuracy take; false: in probabilities, "
+        "those of a softmax or a sigmoid")] = True
     optimizer: Annotated[Text, about("update rule", tuple(OPTIMIZERS))] = "sgd"
     momentum: Annotated[Amount, about("of the optimizers momentum, nesterov and lars")] = 0.9
     weight_decay: Annotated[Amount | UnsetType, about(

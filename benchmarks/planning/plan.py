@@ -16,6 +16,7 @@ from typing import Any
 
 from ..config.choices import NAME
 from ..config.optimizers import OPTIMIZERS
+from ..data.user_function import search_beside
 from ..errors import one_of, PlanError
 from ..limits import nested_deeper
 from . import keys, tuning
@@ -70,8 +71,12 @@ def _is_file(path: Path) -> bool:
 
 
 def read(plan: str) -> Plan:
-    """Parse and check a plan. Raises PlanError naming the file, the key, the value, the choices and the fix."""
+    """Parse and check a plan; users' modules are looked for beside it from here on.
+
+    Raises PlanError naming the file, the key, the value, the choices and the fix.
+    """
     path = find(plan)
+    search_beside(str(path))
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read(LONGEST_TEXT + 1)
@@ -93,6 +98,8 @@ def parse(text: str, source: str = "plan") -> Plan:
         raise PlanError(f"{source} is not valid TOML: {str(error)[:200]}.") from None
     if nested_deeper(values, MOST_LEVELS):
         raise PlanError(f"{source} is nested more than {MOST_LEVELS} levels deep, which no key of a plan is.")
+    if isinstance(values.get("experiment"), dict):
+        raise PlanError(f"{source} has [experiment]; write [[experiment]], in two pairs of brackets, for it is a list.")
     for key in values:
         if key not in ("plan", "defaults", "experiment"):
             raise PlanError(f"{source}: " + one_of("section", key, ("plan", "defaults", "experiment")))

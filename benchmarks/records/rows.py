@@ -178,3 +178,6 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
                                                 "multiply-add")]
     flops_not_counted: Annotated[tuple[str, ...], Meta(description="kinds of operation that this number leaves out, "
                                                        "with how often each occurs")] = ()
+    fingerprint: Annotated[dict[str, str] | None, Meta(
+        description="digests of what was trained, by part: data, layers, "
+        "sources of functions, versions")] = None
