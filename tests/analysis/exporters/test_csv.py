@@ -144,8 +144,8 @@ def test_the_command_writes_tables_and_events_where_it_is_told(tmp_path: Path,
 
 def test_names_from_a_file_do_not_leave_the_folder_of_events(tmp_path: Path) -> None:
     text = "run_id,experiment,kind,global_batch,reference_batch,rule,seed,epochs,train_examples,test_accuracy\n"
-    for name in ("../../up", "/etc/up", "..", "up"):
-        text += f"{name},a,accuracy,32,32,constant,0,1,320,0.5\n"
+    for seed, name in enumerate(("../../up", "/etc/up", "..", "up")):
+        text += f"{name},a,accuracy,32,32,constant,{seed},1,320,0.5\n"
     again = bring(saved(tmp_path, text, "t.csv"), "csv")
     assert tensorboard.write(again, tmp_path / "events") == 4
     files = list(tmp_path.rglob("*.batchscale"))

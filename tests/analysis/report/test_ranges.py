@@ -23,7 +23,7 @@ ANY, POSITIVE, FRACTION = (-math.inf, math.inf), (0.0, math.inf), (0.0, 1.0)
 SHARE = (-1.0, math.inf)
 # By the last name of its place in decision.json. A number that is not here is not known to be possible.
 RANGES = {
-    **dict.fromkeys(("examples_per_second", "goodput", "step_seconds", "measured_seconds",
+    **dict.fromkeys(("examples_per_second", "goodput", "step_seconds", "measured_seconds", "measured",
                      "predicted_seconds", "exposed_seconds", "seconds", "device_hours", "money", "money_per_million",
                      "seconds_to_target", "steps", "speedup", "efficiency", "bytes_per_example", "fixed_bytes",
                      "largest_replica_batch", "noise_scale", "worth", "worth_at_start", "worth_at_end", "curve",
