@@ -32,6 +32,11 @@ class Key:
     meaning: str
     choices: tuple[str, ...] = ()
 
+    @property
+    def sentence(self) -> str:
+        """Return what the key means, with its choices."""
+        return self.meaning + (f"; one of: {', '.join(filter(None, self.choices))}" if self.choices else "")
+
 
 PLAN: dict[str, Key] = {
     "name": Key("text", REQUIRED, "names the results folder"),
