@@ -41,7 +41,7 @@ class Key:
 PLAN: dict[str, Key] = {
     "name": Key("text", REQUIRED, "names the results folder"),
     "question": Key("text", "", "what the study is to answer, printed at the top of the report"),
-    "margin": Key("number", 0.005, "difference in accuracy, as a fraction, that counts as the same"),
+    "margin": Key("number", 0.005, "difference in accuracy, as a fraction up to 0.2, that counts as the same"),
     "loss_margin": Key("number", 0.02, "of experiments without an accuracy: difference in loss that counts as the "
                        "same, as a share of the loss at the reference batch"),
     "first_seed": Key("whole", 0, "seeds are first_seed, first_seed + 1, ..."),
@@ -70,7 +70,8 @@ EXPERIMENT: dict[str, Key] = {
                         "biases and normalization parameters"),
     "learning_rate": Key("number", ABSENT, "eta0, at the reference batch; default: Keras' (adam, adamw and lamb 0.001, "
                          "sgd, momentum and nesterov 0.01); lars has none"),
-    "reference_batch": Key("whole", 32, "B0, at which every rule gives eta0"),
+    "reference_batch": Key("whole", ABSENT, "B0, at which every rule gives eta0; default: 32, or the smallest "
+                           "batch where 32 is not among them"),
     "warmup_epochs": Key("number", 5.0, "length of the gradual warm-up of the rules linear and tuned; cosine and "
                          "polynomial decay begin here under every rule"),
     "legw_epochs": Key("number", ABSENT, "epochs of warm-up at the reference batch under the rule legw, which needs it "
@@ -104,7 +105,8 @@ EXPERIMENT: dict[str, Key] = {
     "nodes": Key("wholes", (1,), "numbers of nodes that the replicas of horovod and multiworker are spread over; more "
                  "than 1: on Slurm"),
     "cores_per_replica": Key("whole", 1, "CPU cores a replica owns"),
-    "scaling": Key("text", "", "what a throughput experiment keeps fixed", ("", "weak", "strong")),
+    "scaling": Key("text", "", "what a throughput experiment of several replica counts keeps fixed: each replica's "
+                   "batch (weak) or the global one (strong); default: what its batches say", ("", "weak", "strong")),
     "launches": Key("whole", 3, "independent launches of each timing point"),
     "warmup_steps": Key("whole", 20, "steps before timing"),
     "windows": Key("whole", 10, "timed windows per launch"),
@@ -147,15 +149,6 @@ def check(values: Any, keys: Mapping[str, Key], where: str, partial: bool = Fals
         if name not in result and key.default is not ABSENT:
             result[name] = key.default
     return result
-
-
-def check_scaling(experiment: Mapping[str, Any], where: str) -> None:
-    """Weak scaling keeps the batch of each replica, strong scaling the global one. Raises PlanError."""
-    kept, other = {"weak": ("replica_batches", "global_batches"), "strong": ("global_batches", "replica_batches")}.get(
-        experiment["scaling"], ("", ""))
-    if kept and (other in experiment or kept not in experiment):
-        raise PlanError(f"{where}: scaling = {experiment['scaling']!r} keeps the batches of {kept} fixed over the "
-                        f"replica counts; give {kept}" + (f", and not {other}." if other in experiment else "."))
 
 
 def _convert(value: Any, key: Key, where: str) -> Any:

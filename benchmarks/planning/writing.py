@@ -9,7 +9,7 @@ from textwrap import fill
 from typing import Any
 
 from ..text import plain
-from . import keys
+from . import coherence, keys
 from .keys import ABSENT, Key, REQUIRED
 
 WIDTH = 100
@@ -31,7 +31,7 @@ def text(name: str, chosen: Mapping[str, Any], file: str = "") -> str:
     """
     values = {**START, **chosen}
     numbers = [batch for batch in values["global_batches"] if batch != "all"]
-    values.setdefault("reference_batch", min(numbers, default=keys.EXPERIMENT["reference_batch"].default))
+    values.setdefault("reference_batch", min(numbers, default=coherence.DEFAULT_REFERENCE))
     return "\n".join([
         *_top(file or f"{name}.toml"),
         "[plan]", *_keys(keys.PLAN, {"name": name, **values}, ("name", "margin")),

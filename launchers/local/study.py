@@ -6,7 +6,7 @@ import os
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,8 @@ from ...benchmarks.text import counted
 from ..machine import checks
 from .describe import describe
 from .machine_lock import machine_to_itself
-from .progress import Progress
+from .display import announcement
+from .display.progress import Progress
 from .schedule import expected_wall_seconds, Stage, stages
 from .supervisor import work
 from .worker import Limits, unfinished
@@ -81,17 +82,23 @@ def keep(store: Store, configs: list[RunConfig], workloads: dict[str, Any], fact
 
 def check(plan: Plan, options: Options) -> tuple[Store, Expansion, dict[str, Any]]:
     """Check everything, and describe the workloads; nothing is written and no rank starts. Raises BatchscaleError."""
-    wanted = selection.parse(options.only)
-    expansion = expansion_here(plan)
-    if not expansion.runs:
-        reasons = "; ".join(f"{s.what}: {s.reason}" for s in expansion.skipped) or "it has no experiments"
-        raise EnvironmentUnusable(f"no run of plan {plan.name!r} can be done here: {reasons}.")
-    if not any(wanted(config) for config in expansion.runs):
-        raise PlanError(f"--only {options.only!r} selects none of the {counted(len(expansion.runs), 'run')} of "
-                        f"{plan.name!r}.")
+    announcement.say_checking()
+    expansion = listed(plan, options.only)
     store = Store(options.results / plan.name)
     workloads = describe(expansion.runs, store, setting_seconds(plan.settings, "watchdog_seconds"))
     return store, expansion, workloads
+
+
+def listed(plan: Plan, only: str) -> Expansion:
+    """Return the plan's runs here. Raises EnvironmentUnusable, PlanError where there is none, or none selected."""
+    wanted = selection.parse(only)
+    expansion = expansion_here(plan)
+    if not expansion.runs:
+        raise EnvironmentUnusable(f"no run of plan {plan.name!r} can be done here: "
+                                  f"{announcement.reasons(expansion.skipped)}. `batchscale doctor` says what mends it.")
+    if not any(wanted(config) for config in expansion.runs):
+        raise PlanError(f"--only {only!r} selects none of the {counted(len(expansion.runs), 'run')} of {plan.name!r}.")
+    return expansion
 
 
 def facts(plan: Plan, expansion: Expansion) -> dict[str, Any]:
@@ -129,13 +136,21 @@ def do(store: Store, expansion: Expansion, options: Options) -> int:
     expected = expected_wall_seconds([run.config for run in runs], sorted(os.sched_getaffinity(0)),
                                      len(checks.gpu_names()), read_json(store.folder / "workloads.json") or {})
     with stopping_on_sigterm(), Progress(runs, lambda run: unfinished(run, limits), expected) as progress:
-        for skip in expansion.skipped:
-            progress.say(f"left out: {skip.experiment}, {skip.what}: {skip.reason}")
+        for line in introduction(store.manifest.name, runs, expected, expansion):
+            progress.say(line)
         try:
             usable = passes(runs, limits, progress)
         finally:
             progress.update()
     return exit_code(runs, usable)
+
+
+def introduction(name: str, runs: Sequence[Run], expected: Mapping[str, float], expansion: Expansion) -> list[str]:
+    """Return what is said before the first run: the plan, its size and time, what is left out, what to know."""
+    configs = [run.config for run in runs]
+    staged = stages(configs, sorted(os.sched_getaffinity(0)), len(checks.gpu_names()))
+    return [announcement.header(name, len(runs), len(staged), sum(expected.values())),
+            *announcement.left_out(expansion.skipped), *announcement.remarks(configs, announcement.MOST_REMARKS)]
 
 
 def passes(runs: Sequence[Run], limits: Limits, progress: Progress) -> bool:

@@ -11,7 +11,7 @@ from ....benchmarks.records.store import Store
 from ....benchmarks.runs.run_config import from_json
 from ...local.describe import describe
 from ...local.machine_lock import machine_to_itself
-from ...local.progress import Progress
+from ...local.display.progress import Progress
 from ...local.schedule import expected_wall_seconds
 from ...local.study import exit_code, keep, Options, passes
 from ...local.worker import Limits, unfinished

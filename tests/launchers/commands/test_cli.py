@@ -14,11 +14,13 @@ import pytest
 from support import known_workloads, starts
 from support.launching import batchscale, environment
 
-from batchscale.benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_USAGE
+from batchscale.benchmarks.errors import EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_USAGE, PlanError
 from batchscale.benchmarks.planning.plan import bundled, parse
 from batchscale.launchers import cli
 from batchscale.launchers.commands.options import seconds
 from batchscale.launchers.commands.registry import Command, COMMANDS
+from batchscale.launchers.local import study
+from batchscale.launchers.machine import checks
 
 PLAN = """
 [plan]
@@ -87,7 +89,7 @@ def test_an_unwritable_results_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_dry_run_prints_commands_and_writes_nothing(tmp_path: Path) -> None:
-    done = batchscale("plan", write(tmp_path), cwd=tmp_path)
+    done = batchscale("plan", write(tmp_path), "--offline", cwd=tmp_path)
     assert done.returncode == EXIT_OK, done.stderr
     assert "batchscale-rank --results results/mine --shape single-1r-1n-1c" in done.stdout
     assert sorted(os.listdir(tmp_path)) == ["mine.toml"]
@@ -171,3 +173,33 @@ def test_new_refuses_what_a_plan_refuses_and_writes_nothing(tmp_path: Path, caps
     path = tmp_path / "own.toml"
     assert cli.main(["new", str(path), "--model", "m:build", "--data", "d:load", *words]) == EXIT_USAGE
     assert message in capsys.readouterr().err and not path.exists()
+
+
+@pytest.mark.parametrize("words", [(), ("--offline",)])
+def test_the_dry_run_looks_at_the_model_unless_offline(tmp_path: Path, words: tuple[str, ...],
+                                                       monkeypatch: pytest.MonkeyPatch,
+                                                       capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(*_: object) -> dict[str, object]:
+        raise PlanError("the model ends in a softmax")
+
+    monkeypatch.setattr(study, "describe", refuse)
+    monkeypatch.chdir(tmp_path)
+    code = cli.main(["plan", write(tmp_path), *words])
+    shown = capsys.readouterr()
+    if words:
+        assert code == EXIT_OK and "--offline" in shown.out and "plan mine: 3 runs" in shown.out
+    else:
+        assert code == EXIT_USAGE and shown.out == ""
+        assert shown.err.splitlines() == ["checking data and model", "batchscale plan: the model ends in a softmax"]
+    assert sorted(os.listdir(tmp_path)) == ["mine.toml"]
+
+
+def test_no_run_at_all_says_each_reason_once_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                            capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(checks, "strategies_available", lambda: dict.fromkeys(("single", "mirrored"), "no TensorFlow"))
+    plan = tmp_path / write(tmp_path, ("seeds = 1", "seeds = 1\nstrategies = ['single', 'mirrored']"))
+    for command in ("plan", "study"):
+        assert cli.main([command, str(plan), "--results", str(tmp_path / "results")]) == EXIT_ENVIRONMENT
+        message = capsys.readouterr().err
+        assert message.count("no TensorFlow (single with 1 replica, mirrored with 1 replica)") == 1
+        assert "batchscale doctor" in message and not (tmp_path / "results").exists()
