@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     runs: Annotated[tuple[str, ...], Meta(description="names of the runs' folders, in the plan's order")]
     name: Annotated[str, Meta(description="the plan's name, and that of the results folder")] = ""
     source: Annotated[str, Meta(description="path that the plan was read from")] = ""
+    folder: Annotated[str, Meta(description="working directory of the command, in which a relative source begins")] = ""
     text: Annotated[str, Meta(description="the plan as it was read, TOML")] = ""
     settings: Annotated[dict[str, Any], Meta(description="the table [plan], defaults filled in")] = {}
     skipped: Annotated[tuple[Skipped, ...], Meta(description="what of the plan cannot be done")] = ()
@@ -48,3 +50,11 @@ def read(folder: Path) -> Manifest:
 def of(value: object) -> Manifest:
     """The manifest that is at hand as JSON holds it. Raises RecordError."""
     return value if isinstance(value, Manifest) else decoded(value, Manifest, RecordError, f"{FILE}: ")
+
+
+def working_directory() -> str:
+    """The folder in which this process works, for the manifest; "" where it is gone."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""

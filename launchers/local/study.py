@@ -7,7 +7,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -21,6 +21,7 @@ from ...benchmarks.planning.expansion import expand, Expansion
 from ...benchmarks.planning.keys import setting_seconds
 from ...benchmarks.planning.plan import Plan
 from ...benchmarks.records.json_files import read_json, write_json
+from ...benchmarks.records.manifest import working_directory
 from ...benchmarks.records.run_folder import FINAL, Run
 from ...benchmarks.records.store import Store
 from ...benchmarks.runs.run_config import RunConfig
@@ -104,8 +105,8 @@ def listed(plan: Plan, only: str) -> Expansion:
 def facts(plan: Plan, expansion: Expansion) -> dict[str, Any]:
     """Return what plan.json says beside the list of runs."""
     skipped = [{"experiment": s.experiment, "what": s.what, "reason": s.reason} for s in expansion.skipped]
-    return {"name": plan.name, "source": plan.source, "text": plan.text, "settings": dict(plan.settings),
-            "skipped": skipped, "written": time.time()}
+    return {"name": plan.name, "source": plan.source, "folder": working_directory(), "text": plan.text,
+            "settings": dict(plan.settings), "skipped": skipped, "written": time.time()}
 
 
 def writable(folder: Path) -> None:
@@ -121,7 +122,8 @@ def writable(folder: Path) -> None:
 def run(plan: Plan, options: Options) -> int:
     """Do what of the plan is not done. Returns the exit code; every command may be repeated."""
     store, expansion, workloads = check(plan, options)
-    with machine_to_itself(lambda text: print(text, flush=True)):
+    alone = machine_to_itself(lambda text: print(text, flush=True)) if options.budget_seconds else nullcontext()
+    with alone:  # without a budget nothing is started, so nobody is disturbed and nothing is waited for
         keep(store, expansion.runs, workloads, facts(plan, expansion))
         return do(store, expansion, options)
 

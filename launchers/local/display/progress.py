@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ....benchmarks.records.run_folder import Run
 from ....benchmarks.text import counted, duration
+from .figure import summary
 from .remaining import Remaining
 
 BAR_WIDTH = 16
@@ -96,19 +97,3 @@ class Progress:
 
 def _with_age(run: Run) -> str:
     return f"{run.run_id} ({duration(round(max(time.time() - run.last_began(), 0.0)))})"
-
-
-def summary(run: Run) -> str:
-    """Return the figure of a run that a person looks for first, with a comma before it; "" where there is none."""
-    record = run.record()
-    if record is None:
-        failure = run.failure()
-        return f" ({failure['message'][:200]})" if failure and failure.get("message") else ""
-    if record["evaluations"]:
-        last = record["evaluations"][-1]
-        final = [(name, last[f"test_{name}"]) for name in ("accuracy", "loss") if last.get(f"test_{name}") is not None]
-        return f", test {final[0][0]} {final[0][1]:.4g}" if final else ""
-    steady = [w for w in record["windows"] if w["steady"] and w["rank"] == 0]
-    seconds = sum(w["seconds"] for w in steady)
-    rate = sum(w["steps"] for w in steady) * record["config"]["global_batch"] / seconds if seconds else 0.0
-    return f", {rate:,.0f} examples/s" if rate else ""
