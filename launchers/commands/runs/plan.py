@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from ...local.display import announcement
 from ...local.rank_commands import start
 from ...local.schedule import expected_wall_seconds, Stage, stages
 from ...machine import checks
+from ...machine.cores import usable_cores
 from ..options import add_placement
 
 
@@ -48,7 +48,7 @@ def show(plan: Plan, results: Path, only: str, launcher: str, offline: bool = Fa
         _, expansion, workloads = study.check(plan, study.Options(results, only))
     wanted = selection.parse(only)
     runs = [config for config in expansion.runs if wanted(config)]
-    here = sorted(os.sched_getaffinity(0)), len(checks.gpu_names())
+    here = usable_cores(), len(checks.gpu_names())
     staged, seconds = stages(runs, *here), sum(expected_wall_seconds(runs, *here, workloads).values())
     print(announcement.header(plan.name, len(runs), len(staged), seconds))
     print("\n".join([*_table(runs), *announcement.remarks(runs)]))
