@@ -16,7 +16,8 @@ def test_columns_line_up_and_no_mark_of_markdown_is_left() -> None:
     text = ("### Failed: 1\n\na\\_b.\n\n| result | base |\n| --- | ---: |\n| **regression**: x\\|y | 10 |\n"
             "| no | 2 |\n\nEnd.")
     assert readable(text).splitlines() == [
-        "Failed: 1", "", "a_b.", "", "result           base", "regression: x|y    10", "no                  2", "", "End."]
+        "Failed: 1", "", "a_b.", "",
+        "result           base", "regression: x|y    10", "no                  2", "", "End."]
 
 
 @pytest.mark.parametrize(("words", "terminal", "expected"), [
