@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..benchmarks.errors import EXIT_OK, EXIT_USAGE, BatchscaleError
+from .commands import completion
 from .commands.options import example
 from .commands.registry import COMMANDS
 
@@ -42,6 +44,8 @@ def version() -> str:
 def main(words: Sequence[str] | None = None) -> int:
     """Do the command of the command line and return its exit code."""
     sys.path.append("")  # last, for module:function in the working directory
+    if completion.ASKED in os.environ:
+        completion.complete(parser(completion.called()))
     words = sys.argv[1:] if words is None else words
     called = next((word for word in words if not word.startswith("-")), "")
     try:
