@@ -9,6 +9,7 @@ from ....benchmarks.records.json_files import read_json
 from ....benchmarks.records.store import Store
 from ....benchmarks.runs.run_config import from_json
 from ...local.describe import describe
+from ...local.display import announcement
 from ...local.display.progress import Progress
 from ...local.machine_lock import machine_to_itself
 from ...local.schedule import expected_wall_seconds
@@ -22,6 +23,7 @@ def run(path: Path, options: Options) -> int:
     values = read_json(path)
     if not isinstance(values, dict) or not isinstance(values.get("config"), dict):
         raise PlanError(f"{path} holds no configuration; give a run's record.json or config.json.")
+    announcement.say_checking()
     config = from_json(values["config"])
     store = Store(options.results / f"again-{config.digest}")
     keep(store, [config], describe([config], store),

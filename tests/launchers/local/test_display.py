@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from batchscale.benchmarks.planning.expansion import expand
 from batchscale.benchmarks.planning.plan import parse
+from batchscale.benchmarks.records.store import Store
+from batchscale.benchmarks.runs.run_config import RunConfig
 from batchscale.launchers.local.display import announcement
+from batchscale.launchers.local.display.progress import Progress
 from batchscale.launchers.local.display.remaining import Remaining
 
 PLAN = """
@@ -41,6 +48,25 @@ def test_the_pace_of_what_ended_scales_what_is_left() -> None:
     rest = Remaining(1000.0, 0.0)
     rest.finished(500.0, 1500.0)
     assert 2.5 * 500 < rest.seconds(0.0, 1500.0) < 3 * 500, "three times as slow, with a minute's trust in the guess"
+
+
+def test_the_moving_line_fits_the_terminal_and_says_what_is_running_and_since_when(
+        tmp_path: Path, config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(tmp_path / "mine")
+    store.prepare([config(seed=seed) for seed in range(4)], {"name": "mine"})
+    claimed = store.claim_next(store.runs())
+    assert claimed is not None
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    for columns in (300, 40):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        seconds = {run.config.digest: 10.0 for run in store.runs()}
+        with Progress(store.runs(), lambda run: not run.has_record, seconds) as progress:
+            progress.update()
+        line = capsys.readouterr().out.split("\r\033[K")[1]
+        assert line.startswith("░" * 16 + " [0/4] 0 s so far, ") and len(line) < columns
+        if columns == 300:
+            assert re.search(rf"about (40|3\d) s left; running: {claimed[0].run_id} \(\d+ s\)$", line)
 
 
 def test_what_to_know_is_said_once_for_all_batches_it_holds_for() -> None:
