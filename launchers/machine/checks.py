@@ -64,7 +64,7 @@ def gloo_problem(horovod: installed.Horovod) -> str:
     if horovod.missing or not horovod.gloo:
         return horovod.missing or "Horovod was built without Gloo"
     if problem := inherited.name_problem():
-        return f"{problem}, by which ranks that talk by Gloo look for each other; `batchscale doctor` tells the fix"
+        return f"{problem}, by which ranks that talk by Gloo look for each other; add it to /etc/hosts"
     return ""
 
 

@@ -155,7 +155,8 @@ accuracy = st.fixed_dictionaries({
     "rules": st.lists(st.sampled_from(POWER_RULES), min_size=1, max_size=3, unique=True),
     "seeds": st.integers(1, 3), "reference_batch": st.sampled_from([8, 32, 64]),
     "replicas": st.lists(st.sampled_from([1, 2, 4]), min_size=1, max_size=2, unique=True),
-    "strategies": st.lists(st.sampled_from(["single", "mirrored", "horovod"]), min_size=1, max_size=3, unique=True)})
+    "strategies": st.lists(st.sampled_from(["single", "mirrored", "horovod"]), min_size=1, max_size=3, unique=True),
+}).filter(lambda values: set(values["replicas"]) == {1} or set(values["strategies"]) != {"single"})  # else refused
 timing = st.fixed_dictionaries({
     "kind": st.just("throughput"), "replica_batches": st.lists(st.integers(1, 100), min_size=1, max_size=3),
     "launches": st.integers(1, 3), "strategies": st.just(["mirrored"]), "replicas": st.just([1, 2])})
