@@ -22,4 +22,5 @@ def _answer(one: Recommendation) -> list[str]:
     rows = [("batch", f"{chosen.global_batch:,}{replicas}"), ("rate", f"{chosen.rate}, {spoken(chosen.rule)}"),
             (chosen.outcome.name, f"{chosen.outcome.level(chosen.test)} on the test data")]
     width = max(len(name) for name, _ in rows)
-    return [who, *(f"  {name:{width}}  {value}" for name, value in rows), *([f"  {one.caution}"] if one.caution else [])]
+    caution = [f"  {one.caution}"] if one.caution else []
+    return [who, *(f"  {name:{width}}  {value}" for name, value in rows), *caution]
