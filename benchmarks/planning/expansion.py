@@ -14,7 +14,7 @@ from ..runs.run_config import RunConfig
 from ..schedules import rules
 from ..schedules.rules import RULES
 from ..text import counted
-from . import keys, tuning
+from . import coherence, keys, tuning
 from .expected_time import priority
 from .plan import Plan
 
@@ -96,6 +96,8 @@ def _drift_guard(like: RunConfig, launch: int) -> RunConfig:
 def _runs(experiment: Mapping[str, Any], first_seed: int, train_examples: TrainExamples,
           unavailable: Mapping[str, str], skipped: list[Skip]) -> Iterator[RunConfig]:
     examples = train_examples(experiment["dataset"], experiment["validation_fraction"])
+    if experiment["kind"] == "accuracy":
+        experiment = {**experiment, "reference_batch": coherence.reference_batch(experiment, examples)}
     common = {name: experiment[name] for name in keys.PASSED_THROUGH if name in experiment}
     optimizer = experiment["optimizer"]
     spec = OPTIMIZERS[optimizer]

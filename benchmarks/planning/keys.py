@@ -44,7 +44,7 @@ class PlanSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     name: Annotated[Text, about("names the results folder")]
     question: Annotated[Text, about("what the study is to answer, printed at the top of the report")] = ""
-    margin: Annotated[Amount, about("difference in accuracy, as a fraction, that counts as the same")] = 0.005
+    margin: Annotated[Amount, about("difference in accuracy, as a fraction up to 0.2, that counts as the same")] = 0.005
     loss_margin: Annotated[Amount, about(
         "of experiments without an accuracy: difference in loss that counts as the same, as a share of the "
         "loss at the reference batch")] = 0.02
@@ -95,7 +95,8 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     learning_rate: Annotated[Amount | UnsetType, about(
         "eta0, at the reference batch; default: Keras' (adam, adamw and lamb 0.001, sgd, momentum and "
         "nesterov 0.01); lars has none")] = UNSET
-    reference_batch: Annotated[Whole, about("B0, at which every rule gives eta0")] = 32
+    reference_batch: Annotated[Whole | UnsetType, about(
+        "B0, at which every rule gives eta0; default: 32, or the smallest batch where 32 is not among them")] = UNSET
     warmup_epochs: Annotated[Amount, about(
         "length of the gradual warm-up of the rules linear and tuned; cosine and polynomial decay begin here "
         "under every rule")] = 5.0
@@ -137,7 +138,9 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         "numbers of nodes that the replicas of horovod and multiworker are spread over; more than 1: on "
         "Slurm")] = (1,)
     cores_per_replica: Annotated[Whole, about("CPU cores a replica owns")] = 1
-    scaling: Annotated[Text, about("what a throughput experiment keeps fixed", ("", "weak", "strong"))] = ""
+    scaling: Annotated[Text, about(
+        "what a throughput experiment of several replica counts keeps fixed: each replica's batch (weak) or the global "
+        "one (strong); default: what its batches say", ("", "weak", "strong"))] = ""
     launches: Annotated[Whole, about("independent launches of each timing point")] = 3
     warmup_steps: Annotated[Whole, about("steps before timing")] = 20
     windows: Annotated[Whole, about("timed windows per launch")] = 10
@@ -204,15 +207,6 @@ def _checked(values: object, kind: type[Struct], where: str) -> dict[str, Any]:
 
 def _items(value: Any) -> tuple[Any, ...]:
     return value if isinstance(value, tuple) else (value,)
-
-
-def check_scaling(experiment: Mapping[str, Any], where: str) -> None:
-    """Weak scaling keeps the batch of each replica, strong scaling the global one. Raises PlanError."""
-    kept, other = {"weak": ("replica_batches", "global_batches"), "strong": ("global_batches", "replica_batches")}.get(
-        experiment["scaling"], ("", ""))
-    if kept and (other in experiment or kept not in experiment):
-        raise PlanError(f"{where}: scaling = {experiment['scaling']!r} keeps the batches of {kept} fixed over the "
-                        f"replica counts; give {kept}" + (f", and not {other}." if other in experiment else "."))
 
 
 def reference() -> str:
