@@ -38,7 +38,7 @@ KEYS = ("run_id", "status", *TEXT_KEYS, *WHOLE_KEYS)
 SHARPNESS = ("eigenvalue", "sam_sharpness", "last_learning_rate")
 NUMBERS = ("base_learning_rate", "peak_learning_rate", "momentum", "weight_kept_per_epoch", "warmup_steps", "mean_gain",
            *SHARPNESS, "parameters",
-           "flops_per_example", "last_step", *METRICS, "generalization_gap", "loss_gap",
+           "flops_per_example", "classes", "baseline_accuracy", "baseline_loss", "last_step", *METRICS, "generalization_gap", "loss_gap",
            "best_validation_step", "test_accuracy_at_best_validation", "gap_at_best_validation",
            "step_seconds", "examples_per_second", "window_spread", "input_examples_per_second",
            "synthetic_examples_per_second", *METER_COLUMNS, "epochs_to_target",
@@ -86,6 +86,9 @@ OWN = {
     "sam_sharpness": "how much the loss rises within a step of length 0.05 along the gradient",
     "last_learning_rate": "rate of the last step, where sharpness was measured",
     "parameters": "trainable parameters", "flops_per_example": "forward floating-point operations per example",
+    "classes": "number of classes; 0: a regression; empty: several outputs, or not known",
+    "baseline_accuracy": "test accuracy of the training data's most common class",
+    "baseline_loss": "test loss of an answer that ignores the inputs",
     "last_step": "training steps done", "generalization_gap": "train minus test accuracy at the end, a fraction",
     "loss_gap": "test minus train loss at the end", "best_validation_step": "step of the least validation loss",
     "test_accuracy_at_best_validation": "fraction right there",

@@ -24,7 +24,10 @@ def headlines(recommended: Sequence[Recommendation], found: Mapping[str, Sequenc
 
 
 def _headline(one: Recommendation, arms: Sequence[Arm], options: Sequence[Option]) -> str:
-    parts = [_choice(one, options, arms[0].reference_batch), one.caution, *_largest(arms), *_lost(arms)]
+    choice = _choice(one, options, arms[0].reference_batch)
+    if not any(arm.batches for arm in arms):
+        return choice  # it says what became of the runs, all of which were lost
+    parts = [choice, one.caution, *_largest(arms), *_lost(arms)]
     return " ".join(part for part in parts if part)
 
 

@@ -12,6 +12,7 @@ from ..statistics.decision_rules import FEWEST_SEEDS
 from ..study.arms import Arm
 from ..study.batch_gaps import chosen_metric
 from .options import ALONE, Option, standard
+from .placement import at_home, timed_alike
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ def recommend(arms: Sequence[Arm], listed: Sequence[Option], threshold: float) -
     placed = alone if any(o.fewest_first == fewest for o in alone) else placed
     placed.sort(key=lambda option: (option.fewest_first, option.seconds.value))
     option, place_why = _worthwhile(placed, threshold)
+    option = at_home(option, home)
     reference = arm.reference_batch
     shown = any(o.global_batch != reference for o in home)
     tuned = " at its tuned rate" if standard(arms).rule == TUNED_RULE else ""
@@ -119,6 +121,6 @@ def cheapest_in_time(listed: Sequence[Option],
     if not good:
         return None, (f"none of {len(fit)} options meets {deadline_seconds:g} s; the fastest takes "
                       f"{min(late):.4g} s. Time more replicas")
-    best = min(good, key=lambda one: (one.device_hours.value, one.fewest_first,
+    best = min(timed_alike(good), key=lambda one: (one.device_hours.value, one.fewest_first,
                                       -one.outcome.sign * one.choosing))
     return best, f"{best.seconds} s by {best.timed}"

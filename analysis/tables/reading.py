@@ -40,6 +40,7 @@ class _Gathering:
     statuses: list[dict[str, Any]] = field(default_factory=list)
     environments: dict[str, int] = field(default_factory=dict)
     versions: Counter[str] = field(default_factory=Counter)
+    warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def add(self, record: Mapping[str, Any]) -> None:
         first = len(self.rows)
@@ -54,6 +55,8 @@ class _Gathering:
         if any(value is not None for value in record["memory"].values()):
             self.memory.add(first, [record["memory"]], by_phase=False)
         self.versions[str(record.get("schema_version"))] += 1
+        if record["warnings"]:
+            self.warnings[str(record["run_id"])] = tuple(map(str, record["warnings"]))
         self.state(own[-1]["run_id"], str(record["status"]), "", own[-1])
 
     def add_imported(self, run: ImportedRun) -> None:
@@ -89,7 +92,7 @@ class _Gathering:
         return Results(plan, runs[~out].reset_index(drop=True), evaluations, self.windows.frame(runs), norms,
                        self.memory.frame(runs), statuses, environments, tuple(self._notes(environments)),
                        pd.DataFrame(self.ranks, columns=list(COLUMNS)), tuned, runs[out].reset_index(drop=True),
-                       metrics=metrics)
+                       metrics=metrics, warnings=self.warnings)
 
     def _notes(self, environments: pd.DataFrame) -> list[str]:
         notes = [f"{count} records have schema version {version}; this version reads "

@@ -94,7 +94,8 @@ def _measured(record: Mapping[str, Any], config: Mapping[str, Any],
               "weight_kept_per_epoch": derived.get("weight_kept_per_epoch"),
               "warmup_steps": None if published else derived.get("warmup_steps"),
               "parameters": workload.get("parameters"),
-              "flops_per_example": workload.get("flops_per_example"),
+              **{name: workload.get(name) for name in (
+                  "flops_per_example", "classes", "baseline_accuracy", "baseline_loss")},
               **table_in(record, "timing"), **table_in(record, "memory")}
     if evaluations:
         values["train_seconds"] = evaluations[-1].get("train_seconds")

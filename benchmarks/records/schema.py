@@ -147,6 +147,10 @@ WORKLOAD = {
     "flops_per_example": Field(Optional, "forward floating-point operations per example, 2 per multiply-add"),
     "flops_not_counted": Field(list, "kinds of operation that this number leaves out, with how often each occurs",
                                False),
+    "baseline_accuracy": Field(Optional, "test accuracy of the training data's most common class; null without one",
+                               False),
+    "baseline_loss": Field(Optional, "test loss of an answer that ignores the inputs: the classes' shares, or the mean "
+                           "of the training targets; null where not known", False),
 }
 RECORD = {
     "schema_version": Field(int, f"{SCHEMA_VERSION}"),

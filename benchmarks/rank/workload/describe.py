@@ -29,7 +29,7 @@ def workload(config: RunConfig) -> dict[str, Any]:
     from ... import data
     imports.tensorflow_and_keras()
     from .. import models
-    from . import flops, trial
+    from . import baseline, flops, trial
     from ..feeds.image_pipeline import ImagePipeline
     split = data.split(data.load(config.dataset), config.validation_fraction, 1)
     built = models.build(config.model, split.input_shape, split.classes, seed=0)
@@ -44,7 +44,8 @@ def workload(config: RunConfig) -> dict[str, Any]:
             "validation_examples": count(split.validation[1]), "test_examples": count(split.test[1]),
             "input_shape": _listed(split.input_shape), "classes": split.classes,
             "parameters": int(sum(int(v.value.numpy().size) for v in built.trainable_variables)),
-            "flops_per_example": operations, "flops_not_counted": not_counted}
+            "flops_per_example": operations, "flops_not_counted": not_counted,
+            **baseline.baselines(config, y, split.test[1])}
 
 
 def _listed(shape: Shapes) -> Any:
