@@ -36,7 +36,8 @@ class Key:
 PLAN: dict[str, Key] = {
     "name": Key("text", REQUIRED, "names the results folder"),
     "question": Key("text", "", "what the study is to answer, printed at the top of the report"),
-    "margin": Key("number", 0.005, "difference in accuracy, as a fraction, that counts as the same"),
+    "margin": Key("number", 0.005, "difference in accuracy, as a fraction of at most 0.2, that counts as the same: "
+                  "0.005 are 0.5 points"),
     "loss_margin": Key("number", 0.02, "of experiments without an accuracy: difference in loss that counts as the "
                        "same, as a share of the loss at the reference batch"),
     "first_seed": Key("whole", 0, "seeds are first_seed, first_seed + 1, ..."),
@@ -65,9 +66,11 @@ EXPERIMENT: dict[str, Key] = {
                         "biases and normalization parameters"),
     "learning_rate": Key("number", ABSENT, "eta0, at the reference batch; default: Keras' (adam, adamw and lamb 0.001, "
                          "sgd, momentum and nesterov 0.01); lars has none"),
-    "reference_batch": Key("whole", 32, "B0, at which every rule gives eta0"),
-    "warmup_epochs": Key("number", 5.0, "length of the gradual warm-up of the rules linear and tuned; cosine and "
-                         "polynomial decay begin here under every rule"),
+    "reference_batch": Key("whole", ABSENT, "B0, at which every rule gives eta0, one of the batches; default: 32 where "
+                           "it is one, else the smallest"),
+    "warmup_epochs": Key("number", ABSENT, "length of the gradual warm-up of the rules linear and tuned; cosine and "
+                         "polynomial decay begin here under every rule; default: 5, or half of the epochs of a run of "
+                         "fewer than 10"),
     "legw_epochs": Key("number", ABSENT, "epochs of warm-up at the reference batch under the rule legw, which needs it "
                        "and multiplies it by kappa"),
     "noise_scale": Key("number", ABSENT, "Bn in examples, which the rules noise_scale and surge need: measure it "

@@ -18,7 +18,7 @@ from ..config.choices import NAME
 from ..config.optimizers import OPTIMIZERS
 from ..errors import one_of, PlanError
 from ..limits import nested_deeper
-from . import keys, tuning
+from . import keys, refusals, tuning
 
 LONGEST_TEXT = 2**20
 MOST_LEVELS = 8
@@ -97,6 +97,7 @@ def parse(text: str, source: str = "plan") -> Plan:
         if key not in ("plan", "defaults", "experiment"):
             raise PlanError(f"{source}: " + one_of("section", key, ("plan", "defaults", "experiment")))
     settings = keys.check(values.get("plan", {}), keys.PLAN, f"{source} [plan]")
+    refusals.check_margins(settings, f"{source} [plan]")
     defaults = keys.check(values.get("defaults", {}), keys.EXPERIMENT, f"{source} [defaults]", partial=True)
     experiments = values.get("experiment", [])
     if not isinstance(experiments, list) or not experiments:
@@ -108,6 +109,7 @@ def parse(text: str, source: str = "plan") -> Plan:
         checked.append(keys.check(merged, keys.EXPERIMENT, where))
         tuning.check(checked[-1], where)
         keys.check_scaling(checked[-1], where)
+        refusals.check_replicas(checked[-1], where)
         if "momentum" in experiment and not OPTIMIZERS[checked[-1]["optimizer"]].momentum:
             raise PlanError(f"{where}: momentum = {experiment['momentum']} does nothing under optimizer = "
                             f"{checked[-1]['optimizer']!r}; take optimizer = \"momentum\", or leave it out.")
