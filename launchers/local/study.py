@@ -6,6 +6,7 @@ import os
 import signal
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from ...benchmarks.errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EX
                                   PlanError)
 from ...benchmarks.planning import selection
 from ...benchmarks.planning.expansion import expand, Expansion
+from ...benchmarks.planning.foreseen import to_know
 from ...benchmarks.planning.keys import setting_seconds
 from ...benchmarks.planning.plan import Plan
 from ...benchmarks.records.json_files import read_json, write_json
@@ -131,11 +133,15 @@ def do(store: Store, expansion: Expansion, options: Options) -> int:
     with stopping_on_sigterm(), Progress(runs, lambda run: unfinished(run, limits), expected) as progress:
         for skip in expansion.skipped:
             progress.say(f"left out: {skip.experiment}, {skip.what}: {skip.reason}")
+        for line in to_know([run.config for run in runs if unfinished(run, limits)]):
+            progress.say(line)
         try:
             usable = passes(runs, limits, progress)
         finally:
             progress.update()
-    return exit_code(runs, usable)
+        if lost := all_lost(runs):
+            progress.say(lost)
+    return exit_code(runs, usable) or (EXIT_RUNS_FAILED if lost else EXIT_OK)
 
 
 def passes(runs: Sequence[Run], limits: Limits, progress: Progress) -> bool:
@@ -181,6 +187,18 @@ def exit_code(runs: Sequence[Run], usable: bool = True) -> int:
     if any(status not in FINAL for status in statuses):
         return EXIT_INCOMPLETE if usable else EXIT_ENVIRONMENT
     return EXIT_RUNS_FAILED if any(status in ("invalid", "failed", "unreadable") for status in statuses) else EXIT_OK
+
+
+def all_lost(runs: Sequence[Run]) -> str:
+    """Return, where not one accuracy run of those that are done came through, what became of them and what to do; else
+    "". A single arm that diverges is a result; nothing but such arms is none."""
+    counts = Counter(run.status() for run in runs if run.config.kind == "accuracy")
+    if not counts or set(counts) - {"diverged", "out_of_memory"}:
+        return ""
+    fixes = {"diverged": "lower learning_rate", "out_of_memory": "lower the batches"}
+    said = " and ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items())
+    return (f"no accuracy run came through: of {counted(counts.total(), 'run')} {said}; "
+            f"{' and '.join(fixes[status] for status in counts)}, and start again.")
 
 
 class Terminated(KeyboardInterrupt):

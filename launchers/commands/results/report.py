@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ....analysis.report import page
+from ....analysis.report.findings import Findings
 from ....benchmarks.errors import EXIT_OK
 from ....benchmarks.records.store import open_store
 from ..options import add_report_folder, add_results, seconds
@@ -27,6 +28,9 @@ def run(arguments: Namespace) -> int:
 def write_report(results: Path, output: Path | None, deadline: str = "") -> int:
     """Write the report of a results folder, by default into it, and print where it is. Raises RecordError."""
     store, limit = open_store(results), seconds(deadline, "--deadline")
-    folder = page.write(store, output or store.folder / "report", limit if limit < float("inf") else None)
+    findings = Findings.of(store, limit if limit < float("inf") else None)
+    folder = page.write_findings(findings, output or store.folder / "report")
+    for warning in findings.decided.run_warnings:
+        print(f"to know: {warning}")
     print(f"report: {folder / 'index.html'}")
     return EXIT_OK

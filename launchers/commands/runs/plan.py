@@ -11,8 +11,8 @@ from pathlib import Path
 from ....benchmarks.errors import EXIT_OK
 from ....benchmarks.planning import selection
 from ....benchmarks.planning.expected_time import guessed
+from ....benchmarks.planning.foreseen import to_know
 from ....benchmarks.planning.plan import Plan, read
-from ....benchmarks.runs.derived import flags
 from ....benchmarks.runs.run_config import RunConfig
 from ....benchmarks.schedules.rates import peak_rate
 from ....benchmarks.text import counted, duration
@@ -44,7 +44,7 @@ def show(plan: Plan, results: Path, only: str, launcher: str) -> int:
     print(f"plan {plan.name}: {counted(len(runs), 'run')} in {counted(len(staged), 'stage')}, "
           f"about {duration(seconds)} here")
     print("\n".join(_table(runs)))
-    for line in _flagged(runs):
+    for line in to_know(runs):
         print(line)
     for model in dict.fromkeys(config.model for config in runs if guessed(config)):
         print(f"the time of model {model} is a guess here; `batchscale run` builds it first and counts its operations")
@@ -83,16 +83,6 @@ def _rates(runs: Sequence[RunConfig]) -> str:
         tried = [peak_rate(c) for c in runs]
         return f"{min(tried):.3g} to {max(tried):.3g}"
     return " ".join(found.values()) + (" times the gain" if runs[0].adapts else "")
-
-
-def _flagged(runs: Sequence[RunConfig]) -> list[str]:
-    """What the records will warn of, each sentence once with the batches that it holds for."""
-    found: dict[tuple[str, str, str], set[int]] = {}
-    for c in runs:
-        for flag in flags(c) if c.kind == "accuracy" else ():
-            found.setdefault((c.experiment, c.rule, flag), set()).add(c.global_batch)
-    return [f"to know: {experiment}, {rule}, batch {', '.join(map(str, sorted(batches)))}: {flag}"
-            for (experiment, rule, flag), batches in found.items()]
 
 
 def _commands(staged: Sequence[Stage], folder: Path, launcher: str) -> list[str]:
