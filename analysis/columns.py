@@ -38,7 +38,8 @@ KEYS = ("run_id", "status", *TEXT_KEYS, *WHOLE_KEYS)
 SHARPNESS = ("eigenvalue", "sam_sharpness", "last_learning_rate")
 NUMBERS = ("base_learning_rate", "peak_learning_rate", "momentum", "weight_kept_per_epoch", "warmup_steps", "mean_gain",
            *SHARPNESS, "parameters",
-           "flops_per_example", "classes", "baseline_accuracy", "baseline_loss", "last_step", *METRICS, "generalization_gap", "loss_gap",
+           "flops_per_example", "classes", "baseline_accuracy", "baseline_loss", "last_step", *METRICS,
+           "generalization_gap", "loss_gap",
            "best_validation_step", "test_accuracy_at_best_validation", "gap_at_best_validation",
            "step_seconds", "examples_per_second", "window_spread", "input_examples_per_second",
            "synthetic_examples_per_second", *METER_COLUMNS, "epochs_to_target",

@@ -92,7 +92,8 @@ class Decision:
     sentences: those and all the rest that can be said. headlines, overview: the same for a hurried
     reader. open_questions: what was not measured.
     next_plan: TOML of a plan that measures it; "" when nothing is missing, or while this plan is
-    unfinished. grounds: whether each experiment can be decided at all. run_warnings: of the runs' records, in groups."""
+    unfinished. grounds: whether each experiment can be decided at all. run_warnings: what the records
+    warn of, in groups."""
 
     answers: tuple[str, ...]
     sentences: tuple[str, ...]

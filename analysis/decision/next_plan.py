@@ -177,7 +177,8 @@ def _search(arms: Sequence[Arm], results: Results) -> list[Gap]:
              high * WIDER if any(one.edge == HIGHEST for one in edges) else high]
     batches = sorted({one.global_batch for one in edges})
     keys = {"name": f"{arms[0].experiment[:50]}_search", **_of(arms[0], results), **tuning, "search": wider,
-            "global_batches": _with_reference(arms[0], batches), "rules": [TUNED_RULE], "seeds": int(arms[0].runs["seed"].nunique())}
+            "global_batches": _with_reference(arms[0], batches), "rules": [TUNED_RULE],
+            "seeds": int(arms[0].runs["seed"].nunique())}
     return [Gap(f"{arms[0].experiment}: the best rate lies at the edge of those tried at batch "
                 f"{', '.join(map(str, batches))}", keys)]
 

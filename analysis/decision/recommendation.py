@@ -122,5 +122,5 @@ def cheapest_in_time(listed: Sequence[Option],
         return None, (f"none of {len(fit)} options meets {deadline_seconds:g} s; the fastest takes "
                       f"{min(late):.4g} s. Time more replicas")
     best = min(timed_alike(good), key=lambda one: (one.device_hours.value, one.fewest_first,
-                                      -one.outcome.sign * one.choosing))
+                                                   -one.outcome.sign * one.choosing))
     return best, f"{best.seconds} s by {best.timed}"

@@ -163,7 +163,8 @@ accuracy = st.fixed_dictionaries({
     "strategies": st.lists(st.sampled_from(["single", "mirrored", "horovod"]), min_size=1, max_size=3, unique=True)
 }).map(with_reference)
 timing = st.fixed_dictionaries({
-    "kind": st.just("throughput"), "scaling": st.just("weak"), "replica_batches": st.lists(st.integers(1, 100), min_size=1, max_size=3),
+    "kind": st.just("throughput"), "scaling": st.just("weak"),
+    "replica_batches": st.lists(st.integers(1, 100), min_size=1, max_size=3),
     "launches": st.integers(1, 3), "strategies": st.just(["mirrored"]), "replicas": st.just([1, 2])})
 plans = st.builds(toml, st.integers(0, 1000), st.lists(accuracy | timing, min_size=1, max_size=3))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ....benchmarks.config.strategies import strategy_name
+from ....benchmarks.config.strategies import STRATEGIES, strategy_name
 from ....benchmarks.text import counted, listed
 from ...laws.efficiency import Kind, ScalingPoint, strong_scaling, weak_scaling
 from ...laws.scalability import fit_amdahl, fit_usl, ScalabilityLaw
@@ -75,8 +75,10 @@ class Scaling:
 
 
 def scalings(results: Results) -> tuple[Scaling, ...]:
-    """All groups of timing runs that scale; a single replica count is listed with a note."""
+    """All groups of timing runs that scale; a single replica count is listed with a note. A strategy that has no more
+    than one replica is timed beside the others and scales nowhere."""
     runs = timing_runs(results)
+    runs = runs[~runs["strategy"].isin([name for name, spec in STRATEGIES.items() if not spec.many_replicas])]
     found = []
     for kind, fixed in (("weak", "replica_batch"), ("strong", "global_batch")):
         own = runs[runs["scaling"] == kind]
