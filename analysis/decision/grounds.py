@@ -103,8 +103,8 @@ def _nothing_learned(arms: Sequence[Arm], chance: Chance, learned: Sequence[Lear
         best = max(better, key=lambda other: outcome.sign * other.result.value)
         return (f"nothing is shown to be learned at the reference batch: {result}, and {chance.words}. No batch can be "
                 f"held against that, though batch {best.global_batch:,} ({best.rule}) reaches "
-                f"{outcome.level(best.result)}. Set reference_batch = {best.global_batch}, or try another learning_rate "
-                f"than {arms[0].first('base_learning_rate'):g} at batch {one.global_batch:,}.")
+                f"{outcome.level(best.result)}. Set reference_batch = {best.global_batch}, or try another rate than "
+                f"learning_rate = {arms[0].first('base_learning_rate'):g} at batch {one.global_batch:,}.")
     if one.at_chance:
         return f"nothing was learned: {result}, and {chance.words}. {_to_try(arms[0])}."
     return (f"it is not shown that anything was learned: {result}, and {chance.words}. Seeds that learn stand beside "

@@ -161,7 +161,7 @@ def _accuracy_runs(experiment: Mapping[str, Any], common: dict[str, Any], batche
             # At the reference batch every rule is the same run: it is done once and shared.
             same = batch == reference and not RULES[rule].own_reference
             chosen = {"rule": rules.SHARED_RULE} if same else {"rule": rule, **_needed(experiment, rule)}
-            chosen.update(warmup_epochs(experiment, chosen["rule"], batch))
+            chosen = {**chosen, **warmup_epochs(experiment, chosen["rule"], batch)}
             yield RunConfig(**{**common, **chosen}, kind="accuracy", global_batch=batch,
                             seed=seed, noise_batches=tuple(experiment["noise_batches"]) if batch == reference else ())
     if experiment["as_published"]:
