@@ -138,15 +138,18 @@ def decide_of(study: Study, verdicts: Sequence[Verdict] | None = None, deadline_
     measured = {name: options(arms, results) for name, arms in by_experiment.items()}
     grounds = {name: grounds_of(arms, results) for name, arms in by_experiment.items()}
     listed = {name: grounds[name].sound(own) for name, own in measured.items()}
-    found = tuple(decide(results, arms) if verdicts is None else verdicts)
+    refused = {name for name, one in grounds.items() if one.refusal}  # what their batches do to nothing is no finding
+    judged = [arm for arm in arms if arm.experiment not in refused]
+    found = tuple(decide(results, judged) if verdicts is None else verdicts)
     recommended = tuple(grounds[name].judged(_cautioned(recommend(arms, listed[name], worthwhile), results))
                         for name, arms in by_experiment.items())
     critical, scaling, memory = study.critical, study.scalings, _memory(study)
     deadlines = tuple(_in_time(name, deadline_seconds, own, grounds[name]) for name, own in listed.items()) \
         if deadline_seconds is not None else ()
     unfinished = _unfinished(results)
-    gaps = [] if unfinished else missing(results, by_experiment)
-    answers = (*accuracy_answers(results, arms), *_recommended(recommended))
+    gaps = [] if unfinished else [gap for gap in missing(results, by_experiment)
+                                  if gap.experiment["name"] not in refused]
+    answers = (*accuracy_answers(results, judged), *_recommended(recommended))
     sentences = (*answers, *_deadline(deadlines), *_claims(found), *_scaling(scaling, worthwhile),
                  *_critical(critical), *_memory_words(memory),
                  *(f"Open: {gap.what}." for gap in gaps), *unfinished)
@@ -155,7 +158,9 @@ def decide_of(study: Study, verdicts: Sequence[Verdict] | None = None, deadline_
                     (*unfinished, *(gap.what for gap in gaps)),
                     (*timing_warnings(results), *(text for one in results.tuned for text in one.warnings)),
                     plan_text(gaps), worthwhile,
-                    headlines(recommended, by_experiment, listed), overview(recommended, by_experiment),
+                    headlines(recommended, {name: () if name in refused else arms
+                                            for name, arms in by_experiment.items()}, listed),
+                    overview([one for one in recommended if one.experiment not in refused], by_experiment),
                     tuple(grounds.values()), study.run_warnings)
 
 

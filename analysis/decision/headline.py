@@ -19,15 +19,14 @@ from .sentences import trained
 
 def headlines(recommended: Sequence[Recommendation], found: Mapping[str, Sequence[Arm]],
               options: Mapping[str, Sequence[Option]]) -> tuple[str, ...]:
-    """One paragraph for each experiment."""
+    """One paragraph for each experiment; where it has no arms to judge, the reason alone."""
     return tuple(_headline(one, found[one.experiment], options[one.experiment]) for one in recommended)
 
 
 def _headline(one: Recommendation, arms: Sequence[Arm], options: Sequence[Option]) -> str:
-    choice = _choice(one, options, arms[0].reference_batch)
-    if not any(arm.batches for arm in arms):
-        return choice  # it says what became of the runs, all of which were lost
-    parts = [choice, one.caution, *_largest(arms), *_lost(arms)]
+    if not arms:
+        return f"{trained(one.optimizer, one.model, one.loss)}: {one.reason}"
+    parts = [_choice(one, options, arms[0].reference_batch), one.caution, *_largest(arms), *_lost(arms)]
     return " ".join(part for part in parts if part)
 
 

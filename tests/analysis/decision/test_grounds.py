@@ -53,6 +53,9 @@ def test_at_chance_nothing_is_recommended_and_the_sentence_says_why_and_what_to_
     assert grounds["chance"] == 0.1 and grounds["refusal"] in headline
     assert [(row["rule"], row["global_batch"], row["learned"]) for row in grounds["learned"]] == [
         ("constant", 32, False), ("constant", 512, False), ("sqrt", 512, False)]
+    # Untrained models lose nothing at any batch, and more of them would show no more.
+    assert headline.endswith("labels and the same scaling.") and found.overview == ()
+    assert not any("batch 512" in text for text in (*found.answers, *found.open_questions))
     assert decision(STUDY).recommendations[0].option is not None
 
 
