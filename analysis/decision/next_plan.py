@@ -68,13 +68,12 @@ def plan_text(gaps: Sequence[Gap]) -> str:
 def _accuracy(arms: Sequence[Arm], results: Results) -> list[Gap]:
     arm, found, margin = arms[0], [], arms[0].outcome.margin
     basis = {**_of(arm, results), **_tuning(arms, results), **_given(arm, results, *RECIPE)}
-    rules = [one.rule for one in arms]
     seeds = int(arm.runs.loc[arm.runs["status"] == "completed", "seed"].nunique())
     batches = _with_reference(arm, {*arm.batches, *arm.apart})
     wanted = _seeds_wanted(arms, margin)
     if len(batches) < 2:
         batches = _with_reference(arm, {*batches, *_larger(arm, 4), *_larger(arm, 16)})
-    rules = _fitting([one.rule for one in arms], basis, max(batches, default=0))
+    rules = _fitting(_rules(arms, results), basis, max(batches, default=0))
     if len({*arm.batches, *arm.apart}) < 2:
         found.append(Gap(f"{arm.experiment}: one batch alone; its effect is not known",
                          {"name": arm.experiment, **basis, "global_batches": batches,
@@ -86,6 +85,11 @@ def _accuracy(arms: Sequence[Arm], results: Results) -> list[Gap]:
     else:
         found += _beyond(arms, basis, seeds, margin)
     return found
+
+
+def _rules(arms: Sequence[Arm], results: Results) -> list[str]:
+    """Those of the plan: at the reference batch alone they are all one run, which does not tell them."""
+    return list(_given(arms[0], results, "rules").get("rules", ())) or [one.rule for one in arms]
 
 
 def _with_reference(arm: Arm, batches: Iterable[int]) -> list[int]:
