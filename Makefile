@@ -19,7 +19,7 @@ ACTIVATED := PATH="$(abspath $(BIN)):$$PATH"
 MOST_STARTS := 100
 PACKAGES := benchmarks launchers analysis slurm
 
-.PHONY: study reference setup test test-slow test-slurm test-faults test-three-times fuzz reliability bench bench-fit bench-study lint clean
+.PHONY: study reference setup test test-slow test-slurm test-faults test-three-times accuracy fuzz reliability bench bench-fit bench-study lint clean
 
 study: setup
 	$(ACTIVATED) batchscale study quick
@@ -44,6 +44,10 @@ test-slow: setup
 
 test-faults: setup
 	$(ACTIVATED) pytest -m faults
+
+# Studies with known truth, from records to the number that is printed: what the intervals cover.
+accuracy: setup
+	$(ACTIVATED) PYTHONPATH=tests python -m simulation.table --studies 300
 
 # Three times in a row, each in another random order whose seed is printed.
 test-three-times: setup

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
-from ..benchmarks.records import schema
+from ..benchmarks.decoding import meanings
+from ..benchmarks.records.rows import Agreement, Evaluation, GradientNorm, Memory, Sharpness, Timing, Window
 from .meter_columns import METER_COLUMNS
 
 METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
@@ -37,13 +39,35 @@ WHOLE_KEYS = ("phase", "replicas", "nodes", "cores_per_replica", "accumulation",
 KEYS = ("run_id", "status", *TEXT_KEYS, *WHOLE_KEYS)
 SHARPNESS = ("eigenvalue", "sam_sharpness", "last_learning_rate")
 NUMBERS = ("base_learning_rate", "peak_learning_rate", "momentum", "weight_kept_per_epoch", "warmup_steps", "mean_gain",
-           *SHARPNESS, "parameters",
-           "flops_per_example", "classes", "baseline_accuracy", "baseline_loss", "last_step", *METRICS,
+           *SHARPNESS, "parameters", "flops_per_example", "classes", "baseline_accuracy", "baseline_loss",
+           "validation_examples", "test_examples", "last_step", *METRICS,
            "generalization_gap", "loss_gap",
            "best_validation_step", "test_accuracy_at_best_validation", "gap_at_best_validation",
            "step_seconds", "examples_per_second", "window_spread", "input_examples_per_second",
            "synthetic_examples_per_second", *METER_COLUMNS, "epochs_to_target",
            "examples_to_target", "steps_to_target", "seconds_to_target", "price_per_hour", *TIMING, *MEMORY)
+
+
+# What a column's values can be at all. Times and rates are positive and what disturbs them multiplies them, so they
+# are averaged by their logarithms; fractions lie in [0, 1] and counts at 0 or above, whatever an interval would say.
+PROPORTIONAL = frozenset({"step_seconds", "own_step_seconds", "examples_per_second", "input_examples_per_second",
+                          "synthetic_examples_per_second", "joules_per_example", "gpu_watts", *TIMING})
+FRACTIONS = frozenset({"train_accuracy", "validation_accuracy", "test_accuracy", "test_top5_accuracy",
+                       "test_accuracy_at_best_validation", "gpu_clock_share", "gpu_busy_share"})
+DIFFERENCES = frozenset({"generalization_gap", "gap_at_best_validation"})  # of two fractions
+COUNTS = frozenset({"mean_gain", "last_step", "steps", "epochs_to_target", "examples_to_target", "steps_to_target",
+                    "seconds_to_target", "growth_bytes", "window_spread"})
+REPEATS = {"accuracy": "seeds", "throughput": "launches", "memory": "runs"}
+"""By the kind of a run, what is counted where it is repeated."""
+
+
+def possible(column: str) -> tuple[float, float]:
+    """Return the least and the greatest value that a column can have."""
+    if column in FRACTIONS:
+        return 0.0, 1.0
+    if column in DIFFERENCES:
+        return -1.0, 1.0
+    return (0.0, math.inf) if column in PROPORTIONAL | COUNTS else (-math.inf, math.inf)
 
 
 METRIC = ("run_id", "experiment", "placement", "rule", "global_batch", "seed", "part", "metric", "value")
@@ -90,6 +114,8 @@ OWN = {
     "classes": "number of classes; 0: a regression; empty: several outputs, or not known",
     "baseline_accuracy": "test accuracy of the training data's most common class",
     "baseline_loss": "test loss of an answer that ignores the inputs",
+    "validation_examples": "examples behind the validation columns",
+    "test_examples": "examples behind the test columns",
     "last_step": "training steps done", "generalization_gap": "train minus test accuracy at the end, a fraction",
     "loss_gap": "test minus train loss at the end", "best_validation_step": "step of the least validation loss",
     "test_accuracy_at_best_validation": "fraction right there",
@@ -113,11 +139,10 @@ OWN = {
     "elapsed_seconds": "seconds since the start by another tool's clock, which may count evaluation",
     "own_step_seconds": "seconds of a step without the exchange of gradients", "host": "the node",
 }
-FIELDS = (schema.EVALUATION, schema.WINDOW, schema.GRADIENT_NORM, schema.SHARPNESS, schema.MEMORY, schema.TIMING,
-          schema.AGREEMENT)
+ROWS = (Evaluation, Window, GradientNorm, Sharpness, Memory, Timing, Agreement)
 
 
-MEANINGS = {**{name: field.meaning for fields in FIELDS for name, field in fields.items()},
+MEANINGS = {**{name: meaning for kind in ROWS for name, meaning in meanings(kind).items()},
             **{name: column.meaning for name, column in METER_COLUMNS.items()}, **OWN}
 FIGURE = {"series": "label of the line, bar or row", "x": "place, in the unit of x_label; of bars, the part",
           "value": "in the unit of y_label", "low": "lower end of the 95 % interval; empty: none",

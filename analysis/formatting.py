@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..benchmarks.text import UNKNOWN, number
+from ..benchmarks.text import DEGENERATE, number, rounded, UNKNOWN, with_ends
 from .statistics.estimate import Estimate
 
 LONGEST_TABLE = 40
@@ -36,24 +36,43 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], caption: str 
                   max(len(written) - longest, 0), fold),)
 
 
-def estimated(estimate: Estimate, unit: str = "", digits: int = 3) -> str:
-    """Value, interval and n, as every number in a report is written."""
-    return _written(estimate, lambda value: number(value, digits), f" {unit}" if unit else "")
+def estimated(estimate: Estimate, unit: str = "", digits: int = 3, resolution: float = 0.0) -> str:
+    """Value, interval and n, as every number in a report is written, to two digits of the interval's half width.
+
+    digits: significant ones of a value without an interval. resolution: what one test example, evaluation or tick of a
+    timer amounts to; an interval narrower than that is called degenerate, as it shows no spread but the grid.
+    """
+    return _written(estimate, f" {unit}" if unit else "", number(estimate.value, digits), resolution)
 
 
-def percentage(estimate: Estimate, places: int = 1, signed: bool = False) -> str:
-    """A fraction as percent, with interval and n; `signed` writes differences in percentage points."""
-    sign = "+" if signed else ""
-    return _written(estimate, lambda value: f"{value * 100:{sign}.{places}f}", " points" if signed else " %")
+def percentage(estimate: Estimate, places: int = 1, signed: bool = False, resolution: float = 0.0) -> str:
+    """A fraction as percent, with interval and n; `signed` writes differences in percentage points.
+
+    places: decimals of a value without an interval. resolution: as a fraction; see `estimated`.
+    """
+    shown = estimate.scaled(100)
+    return _written(shown, " points" if signed else " %", rounded(shown.value, places), 100 * resolution, signed)
 
 
-def _written(estimate: Estimate, write: Callable[[float], str], unit: str) -> str:
+def degenerate(estimate: Estimate, resolution: float = 0.0) -> bool:
+    """Return whether an interval is narrower than `resolution`, or is there by rounding alone."""
+    narrowest = max(resolution, DEGENERATE * abs(estimate.value))
+    return estimate.has_interval and estimate.high - estimate.low < narrowest
+
+
+def _written(estimate: Estimate, unit: str, bare: str, resolution: float, signed: bool = False) -> str:
     if not math.isfinite(estimate.value):
-        return f"{UNKNOWN} (n = {estimate.n})"
-    interval = "no interval"
-    if estimate.has_interval:
-        interval = f"{write(estimate.low)} to {write(estimate.high)}"
-    return f"{write(estimate.value)}{unit} ({interval}, n = {estimate.n})"
+        return f"{UNKNOWN} ({estimate.counted})"
+    sign = "+" if signed else ""
+    if not estimate.has_interval:
+        return f"{_signed(bare, sign)}{unit} (no interval, {estimate.counted})"
+    value, low, high = (_signed(part, sign) for part in with_ends(estimate.value, estimate.low, estimate.high))
+    doubt = "degenerate: narrower than can be resolved, " if degenerate(estimate, resolution) else ""
+    return f"{value}{unit} ({low} to {high}, {doubt}{estimate.counted})"
+
+
+def _signed(written: str, sign: str) -> str:
+    return sign + written if written[0].isdigit() else written
 
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
@@ -68,3 +87,8 @@ def plain(text: str) -> str:
     '\\\\<b\\\\> a\\\\_b'
     """
     return MARKDOWN.sub(r"\\\1", " ".join(str(text).split()))
+
+
+def what_ran(optimizer: str, model: str, *more: str) -> str:
+    """Return "sgd on mlp_128, mirrored": optimizer, model and more, without what an imported table does not name."""
+    return ", ".join(part for part in (" on ".join(name for name in (optimizer, model) if name), *more) if part)

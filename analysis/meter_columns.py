@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
 from ..benchmarks.errors import RecordError
-from ..benchmarks.records.raw import list_in, number
+from ..benchmarks.records.rows import Energy, GpuReading
 from .laws.cost import energy_joules
-
-Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -22,49 +20,53 @@ class MeterColumn:
 
     meaning: str
     field: str
-    value: Callable[[Rows], float]
+    value: Callable[[Sequence[Any]], float]
 
 
-def joules_per_example(energy: Rows) -> float:
+def number(value: float | None) -> float:
+    """Return a value of a record; NaN where it was not measured."""
+    return math.nan if value is None else float(value)
+
+
+def joules_per_example(energy: Sequence[Energy]) -> float:
     """Return the joules of all ranks' GPUs over the timed windows for each example, NaN where one GPU counts no energy
     or its counter fell."""
-    starts, ends = ([value if isinstance(value, int) else None for row in energy for value in list_in(row, name)]
-                    for name in ("start_millijoules", "end_millijoules"))
-    examples = number(energy[0].get("examples")) if energy else math.nan
+    starts = [value for row in energy for value in row.start_millijoules]
+    ends = [value for row in energy for value in row.end_millijoules]
     try:
         spent = energy_joules(starts, ends)
     except RecordError:
         return math.nan
-    return spent / examples if spent is not None and examples > 0 else math.nan
+    return spent / energy[0].examples if energy and spent is not None and energy[0].examples > 0 else math.nan
 
 
-def gpu_watts(readings: Rows) -> float:
+def gpu_watts(readings: Sequence[GpuReading]) -> float:
     """Return the mean power of a GPU in watts, NaN where one does not tell: the others' mean would describe others."""
-    watts = [number(row.get("power_milliwatts")) / 1000 for row in readings]
+    watts = [number(row.power_milliwatts) / 1000 for row in readings]
     return mean(watts) if watts else math.nan
 
 
-def gpu_clock_share(readings: Rows) -> float:
+def gpu_clock_share(readings: Sequence[GpuReading]) -> float:
     """Return the mean over windows of the slowest GPU's clock over its highest, NaN where a GPU does not tell."""
-    return _worst(readings, lambda row: _share(row.get("clock_mhz"), row.get("highest_clock_mhz")))
+    return _worst(readings, lambda row: _share(row.clock_mhz, row.highest_clock_mhz))
 
 
-def gpu_busy_share(readings: Rows) -> float:
+def gpu_busy_share(readings: Sequence[GpuReading]) -> float:
     """Return the mean over windows of the least busy GPU's share of time, NaN where a GPU does not tell."""
-    return _worst(readings, lambda row: _share(row.get("busy_percent"), 100))
+    return _worst(readings, lambda row: _share(row.busy_percent, 100))
 
 
-def _worst(rows: Rows, value: Callable[[Mapping[str, Any]], float]) -> float:
-    windows: dict[float, list[float]] = {}
-    for row in rows:
-        windows.setdefault(number(row.get("window")), []).append(value(row))
+def _worst(readings: Sequence[GpuReading], value: Callable[[GpuReading], float]) -> float:
+    windows: dict[int, list[float]] = {}
+    for row in readings:
+        windows.setdefault(row.window, []).append(value(row))
     # min() would pass over a NaN that is not first
     return mean(math.nan if any(map(math.isnan, values)) else min(values)
                 for values in windows.values()) if windows else math.nan
 
 
-def _share(part: object, whole: object) -> float:
-    return number(part) / number(whole) if number(whole) > 0 else math.nan
+def _share(part: float | None, whole: float | None) -> float:
+    return number(part) / whole if whole is not None and whole > 0 else math.nan
 
 
 METER_COLUMNS: dict[str, MeterColumn] = {

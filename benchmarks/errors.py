@@ -5,17 +5,25 @@ A message states the rule that was broken, the value that broke it, the valid ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+import sysconfig
+import traceback
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 EXIT_OK = 0
 EXIT_RUNS_FAILED = 1
 EXIT_USAGE = 2
 EXIT_ENVIRONMENT = 3
+EXIT_UNDECIDED = 4
 EXIT_INCOMPLETE = 75
 
 
-LONGEST_MESSAGE = 2000
+LONGEST_MESSAGE = 4000
+OWN_FRAMES = 3
+MOST_SUGGESTED = 3
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class BatchscaleError(Exception):
@@ -55,8 +63,40 @@ class RanksDisagree(BatchscaleError):
 
 
 def one_of(what: str, value: object, choices: Iterable[str]) -> str:
-    """The sentence for a value that is not among its choices, with the nearest one suggested."""
+    """Return the sentence for a value that is not among its choices, with the nearest ones suggested."""
     names = sorted(choices)
-    close = get_close_matches(str(value), names, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    return f"{what}={value!r} is not known; choose one of: {', '.join(names)}.{hint}"
+    meant = " or ".join(map(repr, _near(str(value), names)))
+    hint = f" Did you mean {meant}?" if meant else ""
+    return f"{what}={value!r} is not known; choose one of: {', '.join(name or 'none (empty)' for name in names)}.{hint}"
+
+
+def _near(value: str, names: Sequence[str]) -> Sequence[str]:
+    """The same name in other letters, else those that have the value as one of their words, else the most alike."""
+    same = [name for name in names if name.lower() == value.lower()]
+    within = [name for name in names if value.lower() in name.lower().split("_")]
+    return same or within[:MOST_SUGGESTED] or get_close_matches(value, names, n=1)
+
+
+def said(error: BaseException) -> str:
+    """Return what a user's code raised: the kind and the whole message on one line, without colours."""
+    if isinstance(error, SystemExit):
+        text = f"ended Python by sys.exit({'' if error.code is None else repr(error.code)})"
+    else:
+        lines = [line.strip() for line in COLOURS.sub("", str(error)).splitlines() if line.strip()]
+        text = f"raised {type(error).__name__}: {' '.join(lines) or 'no message'}"
+    return text.rstrip(".")
+
+
+def frames(error: BaseException) -> str:
+    """Return the last frames of a traceback that are neither of installed packages nor of the suite, each as indented
+    lines with file, line and function; "" where none are."""
+    found = traceback.extract_tb(error.__traceback__)
+    suite = str(Path(__file__).resolve().parent)
+    installed = (sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+    others = (suite, "<", *installed)
+    own = [frame for frame in found if not frame.filename.startswith(others)
+           and not str(Path(frame.filename).resolve()).startswith(suite + "/")]
+    if isinstance(error, SyntaxError) and error.filename:
+        return f'\n  File "{error.filename}", line {error.lineno}\n    {(error.text or "").strip()}'
+    return "".join(f'\n  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n    {frame.line}'
+                   for frame in own[-OWN_FRAMES:])

@@ -29,6 +29,55 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:,.{places}f}"
 
 
+def rounded(value: float, places: int) -> str:
+    """A number to `places` decimals, thousands separated; below 0 to tens, hundreds and so on.
+
+    >>> rounded(2156171.0, -4), rounded(-0.0004, 2)
+    ('2,160,000', '0.00')
+    """
+    if not math.isfinite(value):
+        return UNKNOWN if math.isnan(value) else "unbounded"
+    shown = round(value, places) + 0.0
+    if shown and (abs(shown) >= 1e15 or places > 9):
+        return f"{shown:.{max(places + math.floor(math.log10(abs(shown))), 0)}e}"
+    return f"{shown:,.{max(places, 0)}f}"
+
+
+ONE_PLACE = 10.0  # times: two sides of an interval that differ by less are written to the same place
+DEGENERATE = 1e-9  # of its value: the width of an interval below which it is rounding, and no spread was seen
+
+
+def with_ends(value: float, low: float, high: float) -> tuple[str, str, str]:
+    """A value and the ends of its interval, to two digits of the interval's half width.
+
+    Where one side is far longer than the other, each end goes by its own side and the value by the shorter one. An end
+    that would be written as 0 keeps one digit, as on which side of 0 it lies matters. An interval without width leaves
+    three significant digits.
+
+    >>> with_ends(2156171.0, 2057768.0, 2264564.0)
+    ('2,156,000', '2,058,000', '2,265,000')
+    >>> with_ends(0.381, 0.192, 124.3)
+    ('0.38', '0.19', '120')
+    >>> with_ends(0.5, -0.0004, 1.0)
+    ('0.50', '-0.0004', '1.00')
+    """
+    sides = [value - low, high - value]
+    known = [side for side in sides if math.isfinite(side) and side > DEGENERATE * abs(value)]
+    if not known:
+        return number(value), number(low), number(high)
+    places = [_places(side if side in known else known[0]) for side in sides]
+    if max(known) < ONE_PLACE * min(known):
+        places = [max(places)] * 2
+    ends = [rounded(end, place if not end or abs(end) * 10.0 ** place >= 0.5 else -math.floor(math.log10(abs(end))))
+            for end, place in zip((low, high), places)]
+    return rounded(value, max(places)), ends[0], ends[1]
+
+
+def _places(half: float) -> int:
+    """Decimals that show two digits of `half`; 9.96 is 10 to two digits."""
+    return 1 - math.floor(math.log10(half * 1.005))
+
+
 def counted(count: int, singular: str, plural: str = "") -> str:
     """`1 run`, `2 runs`, `1,024 batches`."""
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"

@@ -6,7 +6,7 @@ from ..analysis import columns
 from ..analysis.importers import csv_table
 from ..analysis.importers.registry import IMPORTERS
 from ..benchmarks.planning import keys
-from ..benchmarks.records import schema
+from ..benchmarks.records import manifest, schema
 
 PAGE = """# Reference
 
@@ -23,6 +23,11 @@ What one run leaves behind, raw: `RESULTS/<plan>/<run_id>/record.json`. What was
 0.
 
 {record}
+## The manifest
+
+What a results folder holds: `RESULTS/<plan>/plan.json`.
+
+{manifest}
 ## Formats that are imported
 
 `batchscale import FORMAT PATH`. What a format lacks stays empty.
@@ -40,7 +45,8 @@ are from 0 to 1, and an empty cell was not measured.
 def page() -> str:
     """Return docs/reference.md as Markdown."""
     rows = "\n".join(f"| `{name}` | {one.help} |" for name, one in IMPORTERS.items())
-    return PAGE.format(plan=keys.reference(), record=schema.reference(), columns=columns.reference(),
+    return PAGE.format(plan=keys.reference(), record=schema.reference(),
+                       manifest=manifest.reference(), columns=columns.reference(),
                        needed=csv_table.reference(), formats=f"| format | what it is |\n|---|---|\n{rows}\n")
 
 

@@ -16,7 +16,8 @@ from batchscale.analysis.study.study import Study as Found
 from batchscale.benchmarks.config.choices import MEASURED_RULE
 from batchscale.benchmarks.config.optimizers import OPTIMIZERS
 from batchscale.benchmarks.config.strategies import STRATEGIES, strategy_variants, waiting_for_others
-from batchscale.benchmarks.planning.keys import EXPERIMENT
+from batchscale.benchmarks.decoding import choices
+from batchscale.benchmarks.planning.keys import Experiment
 from batchscale.benchmarks.schedules.rules import NEEDED, PUBLISHED_RULE, Rule, RULES
 from batchscale.launchers.machine.checks import strategies_available
 from batchscale.launchers.slurm.jobs import SCRIPTS
@@ -27,6 +28,7 @@ REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 VARIANTS = [name for strategy in STRATEGIES for name in strategy_variants(strategy)]
 OWNERS = {"benchmarks/schedules/rules.py", "benchmarks/config/optimizers.py", "benchmarks/config/strategies.py",
           "benchmarks/rank/training/optimizers.py"}
+CHOICES = choices(Experiment)
 PROGRAMS = "benchmarks/micro/"  # they measure what they name, with other frameworks' classes
 
 
@@ -47,17 +49,17 @@ def test_a_rule_is_told_in_every_place(name: str) -> None:
     rule = RULES[name]
     assert rule.formula and rule.source and rule.article and spoken(name) == rule.words
     assert theme.role(name) == theme.RULE_ROLES[list(RULES).index(name)]
-    assert name == PUBLISHED_RULE or name in EXPERIMENT["rules"].choices
+    assert name == PUBLISHED_RULE or name in CHOICES["rules"]
     assert name in REFERENCE
     assert bool(rule.optimizers) == bool(rule.unfit) and set(rule.optimizers) <= set(OPTIMIZERS)
-    assert not rule.needs or rule.needs in NEEDED and rule.needs in EXPERIMENT
+    assert not rule.needs or rule.needs in NEEDED and rule.needs in Experiment.__struct_fields__
     assert rule.adapts is (name == MEASURED_RULE) is rule.own_budget
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_optimizer_is_told_and_trained_in_every_place(name: str) -> None:
     assert spoken(name) == OPTIMIZERS[name].words
-    assert name in EXPERIMENT["optimizer"].choices
+    assert name in CHOICES["optimizer"]
     assert name in REFERENCE
     assert any(name in keys for keys in literal_keys(ROOT / "benchmarks/rank/training/optimizers.py"))
 
@@ -71,9 +73,9 @@ def test_the_ranks_train_no_optimizer_that_the_registry_lacks() -> None:
 def test_a_strategy_is_told_and_started_in_every_place(name: str) -> None:
     spec = STRATEGIES[name]
     assert spec.words and bool(spec.advice) == spec.process_per_replica
-    assert name in EXPERIMENT["strategies"].choices and name in REFERENCE
+    assert name in CHOICES["strategies"] and name in REFERENCE
     for variant in strategy_variants(name):
-        assert variant in EXPERIMENT["strategies"].choices
+        assert variant in CHOICES["strategies"]
         assert theme.role(variant) == theme.STRATEGIES[variant]
         several = theme.role(f"{variant} on 4 nodes")
         assert several.light == theme.role(f"{variant} on 1 node").light == theme.STRATEGIES[variant].light
@@ -141,7 +143,8 @@ def test_a_new_rule_appears_in_headline_answers_table_and_figures(monkeypatch: p
     monkeypatch.setitem(RULES, "toy", toy)
     study = Study(experiments=(replace(SGD, curves={"constant": Curve(), "toy": Curve()}),), noise=1e-4)
     decision = decide_of(Found(results(change(study, "sgd", "toy", accuracy_gap={4096: 0.1}))))
-    assert "10.0 under the toy rule" in " ".join(decision.headlines)
+    headline = " ".join(decision.headlines)
+    assert "loses 10.0" in headline and headline.endswith("under the toy rule.")
     assert "At the toy rule, batch 4,096 loses" in " ".join(decision.sentences)
     assert [row[1] for table in decision.overview for row in table.rows] == ["constant", "toy"]
     assert theme.role("toy") == theme.RULE_ROLES[len(RULES) - 1]

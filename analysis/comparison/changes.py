@@ -6,14 +6,13 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ...benchmarks.errors import EXIT_OK, EXIT_RUNS_FAILED
+from ...benchmarks.errors import EXIT_OK, EXIT_RUNS_FAILED, EXIT_UNDECIDED
 from ..statistics.difference import Summary
 from ..statistics.estimate import Estimate
 
 TOLERANCE = 0.05
 REPEATS = ("seed", "launch")
 RESULTS = {"diverged", "out_of_memory"}
-FEWEST_EXACT = 3  # repeats whose difference is the very same, before that is no chance
 NOT_RECORDED = "not recorded"
 Answer = Literal["regression", "missing", "not decided", "improvement", "no change"]
 
@@ -32,7 +31,9 @@ class Metric:
 METRICS = {metric.name: metric for metric in (
     Metric("examples_per_second", True), Metric("step_seconds", False), Metric("seconds", False),
     Metric("test_accuracy", True, relative=False, paired=True), Metric("test_loss", False, paired=True),
-    Metric("peak_memory_bytes", False, paired=True))}
+    Metric("peak_memory_bytes", False, paired=True), Metric("geometric_mean_of_times", False))}
+# What is judged together as time.
+TOGETHER = dict.fromkeys(("examples_per_second", "step_seconds", "seconds"), "geometric_mean_of_times")
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ class Side:
 
 @dataclass(frozen=True)
 class Change:
-    """One metric of both sides. `estimate`: new/base - 1 where relative, else new - base; `p_value` is adjusted over
-    all metrics; `reason` says what is missing."""
+    """One metric of both sides. `estimate`: new/base - 1 where relative, else new - base; `p_value` is one-sided, of a
+    change beyond the tolerance in the direction seen, adjusted over all metrics; `reason` says what is missing."""
 
     metric: str
     label: str
@@ -82,17 +83,27 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`added`: what only the new side has and the base never planned; `allowed`: keys that differ with leave."""
+    """`together`: the changes over all configurations; `added`: what only the new side has and the base never planned;
+    `allowed`: keys that differ with leave."""
 
     base: Side
     new: Side
     changes: tuple[Change, ...]
+    together: tuple[Change, ...]
     added: tuple[str, ...]
     allowed: Mapping[str, tuple[str, str]]
 
     def of(self, answer: Answer) -> list[Change]:
+        """Return the metrics that were answered so."""
         return [change for change in self.changes if change.answer == answer]
 
-    @property
-    def exit_code(self) -> int:
-        return EXIT_RUNS_FAILED if self.of("regression") or self.of("missing") else EXIT_OK
+    def exit_code(self, strict: bool = False) -> int:
+        """Return 1 where anything regressed or is missing, else 0; `strict`: 4 where anything is not decided."""
+        if self.of("missing") or any(change.answer == "regression" for change in (*self.changes, *self.together)):
+            return EXIT_RUNS_FAILED
+        return EXIT_UNDECIDED if strict and self.of("not decided") else EXIT_OK
+
+
+def written(values: frozenset[str]) -> str:
+    """Return several values as one text."""
+    return " or ".join(sorted(values))

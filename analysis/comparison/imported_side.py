@@ -51,12 +51,15 @@ def _label(columns: Mapping[str, Any]) -> str:
 
 def _cell(metric: str, runs: Iterable[ImportedRun]) -> Cell:
     values: dict[Hashable, float] = {}
+    lost: dict[Hashable, str] = {}
     conditions: dict[str, set[str]] = defaultdict(set)
     for run in runs:
-        value = run.columns.get(metric)
+        value, status = run.columns.get(metric), str(run.columns["status"])
+        repeat = (run.columns.get("seed"), run.columns.get("launch"), run.environment.get("devices"))
         if isinstance(value, (int, float)):
-            repeat = (run.columns.get("seed"), run.columns.get("launch"), run.environment.get("devices"))
             values[repeat] = float(value)
+        else:
+            lost[repeat] = "completed without it" if status == "completed" else status
         for key, text in run.environment.items():
             conditions[key].add(str(text))
-    return Cell(metric, values, {key: frozenset(texts) for key, texts in conditions.items()})
+    return Cell(metric, values, {key: frozenset(texts) for key, texts in conditions.items()}, lost)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from ...benchmarks.errors import EXIT_OK, EXIT_UNDECIDED
 from ...benchmarks.text import counted, number
 from ..formatting import plain
 from .changes import METRICS, Change, Comparison
@@ -15,14 +16,14 @@ HEADER = ("result", "metric", "configuration", "base", "new", "change", "95 % in
 LONGEST = 200
 
 
-def markdown(found: Comparison) -> str:
+def markdown(found: Comparison, strict: bool = False) -> str:
     """A heading with the verdict, a table of every metric, and what a reader must know beside it."""
     ordered = sorted(found.changes, key=lambda change: ORDER.index(change.answer))
-    passed = "passed" if found.exit_code == 0 else "failed"
+    passed = {EXIT_OK: "passed", EXIT_UNDECIDED: "cannot decide"}.get(found.exit_code(strict), "failed")
     lines = [f"### Batchscale comparison {passed}: {_counts(found)}", "",
              f"{plain(found.new.name)} against {plain(found.base.name)}.", "",
              _row(HEADER), _row(["---"] * 3 + ["---:"] * 6)]
-    lines += [_row(_cells(change)) for change in ordered[:LONGEST]]
+    lines += [_row(_cells(change)) for change in (*found.together, *ordered[:LONGEST])]
     lines += ["", f"{counted(len(ordered) - LONGEST, 'further row')} not shown."] if len(ordered) > LONGEST else []
     return "\n".join([*lines, "", *_notes(found)])
 
@@ -55,9 +56,14 @@ def _notes(found: Comparison) -> Iterator[str]:
     limits = dict.fromkeys((change.metric, change.tolerance) for change in found.changes)
     each = "; ".join(f"{plain(name)} {value * 100:g} {'%' if METRICS[name].relative else 'points'}"
                      for name, value in limits)
-    yield (f"A regression is worse by more than the tolerance ({each}) and beyond chance: p below 0.05 after Holm's "
-           "adjustment over all rows. Intervals are 95 % each, over launches (Welch, on logarithms), or paired by seed "
-           "or batch.")
+    yield (f"A regression is worse by more than the tolerance ({each}): its one-sided p value, against the tolerance, "
+           "is below 0.025 after Holm's adjustment over all rows, and over the rows of all together apart. p is that "
+           "of a change beyond the tolerance in the direction seen. Intervals are 95 % each, over launches (Welch, on "
+           "logarithms), or paired by seed or batch; with five configurations or more each variance borrows from the "
+           "others.")
+    if undecided := found.of("not decided"):
+        yield (f"\nNot decided: {counted(len(undecided), 'row')} whose interval holds both the tolerance and values "
+               "within it. More launches or seeds decide; --strict fails on them.")
     for key, (one, other) in found.allowed.items():
         yield f"\nAllowed to differ: {plain(key)} is {plain(one)} in the base, {plain(other)} in the new results."
     for key, values in found.base.facts.items():

@@ -62,9 +62,9 @@ def _benchmark_cell(one: Benchmark, machine: Mapping[str, str]) -> Cell:
 
 def _results(path: Path) -> Side:
     store = open_store(path)
-    given = imported_store.of(store.manifest)
-    if given is not None:
-        return imported_side(str(path), str(given["format"]), imported_store.runs(store))
+    imported = imported_store.imported_from(store.manifest)
+    if imported is not None:
+        return imported_side(str(path), imported.format, imported_store.runs(store))
     return results_side(str(path), read(store), configurations(store))
 
 
@@ -106,9 +106,12 @@ def _naming(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _chosen(members: Sequence[str], configs: Mapping[str, Mapping[str, Any]],
             rows: Mapping[str, Mapping[Any, Any]]) -> Sequence[str]:
-    """Of a tuned arm the runs at the rate that was chosen, which alone have rows; the other trials are no results."""
-    trials = {configs[run]["trial"] for run in members if run in rows}
-    return [run for run in members if configs[run]["rule"] != TUNED_RULE or configs[run]["trial"] in trials] or members
+    """Of a tuned arm the runs that stand for it, which alone have rows, one for each seed; the other trials are no
+    results. A seed without one has its run at a rate that stands for another seed."""
+    standing = [run for run in members if run in rows]
+    trials, seeds = ({configs[run][key] for run in standing} for key in ("trial", "seed"))
+    return [run for run in members if configs[run]["rule"] != TUNED_RULE or run in rows
+            or configs[run]["trial"] in trials and configs[run]["seed"] not in seeds] or members
 
 
 def _free(config: Mapping[str, Any]) -> set[str]:

@@ -16,7 +16,7 @@ import pandas as pd
 from ...benchmarks.records.run_folder import RETRYABLE
 from ...benchmarks.runs.run_warnings import WarningGroup
 from ...benchmarks.schedules.rules import TUNED_RULE
-from ..formatting import Table
+from ..formatting import estimated, Table, what_ran
 from ..hypotheses.decide import decide
 from ..hypotheses.verdict import CONTRADICTED, NOT_DECIDED, SUPPORTED, Verdict
 from ..laws.memory import largest_replica_batch, MemoryLaw
@@ -24,7 +24,8 @@ from ..statistics.estimate import Estimate, unknown
 from ..study.critical import CriticalBatch
 from ..study.memory_laws import MemoryGroup
 from ..study.study import Study
-from ..study.timing.scaling import Scaling, timing_warnings
+from ..study.timing.scaling import Scaling
+from ..study.timing.steadiness import timing_warnings, unsteady_points
 from ..tables.results import Results
 from ..tables.selections import known_whole
 from .grounds import Grounds, grounds_of
@@ -143,6 +144,7 @@ def decide_of(study: Study, verdicts: Sequence[Verdict] | None = None, deadline_
     found = tuple(decide(results, judged) if verdicts is None else verdicts)
     recommended = tuple(grounds[name].judged(_cautioned(recommend(arms, listed[name], worthwhile), results))
                         for name, arms in by_experiment.items())
+    unsteady = {(point.placement, point.global_batch) for point in unsteady_points(study.timing)}
     critical, scaling, memory = study.critical, study.scalings, _memory(study)
     deadlines = tuple(_in_time(name, deadline_seconds, own, grounds[name]) for name, own in listed.items()) \
         if deadline_seconds is not None else ()
@@ -157,9 +159,9 @@ def decide_of(study: Study, verdicts: Sequence[Verdict] | None = None, deadline_
                     critical, scaling, memory, deadlines, found,
                     (*unfinished, *(gap.what for gap in gaps)),
                     (*timing_warnings(results), *(text for one in results.tuned for text in one.warnings)),
-                    plan_text(gaps), worthwhile,
+                    plan_text(gaps, results), worthwhile,
                     headlines(recommended, {name: () if name in refused else arms
-                                            for name, arms in by_experiment.items()}, listed),
+                                            for name, arms in by_experiment.items()}, listed, unsteady),
                     overview([one for one in recommended if one.experiment not in refused], by_experiment),
                     tuple(grounds.values()), study.run_warnings)
 
@@ -211,16 +213,20 @@ def _recommended(found: Sequence[Recommendation]) -> list[str]:
         return ["No batch is recommended: no accuracy or loss was measured."]
     sentences = []
     for one in found:
-        who = f"{one.experiment} ({one.optimizer} on {one.model})"
+        named = what_ran(one.optimizer, one.model)
+        who = one.experiment + (f" ({named})" if named else "")
         if one.option is None:
             sentences.append(f"{who}: {one.reason}")
             continue
         o = one.option
-        money = f", {o.money.value:.3g} in money" if math.isfinite(o.money.value) else ""
+        money = f", {estimated(o.money)} in money" if math.isfinite(o.money.value) else ""
+        place = f", on {o.placement}" if o.placement else ""
+        rate = f"{o.learning_rate:.4g}" if math.isfinite(o.learning_rate) else "not recorded"
+        time = f"{estimated(o.seconds, 's')} of training" if math.isfinite(o.seconds.value) else "time not recorded"
         sentences.append(
             f"Recommended for {who}: global batch {o.global_batch:,} with {spoken(o.rule)}, learning rate "
-            f"{o.learning_rate:.4g}, on {o.placement}: test {o.outcome.name} {o.outcome.level(o.test)}, "
-            f"{o.seconds.value:.3g} s of training{money}. {one.reason} {one.caution}".rstrip())
+            f"{rate}{place}: test {o.outcome.name} {o.outcome.level(o.test)}, "
+            f"{time}{money}. {one.reason} {one.caution}".rstrip())
     return sentences
 
 
@@ -233,9 +239,9 @@ def _deadline(found: Sequence[Deadline]) -> list[str]:
 
 def _scaling(found: Sequence[Scaling], worthwhile: float) -> list[str]:
     """Its efficiency, and how many replicas are worth having at every batch measured."""
-    most = [count for one in found if (count := one.largest_worthwhile(worthwhile)) is not None]
-    worth = [f"Replicas of which each brings at least {worthwhile:.0%} of its share: {max(most)} at the best batch and "
-             f"strategy, {min(most)} at the worst."] if most else []
+    most = [count for one in found if one.steady and (count := one.largest_worthwhile(worthwhile)) is not None]
+    worth = [f"Replicas of which each is shown to bring at least {worthwhile:.0%} of its share: {max(most)} at the "
+             f"best batch and strategy, {min(most)} at the worst."] if most else []
     notes = sorted({one.note for one in found} - {""})
     return [*scaling_headlines(found), *worth, *(f"Scaling: {note}." for note in notes)]
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from ...benchmarks.runs.run_warnings import EVALUATION
 from ...benchmarks.text import counted, listed, number
-from ..statistics.estimate import mean_estimate
 from ..study.arms import Arm, LEARNED_SHARE
+from ..study.groups import column_mean
 from ..study.learning.chance import Chance, chance_of, Learned, learned_at
 from ..study.learning.warned import badly_evaluated, warnings_of
 from ..tables.results import Results
@@ -133,8 +133,9 @@ def _reference_warned(arm: Arm, results: Results) -> str:
         return ""
     runs = arm.runs[arm.runs["global_batch"] == arm.reference_batch]
     said = "; ".join(group.sentence for group in warnings_of(results, runs, EVALUATION))
-    values = arm.at_end(arm.outcome.test)[arm.reference_batch].dropna() if arm.batches else ()
-    result = f": test {arm.outcome.name} is {arm.outcome.level(mean_estimate(values))} there" if len(values) else ""
+    values = list(arm.at_end(arm.outcome.test)[arm.reference_batch].dropna()) if arm.batches else []
+    reached = column_mean(values, arm.outcome.test).per("seeds") if values else None
+    result = f": test {arm.outcome.name} is {arm.outcome.level(reached)} there" if reached else ""
     return (f"nothing is recommended, since the evaluations at the reference batch {arm.reference_batch:,} cannot be "
             f"believed{result}. {said[:1].upper()}{said[1:]}.")
 

@@ -3,41 +3,47 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ...benchmarks.schedules.rules import RULES, TUNED_RULE
-from ...benchmarks.text import counted, listed, number
-from ..formatting import Table, table
-from ..statistics.estimate import Estimate, mean_estimate
+from ...benchmarks.text import counted, listed
+from ..formatting import percentage, Table, table
+from ..statistics.estimate import Estimate
+from ..statistics.ratio import quotient
 from ..study.arms import Arm
-from ..study.batch_gaps import gap_table, not_worse_batches
+from ..study.batch_gaps import gap_table
+from ..study.non_inferiority import against_own_reference
 from ..study.timing.scaling import Scaling
-from .options import Option
+from .options import ALONE, Option
 from .recommendation import Recommendation
 from .sentences import trained
 
 
 def headlines(recommended: Sequence[Recommendation], found: Mapping[str, Sequence[Arm]],
-              options: Mapping[str, Sequence[Option]]) -> tuple[str, ...]:
-    """One paragraph for each experiment; where it has no arms to judge, the reason alone."""
-    return tuple(_headline(one, found[one.experiment], options[one.experiment]) for one in recommended)
+              options: Mapping[str, Sequence[Option]],
+              unsteady: Collection[tuple[str, int]] = ()) -> tuple[str, ...]:
+    """One paragraph for each experiment; where it has no arms to judge, the reason alone. unsteady: placements and
+    global batches on whose times nothing may rest."""
+    return tuple(_headline(one, found[one.experiment], options[one.experiment], unsteady) for one in recommended)
 
 
-def _headline(one: Recommendation, arms: Sequence[Arm], options: Sequence[Option]) -> str:
+def _headline(one: Recommendation, arms: Sequence[Arm], options: Sequence[Option],
+              unsteady: Collection[tuple[str, int]]) -> str:
     if not arms:
         return f"{trained(one.optimizer, one.model, one.loss)}: {one.reason}"
-    parts = [_choice(one, options, arms[0].reference_batch), one.caution, *_largest(arms), *_lost(arms)]
+    parts = [_choice(one, options, arms[0].reference_batch, unsteady), one.caution, *_largest(arms), *_lost(arms)]
     return " ".join(part for part in parts if part)
 
 
-def _choice(one: Recommendation, options: Sequence[Option], reference: int) -> str:
+def _choice(one: Recommendation, options: Sequence[Option], reference: int,
+            unsteady: Collection[tuple[str, int]]) -> str:
     """The batch chosen, against the one that all were tested against; times where both were timed alike."""
     who = trained(one.optimizer, one.model, one.loss)
     if one.option is None:
         return f"{who}: {one.reason}"
     chosen = one.option
     text = (f"{who}: train with global batch {chosen.global_batch:,} and learning rate {chosen.rate}; "
-            f"test {chosen.outcome.name} {chosen.outcome.short(chosen.test.value)}.")
+            f"test {chosen.outcome.name} {chosen.outcome.level(chosen.test)}.")
     alike = [option for option in options if (option.placement, option.timed) == (chosen.placement, chosen.timed)]
     if chosen.global_batch == reference:
         largest = max((option.global_batch for option in alike if option.not_worse), default=reference)
@@ -45,10 +51,17 @@ def _choice(one: Recommendation, options: Sequence[Option], reference: int) -> s
             return (f"{text} By validation batch {largest:,} costs no more than {chosen.outcome.within} against it "
                     "either, but trains no faster.")
         return f"{text} By validation no larger batch is shown to cost at most {chosen.outcome.within}."
-    at_reference = [option.seconds.value for option in alike if option.global_batch == reference]
-    share = chosen.seconds.value / min(at_reference) if at_reference else math.nan
-    faster = f" and trains in {share:.0%} of its time" if math.isfinite(share) else ""
+    at_reference = [option for option in alike if option.global_batch == reference]
+    faster = _share_of_time(chosen, min(at_reference, key=lambda option: option.seconds.value), unsteady) \
+        if at_reference else ""
     return f"{text} By validation it costs no more than {chosen.outcome.within} against batch {reference:,}{faster}."
+
+
+def _share_of_time(chosen: Option, reference: Option, unsteady: Collection[tuple[str, int]]) -> str:
+    if chosen.timed == ALONE and any((one.placement, one.global_batch) in unsteady for one in (chosen, reference)):
+        return "; how much faster it trains is not known, as the launches that timed it vary too widely"
+    share = quotient(chosen.seconds, reference.seconds)
+    return f" and trains in {percentage(share)} of its time" if math.isfinite(share.value) else ""
 
 
 def _largest(arms: Sequence[Arm]) -> list[str]:
@@ -57,12 +70,13 @@ def _largest(arms: Sequence[Arm]) -> list[str]:
     if not last:
         return []
     batch = max(gap.global_batch for gap in last.values())
-    changes = {rule: gap.estimate.value for rule, gap in last.items() if gap.global_batch == batch}
+    changes = {rule: gap.estimate for rule, gap in last.items() if gap.global_batch == batch}
     outcome = arms[0].outcome
     told, said, unit = [], "", outcome.unit
     for rule, lost in changes.items():
-        verb = outcome.worse if lost >= 0 else outcome.better
-        told.append(f"{verb + ' ' if verb != said else ''}{outcome.amount(lost)}{unit} {RULES[rule].article}")
+        verb = outcome.worse if lost.value >= 0 else outcome.better
+        size = outcome.difference(lost if lost.value >= 0 else lost.scaled(-1), unit=bool(unit))
+        told.append(f"{verb + ' ' if verb != said else ''}{size}{unit} {RULES[rule].article}")
         said, unit = verb, ""
     return [f"Batch {batch:,} {listed(told)}."]
 
@@ -90,16 +104,18 @@ def _overview(recommended: Sequence[Recommendation], found: Mapping[str, Sequenc
     within = listed(outcome.within for outcome in outcomes)
     return table(("trained", "rule", "largest batch", lost, no_loss), rows,
                  f"{told}, paired by seed, at equal epochs. {no_loss.removesuffix(' up to').capitalize()}: of more "
-                 f"than {within}, tested from the smallest batch up.", (2,))
+                 f"than {within}, tested from the smallest batch up, over "
+                 "all rules of an experiment at one level.", (2,))
 
 
 def _rows(one: Recommendation, arms: Sequence[Arm]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
+    kept = against_own_reference([arm for arm in arms if arm.rule in RULES])
     for arm in arms:
         gaps = gap_table(arm, arm.outcome.margin) if arm.rule in RULES else ()
         if not gaps:
             continue
-        safe = not_worse_batches(gaps)
+        safe = kept[arm.rule]
         rows.append((f"{trained(one.optimizer, one.model, one.loss)}, {_reference(arm)}" if not rows else "",
                      f"{arm.rule}, {_reference(arm)}" if rows and arm.rule == TUNED_RULE else arm.rule,
                      f"{gaps[-1].global_batch:,}", arm.outcome.difference(gaps[-1].estimate, unit=False),
@@ -111,11 +127,12 @@ def _reference(arm: Arm) -> str:
     ends = arm.at_end(arm.outcome.test)
     if arm.reference_batch not in ends:
         return f"reference batch {arm.reference_batch:,}"
-    return f"batch {arm.reference_batch:,}: {arm.outcome.level(mean_estimate(ends[arm.reference_batch].dropna()))}"
+    return f"batch {arm.reference_batch:,}: {arm.outcome.level(arm.outcome.mean(ends[arm.reference_batch].dropna()))}"
 
 
 def scaling_headlines(found: Sequence[Scaling]) -> list[str]:
-    """Per strategy and kind of scaling, its efficiency at the most replicas from the worst fixed batch to the best."""
+    """Per strategy and kind of scaling, its efficiency at the most replicas from the worst fixed batch to the best, of
+    the batches at which no point is unstable; the others are named."""
     groups: dict[tuple[str, str, int, int], list[Scaling]] = {}
     for one in found:
         if one.points and one.marginal:
@@ -125,15 +142,20 @@ def scaling_headlines(found: Sequence[Scaling]) -> list[str]:
 
 
 def _efficiency(kind: str, strategy: str, found: Sequence[Scaling]) -> str:
-    ordered = sorted(found, key=lambda one: one.points[-1].efficiency.value)
+    steady = sorted((one for one in found if one.steady), key=lambda one: one.points[-1].efficiency.value)
     per = "per replica" if kind == "weak" else "in all"
-    ends = [_at(one, per) for one in (ordered[:1] + ordered[-1:] if len(ordered) > 1 else ordered)]
-    base, most = ordered[0].points[0].replicas, ordered[0].points[-1].replicas
-    return (f"{strategy}, {kind} scaling to {most} replicas: efficiency {' to '.join(ends)}, against "
-            f"{counted(base, 'replica')} of the same strategy.")
+    ends = [_at(one, per) for one in (steady[:1] + steady[-1:] if len(steady) > 1 else steady)]
+    base, most = found[0].points[0].replicas, found[0].points[-1].replicas
+    text = f"{strategy}, {kind} scaling to {most} replicas: "
+    left_out = listed(f"{one.fixed_batch:,}" for one in sorted(found, key=lambda one: one.fixed_batch)
+                      if not one.steady)
+    if not steady:
+        return f"{text}not known, as the launches at batch {left_out} {per} vary too widely; measure more launches."
+    against = f"against {counted(base, 'replica')} of the same strategy"
+    text += f"efficiency {' to '.join(ends)}, {against}"
+    return f"{text}; left out as unstable: batch {left_out}." if left_out else f"{text}."
 
 
 def _at(one: Scaling, per: str) -> str:
     value: Estimate = one.points[-1].efficiency
-    within = f" ({number(value.low, 2)} to {number(value.high, 2)}, n = {value.n})" if value.has_interval else ""
-    return f"{number(value.value, 2)}{within} at batch {one.fixed_batch:,} {per}"
+    return f"{percentage(value)} at batch {one.fixed_batch:,} {per}"

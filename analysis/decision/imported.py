@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import pandas as pd
+
 from ...benchmarks.text import counted, duration, number
 from ..formatting import estimated
 from ..importers.registry import CONVERGENCE, TIMING, TRAINING
-from ..statistics.estimate import Estimate, mean_estimate
+from ..statistics.estimate import Estimate
+from ..study.groups import mean_of
 from ..study.convergence import Convergence
 from ..study.timing.scaling import scalings
 from ..tables.results import Results
@@ -72,14 +75,29 @@ def _times(results: Results) -> list[str]:
 
 
 def _throughputs(results: Results) -> list[str]:
-    """Per model and batch of a replica, the throughput at the most replicas."""
+    """Per model, strategy and batch held fixed, the throughput at the most replicas."""
     sentences = []
-    for (experiment, batch), own in timing_runs(results).groupby(["experiment", "replica_batch"], sort=False):
-        most = own[own["replicas"] == own["replicas"].max()]
-        rate = mean_estimate(most["examples_per_second"].tolist())
-        sentences.append(f"{experiment}: {estimated(rate)} examples per second on "
-                         f"{counted(int(most['replicas'].iloc[0]), 'replica')} at batch {int(batch):,} each.")
+    keys = ["experiment", "strategy", "transport", "scaling"]
+    runs = timing_runs(results)
+    several = runs.groupby("experiment")["strategy"].nunique()
+    for (experiment, strategy, _, _), own in runs.groupby(keys, sort=False, dropna=False):
+        who = f"{experiment}, {strategy}" if several[experiment] > 1 else str(experiment)
+        fixed, each = ("global_batch", "in all") if _strong(own) else ("replica_batch", "each")
+        for batch, alike in own.groupby(fixed, sort=False):
+            most = alike[alike["replicas"] == alike["replicas"].max()]
+            rate = mean_of(most, "examples_per_second")
+            sentences.append(f"{who}: {estimated(rate)} examples per second on "
+                             f"{counted(int(most['replicas'].iloc[0]), 'replica')} at batch {int(batch):,} {each}.")
     return sentences[:MOST_SENTENCES]
+
+
+def _strong(rows: pd.DataFrame) -> bool:
+    """Whether the global batch was held fixed: by the table's word, or where it is seen at more replica counts than
+    a replica's batch is."""
+    if (rows["scaling"] != "").any():
+        return bool((rows["scaling"] == "strong").any())
+    counts = [int(rows.groupby(name)["replicas"].nunique().max()) for name in ("global_batch", "replica_batch")]
+    return counts[0] > counts[1]
 
 
 def _rounds(results: Results) -> list[str]:

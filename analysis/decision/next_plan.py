@@ -11,11 +11,14 @@ from ...benchmarks.config.objectives import CROSS_ENTROPY
 from ...benchmarks.errors import PlanError
 from ...benchmarks.planning import keys as plan_keys
 from ...benchmarks.schedules.rules import RULES, TUNED_RULE
+from ...benchmarks.text import counted
 from ..laws.memory import DISTINCT_SIZES
 from ..statistics.decision_rules import FEWEST_SEEDS
-from ..statistics.sample_size import MORE_SEEDS_LIMIT
+from ..statistics.sample_size import seeds_until_not_worse
 from ..study.arms import Arm
-from ..study.batch_gaps import chosen_metric, gap_table, not_worse_batches
+from ..study.batch_gaps import chosen_metric, gap_at_end
+from ..study.non_inferiority import against_own_reference
+from ..study.timing.steadiness import unsteady_points, UnsteadyPoint
 from ..tables.results import planned, Results
 from ..tables.selections import timing_runs
 from ..tables.tuned_rates import HIGHEST, LOWEST
@@ -27,15 +30,18 @@ GLYPHS = 48_000
 # What changes a result and is the same in all runs of an experiment.
 RECIPE = ("momentum", "weight_decay", "warmup_epochs", "legw_epochs", "noise_scale", "decay", "decay_epochs",
           "decay_factor", "decay_power", "clip_norm", "accumulation", "strategies", "replicas")
+JUDGED_BY = ("margin", "loss_margin", "first_seed", "price_per_device_hour")
 WIDER = 10.0  # times the end of the search that the best rate touches
 
 
 @dataclass(frozen=True)
 class Gap:
-    """One thing that is not known, in words, and the experiment that would tell (TOML keys)."""
+    """One thing that is not known, in words, and the experiment that would tell (TOML keys). `again`: it asks the same
+    of the same seeds and more."""
 
     what: str
     experiment: Mapping[str, Any]
+    again: bool = False
 
 
 def missing(results: Results, by_experiment: Mapping[str, Sequence[Arm]]) -> list[Gap]:
@@ -47,15 +53,25 @@ def missing(results: Results, by_experiment: Mapping[str, Sequence[Arm]]) -> lis
         found.append(Gap("no accuracy runs: nothing is known about the batch and accuracy",
                          {"name": "accuracy", **basis, "global_batches": [32, 128, 512],
                           "rules": ["constant", "linear", "sqrt"], "seeds": SEEDS}))
-    return [*found, *_timing(results, basis), *_memory(results, basis)]
+    return [*found, *_timing(results, basis), *_launches(results), *_memory(results, basis)]
 
 
-def plan_text(gaps: Sequence[Gap]) -> str:
-    """Return a plan file; "" when nothing is missing. What imported runs lack is named in a comment to be filled in."""
+def plan_text(gaps: Sequence[Gap], results: Results) -> str:
+    """Return a plan file; "" when nothing is missing. What imported runs lack is named in a comment to be filled in.
+
+    It keeps what the last plan's results are judged by, and where seeds are added it counts the look that asked for
+    them, since going on until a result is decided errs more often.
+    """
     if not gaps:
         return ""
+    default = plan_keys.settings({"name": "next"}, "plan")
+    kept = {name: value for name in JUDGED_BY
+            if (value := results.settings.get(name, default.get(name))) != default.get(name)}
+    if any(gap.again for gap in gaps):
+        kept["earlier_looks"] = results.earlier_looks + 1
     lines = ["# What the last study left open, and the runs that would tell.", "",
-             "[plan]", 'name = "next"', 'question = "What did the last study leave open?"']
+             "[plan]", 'name = "next"', 'question = "What did the last study leave open?"',
+             *(f"{name} = {json.dumps(value)}" for name, value in kept.items())]
     for gap in gaps:
         unknown = [name for name, value in gap.experiment.items() if value == "" or value != value]
         lines += ["", f"# {gap.what[:COMMENT_WIDTH * 3]}",
@@ -78,10 +94,11 @@ def _accuracy(arms: Sequence[Arm], results: Results) -> list[Gap]:
         found.append(Gap(f"{arm.experiment}: one batch alone; its effect is not known",
                          {"name": arm.experiment, **basis, "global_batches": batches,
                           "rules": rules, "seeds": SEEDS}))
-    elif seeds < FEWEST_SEEDS or wanted > seeds:
-        found.append(Gap(f"{arm.experiment}: {seeds} seeds do not decide every batch",
+    elif seeds < FEWEST_SEEDS or min(wanted, MOST_SEEDS) > seeds:
+        who = f"{counted(seeds, 'seed')} {'does' if seeds == 1 else 'do'}"
+        found.append(Gap(f"{arm.experiment}: {who} not decide every batch",
                          {"name": arm.experiment, **basis, "global_batches": batches,
-                          "rules": rules, "seeds": min(max(SEEDS, wanted), MOST_SEEDS)}))
+                          "rules": rules, "seeds": min(max(SEEDS, wanted), MOST_SEEDS)}, again=True))
     else:
         found += _beyond(arms, basis, seeds, margin)
     return found
@@ -105,22 +122,23 @@ def _fitting(rules: Sequence[str], basis: Mapping[str, Any], largest: int) -> li
 
 
 def _seeds_wanted(arms: Sequence[Arm], margin: float) -> int:
-    """The most seeds by which an undecided gap could still be decided; 0 without one."""
-    wanted = [0]
-    for arm in arms:
-        for gap in gap_table(arm, margin, metric=chosen_metric(arm)):
-            clear = gap.same or gap.estimate.low > margin or gap.estimate.high < -margin
-            more = gap.more_seeds.split(" ", 1)[0]
-            if not clear and more.isdigit() and int(more) < MORE_SEEDS_LIMIT:
-                wanted.append(gap.estimate.n + int(more))
+    """The most seeds by which a batch could still be shown to be not worse; 0 without one. At the level of the next
+    look, shared by all arms, of which a chain of tests never has less."""
+    metric, wanted = chosen_metric(arms[0]), [0]
+    alpha = arms[0].outcome.alpha / 2 / len(arms)
+    for arm, kept in zip(arms, against_own_reference(arms, metric).values()):
+        for batch in arm.larger:
+            of = gap_at_end(arm, arm, batch, metric)
+            more = seeds_until_not_worse(of, margin, alpha)
+            if batch not in kept and more is not None:
+                wanted.append(of.estimate.n + more)
     return max(wanted)
 
 
 def _beyond(arms: Sequence[Arm], basis: Mapping[str, Any], seeds: int, margin: float) -> list[Gap]:
     """Larger batches, where the largest one is still not worse under some rule."""
     largest = arms[0].batches[-1] if arms[0].batches else 0
-    for arm in arms:
-        fit = not_worse_batches(gap_table(arm, margin, metric=chosen_metric(arm)))
+    for arm, fit in zip(arms, against_own_reference(arms, chosen_metric(arms[0])).values()):
         if fit and fit[-1] == largest and (more := _larger(arm, 2)):
             return [Gap(f"{arm.experiment}: batch {largest:,} is still not worse; the limit lies "
                         "beyond", {"name": arm.experiment, **basis,
@@ -163,8 +181,7 @@ def _given(arm: Arm, results: Results, *names: str) -> dict[str, Any]:
     """Keys of the experiment as the plan's text gives them, checked as a plan's; without those left to defaults."""
     found = planned(results.plan, arm.experiment)
     try:
-        return plan_keys.check({name: found[name] for name in names if name in found}, plan_keys.EXPERIMENT,
-                               "plan", partial=True)
+        return plan_keys.defaults({name: found[name] for name in names if name in found}, "plan")
     except PlanError:
         return {}
 
@@ -176,7 +193,7 @@ def _search(arms: Sequence[Arm], results: Results) -> list[Gap]:
         return []
     tuning = _tuning(arms, results)
     given = tuning.get("search", ())
-    low, high = given if len(given) == 2 and 0 < given[0] < given[1] else plan_keys.EXPERIMENT["search"].default
+    low, high = given if len(given) == 2 and 0 < given[0] < given[1] else plan_keys.SEARCH
     wider = [low / WIDER if any(one.edge == LOWEST for one in edges) else low,
              high * WIDER if any(one.edge == HIGHEST for one in edges) else high]
     batches = sorted({one.global_batch for one in edges})
@@ -215,6 +232,28 @@ def _timing(results: Results, basis: Mapping[str, Any]) -> list[Gap]:
             Gap("strong scaling: " + seen,
                 {"name": "strong_scaling", **common, "scaling": "strong",
                  "global_batches": [min(512, size // 2 * 2)]})]
+
+
+def _launches(results: Results) -> list[Gap]:
+    """More launches of the timing experiments whose launches disagree, as many as the spread asks for, at the batches
+    where they do: all placements, as an efficiency is against a baseline of the same launch."""
+    found: list[Gap] = []
+    by_experiment: dict[str, list[UnsteadyPoint]] = {}
+    for point in unsteady_points(timing_runs(results)):
+        by_experiment.setdefault(point.experiment, []).append(point)
+    for name, points in by_experiment.items():
+        own = dict(planned(results.plan, name))
+        kept = "replica_batches" if "replica_batches" in own else "global_batches"
+        if kept not in own:
+            continue
+        runs = timing_runs(results)
+        runs = runs[(runs["experiment"] == name) & runs["global_batch"].isin([point.global_batch for point in points])]
+        batches = runs["replica_batch" if kept == "replica_batches" else "global_batch"].unique()
+        wanted = max(point.wanted for point in points)
+        found.append(Gap(f"{name}: {counted(len(points), 'timing point')} vary too widely over their launches; "
+                         f"{wanted} launches would tell",
+                         {**own, kept: sorted(int(batch) for batch in batches), "launches": wanted}))
+    return found
 
 
 def _memory(results: Results, basis: Mapping[str, Any]) -> list[Gap]:

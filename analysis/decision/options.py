@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,11 @@ import pandas as pd
 
 from ...benchmarks.schedules.rules import is_measured, TUNED_RULE
 from ..laws.cost import cost
-from ..statistics.estimate import Estimate, Floats, mean_estimate
+from ..statistics.estimate import Estimate, Floats, geometric_mean
 from ..study.arms import Arm
-from ..study.batch_gaps import chosen_metric, gap_table, not_worse_batches, not_worse_than
+from ..study.batch_gaps import chosen_metric
+from ..study.groups import column_mean
+from ..study.non_inferiority import against_standard
 from ..tables.outcome import Outcome
 from ..tables.results import Results
 from ..tables.selections import known_whole, timing_runs
@@ -29,7 +31,7 @@ class Option:
     money is NaN without a price. `not_worse`: than the reference batch by more than the margin;
     `pareto`: no option of its experiment that was timed in the same way is better in one of time, device-hours and
     outcome and at least as good in the others. `test`, `choosing`: what it is judged by, on the test data
-    and on those that choose."""
+    and on those that choose. times: launch, or else seed -> the seconds behind `seconds`."""
 
     experiment: str
     rule: str
@@ -46,6 +48,7 @@ class Option:
     money: Estimate
     not_worse: bool
     pareto: bool = False
+    times: Mapping[int, float] = field(default_factory=dict, repr=False)
 
     @property
     def fewest_first(self) -> float:
@@ -54,13 +57,15 @@ class Option:
 
     @property
     def rate(self) -> str:
+        if not math.isfinite(self.learning_rate):
+            return "not recorded"
         return f"{self.learning_rate:.3g}" + (" times its measured gain" if is_measured(self.rule) else "")
 
     def to_json(self) -> dict[str, Any]:
         names = {"test": self.outcome.test, "choosing": f"choosing_{self.outcome.name}"}
         return {names.get(name, name): value.to_json() if isinstance(value, Estimate) else
                 None if isinstance(value, float) and not math.isfinite(value) else value
-                for name, value in vars(self).items() if name != "outcome"}
+                for name, value in vars(self).items() if name not in ("outcome", "times")}
 
 
 def options(arms: Sequence[Arm], results: Results) -> tuple[Option, ...]:
@@ -68,8 +73,9 @@ def options(arms: Sequence[Arm], results: Results) -> tuple[Option, ...]:
     price = results.settings.get("price_per_device_hour")
     price = float(price) if isinstance(price, (int, float)) else None
     found: dict[tuple[int, str, str], Option] = {}
+    kept = against_standard(arms)
     for arm in arms:
-        fit = _fit(arm, standard(arms), arm.outcome.margin)
+        fit = kept[arm.rule]
         for batch in arm.batches:
             rule = arms[0].rule if arm.shares(batch) else arm.rule
             own = arm.runs[arm.runs["global_batch"] == batch]
@@ -80,44 +86,41 @@ def options(arms: Sequence[Arm], results: Results) -> tuple[Option, ...]:
                  for one in listed)
 
 
-def standard(arms: Sequence[Arm]) -> Arm:
-    """The arm whose reference batch every option is held against: the tuned one where it is the better there, by
-    validation, or else what the rules share. A batch that merely equals a badly tuned reference is no gain."""
-    def merit(arm: Arm) -> float:
-        ends = arm.at_end(chosen_metric(arm))
-        value = float(ends[arm.reference_batch].mean()) if arm.reference_batch in ends else math.nan
-        return -math.inf if math.isnan(value) else arm.outcome.sign * value
-
-    return max([arms[0], *(arm for arm in arms[1:] if arm.rule == TUNED_RULE)], key=merit)
-
-
-def _fit(arm: Arm, against: Arm, margin: float) -> set[int]:
-    """The batches shown to be not worse than the reference batch of `against`."""
-    metric = chosen_metric(arm)
-    if arm is not against and TUNED_RULE in (arm.rule, against.rule):
-        return set(not_worse_than(arm, against, margin, metric))
-    return {arm.reference_batch} | set(not_worse_batches(gap_table(arm, margin, metric=metric)))
-
-
 def _placed(arm: Arm, results: Results, own: pd.DataFrame, rule: str, not_worse: bool,
             price: float | None) -> list[Option]:
     """The batch where it was trained, and wherever its step was timed."""
     first = own.iloc[0]
     steps = float(first["steps"])
-    times = _timed(results, arm, int(first["global_batch"]))
-    where = {str(place): (known_whole(rows["replicas"].iloc[0]), ALONE,
-                          _mean(rows["step_seconds"]).scaled(steps)) for place, rows in times}
-    trained = str(first["placement"])
-    where.setdefault(trained, (known_whole(first["replicas"]), BESIDE, _mean(own["train_seconds"])))
+    timed = {str(place): (known_whole(rows["replicas"].iloc[0]), ALONE, _by(rows, "launch", "step_seconds", steps))
+             for place, rows in _timed(results, arm, int(first["global_batch"]))}
+    trained = known_whole(first["replicas"]), BESIDE, _by(own, "seed", "train_seconds")
+    timed.setdefault(str(first["placement"]), trained)
     chosen = float(own[chosen_metric(arm)].mean())
+    rate = _rate(arm, results, int(first["global_batch"]), float(first["peak_learning_rate"]))
     result = []
-    for place, (replicas, timed, seconds) in where.items():
+    for place, (replicas, how, times) in timed.items():
+        seconds = geometric_mean(list(times.values())).per("launches" if how == ALONE else "seeds")
         spent = cost(seconds, math.nan if replicas is None else replicas, price)
-        result.append(Option(arm.experiment, rule, int(first["global_batch"]),
-                             float(first["peak_learning_rate"]), place, replicas,
-                             arm.outcome, _mean(own[arm.outcome.test]), chosen, seconds, timed,
-                             spent.device_hours, spent.money, not_worse))
+        result.append(Option(arm.experiment, rule, int(first["global_batch"]), rate, place, replicas,
+                             arm.outcome, _mean(own[arm.outcome.test]).per("seeds"), chosen, seconds, how,
+                             spent.device_hours, spent.money, not_worse, times=times))
     return result
+
+
+def _rate(arm: Arm, results: Results, batch: int, of_first: float) -> float:
+    """The peak rate to train with: of a tuned arm the one that all seeds choose."""
+    if arm.rule != TUNED_RULE:
+        return of_first
+    return next((one.chosen.learning_rate for one in results.tuned if (one.experiment, one.global_batch) ==
+                 (arm.experiment, batch) and one.placement == arm.text("placement")), of_first)
+
+
+def _by(rows: pd.DataFrame, repeat: str, column: str, factor: float = 1.0) -> dict[int, float]:
+    """repeat -> value, where it is known; numbered through where imported runs do not tell their repeats apart."""
+    keys = rows[repeat]
+    numbers = range(len(rows)) if keys.isna().any() or keys.duplicated().any() else keys.astype(int)
+    return {int(key): float(value) * factor for key, value in zip(numbers, rows[column])
+            if math.isfinite(value * factor)}
 
 
 def _timed(results: Results, arm: Arm, batch: int) -> list[tuple[object, pd.DataFrame]]:
@@ -130,7 +133,7 @@ def _timed(results: Results, arm: Arm, batch: int) -> list[tuple[object, pd.Data
 
 def _mean(values: pd.Series) -> Estimate:
     numbers: Floats = values.to_numpy(np.float64)
-    return mean_estimate(numbers[np.isfinite(numbers)])
+    return column_mean(list(numbers[np.isfinite(numbers)]), str(values.name))
 
 
 def _dominates(one: Option, two: Option) -> bool:

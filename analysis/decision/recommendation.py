@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ...benchmarks.schedules.rules import TUNED_RULE
+from ...benchmarks.text import counted, listed
 from ..statistics.decision_rules import FEWEST_SEEDS
+from ..statistics.estimate import Estimate
 from ..study.arms import Arm
-from ..study.batch_gaps import chosen_metric
-from .options import ALONE, Option, standard
+from ..study.batch_gaps import chosen_metric, gap_at_end
+from ..study.non_inferiority import standard
+from ..study.timing.scaling import brings, replica_shares
+from .options import ALONE, Option
 from .placement import at_home, timed_alike
+from .ties import as_fast, as_good, placement_order, SAME_TIME, taken
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """option is None where nothing can be recommended; `reason` says why, either way. `caution`: what speaks
-    against trusting the option's rate."""
+    """option is None where nothing can be recommended; `reason` says why, either way. tied: the options at one
+    placement among which it was taken by a rule, itself among them. `caution`: what speaks against trusting the
+    option's rate."""
 
     experiment: str
     optimizer: str
@@ -27,76 +33,119 @@ class Recommendation:
     option: Option | None
     reason: str
     valid_for: str
+    tied: tuple[Option, ...] = ()
     caution: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "option": self.option.to_json() if self.option else None}
+        tied = [{"global_batch": one.global_batch, "rule": one.rule, "placement": one.placement} for one in self.tied]
+        return {**vars(self), "option": self.option.to_json() if self.option else None, "tied": tied}
 
 
-def recommend(arms: Sequence[Arm], listed: Sequence[Option], threshold: float) -> Recommendation:
-    """The fastest batch that is not worse than the reference, the rule with the best validation
-    result at it, and as many replicas as bring at least `threshold` of their share each."""
+def recommend(arms: Sequence[Arm], found: Sequence[Option], threshold: float) -> Recommendation:
+    """The fastest batch and rule that are not worse than the reference, ties decided by a rule, and as many replicas
+    as are shown to bring at least `threshold` of their share each."""
     arm = arms[0]
     at_reference = arm.runs[arm.runs["global_batch"] == arm.reference_batch]
     seeds = int(at_reference[chosen_metric(arm)].notna().sum())
     about = (arm.experiment, arm.text("optimizer"), arm.text("model"), arm.text("loss"))
     valid = _validity(arms, seeds, arm.outcome.margin)
     if seeds < FEWEST_SEEDS or not arm.batches:
-        return Recommendation(*about, None, f"{seeds} seeds have a result at batch "
-                              f"{arm.reference_batch:,}; no batch is recommended on fewer than "
-                              f"{FEWEST_SEEDS}.", valid)
-    fit = [option for option in listed if option.not_worse]
+        return Recommendation(*about, None, f"{counted(seeds, 'seed')} {'has' if seeds == 1 else 'have'} a result at "
+                              f"batch {arm.reference_batch:,}; no batch is recommended on fewer than {FEWEST_SEEDS}, "
+                              "which have no interval.", valid)
+    fit = [option for option in found if option.not_worse]
     home = [option for option in fit if option.placement == arm.text("placement")]
-    batch, why = _fastest(home)
-    rule = max((o for o in home if o.global_batch == batch),
-               key=lambda option: option.outcome.sign * option.choosing).rule
-    placed = [o for o in fit if (o.global_batch, o.rule) == (batch, rule)]
-    alone = [o for o in placed if o.timed == ALONE]
-    fewest = min(o.fewest_first for o in placed)
-    placed = alone if any(o.fewest_first == fewest for o in alone) else placed
-    placed.sort(key=lambda option: (option.fewest_first, option.seconds.value))
-    option, place_why = _worthwhile(placed, threshold)
+    tied, why = _tied(home, arms)
+    choice = taken(tied)
+    option, place_why = _placed([o for o in fit if (o.global_batch, o.rule) == (choice.global_batch, choice.rule)],
+                                threshold)
     option = at_home(option, home)
-    reference = arm.reference_batch
-    shown = any(o.global_batch != reference for o in home)
+    parts = [_reason(choice, arms, home, why), _named(tied, choice), _resolution(arms), place_why]
+    return Recommendation(*about, option, " ".join(part for part in parts if part), valid, tuple(tied))
+
+
+def _reason(choice: Option, arms: Sequence[Arm], home: Sequence[Option], why: str) -> str:
+    arm, reference = arms[0], arms[0].reference_batch
+    if not any(o.global_batch != reference for o in home):
+        of_accuracy = " of accuracy" if arm.outcome.percent else ""
+        return f"No batch above {reference:,} is shown to cost at most {arm.outcome.within}{of_accuracy}."
     tuned = " at its tuned rate" if standard(arms).rule == TUNED_RULE else ""
-    of_accuracy = " of accuracy" if arm.outcome.percent else ""
-    why = f"Batch {batch:,} is {why} among those not worse than batch {reference:,}{tuned} by more than " \
-        f"{arm.outcome.within}, judged by validation." if shown else \
-        f"No batch above {reference:,} is shown to cost at most {arm.outcome.within}{of_accuracy}."
-    return Recommendation(*about, option, f"{why} {place_why}", valid)
+    return (f"Batch {choice.global_batch:,} is {why} among those not worse than batch {reference:,}{tuned} by more "
+            f"than {arm.outcome.within}, judged by validation, over {len(arms)} rule{'s' * (len(arms) > 1)} at one "
+            "level.")
 
 
-def _fastest(home: Sequence[Option]) -> tuple[int, str]:
+def _named(tied: Sequence[Option], choice: Option) -> str:
+    """The ties in words; nothing where there are none."""
+    if len(tied) < 2:
+        return ""
+    others = listed(f"{one.global_batch:,} ({one.rule})" for one in tied if one is not choice)
+    return (f"Tied with it, neither shown to be slower by more than {SAME_TIME:.0%} nor to end worse: {others}; of "
+            "these the smallest batch and the plainest rule is taken.")
+
+
+def _resolution(arms: Sequence[Arm]) -> str:
+    """Where the validation examples alone leave more open than the margin: no number of seeds would decide."""
+    arm, metric = arms[0], chosen_metric(arms[0])
+    if not arm.larger:
+        return ""
+    resolved = 2 * min(gap_at_end(one, one, batch, metric).fixed_error for one in arms for batch in one.larger
+                       if one.reference_batch in one.at_end(metric)) if arm.reference_batch in arm.batches else 0.0
+    if not resolved > arm.outcome.margin:
+        return ""
+    return (f"The margin of {arm.outcome.within} is below what these {metric.split('_')[0]} examples resolve, "
+            f"{arm.outcome.amount(resolved)}{' points' if arm.outcome.percent else ''}: evaluate on more of them.")
+
+
+def _tied(home: Sequence[Option], arms: Sequence[Arm]) -> tuple[list[Option], str]:
     """Of options at one placement; times count where all were taken the same way."""
     timed = {option.timed for option in home}
     if len(timed) == 1 and all(math.isfinite(option.seconds.value) for option in home):
-        best = min(home, key=lambda option: (option.seconds.value, -option.global_batch))
-        return best.global_batch, f"the fastest to train ({best.timed})"
-    return (max(option.global_batch for option in home),
+        return as_good(as_fast(home), arms), f"the fastest to train ({home[0].timed})"
+    largest = max(option.global_batch for option in home)
+    return (as_good([one for one in home if one.global_batch == largest], arms),
             "the largest; step times at these batches were not all taken in one way")
 
 
-def _worthwhile(placed: Sequence[Option], threshold: float) -> tuple[Option, str]:
-    """From the fewest replicas up, while each step brings enough."""
-    best: Mapping[int, Option] = {o.replicas: o for o in reversed(placed) if o.replicas is not None}
-    if not best:
-        return placed[0], "How many replicas it ran on is not known."
-    counts = sorted(best)
+def _placed(options: Sequence[Option], threshold: float) -> tuple[Option, str]:
+    """One batch and rule, on as many replicas as are worth having."""
+    alone = [o for o in options if o.timed == ALONE]
+    fewest = min(o.fewest_first for o in options)
+    alike = alone if any(o.fewest_first == fewest for o in alone) else options
+    counts = sorted({o.replicas for o in alike if o.replicas is not None})
+    if not counts:
+        return _fastest(alike), "How many replicas it ran on is not known."
+    return _worthwhile({count: _fastest([o for o in alike if o.replicas == count]) for count in counts}, threshold)
+
+
+def _fastest(options: Sequence[Option]) -> Option:
+    finite = [one for one in options if math.isfinite(one.seconds.value)]
+    return min(as_fast(finite), key=placement_order) if finite else options[0]
+
+
+def _worthwhile(best: dict[int, Option], threshold: float) -> tuple[Option, str]:
+    """From the fewest replicas up, while each step is shown to bring enough. In order, so the level needs no share."""
+    counts = list(best)
     chosen = best[counts[0]]
-    for fewer, more in zip(counts, counts[1:]):
-        gain = best[fewer].seconds.value / best[more].seconds.value - 1
-        share = gain * fewer / (more - fewer)
-        if best[fewer].timed != best[more].timed:
-            return chosen, (f"What {more} replicas bring is not known: {fewer} were not timed "
-                            "alone at this batch.")
-        if not share >= threshold:
-            return chosen, (f"{more} replicas bring {share:.0%} of their share at this batch, less "
-                            f"than {threshold:.0%}: stay at {fewer}.")
-        chosen = best[more]
     if len(counts) == 1:
         return chosen, "More replicas were not timed at this batch."
-    return chosen, f"Every step up to {counts[-1]} replicas brings at least {threshold:.0%}."
+    alike = {count: one for count, one in best.items() if one.timed == chosen.timed}
+    shares = replica_shares({count: {key: 1 / seconds for key, seconds in one.times.items() if seconds > 0}
+                             for count, one in alike.items()})
+    for count in counts[1:]:
+        if best[count].timed != chosen.timed or count not in shares:
+            return chosen, (f"What {count} replicas bring is not known: {chosen.replicas} were not timed "
+                            "alone at this batch.")
+        if not brings(shares[count], threshold):
+            return chosen, (f"{count} replicas bring {_share(shares[count])} of their share at this batch, which is "
+                            f"not shown to be {threshold:.0%}: stay at {chosen.replicas}.")
+        chosen = best[count]
+    return chosen, f"Every step up to {counts[-1]} replicas is shown to bring at least {threshold:.0%}."
+
+
+def _share(of: Estimate) -> str:
+    within = f" ({of.low:.0%} to {of.high:.0%}, n = {of.n})" if of.has_interval else f" (n = {of.n})"
+    return f"{of.value:.0%}{within}"
 
 
 def _validity(arms: Sequence[Arm], seeds: int, margin: float) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import pandas as pd
+
 from ...benchmarks.config.objectives import CROSS_ENTROPY
 from ...benchmarks.config.optimizers import OPTIMIZERS
 from ...benchmarks.schedules.rules import has_own_budget, RULES, TUNED_RULE
-from ..statistics.estimate import Estimate, mean_estimate
+from ..formatting import what_ran
+from ..statistics.estimate import Estimate, t_interval
 from ..study.arms import Arm, published_artefact
-from ..study.batch_gaps import gap_table, not_worse_batches
+from ..study.batch_gaps import gap_table
+from ..study.non_inferiority import against_own_reference
 from ..tables.results import experiments, Results
 
 
@@ -21,8 +25,10 @@ def spoken(name: str) -> str:
 
 
 def trained(optimizer: str, model: str, loss: str) -> str:
-    """Who was trained, with the loss where it is not the usual one: Adam on mlp_128 (mean_squared_error)."""
-    return f"{spoken(optimizer)} on {model}" + (f" ({loss})" if loss not in ("", CROSS_ENTROPY) else "")
+    """Who was trained, with the loss where it is not the usual one: Adam on mlp_128 (mean_squared_error). What an
+    imported table does not name is left out."""
+    named = what_ran(spoken(optimizer), model) or "A model that is not named"
+    return named + (f" ({loss})" if loss not in ("", CROSS_ENTROPY) else "")
 
 
 def accuracy_answers(results: Results, arms: Sequence[Arm]) -> list[str]:
@@ -35,22 +41,22 @@ def _experiment(results: Results, arms: Sequence[Arm]) -> str:
     told = [arm for arm in arms if arm.larger and arm.rule in RULES]
     if not told:
         return ""
-    first = told[0]
+    first, kept = told[0], against_own_reference(told)
     who = trained(first.text("optimizer"), first.text("model"), first.text("loss"))
     ends, outcome = first.at_end(first.outcome.test), first.outcome
-    reference = mean_estimate(ends[first.reference_batch].dropna()) if first.reference_batch in ends else None
+    reference = outcome.mean(ends[first.reference_batch].dropna()) if first.reference_batch in ends else None
     opening = f"{who}: test {outcome.name} at batch {first.reference_batch:,} is {outcome.level(reference)}." \
         if reference else f"{who}."
-    return " ".join([opening, *(_arm(arm) for arm in told), *_published(results, first)])
+    return " ".join([opening, *(_arm(arm, kept[arm.rule]) for arm in told), *_published(results, first)])
 
 
-def _arm(arm: Arm) -> str:
+def _arm(arm: Arm, safe: Sequence[int]) -> str:
     """What the largest batch of the arm costs, and up to which batch nothing is lost."""
     outcome = arm.outcome
     gaps = gap_table(arm, outcome.margin)
     if not gaps:
         return ""
-    largest, safe = gaps[-1], not_worse_batches(gaps)
+    largest = gaps[-1]
     value = largest.estimate
     of_loss = "" if outcome.percent else " of test loss"
     change = f"{outcome.worse} {outcome.difference(value)}{of_loss}" if value.value >= 0 \
@@ -74,7 +80,7 @@ def _own_reference(arm: Arm) -> str:
     if arm.rule != TUNED_RULE or arm.reference_batch not in ends:
         return ""
     return (f" of each batch, at which batch {arm.reference_batch:,} reaches "
-            f"{arm.outcome.level(mean_estimate(ends[arm.reference_batch].dropna()))}")
+            f"{arm.outcome.level(arm.outcome.mean(ends[arm.reference_batch].dropna()))}")
 
 
 def _opposite(value: Estimate) -> Estimate:
@@ -87,9 +93,16 @@ def _published(results: Results, arm: Arm) -> list[str]:
     if table.empty:
         return []
     last = table.sort_values("global_batch").iloc[-1]
-    carried, clean = float(last["kept_end"]), float(last["clean_end"])
-    if not (math.isfinite(carried) and math.isfinite(clean)):
+    if not (math.isfinite(last["kept_end"]) and math.isfinite(last["clean_end"])):
         return []
-    batch = int(last["global_batch"])
+    batch, (carried, clean) = int(last["global_batch"]), (_level(arm, last, which) for which in ("kept", "clean"))
     return [f"Compared the published way, one model trained on from batch to batch, batch {batch:,} would seem to "
-            f"reach {arm.outcome.short(carried)}; started afresh it reaches {arm.outcome.short(clean)}."]
+            f"reach {carried}; started afresh it reaches {clean}."]
+
+
+def _level(arm: Arm, ends: pd.Series[float], which: str) -> str:
+    """Where the runs of one way end, over seeds."""
+    mean, spread, n = (float(ends[f"{which}_{name}"]) for name in ("end", "spread", "n"))
+    low, high = t_interval(mean, spread, n)
+    found = Estimate(mean, float(low), float(high), int(n), "seeds")
+    return arm.outcome.level(found.within(0.0, 1.0) if arm.outcome.percent else found)

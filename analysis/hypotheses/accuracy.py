@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..study.arms import Arm, pairs
-from .verdict import (CLAIMS, CONTRADICTED, NOT_DECIDED, SUPPORTED, Answer, both, Contrast, Detail, judge, undecided,
-                      Verdict)
+from .verdict import (CLAIMS, CONTRADICTED, NOT_DECIDED, SUPPORTED, Contrast, Detail, judge, judge_first,
+                      together, undecided, Verdict)
 
 FIRST_SHARE = 0.1
+FEWEST_STEPS = 10  # in the first tenth: of fewer, one update decides
 LATE_SHARE = 0.3
-FIRST_BUDGET = "first tenth of training, at equal steps and at equal examples"
+STAGNANT = 0.1  # of what is left: a batch that gains less over the last part of training has stopped
+FIRST_BUDGET = "equal steps, a tenth into training"
 EQUAL_EPOCHS = "equal epochs"
+STAGNATION = "equal epochs and equal steps"
 
 
 def apart_note(arm: Arm) -> str:
@@ -29,34 +32,54 @@ def no_contrast(number: int, arm: Arm, budget: str) -> Verdict:
 
 
 def assemble(number: int, arm: Arm, budget: str, decisive: Sequence[Detail],
-             details: Sequence[Detail], answer: Answer) -> Verdict:
-    """The verdict whose estimate is the first decisive detail's."""
-    first = decisive[0]
-    words = "; ".join(f"{detail.quantity}: {detail.estimate}, {detail.answer}"
-                      + (f" ({detail.note})" if detail.note else "") for detail in decisive)
+             details: Sequence[Detail], note: str = "") -> Verdict:
+    """The verdict of the decisive details together; its estimate is the first one's."""
+    first, (answer, supports, contradicts) = decisive[0], together(decisive)
+    words = "; ".join(worded(detail) for detail in decisive)
     return Verdict(number, CLAIMS[number], answer, first.estimate, first.quantity,
                    arm.experiment, arm.rule, budget,
-                   f"{words}.{apart_note(arm)}".replace("..", "."), tuple(details))
+                   f"{words}.{f' {note}' if note else ''}{apart_note(arm)}".replace("..", "."), tuple(details),
+                   supports=supports, contradicts=contradicts)
+
+
+def worded(detail: Detail) -> str:
+    """The contrast with its number and answer."""
+    return f"{detail.quantity}: {detail.estimate}, {detail.answer}" + (f" ({detail.note})" if detail.note else "")
 
 
 def faster_at_first(arm: Arm) -> Verdict:
-    """Claim 2: train loss in the first tenth, reference minus larger batch, above 0."""
+    """Claim 2: train loss at equal steps, a tenth into the larger batch's training, reference minus larger batch,
+    above 0; the same at equal examples and at equal seconds stands beside it."""
     if not arm.larger:
         return no_contrast(2, arm, FIRST_BUDGET)
-    by_steps, by_examples = [], []
-    for batch in arm.larger:
-        two = (arm.reference_batch, batch)
-        steps = arm.runs.loc[arm.runs["global_batch"] == batch, "steps"].iloc[0]
-        at_step = arm.at_step("train_loss", two, max(1.0, FIRST_SHARE * float(steps)))
-        at_epoch = arm.at_epoch("train_loss", two, FIRST_SHARE * arm.first("epochs"))
-        by_steps.append(Contrast(_against(arm, batch, "loss saved at equal steps"), batch,
-                                 pairs(at_step, *two)))
-        by_examples.append(Contrast(_against(arm, batch, "loss saved at equal examples"), batch,
-                                    pairs(at_epoch, *two)))
-    steps_, examples = judge(by_steps, 0.0, 0.0), judge(by_examples, 0.0, 0.0)
-    decisive = (examples[-1], steps_[-1])
-    return assemble(2, arm, FIRST_BUDGET, decisive, (*steps_, *examples),
-                    both(steps_[-1].answer, examples[-1].answer))
+    steps = {batch: FIRST_SHARE * _steps(arm, batch) for batch in arm.larger}
+    long_enough = [batch for batch in arm.larger if steps[batch] >= FEWEST_STEPS]
+    short = [f"{batch:,}" for batch in arm.larger if batch not in long_enough]
+    note = (f"Batch {', '.join(short)}: a tenth of training is fewer than {FEWEST_STEPS} steps, too few to speak of "
+            "convergence; train longer.") if short else ""
+    if not long_enough:
+        return undecided(2, note + apart_note(arm), arm.experiment, arm.rule, FIRST_BUDGET)
+    axes = {"steps": "step", "examples": "epoch", "seconds": "train_seconds"}
+    found = {name: judge_first([_saved(arm, batch, steps[batch], name, axis) for batch in long_enough], 0.0, 0.0)
+             for name, axis in axes.items()}
+    first, beside = found["steps"][0], [found[name][0] for name in ("examples", "seconds")]
+    known = [worded(detail) for detail in beside if detail.estimate.n]
+    if known:
+        note = f"Beside it, {'; '.join(known)}. {note}".strip()
+    return assemble(2, arm, FIRST_BUDGET, [first], [detail for details in found.values() for detail in details
+                                                    if detail.estimate.n], note)
+
+
+def _steps(arm: Arm, batch: int) -> float:
+    return float(arm.runs.loc[arm.runs["global_batch"] == batch, "steps"].iloc[0])
+
+
+def _saved(arm: Arm, batch: int, step: float, name: str, axis: str) -> Contrast:
+    """The loss saved at equal steps, examples or seconds, namely those that the larger batch has spent at `step`."""
+    two = (arm.reference_batch, batch)
+    spent = arm.at(axis, (batch,), "step", step)[batch].mean() if axis != "step" else step
+    at = arm.at("train_loss", two, axis, float(spent))
+    return Contrast(_against(arm, batch, f"loss saved at equal {name}"), batch, pairs(at, *two))
 
 
 def lost_words(arm: Arm) -> str:
@@ -79,40 +102,59 @@ def ends_worse(arm: Arm) -> Verdict:
     details, judged = {}, arm.outcome
     for metric, sign, what, limit in ((judged.test, judged.sign, lost_words(arm), judged.margin),
                                       ("train_loss", -1, "train loss added", 0.0)):
-        matrix = arm.at_end(metric)
-        details[metric] = judge(
+        matrix, reach = arm.at_end(metric), arm.outcome.span if metric == judged.test else float("inf")
+        details[metric] = judge_first(
             [Contrast(_against(arm, batch, what), batch,
-                      sign * pairs(matrix, arm.reference_batch, batch))
+                      sign * pairs(matrix, arm.reference_batch, batch), reach=reach)
              for batch in arm.larger], limit, limit)
     accuracy, loss = details[judged.test], details["train_loss"]
-    found = assemble(3, arm, EQUAL_EPOCHS, (accuracy[-1], loss[-1]), (*accuracy, *loss),
-                     both(accuracy[-1].answer, loss[-1].answer))
-    if (accuracy[-1].answer, loss[-1].answer) == (CONTRADICTED, SUPPORTED):
+    found = assemble(3, arm, EQUAL_EPOCHS, (accuracy[0], loss[0]), (*accuracy, *loss))
+    if (accuracy[0].answer, loss[0].answer) == (CONTRADICTED, SUPPORTED):
         found = replace(found, reason=found.reason + " The larger batch fits worse, but "
                         "predicts no worse.")
     return found
 
 
 def drops_then_stagnates(arm: Arm) -> Verdict:
-    """Claim 5: the largest batch falls less steeply than the middle one over the last 30 % of
-    the epochs, and ends with a higher train loss."""
+    """Claim 5: the largest batch falls faster than the middle one at first, has stopped at the end, and ends higher,
+    at equal epochs and at equal steps.
+
+    One that still falls at the end was trained too short to tell, and so was one that is higher at equal epochs alone:
+    neither supports the claim nor contradicts it.
+    """
     if len(arm.batches) < 3:
-        found = no_contrast(5, arm, EQUAL_EPOCHS)
+        found = no_contrast(5, arm, STAGNATION)
         return replace(found, reason="Three batches are needed (reference, middle, very large); "
                        f"there are {len(arm.batches)}.{apart_note(arm)} Measure more batches.")
     largest, middle = arm.batches[-1], arm.batches[(len(arm.batches) - 1) // 2]
-    slope = arm.late_slope((middle, largest), LATE_SHARE)
-    ends = arm.at_end("train_loss")
-    name = f"batch {largest:,} against {middle:,}"
-    flatter = judge([Contrast(f"train loss per epoch over the last 30 %, {name}", largest,
-                              pairs(slope, largest, middle))], 0.0, 0.0)
-    worse = judge([Contrast(f"train loss added, {name}", largest,
-                            pairs(ends, largest, middle))], 0.0, 0.0)
-    answer = both(flatter[0].answer, worse[0].answer)
-    found = assemble(5, arm, EQUAL_EPOCHS, (worse[0], flatter[0]), (*flatter, *worse), answer)
-    if flatter[0].estimate.n == 0:
-        found = replace(found, verdict=NOT_DECIDED if worse[0].answer != CONTRADICTED
-                        else CONTRADICTED,
-                        reason=found.reason + " Too few evaluations in the last 30 %: train "
-                        "for more epochs.")
-    return found
+    two, steps, name = (middle, largest), _steps(arm, largest), f"batch {largest:,} against {middle:,}"
+    if FIRST_SHARE * steps < FEWEST_STEPS:
+        return undecided(5, f"A tenth of training is fewer than {FEWEST_STEPS} steps at batch {largest:,}; train "
+                         f"longer.{apart_note(arm)}", arm.experiment, arm.rule, STAGNATION)
+    ends, begun, same = (arm.at("train_loss", two, axis, place) for axis, place in (
+        ("step", float("inf")), ("step", FIRST_SHARE * steps), ("step", steps)))
+    late = arm.at("train_loss", (largest,), "epoch", (1 - LATE_SHARE) * arm.first("epochs"))[largest]
+    gained, left = late - ends[largest], late - ends[middle]
+    fast, flat, worse, as_many = (judge([Contrast(f"{what}, {name}", largest, values)], 0.0, 0.0)[0]
+                                  for what, values in (
+        ("train loss saved at equal steps, a tenth into training", pairs(begun, middle, largest)),
+        (f"{STAGNANT:.0%} of the loss left minus the loss gained in the last {LATE_SHARE:.0%}",
+         (STAGNANT * left - gained).dropna().to_numpy(float)),
+        ("train loss added at equal epochs", pairs(ends, largest, middle)),
+        ("train loss added at equal steps", pairs(same, largest, middle))))
+    return _stagnation(arm, fast, flat, worse, as_many)
+
+
+def _stagnation(arm: Arm, fast: Detail, flat: Detail, worse: Detail, as_many: Detail) -> Verdict:
+    parts = (worse, fast, flat, as_many)
+    found = assemble(5, arm, STAGNATION, parts, parts)
+    answer, _, contradicts = together((worse, fast))
+    if answer == CONTRADICTED:
+        return replace(found, verdict=CONTRADICTED, contradicts=contradicts)
+    words = ""
+    if flat.answer == CONTRADICTED:
+        words = " It was still falling when training ended: train longer."
+    elif SUPPORTED not in (as_many.answer, found.verdict) and flat.answer == SUPPORTED:
+        words = " After as many steps the middle batch was no lower: give the largest batch as many steps."
+    return replace(found, verdict=found.verdict if found.verdict == SUPPORTED else NOT_DECIDED,
+                   contradicts=contradicts, reason=found.reason + words)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 
@@ -14,7 +13,7 @@ from ..statistics.estimate import Floats
 from ..study.arms import Arm
 from ..study.batch_gaps import batch_gaps
 from .accuracy import EQUAL_EPOCHS, apart_note, assemble, gap_words
-from .verdict import Contrast, judge, undecided, Verdict
+from .verdict import Contrast, judge_first, undecided, Verdict
 
 
 def adam_less_sensitive(sgd: Arm, adam: Arm) -> Verdict:
@@ -26,46 +25,28 @@ def adam_less_sensitive(sgd: Arm, adam: Arm) -> Verdict:
                          f"reference.{apart_note(sgd)}{apart_note(adam)} Measure the same batches "
                          "under both optimizers.", sgd.experiment, sgd.rule, EQUAL_EPOCHS)
     first, second = batch_gaps(sgd), batch_gaps(adam)
-    details = judge([Contrast(f"{name}, batch {batch:,} against {sgd.reference_batch:,}", batch,
-                              _difference(first[batch], second[batch])) for batch in common],
-                    0.0, sgd.outcome.margin)
-    return assemble(4, sgd, EQUAL_EPOCHS, details[-1:], details, details[-1].answer)
+    details = judge_first([Contrast(f"{name}, batch {batch:,} against {sgd.reference_batch:,}", batch,
+                                    _difference(first[batch], second[batch]), reach=2 * sgd.outcome.span)
+                           for batch in common], 0.0, sgd.outcome.margin)
+    return assemble(4, sgd, EQUAL_EPOCHS, details[:1], details)
 
 
 def deeper_shows_more(shallow: Arm, deep: Arm) -> Verdict:
-    """Claim 10: batch gap of the deep model minus that of the shallow one, above 0.
-
-    At a batch that the shallow model was not trained with, its gap is read between the two
-    neighbouring batches on a straight line in log B.
-    """
-    gaps, notes = batch_gaps(shallow), []
-    contrasts = []
-    for batch in deep.larger:
-        if not shallow.reference_batch < batch <= max(shallow.batches, default=0):
-            continue
-        if batch not in gaps:
-            notes.append(batch)
-        contrasts.append(Contrast(
-            f"{gap_words(deep, 'batch gap')} of the deep model minus the shallow one's, batch {batch:,} against "
-            f"{deep.reference_batch:,}", batch,
-            _difference(batch_gaps(deep)[batch], between(gaps, batch)),
-            "shallow gap read between neighbouring batches" if batch not in gaps else ""))
-    if not contrasts or shallow.reference_batch != deep.reference_batch:
-        return undecided(10, f"{shallow.experiment} and {deep.experiment} cover no common range of "
-                         f"batches.{apart_note(shallow)}{apart_note(deep)} Measure the same "
+    """Claim 10: batch gap of the deeper and wider model minus that of the smaller one, above 0, at batches that both
+    were trained with: the gap is a curve, which no line between two of its batches follows."""
+    gaps, of_deep = batch_gaps(shallow), batch_gaps(deep)
+    common = [batch for batch in deep.larger if batch in shallow.larger]
+    if not common or shallow.reference_batch != deep.reference_batch:
+        return undecided(10, f"{shallow.experiment} and {deep.experiment} share no batch beside the reference."
+                         f"{apart_note(shallow)}{apart_note(deep)} Measure the same "
                          "batches with both models.", deep.experiment, deep.rule, EQUAL_EPOCHS)
-    details = judge(contrasts, 0.0, deep.outcome.margin)
-    return assemble(10, deep, EQUAL_EPOCHS, details[-1:], details, details[-1].answer)
-
-
-def between(gaps: pd.DataFrame, batch: int) -> pd.Series:
-    """The gap per seed at `batch`, on a straight line in log B between its neighbours."""
-    if batch in gaps:
-        return gaps[batch]
-    below = max(b for b in gaps.columns if b < batch)
-    above = min(b for b in gaps.columns if b > batch)
-    share = math.log(batch / below) / math.log(above / below)
-    return (1 - share) * gaps[below] + share * gaps[above]
+    name = f"{gap_words(deep, 'batch gap')} of the deeper and wider model minus the smaller one's"
+    details = judge_first([Contrast(f"{name}, batch {batch:,} against {deep.reference_batch:,}", batch,
+                                    _difference(of_deep[batch], gaps[batch]), reach=2 * deep.outcome.span)
+                           for batch in common], 0.0, deep.outcome.margin)
+    return assemble(10, deep, EQUAL_EPOCHS, details[:1], details,
+                    f"{deep.text('model')} has {deep.first('parameters') / shallow.first('parameters'):.1f} times the "
+                    f"parameters of {shallow.text('model')}: depth and width are not told apart.")
 
 
 def _difference(first: pd.Series, second: pd.Series) -> Floats:

@@ -1,7 +1,10 @@
 """What a claim's verdict is made of, and the one rule by which all are reached.
 
 Supported when the interval clears the margin, contradicted when it clears the opposite side or
-the two one-sided tests pass, else not decided; each p value is adjusted over the batches (Holm).
+the two one-sided tests pass, else not decided. One batch decides a claim and is named before the runs are looked at:
+the largest of the published comparison that was trained, or else the largest of all. The other batches stand beside
+it, adjusted over themselves (Holm). A claim of several parts is supported when all of them are (the largest of their p
+values counts), and contradicted by one of them after Bonferroni over the parts.
 """
 
 from __future__ import annotations
@@ -40,10 +43,38 @@ CLAIMS = {
 }
 
 
+TESTED = {
+    1: "Slope of the log of the gradient's variance on the log of the batch, at the same weights: below 0.",
+    2: "Train loss at equal steps, a tenth into the larger batch's training of at least 100 steps: lower. At equal "
+       "examples and at equal seconds it stands beside.",
+    3: "At equal epochs two things: test accuracy lower (or test loss higher) by more than the margin, and train loss "
+       "higher.",
+    4: "What SGD loses against the reference batch minus what Adam loses, at the same batches: above 0.",
+    5: "Against the middle batch three things: train loss lower at equal steps a tenth into training; of the loss left "
+       "to the middle batch's end less than a tenth gained in the last 30 %; train loss higher at the end, at equal "
+       "epochs and at equal steps.",
+    6: "Generalization gap at equal train loss: larger by more than the margin.",
+    7: "Generalization gap at equal train loss: what it grows above a tenth of the training set beyond its trend "
+       "below: above 0.",
+    8: "Bytes for each further example of a replica's batch: above 0.",
+    9: "Elasticity of throughput to the batch, on one replica: above 0 between the two smallest batches, below 0.1 "
+       "between the two largest.",
+    10: "What the deeper and wider model loses against the reference batch minus what the smaller one loses, at the "
+        "same batches: above 0.",
+}
+"""What is tested of each claim, in the words that stand beside its verdict."""
+PUBLISHED_BATCHES = (32, 128, 512)
+
+
+def decisive(batches: Sequence[int]) -> int:
+    """Return the batch that decides: the largest that the published comparison had too, or else the largest."""
+    return max([batch for batch in batches if batch in PUBLISHED_BATCHES] or batches)
+
+
 @dataclass(frozen=True)
 class Detail:
     """One contrast of a claim. global_batch is None where it is no batch's own; p_value is the
-    adjusted one behind `answer`."""
+    adjusted one behind `answer`; supports, contradicts: the p values of either answer."""
 
     quantity: str
     global_batch: int | None
@@ -51,6 +82,8 @@ class Detail:
     p_value: float
     answer: Answer
     note: str = ""
+    supports: float = math.nan
+    contradicts: float = math.nan
 
     def to_json(self) -> dict[str, Any]:
         return {"quantity": self.quantity, "global_batch": self.global_batch,
@@ -63,7 +96,8 @@ class Detail:
 class Verdict:
     """The answer to one claim for one rule and budget. `others` are the same claim's answers
     for other experiments, rules and budgets (their own `others` empty); `turned_round` names
-    the rules under which the answer is the opposite one."""
+    the rules under which the answer is the opposite one. `supports`, `contradicts`: the p values of either answer, of
+    the contrasts that decide. `beside`: under a budget that is not fair to every batch, so that it never decides."""
 
     number: int
     claim: str
@@ -77,9 +111,17 @@ class Verdict:
     per_batch: tuple[Detail, ...] = ()
     others: tuple[Verdict, ...] = ()
     turned_round: tuple[str, ...] = ()
+    supports: float = math.nan
+    contradicts: float = math.nan
+    beside: bool = False
+
+    @property
+    def tested(self) -> str:
+        """Return what of the claim is tested, in words."""
+        return TESTED[self.number]
 
     def to_json(self) -> dict[str, Any]:
-        return {"number": self.number, "claim": self.claim, "verdict": self.verdict,
+        return {"number": self.number, "claim": self.claim, "tested": self.tested, "verdict": self.verdict,
                 "estimate": self.estimate.to_json(), "quantity": self.quantity,
                 "experiment": self.experiment, "rule": self.rule, "budget": self.budget,
                 "reason": self.reason, "turned_round": list(self.turned_round),
@@ -90,12 +132,13 @@ class Verdict:
 @dataclass(frozen=True)
 class Contrast:
     """A value per seed for one batch, to be judged: above `beyond` supports, within `same` of
-    zero contradicts (0: nothing is the same)."""
+    zero contradicts (0: nothing is the same). `reach`: no value lies further from zero than this."""
 
     quantity: str
     global_batch: int | None
     values: Floats
     note: str = ""
+    reach: float = math.inf
 
 
 def undecided(number: int, reason: str, experiment: str = "", rule: str = "",
@@ -136,7 +179,10 @@ def _detail(contrast: Contrast, of: Difference, above: float, below: float, alik
         note = "; ".join(part for part in (note, f"the same within {margin:g}") if part)
     if answer == NOT_DECIDED:
         note = "; ".join(part for part in (note, lacking(of)) if part)
-    return Detail(contrast.quantity, contrast.global_batch, of.estimate, p_value, answer, note)
+    estimate = of.estimate.within(-contrast.reach, contrast.reach).per("seeds")
+    opposite_p = [p for p in (below, alike) if not math.isnan(p)]
+    return Detail(contrast.quantity, contrast.global_batch, estimate, p_value, answer, note, above,
+                  min(opposite_p, default=math.nan))
 
 
 def _lacking(of: Difference, beyond: float, same: float, tried: int) -> str:
@@ -156,11 +202,31 @@ def _lacking(of: Difference, beyond: float, same: float, tried: int) -> str:
     return needed.statement
 
 
-def both(first: Answer, second: Answer) -> Answer:
-    """The answer to a claim that says two things."""
-    if CONTRADICTED in (first, second):
-        return CONTRADICTED
-    return SUPPORTED if first == second == SUPPORTED else NOT_DECIDED
+def judge_first(contrasts: Sequence[Contrast], beyond: float, same: float) -> tuple[Detail, ...]:
+    """One detail per contrast, the one that decides first: judged alone, the others adjusted over themselves.
+
+    It is the contrast of the decisive batch.
+    """
+    batch = decisive([contrast.global_batch or 0 for contrast in contrasts])
+    first = [contrast for contrast in contrasts if (contrast.global_batch or 0) == batch]
+    rest = [contrast for contrast in contrasts if (contrast.global_batch or 0) != batch]
+    return (*judge(first, beyond, same), *judge(rest, beyond, same))
+
+
+def together(parts: Sequence[Detail]) -> tuple[Answer, float, float]:
+    """The answer to a claim of several parts, with the p values of support and of contradiction.
+
+    Supported when all parts are (intersection-union: the largest p value, no adjustment); contradicted by a part, with
+    Bonferroni over the parts.
+    """
+    supports = max((part.supports for part in parts), key=lambda p: (math.isnan(p), p))
+    against = [part for part in parts if not math.isnan(part.contradicts)]
+    strongest = min(against, key=lambda part: part.contradicts, default=None)
+    contradicts = min(strongest.contradicts * len(parts), 1.0) if strongest else math.nan
+    if all(part.answer == SUPPORTED for part in parts):
+        return SUPPORTED, supports, contradicts
+    decided = strongest is not None and strongest.answer == CONTRADICTED
+    return CONTRADICTED if decided and contradicts < 1 - LEVEL else NOT_DECIDED, supports, contradicts
 
 
 def opposite(first: Answer, second: Answer) -> bool:
@@ -174,11 +240,34 @@ def under(rules: Sequence[str]) -> str:
     return " and ".join([*parts, "at tuned rates"] if TUNED_RULE in rules else parts)
 
 
-def with_others(candidates: Sequence[Verdict]) -> Verdict:
-    """The first candidate that has a number, or else the first, with the rest beside it."""
-    known = [verdict for verdict in candidates if not math.isnan(verdict.estimate.value)]
-    chosen = (known or list(candidates))[0]
-    rest = tuple(verdict for verdict in candidates if verdict is not chosen)
+def chosen_of(candidates: Sequence[Verdict]) -> Verdict:
+    """The first candidate under a fair budget that has a number, or else the first."""
+    fair = [verdict for verdict in candidates if not verdict.beside]
+    known = [verdict for verdict in fair if not math.isnan(verdict.estimate.value)]
+    return (known or fair or list(candidates))[0]
+
+
+def among(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The verdicts with one error rate over all of them (Holm over either answer's p values).
+
+    What is decided alone but not among them is not decided, and says so.
+    """
+    judged = [index for index, verdict in enumerate(verdicts)
+              if not (math.isnan(verdict.supports) and math.isnan(verdict.contradicts))]
+    found = list(verdicts)
+    for answer, name in ((SUPPORTED, "supports"), (CONTRADICTED, "contradicts")):
+        adjusted = holm([getattr(verdicts[index], name) for index in judged])
+        for index, p_value in zip(judged, adjusted):
+            if verdicts[index].verdict == answer and not p_value < 1 - LEVEL:
+                reason = (f"{verdicts[index].reason} It would be {answer} if it stood alone, but not among the "
+                          f"{len(judged)} claims judged on these runs.")
+                found[index] = replace(verdicts[index], verdict=NOT_DECIDED, reason=reason)
+    return found
+
+
+def with_others(chosen: Verdict, rest: Sequence[Verdict]) -> Verdict:
+    """The verdict with the claim's other candidates beside it."""
+    rest = tuple(rest)
     turned = tuple(verdict.rule for verdict in rest
                    if (verdict.experiment, verdict.budget) == (chosen.experiment, chosen.budget)
                    and opposite(verdict.verdict, chosen.verdict))

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ...benchmarks.errors import RecordError
-from ...benchmarks.records.raw import number
-from .imported_run import BEST_TRIAL, LARGEST, as_number, Found, ImportedRun, label, Options, Target, whole
+from .imported_run import (BEST_TRIAL, LARGEST, as_number, Found, ImportedRun, label, number, Options, Target,
+                           whole)
 from .registry import CONVERGENCE
 from .sources import json_value, Sources
 

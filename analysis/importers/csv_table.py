@@ -15,7 +15,7 @@ from ...benchmarks.config.choices import LARGEST
 from ...benchmarks.errors import one_of, RecordError
 from ...benchmarks.records.schema import RESULT_STATUSES
 from ..columns import CHECKS, METRICS, WHOLE_KEYS
-from .imported_run import COLUMNS, TEXTS, as_number, Found, ImportedRun, label, Options
+from .imported_run import COLUMNS, TEXTS, as_number, Found, ImportedRun, label, largest, Options
 from .registry import CONVERGENCE, KINDS
 from .sources import Sources
 
@@ -27,8 +27,19 @@ WHOLE = frozenset((*WHOLE_KEYS, "last_step", "best_validation_step"))
 CONFIGURATION = ("experiment", "kind", "dataset", "model", "optimizer", "placement", "precision", "rule", "trial",
                  "scaling", "global_batch", "reference_point", "seed", "phase")
 FRACTIONS = frozenset(name for name in METRICS if name.endswith("accuracy"))
+# Settings of a training; rows that are alike in them and in the seed are one run.
+SETTINGS = frozenset((*CONFIGURATION, "strategy", "transport", "replicas", "nodes", "cores_per_replica", "accumulation",
+                      "replica_batch", "reference_batch", "train_examples", "epochs", "steps", "loss",
+                      "base_learning_rate", "peak_learning_rate", "momentum", "warmup_steps", "weight_kept_per_epoch",
+                      "parameters", "flags"))
+NEVER_NEGATIVE = ("_bytes", "_seconds", "_per_second", "_per_example", "_learning_rate", "_to_target")
 IGNORED = ("environment", "content_hash", "steady")
 LONGEST_FLAGS = 2000
+# Rounding of the two numbers; beyond it a rate and a step time speak of different things.
+AGREE_WITHIN = 0.05
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+# Cells that differ between two exports of one and the same run.
+NOT_OF_THE_RUN = ("run_id", "finished", "source")
 MOST_ROWS = 20_000
 
 
@@ -39,16 +50,22 @@ def read(sources: Sources, options: Options) -> Found:
     header = [name.strip() for name in next(rows, [])]
     _check_header(header, where)
     runs, waiting, to_target = [], 0, CONVERGENCE in _kinds(frozenset(header))
+    once = _Once(where)
     for index, cells in enumerate(rows):
         if len(cells) != len(header) or index >= MOST_ROWS:
             raise RecordError(f"{where}, row {index + 1} has {len(cells)} cells; the header has {len(header)}, and at "
                               f"most {MOST_ROWS:,} rows are read.")
         row = {name: cell.strip() for name, cell in zip(header, cells) if cell.strip()}
+        if once.repeats(row, index + 1):
+            continue
         if row.get("status", "completed") in RESULT_STATUSES:
             runs.append(_run(row, index, f"{where}, row {index + 1}", to_target))
         else:
             waiting += 1
     notes = [f"{waiting:,} rows of runs without a result were left out."] if waiting else []
+    if once.repeated:
+        notes.append(f"{len(once.repeated):,} rows repeat an earlier one in every cell and were left out, the first of "
+                     f"them row {once.repeated[0]}.")
     if any(run.columns["kind"] == "accuracy" for run in runs):
         notes.append("A table has final numbers alone: without curves, the claims about batches and the steps to a "
                      "target are not judged.")
@@ -66,7 +83,42 @@ def _rows(sources: Sources, where: str) -> Iterator[list[str]]:
         raise RecordError(f"{where} is no CSV: {str(error)[:80]}; give {HINT}.") from None
 
 
+class _Once:
+    """Rows seen so far, so that a run which is there twice counts once."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.repeated: list[int] = []
+        self.seen: dict[tuple[tuple[str, str], ...], int] = {}
+        self.results: dict[tuple[tuple[str, str], ...], int] = {}
+
+    def repeats(self, row: Mapping[str, str], number: int) -> bool:
+        """Return whether a row is another's copy. Only a row that says which run it is can be one: launches without a
+        number may take the same rounded time. Raises RecordError for one run with two results."""
+        if "run_id" not in row and "launch" not in row and not ("seed" in row and RESULT in row):
+            return False
+        cells = tuple(sorted((name, cell) for name, cell in row.items() if name not in NOT_OF_THE_RUN))
+        if cells in self.seen:
+            self.repeated.append(number)
+            return True
+        self.seen[cells] = number
+        # A table of other things beside it has no seed, or names the run.
+        if "seed" in row and RESULT in row and "run_id" not in row and "launch" not in row:
+            run = tuple((name, cell) for name, cell in cells if name in SETTINGS)
+            if run in self.results:
+                raise RecordError(f"{self.where}, rows {self.results[run]} and {number} are one run by their settings "
+                                  f"and seed {row['seed'][:20]}, with different results; give each its own seed, or "
+                                  "keep one of them.")
+            self.results[run] = number
+        return False
+
+
 def _check_header(header: Sequence[str], where: str) -> None:
+    if len(header) == 1:
+        other = next((mark for mark in SEPARATORS if len(header[0].split(mark)) > 1), "")
+        if other:
+            raise RecordError(f"{where} separates its cells by {SEPARATORS[other]}; write commas between cells, and "
+                              "points in decimal numbers.")
     if len(set(header)) < len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise RecordError(f"{where} has the column {label(twice)[:40]!r} twice.")
@@ -107,7 +159,9 @@ def _run(row: Mapping[str, str], index: int, where: str, to_target: bool) -> Imp
         raise RecordError(f"{where}: a run of kind {kind or 'none'} needs {_needed(kind or CONVERGENCE)}.")
     values = {name: _value(name, cell, where) for name, cell in row.items() if name in COLUMNS}
     columns = {"run_id": f"row {index + 1}", "status": "completed", "experiment": "imported", **values, "kind": kind}
+    _check_batch(columns, where)
     _derive(columns)
+    _check_rate(columns, where)
     return ImportedRun(columns, _last(columns) if kind == "accuracy" else {})
 
 
@@ -117,8 +171,8 @@ def _value(name: str, cell: str, where: str) -> Any:
             raise RecordError(f"{where}: {name} has {len(cell):,} characters; at most {LONGEST_FLAGS:,} are read.")
         return _sentence(cell) if name in ("flags", "source") else label(cell)
     value = {"True": 1.0, "False": 0.0}.get(cell) if name in CHECKS else None
-    value = as_number(cell) if value is None else value
-    low = 0.0 if name in WHOLE and name != "trial" or name.endswith(("_bytes", "_seconds")) else -math.inf
+    value = as_number(cell, largest(name)) if value is None else value
+    low = 0.0 if name in WHOLE and name != "trial" or name.endswith(NEVER_NEGATIVE) else -math.inf
     low = 1.0 if name == "global_batch" else low
     whole = name in WHOLE
     if value is None or value < low or (whole and (value > LARGEST or value != int(value))) or (
@@ -156,6 +210,33 @@ def _derive(columns: dict[str, Any]) -> None:
         if steps is None and "examples_to_target" in columns:
             columns["steps_to_target"] = columns["examples_to_target"] / batch
         columns.setdefault("reference_point", f"{columns['experiment']}, batch {batch:,}")
+
+
+def _check_batch(columns: Mapping[str, Any], where: str) -> None:
+    """Raise RecordError where the global batch is not what the replicas make together."""
+    names = ("replicas", "replica_batch", "accumulation")
+    replicas, each, parts = (columns.get(name) for name in names)
+    batch = columns.get("global_batch")
+    if not (batch and replicas and each) or columns["kind"] == "memory":
+        return
+    whole = replicas * each * (parts or 1)
+    # Without accumulation in the table, the batch may be any number of micro-batches; a last one may be smaller.
+    fits = abs(whole - batch) < replicas * (parts or 1) if parts else batch > whole - replicas
+    if not fits:
+        raise RecordError(f"{where}: global_batch={batch:,} contradicts replicas={replicas:,} times replica_batch="
+                          f"{each:,}{f' times accumulation={parts:,}' if parts else ''}, which is {whole:,}; "
+                          "global_batch counts the examples of one step over all replicas.")
+
+
+def _check_rate(columns: Mapping[str, Any], where: str) -> None:
+    """Raise RecordError where the rate is not the batch over the time of its step."""
+    rate, seconds, batch = (columns.get(name, 0) for name in ("examples_per_second", "step_seconds", "global_batch"))
+    if columns["kind"] == "throughput" and rate > 0 and seconds > 0 and batch > 0:
+        own = batch / seconds
+        if abs(rate / own - 1) > AGREE_WITHIN:
+            raise RecordError(f"{where}: examples_per_second={rate:,.6g} contradicts the rest: {batch:,} examples in "
+                              f"step_seconds={seconds:.6g} are {own:,.6g} per second, over all replicas; give one of "
+                              "the two, or the rate of all replicas together.")
 
 
 def _last(columns: Mapping[str, Any]) -> dict[str, list[float]]:

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...benchmarks.errors import RecordError
-from ...benchmarks.records.raw import number
-from .imported_run import as_number, Found, ImportedRun, label, Options, Target
+from .imported_run import as_number, Found, ImportedRun, label, number, Options, Target
 from .registry import TRAINING
 from .sources import json_value, Sources
 
@@ -98,8 +97,18 @@ def _table(sources: Sources, path: Path) -> dict[str, list[float]]:
     if extra is not None:
         raise RecordError(f"{where}, row {extra} has more cells than the header.")
     columns = {name: list(_cells(rows[1:], header.index(name), name, where)) for name in KNOWN if name in header}
+    _refuse_fractions(columns, where)
     order = sorted(range(len(rows) - 1), key=lambda row: (columns["hours"][row], columns["epoch"][row]))
     return {name: [values[row] for row in order] for name, values in columns.items()}
+
+
+def _refuse_fractions(columns: Mapping[str, Sequence[float]], where: str) -> None:
+    """Raise RecordError for an accuracy that never exceeds 1: as per cent it would be below chance."""
+    for name, values in columns.items():
+        if name.endswith("Accuracy") and 0 < max(values) <= 1:
+            row = max(range(len(values)), key=values.__getitem__) + 1
+            raise RecordError(f"{where}, row {row}: {name}={max(values):g} is the largest, so these are fractions; an "
+                              f"entry has per cent: write {100 * max(values):g}.")
 
 
 def _cells(rows: Sequence[Sequence[str]], at: int, name: str, where: str) -> Iterator[float]:

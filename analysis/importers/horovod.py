@@ -28,6 +28,9 @@ WARM = re.compile(r"\bRunning warmup\b")
 ITERATION = re.compile(rf"\bIter #(\d{{1,9}}): {NUMBER} img/sec per (\w{{1,10}})")
 MEAN = re.compile(rf"\bImg/sec per (\w{{1,10}}): {NUMBER} ?\+-{NUMBER}")
 TOTAL = re.compile(rf"\bTotal img/sec on (\d{{1,18}}) \w{{1,10}}\(s\): {NUMBER} ?\+-{NUMBER}")
+COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# What mpirun and horovodrun put before a line: [job,rank]<stream>:
+RANK = re.compile(r"^\s*\[\d{1,9},(\d{1,9})\]<std(?:out|err)>:")
 RANK_ZERO = "rank 0's rate times the ranks"
 ROUNDING = 0.051  # the text has one decimal
 
@@ -44,6 +47,11 @@ class Block:
     rates: dict[int, float] = field(default_factory=dict)
     mean: float = math.nan
     words: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def begun(self) -> bool:
+        """Whether a line of a launch has come."""
+        return self.batch > 0 or self.size > 0 or bool(self.rates)
 
     def steady(self) -> list[float]:
         """Images per second of one replica, without the iteration that warms up (the Keras script has no other)."""
@@ -70,18 +78,32 @@ def read(sources: Sources, options: Options) -> Found:
 
 
 def _blocks(sources: Sources, path: Path) -> Iterator[Block]:
-    """Each `Model:` line begins a launch; text of other programs may stand between the lines."""
+    """Each `Model:` line begins a launch; text of other programs may stand between the lines.
+
+    Other programs write such a line as well (lscpu, a model's summary): where nothing of a launch follows it, it is
+    none, unless the file has no other. Lines of other ranks than 0 are passed over.
+    """
     block: Block | None = None
-    where = sources.named(path)
-    for line in sources.lines(path, HINT):
-        if match := MODEL.search(line.rstrip()):
-            if block is not None:
+    where, launches = sources.named(path), 0
+    for line in _of_rank_zero(sources.lines(path, HINT)):
+        if match := MODEL.search(line):
+            if block is not None and block.begun:
+                launches += 1
                 yield _checked(block, where)
             block = Block(label(match[1]) or "unnamed")
         elif block is not None:
             _take(block, line, where)
-    if block is not None:
+    if block is not None and (block.begun or not launches):
         yield _checked(block, where)
+
+
+def _of_rank_zero(lines: Iterator[str]) -> Iterator[str]:
+    """The lines of rank 0 and of nobody in particular, without colours."""
+    for line in lines:
+        plain = COLOUR.sub("", line).rstrip()
+        rank = RANK.match(plain)
+        if rank is None or int(rank[1]) == 0:
+            yield plain
 
 
 def _take(block: Block, line: str, where: str) -> None:

@@ -20,6 +20,11 @@ MOST_RUNS = 100_000
 MOST_EVALUATIONS = 2_000_000
 LONGEST_TEXT = 200
 LARGEST = 10.0 ** 18
+# Training for so many epochs is not heard of; some benchmarks count samples or tokens under the same name.
+MOST_EPOCHS = 100_000.0
+# A loss that diverges goes through all of float32 before it is no number.
+LARGEST_LOSS = 3.5e38
+LOSSES = frozenset(("train_loss", "validation_loss", "test_loss", "loss_gap"))
 COMPARISONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
 TARGET = re.compile(r"\s*([^\s<>=]{1,100})\s*(<=|>=|<|>)\s*([^\s<>=]{1,40})\s*")
 
@@ -93,13 +98,23 @@ def parse_target(text: str) -> Target | None:
     return Target(match[1], match[2], value)
 
 
-def as_number(text: str) -> float | None:
+def largest(column: str) -> float:
+    """Return the largest absolute value that can be believed in a column."""
+    return LARGEST_LOSS if column in LOSSES else LARGEST
+
+
+def as_number(text: str, most: float = LARGEST) -> float | None:
     """The finite number that a cell of a table holds; None for any other text."""
     try:
         value = float(text) if len(text) <= LONGEST_TEXT and "_" not in text else math.nan
     except ValueError:
         return None
-    return value if math.isfinite(value) and abs(value) <= LARGEST else None
+    return value if math.isfinite(value) and abs(value) <= most else None
+
+
+def number(value: object) -> float:
+    """Return a value that a file's JSON holds as a float; NaN for null, text and what else is no number."""
+    return float(value) if isinstance(value, (int, float)) else math.nan
 
 
 def label(value: object) -> str:
@@ -112,10 +127,10 @@ def label(value: object) -> str:
 
 def whole(value: object, what: str, most: float = LARGEST) -> int:
     """A count of 1 or more. Raises RecordError, which names `what`."""
-    number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
-    if not 1 <= number <= most or number != int(number):
+    count = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    if not 1 <= count <= most or count != int(count):
         raise RecordError(f"{what}={str(value)[:40]} must be a whole number of 1 or more.")
-    return int(number)
+    return int(count)
 
 
 def check_evaluation_names(names: Iterable[str]) -> None:

@@ -11,25 +11,48 @@ import math
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from ...benchmarks.errors import RecordError
+from msgspec import defstruct, Meta, Struct, to_builtins, UNSET, UnsetType
+
+from ...benchmarks.decoding import decoded, Whole
+from ...benchmarks.errors import one_of, RecordError
 from ...benchmarks.records.json_files import cannot_write, read_json, write_json
-from ...benchmarks.records.manifest import Manifest
+from ...benchmarks.records.manifest import Imported, Manifest
+from ...benchmarks.records.rows import Window
 from ...benchmarks.records.schema import finite
 from ...benchmarks.records.store import Store
-from ..columns import EVALUATION, WINDOW
+from ..columns import EVALUATION
 from . import reading
-from .imported_run import COLUMNS, MOST_RUNS, TEXTS, check_evaluation_names, ImportedRun, Options, parse_target
+from .imported_run import (COLUMNS, LARGEST_LOSS, LOSSES, MOST_RUNS, TEXTS, check_evaluation_names, ImportedRun,
+                           Options, parse_target)
 from .registry import IMPORTERS
 from .sources import json_value
 
 FILE = "imported.jsonl"
 LONGEST_LINE = 64 * 2 ** 20
-NUMBER = (int, float)
-PARTS = ("columns", "evaluations", "environment", "words")
+# A table's whole numbers have 64 bits.
+LARGEST_CELL = 9.2e18
+Cell = Whole | Annotated[float, Meta(ge=-LARGEST_CELL, le=LARGEST_CELL)]
+Loss = Whole | Annotated[float, Meta(ge=-LARGEST_LOSS, le=LARGEST_LOSS)]
+Batch = Annotated[int, Meta(ge=1, le=2**53)] | Annotated[float, Meta(ge=1, le=2**53, multiple_of=1)]
+KEYS = ("run_id", "status", "kind")
+KINDS: dict[str, Any] = {**dict.fromkeys(COLUMNS, Cell), **dict.fromkeys(LOSSES, Loss), **dict.fromkeys(TEXTS, str),
+                         "global_batch": Batch}
+Columns = defstruct("Columns", [(name, KINDS[name]) if name in KEYS else (name, KINDS[name] | UnsetType, UNSET)
+                                for name in sorted(COLUMNS)], kw_only=True, frozen=True, forbid_unknown_fields=True)
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One line of imported.jsonl: a run in our columns, and in the other tool's own words."""
+
+    columns: Columns  # type: ignore[valid-type]
+    evaluations: dict[str, tuple[Loss | None, ...]] = {}
+    windows: tuple[Window, ...] = ()
+    environment: dict[str, str] = {}
+    words: dict[str, Any] = {}
 
 
 def write(path: Path, results: Path, form: str = "mlperf-rcp", train_examples: int | None = None,
@@ -91,36 +114,35 @@ def _to_json(run: ImportedRun) -> dict[str, Any]:
     return {name: part for name, part in parts.items() if part}
 
 
-def of(manifest: Manifest) -> Mapping[str, Any] | None:
-    """What a manifest says it imported; None for a plan of our own. Raises RecordError when it cannot be believed."""
-    given = manifest.imported
-    if given is None:
-        return None
-    if str(given.get("format")) not in IMPORTERS:
-        raise RecordError(f"plan.json holds an import that is none of {', '.join(IMPORTERS)}; import the file again.")
-    return given
+def imported_from(manifest: Manifest) -> Imported | None:
+    """Return what a manifest says was imported; None for a plan of our own. Raises RecordError for a format that is
+    not known."""
+    found = manifest.imported
+    if found is not None and found.format not in IMPORTERS:
+        raise RecordError(f"plan.json: {one_of('imported.format', found.format[:40], IMPORTERS)} Import the file "
+                          "again.")
+    return found
 
 
 def notes(manifest: Manifest) -> tuple[str, ...]:
-    """What the import said a reader must know."""
-    told = (of(manifest) or {}).get("notes")
-    return tuple(note for note in told if isinstance(note, str)) if isinstance(told, list) else ()
+    """Return what a reader must know of an import, in sentences; none of a plan of our own. Raises RecordError."""
+    found = imported_from(manifest)
+    return found.notes if found else ()
 
 
 def runs(store: Store) -> Iterator[ImportedRun]:
     """The imported runs of a store; none of a plan of our own. Raises RecordError for a damaged file."""
-    given = of(store.manifest)
-    if given is None:
+    found = imported_from(store.manifest)
+    if found is None:
         return
     path, count = store.folder / FILE, 0
     for count, line in enumerate(_lines(path), 1):
         try:
-            yield _from_json(json_value(line.decode("utf-8", "replace")))
+            yield _run(json_value(line.decode("utf-8", "replace")))
         except RecordError as error:
             raise RecordError(f"{path}, line {count}: {str(error).rstrip('.')}; import the file again.") from None
-    if count != given.get("runs"):
-        raise RecordError(f"{path} holds {count:,} runs, and plan.json says {str(given.get('runs'))[:20]}; import the "
-                          "file again.")
+    if count != found.runs:
+        raise RecordError(f"{path} holds {count:,} runs, and plan.json says {found.runs:,}; import the file again.")
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -137,43 +159,19 @@ def _lines(path: Path) -> Iterator[bytes]:
         raise RecordError(f"cannot read {path}: {error.strerror}; import the file again.") from None
 
 
-def _from_json(value: Any) -> ImportedRun:
-    """Raises RecordError for what no import writes."""
-    given: dict[str, Any] = value if isinstance(value, dict) else {}
-    columns, evaluations, environment, words = parts = [given.get(name, {}) for name in PARTS]
-    windows = given.get("windows", [])
-    if not all(isinstance(part, dict) for part in parts) or not isinstance(windows, list):
-        raise RecordError("it is no run")
-    _check_columns(columns)
-    check_evaluation_names(evaluations)
-    lengths = {len(values) if isinstance(values, list) else -1 for values in evaluations.values()}
-    numbers = all(item is None or _is_number(item) for values in evaluations.values() if isinstance(values, list)
-                  for item in values)
-    if -1 in lengths or len(lengths) > 1 or not numbers or not all(map(_is_window, windows)):
-        raise RecordError("its evaluations or windows are no numbers")
-    if not all(isinstance(text, str) for text in environment.values()):
-        raise RecordError("its environment is no text")
-    return ImportedRun(columns, evaluations, tuple(windows), environment, words)
-
-
-def _check_columns(columns: Mapping[str, Any]) -> None:
-    for name, item in columns.items():
-        if name not in COLUMNS or (not isinstance(item, str) if name in TEXTS else not _is_number(item)):
-            raise RecordError(f"{name[:40]}={str(item)[:40]!r} is no column with its value")
-    if not all(isinstance(columns.get(name), str) for name in ("run_id", "status", "kind")):
-        raise RecordError("it has no run_id, status and kind")
-    batch = columns.get("global_batch", 1)
-    if not 1 <= batch <= 2**53 or batch != int(batch):
-        raise RecordError(f"global_batch={str(batch)[:40]} must be a whole number of 1 or more")
-
-
-def _is_number(item: object) -> bool:
-    return isinstance(item, NUMBER) and not isinstance(item, bool) and abs(item) < 2.0**63
-
-
-def _is_window(row: object) -> bool:
-    return isinstance(row, dict) and set(row) == set(WINDOW) and isinstance(row["steady"], bool) and \
-        all(_is_number(row[name]) for name in WINDOW if name != "steady")
+def _run(value: object) -> ImportedRun:
+    """Return the run that a line holds. Raises RecordError for what no import writes."""
+    line = decoded(value, Line, RecordError)
+    check_evaluation_names(line.evaluations)
+    if len(set(map(len, line.evaluations.values()))) > 1:
+        raise RecordError("its columns of evaluations are not of one length")
+    if any(abs(item) > LARGEST_CELL for name, values in line.evaluations.items() if name not in LOSSES
+           for item in values if item is not None):
+        raise RecordError(f"its evaluations hold a number beyond {LARGEST_CELL:g}")
+    curves = {name: [math.nan if item is None else item for item in values]
+              for name, values in line.evaluations.items()}
+    return ImportedRun(to_builtins(line.columns), curves, tuple(map(to_builtins, line.windows)), line.environment,
+                       line.words)
 
 
 def row_of(run: ImportedRun) -> dict[str, Any]:

@@ -15,14 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from ...benchmarks.errors import RecordError
-from ...benchmarks.records.raw import number
-from .imported_run import LARGEST, Found, ImportedRun, label, Options, whole
+from .imported_run import as_number, LARGEST, MOST_EPOCHS, Found, ImportedRun, label, number, Options, whole
 from .registry import CONVERGENCE
 from .sources import json_value, Sources
 
 QUESTION = "How much training, and how long, does the target take at each batch size?"
 HINT = "an MLPerf training log, such as result_0.txt, or a folder of them"
-TOKEN, OLD = ":::MLLOG", ":::MLPv0."
+TOKEN = ":::MLLOG"
+# What stands before the lines of rounds that cannot be read.
+OLD = {":::MLPv0.": "0.5", ":::MLL ": "0.6"}
+FIRST_READ = "0.7"
+# Ranks of one run say that it starts within this time; later, another attempt does.
+SAME_START_MS = 60_000.0
+# Relative; logs of one benchmark drop different remainders of an epoch.
+SAME_SIZE = 0.01
 MOST_EVALUATIONS_OF_A_RUN = 100_000
 MOST_SETTINGS = 500
 # Benchmarks whose eval_accuracy is a fraction of right predictions; others log a loss, an error rate or a mean average
@@ -49,7 +55,7 @@ class Reading:
     """What was seen besides runs."""
 
     damaged: int = 0
-    old: bool = False
+    old: str = ""
 
 
 def read(sources: Sources, options: Options) -> Found:
@@ -60,18 +66,22 @@ def read(sources: Sources, options: Options) -> Found:
         logs += list(_logs(sources, path, seen))
     if not logs:
         if seen.old:
-            raise RecordError(f"{sources.named(sources.path)} is a log of MLPerf's first round ({OLD}5.0), whose lines "
-                              f"are no JSON; give {HINT} of round 0.6 or later.")
+            raise RecordError(f"{sources.named(sources.path)} is a log of MLPerf's round {seen.old}, whose lines are "
+                              f"no JSON; give {HINT} of round {FIRST_READ} or later.")
         raise RecordError(f"{sources.named(sources.path)} has no {TOKEN} line with the key run_start; give {HINT}.")
     notes = [f"{seen.damaged:,} {TOKEN} lines are no whole JSON and were left out."] if seen.damaged else []
+    logs, left = _with_batch(logs)
+    _count_samples(logs)
+    sizes, doubts = _sizes(logs, options.train_examples)
     size = options.train_examples
-    return Found(tuple(_named_runs(logs, size)), QUESTION, tuple(notes), {
-        "train_examples": _sizes(logs, size), "train_examples_from": "the command line" if size else
+    return Found(tuple(_named_runs(logs, sizes)), QUESTION, (*notes, *left, *doubts), {
+        "train_examples": sizes, "train_examples_from": "the command line" if size else
         "the log's train_samples"})
 
 
 def _logs(sources: Sources, path: Path, seen: Reading) -> Iterator[Log]:
-    where, settings = sources.named(path), dict[str, Any]()
+    """The runs of a file. What stands behind its last run_stop is about those that have not said it themselves."""
+    found, settings = [], dict[str, Any]()
     log: Log | None = None
     for line in sources.lines(path, HINT):
         event = _event(line, seen)
@@ -79,24 +89,47 @@ def _logs(sources: Sources, path: Path, seen: Reading) -> Iterator[Log]:
             continue
         key, value = event["key"], event.get("value")
         if key == "run_start":
+            if log is not None and abs(_time_ms(event) - log.start_ms) > SAME_START_MS:
+                found.append(log)  # an attempt that never ended
+                log = None
             if log is None:  # every rank may say so
-                log = Log(where, settings, number(event.get("time_ms")))
+                log, settings = Log(sources.named(path), settings, _time_ms(event)), dict(settings)
         elif key == "run_stop" and log is not None:
-            yield _stopped(log, event)
-            log, settings = None, dict(settings)
+            found.append(_stopped(log, event))
+            log = None
         elif key in ("eval_accuracy", "eval_error") and log is not None:
             _evaluate(log, event)
         elif len(settings) < MOST_SETTINGS and isinstance(value, (str, int, float, bool)):
             settings[key] = value
-    if log is not None:
-        yield log
+            if log is not None:
+                log.settings[key] = value
+    found += [log] if log is not None else []
+    for each in found:
+        for key, value in settings.items():
+            if len(found) == 1 or key.startswith("submission_"):
+                each.settings.setdefault(key, value)
+    yield from found
+
+
+def _time_ms(event: Mapping[str, Any]) -> float:
+    """When the event was, by a clock in milliseconds or, in a few logs, in seconds; NaN without either."""
+    at = _figure(event.get("time_ms"))
+    return at if math.isfinite(at) else 1000 * _figure(event.get("time_s"))
+
+
+def _figure(value: object) -> float:
+    """A number, also one that is written as text; NaN for anything else."""
+    if isinstance(value, str):
+        read = as_number(value.strip())
+        return math.nan if read is None else read
+    return number(value)
 
 
 def _event(line: str, seen: Reading) -> dict[str, Any] | None:
     """The event of a line, or None; damaged ones are counted."""
     at = line.find(TOKEN)
     if at < 0:
-        seen.old = seen.old or OLD in line
+        seen.old = seen.old or next((name for mark, name in OLD.items() if mark in line), "")
         return None
     try:
         event = json_value(line[at + len(TOKEN):], whole_text=False)
@@ -113,7 +146,7 @@ def _evaluate(log: Log, event: Mapping[str, Any]) -> None:
     about = event.get("metadata")
     about = about if isinstance(about, Mapping) else {}
     counted = next((name for name in AMOUNTS if name in about), "")
-    amount = number(about.get(counted))
+    amount = _figure(about.get(counted))
     if not counted or not 0 <= amount <= LARGEST:
         raise RecordError(f"{log.where}: an {event['key']} says neither epoch_num nor samples_count, so how much "
                           "training it follows is not known.")
@@ -124,24 +157,44 @@ def _evaluate(log: Log, event: Mapping[str, Any]) -> None:
         return
     if len(log.evaluations) >= MOST_EVALUATIONS_OF_A_RUN:
         raise RecordError(f"{log.where} has more than {MOST_EVALUATIONS_OF_A_RUN:,} evaluations in one run.")
-    log.evaluations.append((amount, number(event.get("value")), number(event.get("time_ms"))))
+    log.evaluations.append((amount, _figure(event.get("value")), _time_ms(event)))
 
 
 def _stopped(log: Log, event: Mapping[str, Any]) -> Log:
     about = event.get("metadata")
-    log.stop_ms = number(event.get("time_ms"))
+    log.stop_ms = _time_ms(event)
     log.status = label(about.get("status")) if isinstance(about, Mapping) else ""
     return log
 
 
-def _named_runs(logs: Sequence[Log], size: int | None) -> Iterator[ImportedRun]:
+def _with_batch(logs: Sequence[Log]) -> tuple[list[Log], list[str]]:
+    """The logs that say their batch, and a sentence on the others; all of them where none does, for its error."""
+    known = [log for log in logs if log.settings.get("global_batch_size") is not None]
+    others = list(dict.fromkeys(log.where for log in logs if log.settings.get("global_batch_size") is None))
+    if not known or not others:
+        return list(logs), []
+    more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+    return known, [f"{others[0]}{more} left out: no global_batch_size is said there."]
+
+
+def _count_samples(logs: Sequence[Log]) -> None:
+    """Take an epoch_num of a benchmark that goes beyond all epochs for what it is: samples, as BERT's logs write."""
+    most = {_benchmark(log): 0.0 for log in logs}
+    for log in logs:
+        most[_benchmark(log)] = max([most[_benchmark(log)], *(amount for amount, _, _ in log.evaluations)])
+    for log in logs:
+        if log.counted == "epoch_num" and most[_benchmark(log)] > MOST_EPOCHS:
+            log.counted = "samples_count"
+
+
+def _named_runs(logs: Sequence[Log], sizes: Mapping[str, int | None]) -> Iterator[ImportedRun]:
     """Runs with the same benchmark, batch, platform and hyperparameters are one reference point."""
     settings: dict[str, list[str]] = {}
     launches: dict[str, int] = {}
     counted: dict[str, str] = {}
     for log in logs:
         benchmark, platform = _benchmark(log), label(log.settings.get("submission_platform"))
-        batch = whole(log.settings.get("global_batch_size"), f"{log.where}: global_batch_size")
+        batch = _batch(log)
         if log.counted and counted.setdefault(benchmark, log.counted) != log.counted:
             raise RecordError(f"{log.where} counts {log.counted}, and another log of {benchmark} something else.")
         point = ", ".join(part for part in (benchmark, f"batch {batch:,}", platform) if part)
@@ -152,40 +205,58 @@ def _named_runs(logs: Sequence[Log], size: int | None) -> Iterator[ImportedRun]:
         if known.index(chosen):
             point += f", setting {known.index(chosen) + 1}"
         launches[point] = launches.get(point, -1) + 1
-        yield _run(log, benchmark, batch, point, launches[point], size)
+        yield _run(log, benchmark, batch, point, launches[point], sizes[benchmark])
 
 
-def _sizes(logs: Sequence[Log], size: int | None) -> dict[str, int | None]:
-    """Examples of an epoch by benchmark, of the first log that says it."""
-    found: dict[str, int | None] = {}
-    for log in logs:
-        name, own = _benchmark(log), _size(log, size)
-        found[name] = found.get(name) or (int(own) if own is not None else None)
-    return found
+def _batch(log: Log) -> int:
+    given = log.settings.get("global_batch_size")
+    figure = _figure(given)
+    return whole(figure if math.isfinite(figure) else given, f"{log.where}: global_batch_size")
+
+
+def _sizes(logs: Sequence[Log], size: int | None) -> tuple[dict[str, int | None], list[str]]:
+    """Examples of an epoch by benchmark, None where no log says it or logs contradict each other; and what is to be
+    known of the latter."""
+    found, doubts = dict[str, int | None](), []
+    for name in dict.fromkeys(map(_benchmark, logs)):
+        own = [log for log in logs if _benchmark(log) == name]
+        known = [(_figure(log.settings.get("train_samples")), _batch(log)) for log in own]
+        told = [(samples, batch) for samples, batch in known if 1 <= samples <= LARGEST]
+        found[name] = size or (int(told[0][0]) if told else None)
+        if size or not told or _alike([samples for samples, _ in told]):
+            continue
+        found[name] = None
+        products = [samples * batch for samples, batch in told]
+        steps = (f" Times the batch they are {products[0]:,.0f} everywhere, so they seem to be steps: give "
+                 f"--train-examples {products[0]:.0f}.") if _alike(products) else " Give --train-examples."
+        doubts.append(f"{name}: logs contradict each other about train_samples "
+                      f"({', '.join(f'{samples:,.0f}' for samples in sorted({samples for samples, _ in told})[:5])}), "
+                      f"so the examples of an epoch, and steps, are not known.{steps}")
+    return found, doubts
+
+
+def _alike(values: Sequence[float]) -> bool:
+    return max(values) <= (1 + SAME_SIZE) * min(values)
 
 
 def _benchmark(log: Log) -> str:
     return label(log.settings.get("submission_benchmark")) or "not named"
 
 
-def _size(log: Log, size: int | None) -> float | None:
-    """Examples of an epoch; None where neither the log nor the command line says it."""
-    own = number(log.settings.get("train_samples"))
-    return float(size) if size else own if 1 <= own <= LARGEST else None
-
-
 def _run(log: Log, benchmark: str, batch: int, point: str, launch: int, size: int | None) -> ImportedRun:
+    """`size`: examples of an epoch."""
     amount = log.evaluations[-1][0] if log.status == "success" and log.evaluations else math.nan
-    examples_each = _size(log, size)
+    examples_each = None if size is None else float(size)
     epochs, examples = _amounts(amount, log.counted, examples_each)
     seconds = (log.stop_ms - log.start_ms) / 1000
-    rates = [number(value) for key, value in log.settings.items() if key.endswith("opt_base_learning_rate")]
-    momenta = [number(value) for key, value in log.settings.items() if key.endswith("opt_momentum")]
+    rates = [_figure(value) for key, value in log.settings.items() if key.endswith("opt_base_learning_rate")]
+    momenta = [_figure(value) for key, value in log.settings.items() if key.endswith("opt_momentum")]
     known = {"epochs_to_target": epochs, "examples_to_target": examples, "steps_to_target": examples / batch,
-             "train_examples": number(examples_each), "total_seconds": seconds if seconds > 0 else math.nan,
+             "train_examples": math.nan if examples_each is None else examples_each,
+             "total_seconds": seconds if seconds > 0 else math.nan,
              "seconds_to_target": seconds if seconds > 0 and amount > 0 else math.nan,
              "base_learning_rate": rates[0] if rates else math.nan, "momentum": momenta[0] if momenta else math.nan,
-             "seed": number(log.settings.get("seed"))}
+             "seed": _figure(log.settings.get("seed"))}
     columns = {"run_id": f"{point}-{launch + 1:03d}", "status": "completed" if log.status else "failed",
                "experiment": benchmark, "model": benchmark, "kind": CONVERGENCE, "global_batch": batch,
                "optimizer": label(log.settings.get("opt_name")), "launch": launch, "reference_point": point,

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...benchmarks.errors import RecordError
-from ...benchmarks.records.raw import number
-from .imported_run import Found, ImportedRun, Options
+from .imported_run import Found, ImportedRun, number, Options
 from .registry import CONVERGENCE
 from .sources import Sources
 
@@ -162,7 +161,7 @@ def _amounts(point: Mapping[str, Any], key: str, where: str) -> tuple[float, ...
     given = point[key]
     if not isinstance(given, list) or not given:
         raise RecordError(f"{where}: {key!r} is {str(given)[:40]!r}; expected a list with one number per run.")
-    wrong = [item for item in given if (number := _number(item)) is None or not 0 < number <= LARGEST]
+    wrong = [item for item in given if (amount := _number(item)) is None or not 0 < amount <= LARGEST]
     if wrong:
         raise RecordError(f"{where}: {key!r} holds {str(wrong[0])[:40]!r}; every run has a number above 0.")
     return tuple(float(item) for item in given)

@@ -27,9 +27,9 @@ def read(sources: Sources, options: Options) -> Found:
     environment = {"host": found.facts.get("host"), "processor": found.machine.get("processor"),
                    "python": found.machine.get("python_version")}
     known = {key: label(value) for key, value in environment.items() if value and value != "not recorded"}
-    bare = sum(not one.seconds for one in found.benchmarks)
-    notes = (f"{bare} of {len(found.benchmarks)} benchmarks come without the seconds of their rounds (the file keeps "
-             "the summary alone): their mean stands for the median.",) if bare else ()
+    bare = sum(math.isnan(one.median) for one in found.benchmarks)
+    notes = (f"{bare} of {len(found.benchmarks)} benchmarks come without the seconds of their rounds and without their "
+             "median: their mean stands for it.",) if bare else ()
     return Found(tuple(_run(one, known, found.machine) for one in found.benchmarks), QUESTION, notes)
 
 
@@ -38,7 +38,7 @@ def _run(one: Benchmark, environment: Mapping[str, str], conditions: Mapping[str
                     for index, value in enumerate(one.seconds))
     name = label(one.name) or "unnamed"
     columns: dict[str, Any] = {"run_id": name, "status": "completed", "experiment": name, "kind": TIMING,
-                               "step_seconds": median(one.seconds) if one.seconds else one.summary.mean}
+                               "step_seconds": one.summary.mean if math.isnan(one.median) else one.median}
     if len(one.seconds) > 1:
         columns["window_spread"] = stdev(one.seconds) * len(one.seconds) / sum(one.seconds)
     return ImportedRun(columns, windows=windows, environment=environment,
@@ -54,10 +54,12 @@ SHORTEST_SECONDS, LONGEST_SECONDS = 1e-15, 1e9
 
 @dataclass(frozen=True)
 class Benchmark:
-    """One test. `seconds`: per round, empty where the file keeps the summary alone; `options`: how it was timed."""
+    """One test. `seconds`: per round, empty where the file keeps the summary alone; `median`: of the rounds, NaN where
+    the file has neither; `options`: how it was timed."""
 
     name: str
     seconds: tuple[float, ...]
+    median: float
     summary: Summary
     options: Mapping[str, str]
 
@@ -103,8 +105,9 @@ def _benchmark(item: object) -> Benchmark:
     if isinstance(rounds, bool) or not isinstance(rounds, int) or not 1 <= rounds < 2**53:
         raise RecordError(f"{name[:80]}: rounds={str(rounds)[:40]} is no count")
     summary = Summary(_seconds(name, stats.get("mean")), _spread(stats.get("stddev"), rounds), rounds)
-    options = item.get("options")
-    return Benchmark(name, seconds, summary, {f"options.{key}": _text(value) for key, value in options.items()}
+    options, kept = item.get("options"), stats.get("median")
+    middle = median(seconds) if seconds else math.nan if kept is None else _seconds(name, kept)
+    return Benchmark(name, seconds, middle, summary, {f"options.{key}": _text(value) for key, value in options.items()}
                      if isinstance(options, dict) else {})
 
 

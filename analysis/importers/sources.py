@@ -17,6 +17,7 @@ from .imported_run import LONGEST_TEXT
 
 MOST_BYTES = 64 * 2 ** 20
 MOST_TOTAL_BYTES = 2 ** 30
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 LONGEST_LINE = 2 ** 20
 MOST_FILES = 200_000
 MOST_LEVELS = 32
@@ -69,8 +70,11 @@ class Sources:
         self._hash.update(data)
 
     def lines(self, path: Path, hint: str) -> Iterator[str]:
-        """Lines without their ends; what is no UTF-8 is replaced. Raises RecordError."""
+        """Lines without their ends; what is no UTF-8 is replaced. Raises RecordError, of UTF-16 as well, which some
+        spreadsheets write as "Unicode text"."""
         data = self.content(path, hint).removeprefix(b"\xef\xbb\xbf")
+        if data.startswith(UTF_16):
+            raise RecordError(f"{self.named(path)} is text in UTF-16; save it as UTF-8.")
         for line in data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"):
             if len(line) > LONGEST_LINE:
                 raise RecordError(f"{self.named(path)} has a line of {len(line):,} bytes; at most {LONGEST_LINE:,} "

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
+import pandas as pd
 
 from ...benchmarks.errors import RecordError
-from ..statistics.curve_fit import CurveFit, exponential, fit_curve
-from ..statistics.estimate import LEVEL, Estimate, Floats, unknown
+from ..statistics.curve_fit import CurveFit, fit_curve, LACK_OF_FIT, lack_of_fit
+from ..statistics.estimate import LEVEL, Estimate, exponential, Floats, t_interval, unknown
 from ..statistics.line import fit_line, LinearLaw
 
 TOLERATED = 1.2
@@ -29,7 +30,8 @@ class StepsToTarget:
     """Fitted law steps(B) = S_min (1 + B_crit/B), with E_min = S_min B_crit examples.
 
     Estimates without a finite fit are NaN, and `note` says what the data cannot identify; `censored` lists the batches
-    of runs that never passed the target.
+    of runs that never passed the target. lack_of_fit: the p value of the law against a free level for each batch, NaN
+    where it could not be tested.
     """
 
     minimum_steps: Estimate
@@ -38,6 +40,7 @@ class StepsToTarget:
     rms_log_residual: float
     censored: tuple[int, ...]
     note: str
+    lack_of_fit: float = math.nan
 
     def steps(self, batch: float) -> float:
         """Return the predicted steps at a global batch, S_min + E_min/B; an unidentified part is too small to matter.
@@ -47,11 +50,17 @@ class StepsToTarget:
 
 @dataclass(frozen=True)
 class UsefulBatches:
-    """Measured batches by the rules of `useful_batches`; None without a passing run. `note` flags the edges."""
+    """Measured batches by the rules of `useful_batches`; None without a passing run. `note` flags the edges.
+
+    perfect_range and useful_range: between which measured batches each lies at 95 %, by the seeds; None without two
+    seeds, and then the two are readings of a table without an interval.
+    """
 
     perfect_scaling_end: int | None
     largest_useful: int | None
     note: str
+    perfect_range: tuple[int, int] | None = None
+    useful_range: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ class ThroughputKnee:
     note: str
 
 
-def split_censored(batches: Sequence[int], steps: Sequence[float | None]
+def split_censored(batches: Sequence[float] | Floats, steps: Sequence[float | None] | Floats
                    ) -> tuple[Floats, Floats, tuple[int, ...]]:
     """Return batches and steps of the runs that passed, float[passed] each, and the batches of the other runs.
 
@@ -99,7 +108,7 @@ def fit_steps_to_target(batches: Sequence[int], steps: Sequence[float | None],
     fewest = exponential(fit.parameter(0))
     critical = exponential(fit.parameter(1))
     examples = exponential(fit.derived(lambda theta: float(theta[0] + theta[1])))
-    note = (_unidentified(critical.value, sizes) + _censored_note(censored)).removeprefix("; ")
+    note = (unidentified(critical.value, sizes) + _censored_note(censored)).removeprefix("; ")
     if fit.at_bound[1]:
         # The knee ran off to infinity or to zero and took one of the other two along.
         fewest, examples = ((unknown(sizes.size), examples) if critical.value > sizes.max()
@@ -123,7 +132,8 @@ def _fit_log_steps(sizes: Floats, log_steps: Floats, level: float) -> CurveFit:
     return fit_curve(residuals, starts, [-np.inf, lowest], [np.inf, highest], level)
 
 
-def _unidentified(critical_batch: float, sizes: Floats) -> str:
+def unidentified(critical_batch: float, sizes: Floats) -> str:
+    """Return what batches on one side of the critical batch cannot tell; "" where they lie around it."""
     if critical_batch >= sizes.max():
         return (f"every batch measured lies below the knee: S_min * B_crit is measured, S_min and "
                 f"B_crit apart are not; measure batches well above {sizes.max():g}")
@@ -141,13 +151,15 @@ def _censored_note(censored: tuple[int, ...]) -> str:
             "which is optimistic there")
 
 
-def useful_batches(batches: Sequence[int], steps: Sequence[float | None],
-                   tolerated: float = TOLERATED) -> UsefulBatches:
+def useful_batches(batches: Sequence[float] | Floats, steps: Sequence[float | None] | Floats,
+                   tolerated: float = TOLERATED, seeds: Sequence[float] | Floats = (),
+                   least: Sequence[float] | Floats = ()) -> UsefulBatches:
     """Return the end of perfect scaling and the largest useful batch (both after Shallue et al. 2019).
 
     Perfect scaling ends at the largest B with steps(B) B <= 1.2 min(steps B); the largest useful B is the smallest
     with steps(B) <= 1.2 min steps. steps(B) is the median over the runs at B; a run that never passes counts as
-    infinitely long.
+    infinitely long. With the runs' seeds, and the steps that each took at least, both get the range of measured
+    batches that a paired t interval of log steps over the seeds does not rule out.
     """
     sizes, counts, censored = split_censored(batches, steps)
     runs: dict[int, list[float]] = {}
@@ -161,7 +173,37 @@ def useful_batches(batches: Sequence[int], steps: Sequence[float | None],
     fewest = min(passed.values())
     end = max(b for b, count in passed.items() if b * count <= tolerated * examples)
     largest = min(b for b, count in passed.items() if count <= tolerated * fewest)
-    return UsefulBatches(end, largest, _edges(end, largest, passed))
+    found = UsefulBatches(end, largest, _edges(end, largest, passed))
+    if not len(seeds):
+        return found
+    logs = pd.DataFrame({"batch": batches, "seed": seeds, "log": np.log(np.maximum(least, 1.0)),
+                         "never": ~np.isfinite(np.asarray(steps, dtype=np.float64))})
+    by_examples = _compared(logs, min(passed, key=lambda b: b * passed[b]), tolerated, 1.0)
+    by_steps = _compared(logs, min(passed, key=lambda b: passed[b]), tolerated, 0.0)
+    if not by_examples or not by_steps:
+        return found
+    perfect = (max((b for b, (within, _) in by_examples.items() if within), default=min(by_examples)),
+               max(b for b, (_, beyond) in by_examples.items() if not beyond))
+    useful = (min(b for b, (_, beyond) in by_steps.items() if not beyond),
+              min((b for b, (within, _) in by_steps.items() if within), default=max(by_steps)))
+    return replace(found, perfect_range=perfect, useful_range=useful)
+
+
+def _compared(logs: pd.DataFrame, best: int, tolerated: float, power: float) -> dict[int, tuple[bool, bool]]:
+    """Return for each batch whether steps B^power are shown to be within the tolerated factor of those at `best`, and
+    whether they are shown to be beyond it; empty where the seeds are too few to show anything."""
+    table = logs.pivot_table(index="seed", columns="batch", values="log")
+    never = logs.groupby("batch")["never"].any()
+    found = {int(best): (True, False)}
+    for batch in table.columns.drop(best):
+        more = (table[batch] - table[best] + power * math.log(batch / best)).dropna().to_numpy(np.float64)
+        if more.size < 2:
+            return {}
+        low, high = t_interval(np.mean(more), np.std(more, ddof=1), more.size)
+        # A run that never passed took longer than is known: it can show a batch to be beyond, never to be within.
+        found[int(batch)] = (bool(high <= math.log(tolerated)) and not never[batch],
+                             bool(low > math.log(tolerated)) and not never[best])
+    return found
 
 
 def _edges(end: int, largest: int, passed: Mapping[int, float]) -> str:
@@ -173,15 +215,29 @@ def _edges(end: int, largest: int, passed: Mapping[int, float]) -> str:
     return "; ".join(notes)
 
 
-def throughput_knee(replica_batches: Sequence[float], step_seconds: Sequence[float],
+def throughput_knee(replica_batches: Sequence[float] | Floats, step_seconds: Sequence[float] | Floats,
                     level: float = LEVEL) -> ThroughputKnee:
     """Fit T(n) = a + b n seconds over launches; errors are taken as proportional to the time."""
     law = fit_line(replica_batches, step_seconds, relative_errors=True, level=level)
-    knee = law.intercept_over_slope()
-    return ThroughputKnee(law.intercept, law.slope, knee, _knee_note(law, knee, replica_batches))
+    knee = law.intercept_over_slope().within(0.0, math.inf)
+    notes = [_knee_note(law, knee, replica_batches), _misfit(law, np.asarray(replica_batches, dtype=np.float64),
+                                                             np.asarray(step_seconds, dtype=np.float64))]
+    return ThroughputKnee(law.intercept, law.slope, knee, "; ".join(note for note in notes if note))
 
 
-def _knee_note(law: LinearLaw, knee: Estimate, batches: Sequence[float]) -> str:
+def _misfit(law: LinearLaw, batches: Floats, seconds: Floats) -> str:
+    """Whether step times leave the line by more than launches at one batch differ, as where caches end."""
+    if not law.residuals:
+        return ""
+    residuals = np.asarray(law.residuals)
+    p_value = lack_of_fit(batches, residuals / (seconds - residuals), 2)
+    if p_value < LACK_OF_FIT:
+        return (f"a + b n does not fit the step times (lack of fit: p = {p_value:.2g}), so the interval of the knee "
+                "does not hold")
+    return ""
+
+
+def _knee_note(law: LinearLaw, knee: Estimate, batches: Sequence[float] | Floats) -> str:
     if law.note and math.isnan(law.slope.value):
         return law.note
     if math.isnan(knee.value):
@@ -191,30 +247,35 @@ def _knee_note(law: LinearLaw, knee: Estimate, batches: Sequence[float]) -> str:
         return "no fixed cost per step is seen: throughput is at its peak at every batch measured"
     if knee.value >= max(batches):
         return f"the knee, {knee.value:.4g}, was not reached by the batches measured"
+    if knee.value < min(batches):
+        return (f"the knee, {knee.value:.4g}, lies below the smallest batch measured, {min(batches):g}: it is "
+                "extrapolated by the law")
     return law.note
 
 
 def compare_sources(sources: Mapping[str, Estimate]) -> tuple[str, ...]:
-    """Return one sentence for each pair of sources whose intervals do not overlap or whose values differ 10-fold.
+    """Return one sentence for each pair of sources: whether they differ by more than their intervals explain.
 
-    sources: name -> critical batch in examples of the global batch.
+    sources: name -> critical batch in examples of the global batch. Two differ where the difference of their logs is
+    larger than the root of the sum of squares of the two half intervals that face each other; two intervals that
+    overlap a little still differ at that level.
     """
     names = [name for name, source in sources.items() if source.value > 0]
-    sentences = []
-    for index, one in enumerate(names):
-        for two in names[index + 1:]:
-            sentence = _disagreement(one, sources[one], two, sources[two])
-            if sentence:
-                sentences.append(sentence)
-    return tuple(sentences)
+    return tuple(_comparison(one, sources[one], two, sources[two])
+                 for index, one in enumerate(names) for two in names[index + 1:])
 
 
-def _disagreement(one: str, first: Estimate, two: str, second: Estimate) -> str:
-    factor = max(first.value / second.value, second.value / first.value)
+def _comparison(one: str, first: Estimate, two: str, second: Estimate) -> str:
+    (smaller, less), (larger, more) = sorted(((one, first), (two, second)), key=lambda pair: pair[1].value)
+    factor = more.value / less.value
     if factor >= FACTOR_OF_A_BUG:
-        return (f"{one} ({first.value:.4g}) and {two} ({second.value:.4g}) are {factor:.0f}-fold "
+        return (f"{smaller} ({less.value:.4g}) and {larger} ({more.value:.4g}) are {factor:.0f}-fold "
                 "apart: look for a bug or an untuned learning rate.")
-    known = first.has_interval and second.has_interval
-    if known and not first.overlaps(second):
-        return (f"{one} ({first}) and {two} ({second}) disagree: their intervals are apart.")
-    return ""
+    if not (less.has_interval and more.has_interval) or more.low <= 0:
+        return (f"{one} ({first}) and {two} ({second}) are {factor:.1f}-fold apart; without intervals of both it is "
+                "not known whether they differ.")
+    facing = math.hypot(math.log(less.high / less.value), math.log(more.value / more.low))
+    if math.log(factor) > facing:
+        return (f"{one} ({first}) and {two} ({second}) disagree: {factor:.1f}-fold apart, which is more than their "
+                "intervals explain.")
+    return f"{one} ({first}) and {two} ({second}) agree within their intervals."

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ...benchmarks.errors import one_of, RecordError
-from ..statistics.estimate import LEVEL, Estimate, Floats, unknown
-from ..statistics.ratio import independent_ratio
+from ...benchmarks.text import counted, listed
+from ..statistics.estimate import Estimate, relative_spread, UNSTABLE_ABOVE
+from ..statistics.ratio import log_ratio
 
 Kind = Literal["weak", "strong"]
-Launches = Mapping[int, Sequence[float] | Floats]
+Launches = Mapping[int, Mapping[int, float]]
+"""Replicas -> launch -> what that launch took or reached."""
+Ratio = Callable[[Mapping[int, float], Mapping[int, float]], Estimate]
+"""How a quotient over launches is summarized."""
 
 
 @dataclass(frozen=True)
 class ScalingPoint:
-    """One replica count against the baseline. `warning` names a suspect baseline; nothing is ever clamped to 100 %."""
+    """One replica count against the baseline, paired by launch.
+
+    `warning` names a suspect baseline, nothing is ever clamped to 100 %; `unstable` says which of the two spreads too
+    widely over its launches to rest anything on, and is empty where both are steady.
+    """
 
     kind: Kind
     replicas: int
@@ -26,6 +34,7 @@ class ScalingPoint:
     efficiency: Estimate
     karp_flatt: Estimate
     warning: str
+    unstable: str = ""
 
 
 def karp_flatt(speedup: float, replicas: float) -> float:
@@ -39,53 +48,51 @@ def karp_flatt(speedup: float, replicas: float) -> float:
 
 
 def weak_scaling(examples_per_second: Launches, baseline_replicas: int | None = None,
-                 level: float = LEVEL) -> tuple[ScalingPoint, ...]:
-    """Return E = X(p)/(p X(1)) at a fixed replica batch; `examples_per_second` maps replicas to each launch's
-    throughput.
+                 ratio: Ratio = log_ratio) -> tuple[ScalingPoint, ...]:
+    """Return E = X(p)/(p X(1)) at a fixed replica batch; `examples_per_second` maps replicas and launch to throughput.
 
     baseline_replicas is p0, by default the fewest measured; then E = X(p) p0/(p X(p0)).
     """
-    return _points("weak", examples_per_second, baseline_replicas, level)
+    return _points("weak", examples_per_second, baseline_replicas, ratio)
 
 
 def strong_scaling(step_seconds: Launches, baseline_replicas: int | None = None,
-                   level: float = LEVEL) -> tuple[ScalingPoint, ...]:
-    """Return S = T(1)/T(p) and E = S/p at a fixed global batch; `step_seconds` maps replicas to each launch's step
+                   ratio: Ratio = log_ratio) -> tuple[ScalingPoint, ...]:
+    """Return S = T(1)/T(p) and E = S/p at a fixed global batch; `step_seconds` maps replicas and launch to the step
     time."""
-    return _points("strong", step_seconds, baseline_replicas, level)
+    return _points("strong", step_seconds, baseline_replicas, ratio)
 
 
-def _points(kind: Kind, launches: Launches, baseline: int | None,
-            level: float) -> tuple[ScalingPoint, ...]:
+def _points(kind: Kind, launches: Launches, baseline: int | None, ratio: Ratio) -> tuple[ScalingPoint, ...]:
     if not launches:
         return ()
     base = min(launches) if baseline is None else baseline
     if base not in launches:
         raise RecordError(one_of("baseline_replicas", base, map(str, launches)))
-    return tuple(_point(kind, launches, replicas, base, level) for replicas in sorted(launches))
+    return tuple(_point(kind, launches, replicas, base, ratio) for replicas in sorted(launches))
 
 
-def _point(kind: Kind, launches: Launches, replicas: int, base: int,
-           level: float) -> ScalingPoint:
-    ratio = replicas / base
-    if kind == "weak":
-        speedup = independent_ratio(launches[replicas], launches[base], level)
-    else:
-        speedup = independent_ratio(launches[base], launches[replicas], level)
+def _point(kind: Kind, launches: Launches, replicas: int, base: int, ratio: Ratio) -> ScalingPoint:
+    times = replicas / base
+    own, baseline = launches[replicas], launches[base]
+    speedup = ratio(own, baseline) if kind == "weak" else ratio(baseline, own)
     if replicas == base:
-        speedup = Estimate(1.0, math.nan, math.nan, speedup.n)
-    efficiency = speedup.scaled(1 / ratio)
-    serial = _serial_share(speedup, ratio)
-    return ScalingPoint(kind, replicas, base, speedup, efficiency, serial,
-                        _suspect_baseline(efficiency, base))
+        speedup = replace(speedup, value=1.0, low=math.nan, high=math.nan)
+    efficiency = speedup.scaled(1 / times)
+    return ScalingPoint(kind, replicas, base, speedup, efficiency, _serial_share(speedup, times),
+                        _suspect_baseline(efficiency, base),
+                        "" if replicas == base else _unsteady({base: baseline, replicas: own}))
+
+
+def _unsteady(launches: Launches) -> str:
+    spreads = {count: relative_spread(list(values.values())) for count, values in launches.items()}
+    return listed(f"the launches on {counted(count, 'replica')} vary by {spread:.0%}"
+                  for count, spread in spreads.items() if spread > UNSTABLE_ABOVE)
 
 
 def _serial_share(speedup: Estimate, ratio: float) -> Estimate:
-    """Return the serial share; it has no interval where the speed-up's reaches 0, since 1/S has no bound there."""
     if ratio == 1:
-        return unknown(speedup.n)
-    if speedup.has_interval and speedup.low <= 0:
-        return Estimate(karp_flatt(speedup.value, ratio), math.nan, math.nan, speedup.n)
+        return replace(speedup, value=math.nan, low=math.nan, high=math.nan)
     return speedup.transformed(lambda value: karp_flatt(value, ratio))
 
 

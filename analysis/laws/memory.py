@@ -12,11 +12,13 @@ from ..statistics.line import fit_line, LinearLaw
 
 DISTINCT_SIZES = 4
 USABLE = 0.95
+RUNS = "runs"
 
 
 @dataclass(frozen=True)
 class MemoryLaw:
-    """Fitted peak bytes a + b n of one replica: `fixed_bytes` is a, `bytes_per_example` is b.
+    """Fitted peak bytes a + b n of one replica: `fixed_bytes` is a, `bytes_per_example` is b, neither below 0; `law`
+    has the slope with its sign, for who tests it.
 
     `residual_bytes` are in the order of the readings; `absent` counts readings that were null. Below 4 distinct sizes
     the numbers are NaN and `note` says so.
@@ -31,7 +33,8 @@ class MemoryLaw:
 
     def predict(self, replica_batch: float) -> Estimate:
         """Return the peak bytes of one further run, with a prediction interval."""
-        return self.law.predict(replica_batch) if self.law else unknown(self.fixed_bytes.n)
+        found = self.law.predict(replica_batch) if self.law else unknown(self.fixed_bytes.n)
+        return found.within(0.0, math.inf).per(RUNS)
 
 
 def fit_memory(replica_batches: Sequence[int], peak_bytes: Sequence[float | None],
@@ -53,7 +56,8 @@ def fit_memory(replica_batches: Sequence[int], peak_bytes: Sequence[float | None
                          f"not enough points: {distinct} distinct sizes, "
                          f"the law needs {DISTINCT_SIZES}")
     law = fit_line([size for size, _ in pairs], [float(peak) for _, peak in pairs], level=level)
-    return MemoryLaw(law.intercept, law.slope, law.residuals, absent, _doubt(law), law)
+    fixed, each = (found.within(0.0, math.inf).per(RUNS) for found in (law.intercept, law.slope))
+    return MemoryLaw(fixed, each, law.residuals, absent, _doubt(law), law)
 
 
 def _doubt(law: LinearLaw) -> str:
@@ -73,4 +77,4 @@ def largest_replica_batch(law: MemoryLaw, capacity_bytes: float,
     batch = law.law.x_where(usable * capacity_bytes)
     if math.isnan(batch.value):
         return batch
-    return batch.transformed(lambda size: float(max(math.floor(size), 0)))
+    return batch.transformed(lambda size: float(max(math.floor(size), 0))).per(RUNS)

@@ -13,17 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from ...benchmarks.errors import RecordError
-from ..statistics.estimate import LEVEL, Estimate, Floats, mean_estimate, t_critical, unknown
-from ..statistics.ratio import paired_ratio
+from ..statistics.estimate import Floats
 
 COLUMNS = ("step", "batch", "count", "mean_norm_squared", "norm_squared_of_mean")
 SLOPE_BATCHES = 4
 CAVEATS = (
     "It depends on the learning rate being well tuned.",
-    "It grows during training: compare equal points of training.",
+    "It grows during training: compare equal points of training, and averages with averages.",
     "It says nothing of generalization.",
     "A factor of ten away from published values is a bug or an untuned rate.",
 )
@@ -44,24 +42,6 @@ class TwoBatch:
         if not self.gradient_norm_squared > 0:
             return math.nan
         return self.noise_trace / self.gradient_norm_squared
-
-
-@dataclass(frozen=True)
-class NoiseScale:
-    """Run averages over n probed steps; noise_scale is the ratio of the averages, in examples."""
-
-    noise_scale: Estimate
-    noise_trace: Estimate
-    gradient_norm_squared: Estimate
-
-
-@dataclass(frozen=True)
-class CovarianceSlope:
-    """Slope of log tr Cov(g_B) on log B; -1 for independent examples. `note` says why there is none."""
-
-    slope: Estimate
-    batches: int
-    note: str
 
 
 def two_batch(small_batch: float, small_norm_squared: float, big_batch: float,
@@ -108,90 +88,27 @@ def estimate_probes(rows: pd.DataFrame, examples: int | None = None) -> pd.DataF
                         covariance_trace=traces)
 
 
-def most_groups(probes: pd.DataFrame) -> pd.DataFrame:
-    """Select one probe per step, the one with most groups: its noise trace varies least."""
-    order = probes.sort_values(["step", "count"], ascending=[True, False])
-    return order.drop_duplicates("step").reset_index(drop=True)
+def largest_probes(probes: pd.DataFrame) -> pd.DataFrame:
+    """Select one probe per seed and step: the one of most examples, of several such the one with most groups.
 
-
-def noise_scale_curve(rows: pd.DataFrame, decay: float = 0.9,
-                      examples: int | None = None) -> pd.DataFrame:
-    """Return the noise scale in examples at each step: tr(Sigma) and |G|^2 are smoothed separately, then divided.
-
-    NaN while |G|^2 <= 0. `decay` is the share kept per probe by the moving average, which corrects its own start.
+    |G|^2 is what is hard to measure: its variance falls with the square of the examples, and probes of one step share
+    theirs, so that a smaller probe adds nothing. More groups of the same examples measure the trace best.
     """
-    probes = most_groups(estimate_probes(rows, examples))
-    smooth = probes[["gradient_norm_squared", "noise_trace"]].ewm(alpha=1 - decay).mean()
-    positive = smooth["gradient_norm_squared"].where(smooth["gradient_norm_squared"] > 0)
-    return probes[["step"]].assign(
-        gradient_norm_squared=smooth["gradient_norm_squared"],
-        noise_trace=smooth["noise_trace"],
-        noise_scale=smooth["noise_trace"] / positive)
-
-
-def average_noise_scale(rows: pd.DataFrame, examples: int | None = None,
-                        level: float = LEVEL) -> NoiseScale:
-    """Average B_simple over the probes of one run, as a ratio of averages in examples (Fieller interval).
-
-    Probes of one run follow each other: over several seeds, average the seeds' values instead.
-    """
-    probes = most_groups(estimate_probes(rows, examples))
-    trace = mean_estimate(probes["noise_trace"].to_numpy(), level)
-    squared = mean_estimate(probes["gradient_norm_squared"].to_numpy(), level)
-    scale = unknown(len(probes))
-    if squared.value > 0:
-        scale = paired_ratio(probes["noise_trace"].to_numpy(),
-                             probes["gradient_norm_squared"].to_numpy(), level)
-    return NoiseScale(scale, trace, squared)
-
-
-def covariance_slope(rows: pd.DataFrame, level: float = LEVEL) -> CovarianceSlope:
-    """Fit log tr Cov(g_B) to log B at equal weights by least squares, over at least 4 batches.
-
-    Each step has its own intercept; all steps share the slope.
-    """
-    probes = estimate_probes(rows)
-    probes = probes[probes["covariance_trace"] > 0]
-    batches = probes.groupby("step")["batch"].transform("nunique")
-    probes = probes[batches >= SLOPE_BATCHES]
-    seen = int(probes["batch"].nunique())
-    if probes.empty:
-        return CovarianceSlope(unknown(), seen, "not enough points: no step has "
-                               f"{SLOPE_BATCHES} batches of 2 or more groups")
-    logs = pd.DataFrame({"x": np.log(probes["batch"]), "y": np.log(probes["covariance_trace"])})
-    centred = logs - logs.groupby(probes["step"]).transform("mean")
-    freedom = len(probes) - int(probes["step"].nunique()) - 1
-    line = stats.linregress(centred["x"], centred["y"])
-    # linregress counts n - 2; here each step has spent one more on its level.
-    error = float(line.stderr) * math.sqrt((len(probes) - 2) / freedom)
-    half = float(t_critical(freedom, level)) * error
-    slope = float(line.slope)
-    return CovarianceSlope(Estimate(slope, slope - half, slope + half, len(probes)), seen, "")
-
-
-def noise_scales(rows: pd.DataFrame, examples: int) -> Floats:
-    """Return B_simple of each seed, a ratio of run averages, float[seeds]; NaN where |G|^2 <= 0."""
-    means = most_groups(_probes(rows, examples)).groupby("seed")[
-        ["noise_trace", "gradient_norm_squared"]].mean()
-    positive = means["gradient_norm_squared"].where(means["gradient_norm_squared"] > 0)
-    return (means["noise_trace"] / positive).to_numpy(np.float64)
+    ordered = probes.assign(examples=probes["batch"] * probes["count"]).sort_values(
+        ["seed", "step", "examples", "count"], ascending=[True, True, False, False])
+    return ordered.drop_duplicates(["seed", "step"]).drop(columns="examples").reset_index(drop=True)
 
 
 def covariance_slopes(rows: pd.DataFrame) -> Floats:
     """Return the least-squares slope of log tr Cov(g_B) on log B of each seed with at least 4 batches at
-    the same weights, a level of its own per step, float[seeds]."""
-    probes = _probes(rows)
+    the same weights, a level of its own per step, float[seeds]. Probes of one step share examples, so that seeds, not
+    probes, are the repeats that an interval may count."""
+    probes = estimate_probes(rows)
     probes = probes[probes["covariance_trace"] > 0]
-    probes = probes[probes.groupby("step")["batch"].transform("nunique") >= SLOPE_BATCHES]
+    steps = [probes["seed"], probes["step"]]
+    probes = probes[probes.groupby(steps)["batch"].transform("nunique") >= SLOPE_BATCHES]
     logs = pd.DataFrame({"x": np.log(probes["batch"]), "y": np.log(probes["covariance_trace"])})
-    centred = logs - logs.groupby(probes["step"]).transform("mean")
+    centred = logs - logs.groupby([probes["seed"], probes["step"]]).transform("mean")
     sums = pd.DataFrame({"xy": centred["x"] * centred["y"], "xx": centred["x"] ** 2}).groupby(
         probes["seed"]).sum()
     return (sums["xy"] / sums["xx"]).to_numpy(np.float64)
-
-
-def _probes(rows: pd.DataFrame, examples: int | None = None) -> pd.DataFrame:
-    """All seeds' estimates, with steps numbered apart from seed to seed."""
-    own = rows[[*COLUMNS, "seed"]].reset_index(drop=True)
-    apart = own["step"].astype("float64") + own["seed"] * (float(own["step"].max() or 0) + 1)
-    return estimate_probes(own.assign(step=apart), examples)

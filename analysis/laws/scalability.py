@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ...benchmarks.errors import RecordError
-from ..statistics.curve_fit import CurveFit, exponential, fit_curve
-from ..statistics.estimate import LEVEL, Estimate, finite_values, Floats, unknown
+from ..statistics.curve_fit import CurveFit, fit_curve, LACK_OF_FIT, lack_of_fit
+from ..statistics.estimate import LEVEL, Estimate, exponential, finite_values, Floats, unknown
 
 DISTINCT_COUNTS = 4
 
@@ -23,7 +23,8 @@ DISTINCT_COUNTS = 4
 class ScalabilityLaw:
     """Fitted coefficients; gamma in examples/s per replica, peak_replicas is N* (infinite without coherency).
 
-    Numbers are NaN, and `note` says why, where the points do not determine them.
+    Numbers are NaN, and `note` says why, where the points do not determine them. lack_of_fit: the p value of the F test
+    of the law against the mean of each count's launches; NaN without repeats, or with no more counts than parameters.
     """
 
     contention: Estimate
@@ -32,8 +33,17 @@ class ScalabilityLaw:
     peak_replicas: Estimate
     rms_residual: float
     note: str
+    lack_of_fit: float = math.nan
     scale: float = field(default=math.nan, repr=False)
     fit: CurveFit | None = field(default=None, repr=False)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the coefficients, where throughput is greatest, and whether the law fits; unbounded is null."""
+        return {"contention": self.contention.to_json(), "coherency": self.coherency.to_json(),
+                "single_replica_throughput": self.single_throughput.to_json(),
+                "peak_replicas": self.peak_replicas.to_json(),
+                "lack_of_fit_p_value": self.lack_of_fit if math.isfinite(self.lack_of_fit) else None,
+                "note": self.note}
 
     def predict(self, replicas: float) -> Estimate:
         """Return the throughput of one further launch in examples/s, with its prediction interval."""
@@ -41,7 +51,7 @@ class ScalabilityLaw:
             return unknown(self.contention.n)
         relative = self.fit.derived(
             lambda theta: float(scalable_throughput(replicas, *_three(theta))), new_value=True)
-        return relative.scaled(self.scale)
+        return relative.scaled(self.scale).within(0.0, math.inf)
 
 
 def scalable_throughput(replicas: float | Floats, contention: float, coherency: float,
@@ -95,7 +105,7 @@ def _fit(replicas: Sequence[float] | Floats, throughput: Sequence[float] | Float
 
     starts = [[1.0, alpha, beta][:free] for alpha in (0.01, 0.3) for beta in (1e-4, 1e-2)]
     fit = fit_curve(residuals, starts, [0.0] * free, [np.inf, 1.0, 1.0][:free], level)
-    return _law(fit, scale, free)
+    return _law(fit, scale, free, lack_of_fit(counts, fit.residuals, free - sum(fit.at_bound)))
 
 
 def _three(theta: Floats) -> tuple[float, float, float]:
@@ -103,7 +113,7 @@ def _three(theta: Floats) -> tuple[float, float, float]:
     return float(theta[1]), float(theta[2]) if len(theta) > 2 else 0.0, float(theta[0])
 
 
-def _law(fit: CurveFit, scale: float, free: int) -> ScalabilityLaw:
+def _law(fit: CurveFit, scale: float, free: int, p_value: float) -> ScalabilityLaw:
     n = fit.residuals.size
     alpha, beta, _ = _three(fit.parameters)
     coherency = fit.parameter(2) if free > 2 else Estimate(0.0, math.nan, math.nan, n)
@@ -114,5 +124,9 @@ def _law(fit: CurveFit, scale: float, free: int) -> ScalabilityLaw:
     names = ("single-replica throughput", "contention", "coherency")
     held = [name for name, bound in zip(names, fit.at_bound) if bound]
     note = f"at its bound, so without an interval: {', '.join(held)}" if held else ""
-    return ScalabilityLaw(fit.parameter(1), coherency, fit.parameter(0).scaled(scale), peak,
-                          fit.rms * scale, note, scale, fit)
+    if p_value < LACK_OF_FIT:
+        note = "; ".join(part for part in (f"the law does not fit (lack of fit: p = {p_value:.2g}), so its "
+                                           "intervals do not hold", note) if part)
+    return ScalabilityLaw(fit.parameter(1).within(0.0, 1.0), coherency.within(0.0, 1.0),
+                          fit.parameter(0).scaled(scale).within(0.0, math.inf), peak, fit.rms * scale, note, p_value,
+                          scale, fit)

@@ -13,8 +13,9 @@ import pandas as pd
 
 from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.errors import RecordError
-from ..laws.step_laws import fit_step_laws, StepLaws
-from ..laws.step_model import StepPoint
+from ..formatting import what_ran
+from ..laws.step.laws import fit_step_laws, StepLaws
+from ..laws.step.model import StepPoint
 from ..statistics.estimate import Estimate
 from ..statistics.held_out import HeldOutError
 from ..study.groups import mean_of
@@ -44,7 +45,7 @@ class BatchForecast:
 
     @property
     def name(self) -> str:
-        return f"{self.optimizer} on {self.model}, {self.strategy}"
+        return what_ran(self.optimizer, self.model, self.strategy)
 
     @property
     def statement(self) -> str:
@@ -66,8 +67,8 @@ class BatchForecast:
 def batch_forecasts(results: Results) -> tuple[BatchForecast, ...]:
     """One per model and strategy that was timed at four batches per replica or more, without accumulation."""
     runs = timing_runs(results)
-    runs = runs[(runs["accumulation"] == 1) & (runs["nodes"] <= 1)]
-    found = (_forecast(rows) for _, rows in runs.groupby(ALIKE, sort=False))
+    runs = runs[~(runs["accumulation"] > 1) & ~(runs["nodes"] > 1)]
+    found = (_forecast(rows) for _, rows in runs.groupby(ALIKE, sort=False, dropna=False))
     return tuple(one for one in found if one is not None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..formatting import what_ran
 from ..statistics.estimate import Estimate
 from ..statistics.held_out import HeldOutError
 
@@ -12,8 +13,10 @@ from ..statistics.held_out import HeldOutError
 @dataclass(frozen=True)
 class Prediction:
     """One replica count at one batch. `synchronization`: as measured, or the collective reckoned from a network.
-    `efficiency` is against the same laws' own baseline; steps, seconds and costs are of one training to the target,
-    of experiment `trained`, unknown where none was trained; `money_per_million` is of a million examples."""
+    `measured`: examples/s of the launches at this point, unknown where there were none; `efficiency` is against
+    `baseline` replicas by the same laws, whose error is in its interval; steps, seconds and costs are of one training
+    to the target, of experiment `trained`, unknown where none was trained; `money_per_million` is of a million
+    examples. `refusal`: why there is no prediction here, "" where there is one."""
 
     replicas: int
     nodes: int
@@ -23,6 +26,8 @@ class Prediction:
     synchronization: str
     step_seconds: Estimate
     examples_per_second: Estimate
+    measured: Estimate
+    baseline: int
     efficiency: Estimate
     trained: str
     steps: Estimate
@@ -31,6 +36,7 @@ class Prediction:
     money: Estimate
     money_per_million: Estimate
     warnings: tuple[str, ...]
+    refusal: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {name: value.to_json() if isinstance(value, Estimate) else value for name, value in vars(self).items()}
@@ -38,8 +44,9 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Forecast:
-    """One model on one strategy. `held_out`: at the most replicas measured, predicted from fewer; `laws` are those
-    that the times cannot tell apart; `note` says why there is no prediction, or what it takes for granted."""
+    """One model on one strategy. `held_out`: at the most replicas measured, predicted from fewer; `unchecked`: why
+    there is none; `laws` are those that the times cannot tell apart; `note` says why there is no prediction, or what
+    it takes for granted."""
 
     model: str
     optimizer: str
@@ -48,11 +55,17 @@ class Forecast:
     measured: tuple[int, ...]
     predictions: tuple[Prediction, ...]
     held_out: tuple[HeldOutError, ...]
+    unchecked: str
     note: str
 
     @property
+    def predicted(self) -> tuple[Prediction, ...]:
+        """Those that were not refused."""
+        return tuple(one for one in self.predictions if not one.refusal)
+
+    @property
     def name(self) -> str:
-        return f"{self.optimizer} on {self.model}, {self.strategy}"
+        return what_ran(self.optimizer, self.model, self.strategy)
 
     def to_json(self) -> dict[str, Any]:
         errors = [{"replica_batch": one.size, "measured_seconds": one.measured.to_json(),
@@ -60,4 +73,5 @@ class Forecast:
                    "within_interval": one.within} for one in self.held_out]
         return {"model": self.model, "optimizer": self.optimizer, "strategy": self.strategy, "laws": list(self.laws),
                 "measured_replicas": list(self.measured), "note": self.note, "held_out": errors,
+                "not_held_out": self.unchecked,
                 "predictions": [one.to_json() for one in self.predictions]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,14 +13,18 @@ from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.errors import PlanError, RecordError
 from ..laws.allreduce import halving_doubling_seconds, hierarchical_seconds, Link, ring_seconds
 from ..laws.cost import cost
-from ..laws.step_laws import HALVING, HIERARCHICAL, RING, fit_step_laws, StepLaw, StepLaws
-from ..laws.step_model import StepPoint
-from ..statistics.estimate import Estimate, unknown
-from ..statistics.held_out import FARTHEST, extrapolation_warning, HeldOutError
+from ..laws.step.laws import StepLaws
+from ..laws.step.model import StepPoint
+from ..laws.step.one_law import StepLaw
+from ..laws.step.synchronization import HALVING, HIERARCHICAL, RING, undetermined
+from ..statistics.estimate import Estimate, mean_estimate, unknown, without_interval
+from ..statistics.held_out import FARTHEST, extrapolation_warning
+from ..statistics.ratio import quotient
 from ..study.study import Study
-from ..study.timing.step_fits import ALIKE, held_out_at, point_of
+from ..study.timing.step_fits import ALIKE, by_point
 from ..study.trained_steps import trained_steps, TrainedSteps
 from ..tables.results import Results
+from .checking import doubtful, held_out, laws_of
 from .forecast import Forecast, Prediction
 
 EXTRAPOLATION = 64.0
@@ -81,7 +85,7 @@ def forecasts_of(study: Study, replicas: Sequence[int], link: Link | None = None
         raise PlanError(f"--price {price} must be 0 or more, per device and hour.")
     critical = {one.experiment: one for one in study.critical}
     return tuple(_forecast(rows, replicas, link, price, trained_steps(results, rows, critical))
-                 for _, rows in runs.groupby(ALIKE, sort=False))
+                 for _, rows in runs.groupby(ALIKE, sort=False, dropna=False))
 
 
 def _forecast(rows: pd.DataFrame, replicas: Sequence[int], link: Link | None, price: float | None,
@@ -92,45 +96,34 @@ def _forecast(rows: pd.DataFrame, replicas: Sequence[int], link: Link | None, pr
     try:
         laws = laws_of(rows)
     except RecordError as error:
-        return Forecast(*known, (), measured, (), (), str(error))
-    one_node = not rows["nodes"].max() > 1
-    found = tuple(_Case(rows, laws, link, price, trained).predictions(replicas))
-    note = "" if not one_node or link is not None else (
-        "Measured on one node alone: as measured holds where further replicas are joined as these are; give "
-        "--network ALPHA,BETA for a slower link between nodes.")
-    if link is None and sum(count > 1 for count in measured) < 2:
-        note = f"{' and '.join(map(str, measured))} replicas alone cannot tell what a further one costs: measure " \
-               "another count, or give --network ALPHA,BETA."
-    if link is not None and not float(first["parameters"]) > 0:
-        note += " The model's parameters were not recorded, so --network says nothing of it."
-    return Forecast(*known, laws.names, measured, found, held_out(rows), note.strip())
+        return Forecast(*known, (), measured, (), (), "", str(error))
+    checked = held_out(rows)
+    found = tuple(_Case(rows, by_point(rows), laws, checked.excess, link, price, trained).predictions(replicas))
+    return Forecast(*known, laws.names, measured, found, checked.errors, checked.reason,
+                    " ".join(_notes(rows, link, found)))
 
 
-def laws_of(rows: pd.DataFrame) -> StepLaws:
-    return fit_step_laws([point_of(row) for row in rows.itertuples()], rows["step_seconds"].tolist())
-
-
-def held_out(rows: pd.DataFrame) -> tuple[HeldOutError, ...]:
-    """Fitted without the most replicas, which are then predicted; none below four counts with one among them, as the
-    rest has no slope."""
-    most = int(rows["replicas"].max())
-    rest, last = rows[rows["replicas"] < most], rows[rows["replicas"] == most]
-    if rest.loc[rest["replicas"] > 1, "replicas"].nunique() < 2:
-        return ()
-    try:
-        laws = laws_of(rest)
-    except RecordError:
-        return ()
-    points = last.groupby(["replica_batch", "nodes", "accumulation"])
-    return tuple(held_out_at(laws.predict_seconds, own) for _, own in points)
+def _notes(rows: pd.DataFrame, link: Link | None, found: Sequence[Prediction]) -> Iterator[str]:
+    """What the predictions take for granted."""
+    if int(rows["nodes"].max() if rows["nodes"].notna().any() else 1) <= 1 and link is None:
+        where = "Measured on one node alone" if rows["nodes"].notna().any() else "No nodes are named"
+        yield (f"{where}: as measured holds where further replicas are joined as these are; give "
+               "--network ALPHA,BETA for a slower link between nodes.")
+    if link is not None and not float(rows["parameters"].iloc[0]) > 0:
+        yield "The model's parameters were not recorded, so --network says nothing of it."
+    if (baselines := {one.baseline for one in found if one.baseline > 1}):
+        yield f"Efficiency is against {min(baselines)} replicas, the fewest measured."
 
 
 @dataclass(frozen=True, eq=False)
 class _Case:
-    """One model and strategy, and what its predictions need."""
+    """One model and strategy, and what its predictions need. `excess`: half widths by which the laws were off at the
+    most replicas, without those; beyond the replicas measured, intervals are as much wider."""
 
     rows: pd.DataFrame
+    measured: Mapping[StepPoint, pd.DataFrame]
     laws: StepLaws
+    excess: float
     link: Link | None
     price: float | None
     trained: TrainedSteps | None
@@ -143,9 +136,8 @@ class _Case:
                 if each != int(each):
                     continue  # a batch that cannot be shared equally is no step of this suite
                 point = StepPoint(count, self._nodes(count), each)
-                base = StepPoint(1, 1, float(batch))
                 for name, sync in self._synchronizations(point):
-                    yield self._prediction(scaling, int(total), point, base, name, sync)
+                    yield self._prediction(scaling, int(total), point, name, sync)
 
     def _batches(self) -> list[tuple[str, int]]:
         """What is held fixed: the replica batch where weak scaling was measured, the global one where strong."""
@@ -156,17 +148,16 @@ class _Case:
 
     def _per_node(self) -> int:
         """The most replicas that shared a node; no limit is known where there was one node alone."""
-        nodes = self.rows["nodes"].clip(lower=1)
-        return int((self.rows["replicas"] // nodes).max()) if nodes.max() > 1 else MOST_REPLICAS
+        most = max(point.replicas // point.nodes for point in self.measured)
+        return most if any(point.nodes > 1 for point in self.measured) else MOST_REPLICAS
 
     def _nodes(self, count: int) -> int:
         return math.ceil(count / self._per_node())
 
     def _synchronizations(self, point: StepPoint) -> Iterator[tuple[str, Callable[[StepLaw], float] | None]]:
-        """As measured where two counts of several replicas tell what one more costs; and from the network given."""
+        """As measured; and from the network given."""
+        yield MEASURED, None
         counts = {int(count) for count in self.rows["replicas"]}
-        if point.replicas == 1 or point.replicas in counts or sum(count > 1 for count in counts) > 1:
-            yield MEASURED, None
         parameters = float(self.rows["parameters"].iloc[0])
         if self.link is None or point.replicas == 1 or not parameters > 0:
             return
@@ -181,21 +172,44 @@ class _Case:
             yield HIERARCHICAL, lambda law: hierarchical_seconds(law.synchronization_seconds(local), nodes, inside,
                                                                  size, link)
 
-    def _prediction(self, scaling: str, total: int, point: StepPoint, base: StepPoint, name: str,
+    def _prediction(self, scaling: str, total: int, point: StepPoint, name: str,
                     sync: Callable[[StepLaw], float] | None) -> Prediction:
-        seconds = self.laws.predict_seconds(point, sync)
+        beyond = point.replicas > max(each.replicas for each in self.measured)
+        laws = self.laws.widened(self.excess if beyond else 1.0)
+        seconds = laws.predict_seconds(point, sync)
+        refusal = doubtful(self.laws.points, point, seconds, sync is not None)
+        seconds = unknown(seconds.n) if refusal else seconds
         rate = seconds.transformed(lambda value: total / value)
-        alone = self.laws.predict_seconds(base).value
-        share = 1 if scaling == "weak" else point.replicas
+        baseline = self._baseline(point, total if scaling == "strong" else None)
         steps = self.trained.steps(total) if self.trained else unknown()
         # The corners of both intervals, so that neither needs to be independent of the other.
         whole = Estimate(seconds.value * steps.value, seconds.low * steps.low, seconds.high * steps.high, steps.n)
         spent = cost(whole, point.replicas, self.price)
         million = cost(rate.transformed(lambda value: 1e6 / value), point.replicas, self.price)
         return Prediction(point.replicas, point.nodes, scaling, total, point.replica_batch, name, seconds, rate,
-                          seconds.transformed(lambda value: alone / (share * value)),
+                          self._measured_rate(point), baseline.replicas, self._efficiency(baseline, point, seconds),
                           self.trained.experiment if self.trained else "", steps, whole, spent.device_hours,
-                          spent.money, million.money, self._warnings(point, total))
+                          spent.money, million.money, () if refusal else self._warnings(point, total), refusal)
+
+    def _measured_rate(self, point: StepPoint) -> Estimate:
+        own = self.measured.get(point)
+        return mean_estimate(own["examples_per_second"].tolist()) if own is not None else unknown()
+
+    def _baseline(self, point: StepPoint, fixed_total: int | None) -> StepPoint:
+        """One replica where the measured points determine its step, else the fewest measured at this batch."""
+        counts = sorted({1, *(each.replicas for each in self.measured)})
+        candidates = [StepPoint(count, self._nodes(count), fixed_total / count if fixed_total else point.replica_batch)
+                      for count in counts]
+        known = [each for each in candidates if not undetermined(self.laws.points, each)]
+        return known[0] if known else candidates[0]
+
+    def _efficiency(self, baseline: StepPoint, point: StepPoint, seconds: Estimate) -> Estimate:
+        """Throughput per replica over the baseline's, both by these laws; the error of each is in the interval."""
+        if point == baseline and math.isfinite(seconds.value):
+            return without_interval(1.0, seconds.n)
+        alone = self.laws.predict_seconds(baseline, launch=False)
+        share = point.global_batch / point.replicas / (baseline.global_batch / baseline.replicas)
+        return quotient(alone, seconds).scaled(share)
 
     def _warnings(self, point: StepPoint, total: int) -> tuple[str, ...]:
         measured = self.rows["replicas"].to_numpy(np.float64)

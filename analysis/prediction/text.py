@@ -11,8 +11,8 @@ from ..statistics.estimate import Estimate
 from .batches import BatchForecast
 from .forecast import Forecast, Prediction
 
-HEADER = ("gpus", "scaling", "batch", "all-reduce", "examples/s", "95 % interval", "efficiency", "steps", "time",
-          "95 % interval", "cost")
+HEADER = ("gpus", "scaling", "batch", "all-reduce", "measured", "examples/s", "95 % interval", "efficiency",
+          "95 % interval", "steps", "time", "95 % interval", "cost")
 
 
 def text(found: Sequence[Forecast], link: Link | None, by_batch: Sequence[BatchForecast] = ()) -> str:
@@ -29,10 +29,12 @@ def text(found: Sequence[Forecast], link: Link | None, by_batch: Sequence[BatchF
 def _body(one: Forecast) -> Iterator[str]:
     if one.predictions:
         yield from _aligned([HEADER, *(_cells(each) for each in one.predictions)])
-        yield f"Laws that these times cannot tell apart: {', '.join(one.laws)}; intervals span them all."
-    if any(each.trained for each in one.predictions):
-        yield f"Steps, time and cost are to the target of {one.predictions[0].trained}."
-    elif any(math.isfinite(each.money_per_million.value) for each in one.predictions):
+        yield f"Laws that these times cannot tell apart: {'; '.join(one.laws)}. Intervals span them all."
+    yield from _refusals(one)
+    trained = [each.trained for each in one.predicted if each.trained]
+    if trained:
+        yield f"Steps, time and cost are to the target of {trained[0]}."
+    elif any(math.isfinite(each.money_per_million.value) for each in one.predicted):
         yield "Costs are of a million examples: no training to a target with this model and optimizer."
     yield from _held_out(one) if one.laws else ()
     if one.note:
@@ -41,23 +43,42 @@ def _body(one: Forecast) -> Iterator[str]:
     yield from (f"warning: {warning}." for warning in warnings)
 
 
+def _refusals(one: Forecast) -> Iterator[str]:
+    """Each reason once, with the numbers of replicas that it keeps from being predicted."""
+    reasons: dict[str, list[int]] = {}
+    for each in one.predictions:
+        if each.refusal:
+            reasons.setdefault(each.refusal, []).append(each.replicas)
+    for reason, counts in reasons.items():
+        yield f"not predicted on {', '.join(map(str, dict.fromkeys(counts)))}: {reason}."
+
+
 def _held_out(one: Forecast) -> Iterator[str]:
     known = [error for error in one.held_out if math.isfinite(error.relative_error.value)]
     if not known:
-        yield "Held-out error: not known; it takes two counts of several replicas below the largest."
+        yield f"Held-out error: not known; {one.unchecked or 'no law is determined there without them'}."
         return
     worst = max(known, key=lambda error: abs(error.relative_error.value))
     inside = sum(error.within for error in known)
+    wider = "" if inside == len(known) else "; intervals beyond are as much wider as those missed"
     yield (f"Held-out error: {one.measured[-1]} replicas predicted from fewer are off by "
-           f"{worst.relative_error.value:+.1%} at most; {inside} of {len(known)} lie within their intervals.")
+           f"{worst.relative_error.value:+.1%} at most; {inside} of {len(known)} lie within their intervals{wider}.")
 
 
 def _cells(one: Prediction) -> tuple[str, ...]:
     money = one.money if one.trained else one.money_per_million
-    return (str(one.replicas), one.scaling, f"{one.global_batch:,}", one.synchronization,
-            _value(one.examples_per_second), _interval(one.examples_per_second), f"{one.efficiency.value:.0%}"
-            if math.isfinite(one.efficiency.value) else UNKNOWN, _value(one.steps),
+    return (str(one.replicas), one.scaling, f"{one.global_batch:,}", one.synchronization, _value(one.measured),
+            _value(one.examples_per_second), _interval(one.examples_per_second), _share(one.efficiency.value)
+            if math.isfinite(one.efficiency.value) else UNKNOWN, _shares(one.efficiency), _value(one.steps),
             duration(one.seconds_to_target.value), _times(one.seconds_to_target), _value(money))
+
+
+def _share(value: float) -> str:
+    return f"{value:.0%}"
+
+
+def _shares(of: Estimate) -> str:
+    return f"{_share(of.low)} to {_share(of.high)}" if of.has_interval else "-"
 
 
 def _value(of: Estimate) -> str:

@@ -51,7 +51,7 @@ class Findings:
     @cached_property
     def origin(self) -> str:
         """Return OWN, CURVES, ENDS or FOREIGN."""
-        if imported_store.of(self.results.plan) is None:
+        if imported_store.imported_from(self.results.plan) is None:
             return OWN
         if not set(self.results.runs["kind"]) & {"accuracy", "memory"}:
             return FOREIGN

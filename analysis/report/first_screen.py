@@ -42,12 +42,12 @@ def first_screen(results: Results, decided: Decision) -> FirstScreen:
 
 def _data(results: Results) -> str:
     """The data used, and how many runs and seeds, in one sentence."""
-    runs, given = results.runs, imported_store.of(results.plan)
-    if given is not None:
+    runs, imported = results.runs, imported_store.imported_from(results.plan)
+    if imported is not None:
         points = counted(runs.loc[runs["kind"] == CONVERGENCE, "reference_point"].nunique(), "reference point")
         what = f"to a target at {points} of" if CONVERGENCE in set(runs["kind"]) else "of"
         return (f"{counted(len(runs), 'run')} {what} {listed(runs['experiment'])}, imported from "
-                f"{given.get('file')} ({given.get('format')}); nothing was run here.")
+                f"{imported.file} ({imported.format}); nothing was run here.")
     if runs.empty:
         return f"No run of {counted(len(results.statuses), 'planned run')} has left a record yet."
     accuracy = runs[runs["kind"] == "accuracy"]

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 from scipy.optimize import approx_fprime, least_squares
 
 from .estimate import LEVEL, Estimate, Floats, t_critical, without_interval
 
 TOLERANCE = 1e-12
 AT_BOUND = 1e-7
+# A p value below which a law does not fit what was measured.
+LACK_OF_FIT = 0.05
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,21 @@ class CurveFit:
         return Estimate(value, value - half, value + half, self.residuals.size)
 
 
-def exponential(log_estimate: Estimate) -> Estimate:
-    """Back from a fit in log space; an interval too wide for a float ends at infinity."""
-    with np.errstate(over="ignore"):
-        return log_estimate.transformed(lambda number: float(np.exp(number)))
+def lack_of_fit(places: Floats, residuals: Floats, parameters: int) -> float:
+    """Return the p value of the F test of a law against a mean of its own at each place, from what repeats at one place
+    differ by.
+
+    places, residuals: float[n], the latter of one spread everywhere; parameters: how many of the law were fitted. NaN
+    without repeats that differ, or with no more places than parameters.
+    """
+    distinct, index = np.unique(places, return_inverse=True)
+    means = np.bincount(index, residuals) / np.bincount(index)
+    own = float(np.sum((residuals - means[index]) ** 2))
+    first, second = distinct.size - parameters, residuals.size - distinct.size
+    if first < 1 or second < 1 or not own > 0:
+        return float("nan")
+    beyond = max(float(residuals @ residuals) - own, 0.0)
+    return float(stats.f.sf(beyond / first / (own / second), first, second))
 
 
 def fit_curve(residuals: Callable[[Floats], Floats], starts: Sequence[Sequence[float]],

@@ -1,4 +1,9 @@
-"""When a difference counts as one: the level, the fewest seeds, and the three answers that are built on them.
+"""When a difference counts as one: the levels, the fewest repeats, and the answers that are built on them.
+
+A verdict and the two-sided interval printed beside it use the same level: a one-sided test rejects at half of
+1 - LEVEL, which is when that end of the interval is clear of the margin. Two repeats are the fewest that have an
+interval at all. There is no higher floor: Student's t pays for few repeats by itself (at three its quantile is 4.3), so
+a floor would only make verdicts disagree with intervals.
 
 Every answer takes an adjusted p value and the number of repeats behind it, and carries the sentence that says by
 which rule it was reached; what no rule decides is not decided, which is not the same as "the same".
@@ -10,15 +15,14 @@ from dataclasses import dataclass
 
 from .estimate import LEVEL
 
-FEWEST_SEEDS = 5
+FEWEST_SEEDS = 2
+ONE_SIDED = (1 - LEVEL) / 2
 
-WORSE = f"Worse: the {LEVEL:.0%} interval of the loss leaves out zero, with {FEWEST_SEEDS} seeds or more."
-BETTER = f"Better: the {LEVEL:.0%} interval of the gain leaves out zero, with {FEWEST_SEEDS} seeds or more."
-NOT_WORSE = (f"Not worse: a one-sided test at {1 - LEVEL:.0%} rejects a loss of the margin or more, with "
-             f"{FEWEST_SEEDS} seeds or more.")
-SAME = (f"The same: two one-sided tests at {1 - LEVEL:.0%} reject a difference of the margin or more, with "
-        f"{FEWEST_SEEDS} seeds or more.")
-OPEN = f"Not decided: the test does not reject at {1 - LEVEL:.0%}, or there are fewer than {FEWEST_SEEDS} seeds."
+WORSE = f"Worse: the {LEVEL:.0%} interval of the loss leaves out zero."
+BETTER = f"Better: the {LEVEL:.0%} interval of the gain leaves out zero."
+NOT_WORSE = f"Not worse: the {LEVEL:.0%} interval of the loss ends below the margin, also after adjustment."
+SAME = f"The same: the {LEVEL:.0%} interval of the difference lies within the margin, also after adjustment."
+OPEN = f"Not decided: the {LEVEL:.0%} interval, after adjustment, does not decide it."
 
 
 @dataclass(frozen=True)
@@ -32,9 +36,23 @@ class Answer:
         return self.holds
 
 
-def significant(p_value: float, n: int, fewest: int = FEWEST_SEEDS) -> bool:
-    """Return whether a test of n repeats rejects at LEVEL; never below `fewest` repeats nor for a NaN p value."""
-    return n >= fewest and p_value < 1 - LEVEL
+def one_sided_level(earlier_looks: int = 0) -> float:
+    """Return the one-sided level of a study that was looked at before and went on with more seeds.
+
+    The first look has ONE_SIDED; each further one half of the one before it. Over any number of looks the sum stays
+    below 1 - LEVEL, so going on until a result is decided errs no more often than that (Bonferroni over the looks).
+    """
+    return ONE_SIDED / 2.0 ** earlier_looks
+
+
+def significant(p_value: float, n: int) -> bool:
+    """Return whether a two-sided test of n repeats rejects at 1 - LEVEL; never for a NaN p value or one repeat."""
+    return n >= FEWEST_SEEDS and p_value < 1 - LEVEL
+
+
+def shown(p_value: float, n: int, level: float = ONE_SIDED) -> bool:
+    """Return whether a one-sided test of n repeats rejects at `level`; never for a NaN p value or one repeat."""
+    return n >= FEWEST_SEEDS and p_value < level
 
 
 def worse(value: float, p_value: float, n: int) -> Answer:
@@ -47,14 +65,14 @@ def better(value: float, p_value: float, n: int) -> Answer:
     return _answer(value < 0 and significant(p_value, n), BETTER)
 
 
-def not_worse(p_value: float, n: int) -> Answer:
+def not_worse(p_value: float, n: int, level: float = ONE_SIDED) -> Answer:
     """Answer whether a loss is shown to be below the margin; p_value is that of the one-sided test against it."""
-    return _answer(significant(p_value, n), NOT_WORSE)
+    return _answer(shown(p_value, n, level), NOT_WORSE)
 
 
-def same(p_value: float, n: int) -> Answer:
+def same(p_value: float, n: int, level: float = ONE_SIDED) -> Answer:
     """Answer whether a difference is shown to lie within the margin; p_value is the larger of two one-sided tests."""
-    return _answer(significant(p_value, n), SAME)
+    return _answer(shown(p_value, n, level), SAME)
 
 
 def _answer(holds: bool, sentence: str) -> Answer:

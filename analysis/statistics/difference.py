@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -31,13 +31,27 @@ Measured = Sequence[float] | Floats | Summary
 
 @dataclass(frozen=True)
 class Difference:
-    """First arm minus second. n counts the seeds (of the smaller arm where unpaired)."""
+    """First arm minus second. n counts the seeds (of the smaller arm where unpaired). `fixed_error`: the part of the
+    standard error that more seeds do not lessen."""
 
     estimate: Estimate
     standard_error: float
     t: float
     degrees_of_freedom: float
     p_value: float
+    fixed_error: float = 0.0
+
+    def below(self, bound: float) -> float:
+        """Return the one-sided p value of a value at `bound` or above it; NaN without spread."""
+        if not self.standard_error > 0:
+            return math.nan
+        return float(stats.t.sf((bound - self.estimate.value) / self.standard_error, self.degrees_of_freedom))
+
+    def above(self, bound: float) -> float:
+        """Return the one-sided p value of a value at `bound` or below it; NaN without spread."""
+        if not self.standard_error > 0:
+            return math.nan
+        return float(stats.t.sf((self.estimate.value - bound) / self.standard_error, self.degrees_of_freedom))
 
 
 def summarize(arm: Measured) -> Summary:
@@ -83,6 +97,28 @@ def summary_difference(differences: Summary, level: float = LEVEL) -> Difference
     """The paired comparison from mean, std and n of the differences."""
     error = differences.std / math.sqrt(differences.n) if differences.n else math.nan
     return _difference(differences.mean, error, differences.n - 1, differences.n, level)
+
+
+def widened(of: Difference, least_error: float = 0.0, factor: float = 1.0, variance: float = 0.0,
+            freedom: float = math.inf, level: float = LEVEL) -> Difference:
+    """Return the difference with what its repeats do not show added to its error.
+
+    least_error: what the standard error cannot be below. factor: on its square. variance: of another source, known to
+    `freedom` degrees; both are combined after Welch and Satterthwaite, unless that would make the interval narrower
+    than the repeats alone do, as it can from three repeats: then the degrees of freedom are theirs. A difference of
+    fewer than two repeats is returned as it is.
+    """
+    if math.isnan(of.standard_error):
+        return of
+    own, degrees = factor * max(of.standard_error, least_error) ** 2, of.degrees_of_freedom
+    total = own + variance
+    scale = own ** 2 / degrees + variance ** 2 / freedom
+    if variance > 0 and scale > 0:
+        combined = total ** 2 / scale
+        wide = t_critical(combined, level) * math.sqrt(total) >= t_critical(degrees, level) * math.sqrt(own)
+        degrees = combined if wide else degrees
+    found = _difference(of.estimate.value, math.sqrt(total), degrees, of.estimate.n, level)
+    return replace(found, fixed_error=math.sqrt(variance))
 
 
 def _difference(value: float, standard_error: float, freedom: float, n: int,

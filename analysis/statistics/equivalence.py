@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from scipy import stats
 
 from ...benchmarks.errors import RecordError
+from .decision_rules import ONE_SIDED
 from .difference import Difference
 from .estimate import Estimate
 
@@ -23,8 +24,11 @@ class Equivalence:
     equivalent: bool
 
 
-def equivalence(of: Difference, margin: float, alpha: float = 0.05) -> Equivalence:
-    """TOST within +-margin, from a Welch or a paired difference (Schuirmann 1987)."""
+def equivalence(of: Difference, margin: float, alpha: float = ONE_SIDED) -> Equivalence:
+    """TOST within +-margin, from a Welch or a paired difference (Schuirmann 1987).
+
+    alpha: of each one-sided test; the default makes the answer that of the 95 % interval.
+    """
     if not margin > 0:
         raise RecordError(f"margin={margin} decides nothing; give a positive one, such as 0.005.")
     value, error, freedom = of.estimate.value, of.standard_error, of.degrees_of_freedom

@@ -4,50 +4,73 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from ...benchmarks.errors import RecordError
+from ...benchmarks.text import with_ends
 
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95
-# BCa intervals cover only 84 % at n = 5, so the t interval serves until here.
-BOOTSTRAP_FROM = 20
-BOOTSTRAP_RESAMPLES = 9999
-BOOTSTRAP_SEED = 20170608
 UNSTABLE_ABOVE = 0.10
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and its two-sided interval from n values; ends are NaN where none is possible."""
+    """A value and its two-sided interval from n values; ends are NaN where none is possible.
+
+    of: what n counts, in the plural (seeds, launches, probes, runs); "" where nobody says.
+    """
 
     value: float
     low: float
     high: float
     n: int
+    of: str = ""
 
     @property
     def has_interval(self) -> bool:
         return not (math.isnan(self.low) or math.isnan(self.high))
 
-    def to_json(self) -> dict[str, float | int | None]:
-        """Four fields; what is not finite (unknown, or unbounded) is null."""
+    @property
+    def counted(self) -> str:
+        """Return `n = 3 launches`, or `n = 3`."""
+        what = self.of.removesuffix("es" if self.of == "launches" else "s") if self.n == 1 else self.of
+        return f"n = {self.n} {what}".rstrip()
+
+    def to_json(self) -> dict[str, float | int | str | None]:
+        """Return value, low, high, n, and n_of where it is known; what is not finite (unknown, or unbounded) is
+        null."""
         value, low, high = (number if math.isfinite(number) else None
                             for number in (self.value, self.low, self.high))
-        return {"value": value, "low": low, "high": high, "n": self.n}
+        return {"value": value, "low": low, "high": high, "n": self.n, **({"n_of": self.of} if self.of else {})}
 
     def transformed(self, function: Callable[[float], float]) -> Estimate:
         """The estimate of a monotone function of this quantity."""
         ends = (function(self.low), function(self.high)) if self.has_interval else (math.nan,) * 2
-        return Estimate(function(self.value), min(ends), max(ends), self.n)
+        return replace(self, value=function(self.value), low=min(ends), high=max(ends))
 
     def scaled(self, factor: float) -> Estimate:
         return self.transformed(lambda number: number * factor)
+
+    def within(self, least: float, most: float) -> Estimate:
+        """Return the estimate with its interval cut down to what is possible.
+
+        The true value is possible, so the part of an interval that is cut off never held it: the coverage stays what
+        it was. No interval is left where all of it was impossible.
+        """
+        low, high = max(self.low, least), min(self.high, most)
+        if not self.has_interval:
+            return self
+        return replace(self, low=low, high=high) if low <= high else replace(self, low=math.nan, high=math.nan)
+
+    def per(self, of: str) -> Estimate:
+        """Return the estimate with what its n counts."""
+        return replace(self, of=of)
 
     def overlaps(self, other: Estimate) -> bool:
         """Whether both have intervals and those share a point."""
@@ -57,8 +80,9 @@ class Estimate:
     def __str__(self) -> str:
         if math.isnan(self.value):
             return "not known"
-        interval = f"[{self.low:.4g}, {self.high:.4g}]" if self.has_interval else "[no interval]"
-        return f"{self.value:.4g} {interval} (n={self.n})"
+        value, low, high = with_ends(self.value, self.low, self.high)
+        interval = f"[{low}, {high}]" if self.has_interval else "[no interval]"
+        return f"{value} {interval} ({self.counted})"
 
 
 def without_interval(value: float, n: int) -> Estimate:
@@ -100,29 +124,40 @@ def t_interval(mean: ArrayLike, std: ArrayLike, n: ArrayLike,
 
 
 def mean_estimate(values: Sequence[float] | Floats, level: float = LEVEL) -> Estimate:
-    """Mean of independent values (seeds, launches): t interval below n = 20, BCa from there.
+    """Mean of independent values (seeds, launches) with Student's interval.
 
-    One value, or equal values, give no interval. RecordError when a value is not finite.
+    One value, or equal values, give no interval. RecordError when a value is not finite. What is positive by nature
+    and varies in proportion takes `geometric_mean`.
     """
     array = finite_values(values)
     if array.size == 0:
         return unknown()
-    mean = float(np.mean(array))
     if all_equal(array):
         return without_interval(float(array[0]), array.size)
-    if array.size >= BOOTSTRAP_FROM:
-        return Estimate(mean, *_bca_interval(array, level), array.size)
+    mean = float(np.mean(array))
     low, high = t_interval(mean, np.std(array, ddof=1), array.size, level)
     return Estimate(mean, float(low), float(high), array.size)
 
 
-def _bca_interval(values: Floats, level: float) -> tuple[float, float]:
-    # `random_state` is the name that every supported SciPy takes.
-    interval = stats.bootstrap(
-        (values,), np.mean, confidence_level=level, n_resamples=BOOTSTRAP_RESAMPLES,
-        method="BCa", random_state=np.random.default_rng(BOOTSTRAP_SEED),
-    ).confidence_interval
-    return float(interval.low), float(interval.high)
+def geometric_mean(values: Sequence[float] | Floats, level: float = LEVEL) -> Estimate:
+    """Geometric mean of independent positive values (times, rates), with Student's interval of the mean logarithm.
+
+    What disturbs a time or a rate multiplies it, so its logarithm is what varies evenly; the interval stays above 0.
+    One value, or equal values, give no interval. RecordError when a value is not finite or not positive.
+    """
+    array = finite_values(values)
+    if np.any(array <= 0):
+        raise RecordError(f"values: {int(np.count_nonzero(array <= 0))} of {array.size} are not positive; "
+                          "a geometric mean takes times, rates and their ratios.")
+    if array.size and all_equal(array):
+        return without_interval(float(array[0]), array.size)
+    return exponential(mean_estimate(np.log(array), level))
+
+
+def exponential(log_estimate: Estimate) -> Estimate:
+    """Return the estimate that belongs to one of its logarithm; an end too large for a float is infinite."""
+    with np.errstate(over="ignore"):
+        return log_estimate.transformed(lambda number: float(np.exp(number)))
 
 
 def median_estimate(values: Sequence[float] | Floats, level: float = LEVEL) -> Estimate:
@@ -150,13 +185,3 @@ def relative_spread(values: Sequence[float] | Floats) -> float:
     if array.size < 2:
         return math.nan
     return float(np.std(array, ddof=1) / abs(np.mean(array)))
-
-
-def unstable(what: str, values: Sequence[float] | Floats, limit: float = UNSTABLE_ABOVE) -> str:
-    """What to do about a measurement that spreads too widely; empty when it is steady."""
-    spread = relative_spread(values)
-    if not spread > limit:
-        return ""
-    return (f"{what} is unstable: the standard deviation is {spread:.0%} of the mean "
-            f"(limit {limit:.0%}). Close other programs, pin the cores, "
-            "lengthen the warm-up and the windows, then measure again.")

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .estimate import LEVEL, Estimate, finite_values, Floats, mean_estimate, unknown
+from .estimate import LEVEL, Estimate, finite_values, Floats, geometric_mean, mean_estimate, unknown
 
 FARTHEST = 4.0
 
@@ -33,7 +33,7 @@ class HeldOutError:
     @classmethod
     def of(cls, size: float, values: Sequence[float] | Floats, predicted: Estimate, note: str = "") -> HeldOutError:
         """What was measured at `size`, against what was predicted there."""
-        measured = mean_estimate(values)
+        measured = _typical(values)
         return cls(size, measured, predicted, predicted.transformed(lambda value: value / measured.value - 1), note)
 
     @property
@@ -50,12 +50,18 @@ def held_out_error(fit: Callable[[Floats, Floats], Predictor], sizes: Sequence[f
         return HeldOutError(math.nan, unknown(), unknown(), unknown(), "no points")
     largest = float(across.max())
     rest = across < largest
-    measured = mean_estimate(up[~rest], level)
+    measured = _typical(up[~rest], level)
     predicted = fit(across[rest], up[rest]).predict(largest)
     error = predicted.transformed(lambda value: value / measured.value - 1)
     few = math.isnan(predicted.value)
     note = f"too few points are left to fit without {largest:g}" if few else ""
     return HeldOutError(largest, measured, predicted, error, note)
+
+
+def _typical(values: Sequence[float] | Floats, level: float = LEVEL) -> Estimate:
+    """The geometric mean of what is positive, as times, rates and memory are; else the mean."""
+    positive = bool(np.all(np.asarray(values) > 0))
+    return geometric_mean(values, level) if positive else mean_estimate(values, level)
 
 
 def extrapolation_warning(size: float, measured: Sequence[float] | Floats) -> str:

@@ -13,6 +13,9 @@ from .estimate import LEVEL, Estimate, finite_values, Floats, t_critical, unknow
 from .ratio import fieller_interval
 
 
+ROUNDS = 8
+
+
 @dataclass(frozen=True)
 class LinearLaw:
     """The fit over n points; NaN numbers and a `note` where the points do not give them."""
@@ -58,9 +61,11 @@ class LinearLaw:
 
 def fit_line(x: Sequence[float] | Floats, y: Sequence[float] | Floats,
              relative_errors: bool = False, level: float = LEVEL) -> LinearLaw:
-    """Least squares of y on x, float[n] each; weights 1/y^2 where errors grow with y.
+    """Least squares of y on x, float[n] each; weights 1/fit^2 where errors grow with y.
 
-    Two distinct x give a line without intervals; fewer give NaN and a note.
+    The weights are from the fitted values, in a few rounds (iteratively reweighted least squares): weights from the
+    noisy y themselves would favour what was measured too low. Two distinct x give a line without intervals; fewer
+    give NaN and a note.
     """
     across, up = finite_values(x, "x"), finite_values(y, "y")
     if across.size != up.size:
@@ -71,11 +76,16 @@ def fit_line(x: Sequence[float] | Floats, y: Sequence[float] | Floats,
     if distinct < 2:
         return _no_line(across.size, relative_errors, level,
                         f"not enough points: {distinct} distinct size, a line needs 2")
-    weights = 1 / up ** 2 if relative_errors else np.ones_like(up)
     if across.size < 3:
         slope, intercept = np.polyfit(across, up, 1)
         return _bare_line(float(intercept), float(slope), across.size, relative_errors, level)
-    return _weighted_line(across, up, weights, relative_errors, level)
+    law = _weighted_line(across, up, 1 / up ** 2 if relative_errors else np.ones_like(up), relative_errors, level)
+    for _ in range(ROUNDS if relative_errors else 0):
+        fitted = law.intercept.value + law.slope.value * across
+        if np.any(fitted <= 0):
+            break  # no error relative to a fit that is not positive: the last positive weights stay
+        law = _weighted_line(across, up, 1 / fitted ** 2, relative_errors, level)
+    return law
 
 
 def _weighted_line(x: Floats, y: Floats, weights: Floats, relative: bool, level: float) -> LinearLaw:

@@ -1,13 +1,19 @@
-"""Intervals of a quotient: Fieller's theorem, for paired and for independent values."""
+"""Intervals of a quotient: of positive values by their logarithms, of any others by Fieller's theorem."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from .estimate import LEVEL, Estimate, finite_values, Floats, t_critical, unknown, without_interval
+from ...benchmarks.errors import RecordError
+from .difference import difference
+from .estimate import (LEVEL, Estimate, exponential, finite_values, Floats, geometric_mean, median_estimate,
+                       t_critical, unknown, without_interval)
+
+LAUNCHES = "launches"
 
 
 def fieller_interval(numerator: float, denominator: float, numerator_variance: float,
@@ -43,29 +49,62 @@ def paired_ratio(numerators: Sequence[float] | Floats, denominators: Sequence[fl
     return _ratio(ratio, ends, n)
 
 
-def independent_ratio(numerators: Sequence[float] | Floats,
-                      denominators: Sequence[float] | Floats,
-                      level: float = LEVEL) -> Estimate:
-    """Ratio of the means of two independent groups; n counts the smaller one.
+def log_ratio(numerators: Mapping[int, float], denominators: Mapping[int, float], level: float = LEVEL) -> Estimate:
+    """Return the ratio of two positive quantities over launches, launch -> value each, in geometric means.
 
-    Degrees of freedom after Welch and Satterthwaite, for numerator - ratio * denominator.
+    Launches that both have are paired, so that what slows a whole launch falls away: the geometric mean of their
+    ratios, with Student's interval of the mean log ratio. Where one launch or none is shared but both have several,
+    Welch's interval of the difference of the mean logarithms; n then counts the smaller group. Raises RecordError for
+    values that are not positive.
     """
-    above, below = finite_values(numerators), finite_values(denominators)
-    n = min(above.size, below.size)
-    if n == 0 or np.mean(below) == 0:
-        return unknown(n)
-    ratio = float(np.mean(above) / np.mean(below))
-    if n < 2:
-        return without_interval(ratio, n)
-    first = float(np.var(above, ddof=1)) / above.size
-    second = float(np.var(below, ddof=1)) / below.size
-    if first + second == 0:
-        return without_interval(ratio, n)
-    freedom = (first + ratio ** 2 * second) ** 2 / (
-        first ** 2 / (above.size - 1) + (ratio ** 2 * second) ** 2 / (below.size - 1))
-    ends = fieller_interval(float(np.mean(above)), float(np.mean(below)), first, second, 0.0,
-                            float(t_critical(freedom, level)))
-    return _ratio(ratio, ends, n)
+    pairs = paired_ratios(numerators, denominators)
+    if len(pairs) > 1 or min(len(numerators), len(denominators)) < 2:
+        return geometric_mean(pairs or _only(numerators, denominators), level).per(LAUNCHES)
+    above, below = (finite_values(list(values.values())) for values in (numerators, denominators))
+    if min(above.min(), below.min()) <= 0:
+        raise RecordError("a ratio of times or rates takes positive values alone.")
+    return exponential(difference(np.log(above), np.log(below), level).estimate).per(LAUNCHES)
+
+
+def median_ratio(numerators: Mapping[int, float], denominators: Mapping[int, float], level: float = LEVEL) -> Estimate:
+    """Return the median of the launches' ratios with its exact order-statistic interval, from 6 shared launches on.
+
+    One disturbed launch of several does not move it. Where no launch is shared, the ratio has no interval.
+    """
+    pairs = paired_ratios(numerators, denominators)
+    if pairs:
+        return median_estimate(pairs, level).per(LAUNCHES)
+    both = [list(values.values()) for values in (numerators, denominators)]
+    if not all(both):
+        return unknown()
+    return without_interval(float(np.median(both[0]) / np.median(both[1])), min(map(len, both))).per(LAUNCHES)
+
+
+def quotient(numerator: Estimate, denominator: Estimate) -> Estimate:
+    """Return the quotient of two positive estimates that are not paired; n is the smaller one.
+
+    Either side's half intervals of the logarithms are added in squares (MOVER, Zou & Donner 2008); no interval where
+    one of the two has none.
+    """
+    value = numerator.value / denominator.value if denominator.value else math.nan
+    of = numerator.of if numerator.of == denominator.of else ""
+    found = without_interval(value, min(numerator.n, denominator.n)).per(of)
+    if not (numerator.has_interval and denominator.has_interval) or min(numerator.low, denominator.low) <= 0:
+        return found
+    below = math.hypot(math.log(numerator.value / numerator.low), math.log(denominator.high / denominator.value))
+    above = math.hypot(math.log(numerator.high / numerator.value), math.log(denominator.value / denominator.low))
+    return replace(found, low=found.value * math.exp(-below), high=found.value * math.exp(above))
+
+
+def paired_ratios(numerators: Mapping[int, float], denominators: Mapping[int, float]) -> list[float]:
+    """Return the ratio of each launch that both have."""
+    return [value / denominators[launch] for launch, value in numerators.items() if launch in denominators]
+
+
+def _only(numerators: Mapping[int, float], denominators: Mapping[int, float]) -> list[float]:
+    """The ratio of groups of which one has a single launch that the other did not see."""
+    both = [geometric_mean(list(values.values())).value for values in (numerators, denominators)]
+    return [] if math.isnan(both[0] / both[1]) else [both[0] / both[1]]
 
 
 def _ratio(ratio: float, ends: tuple[float, float], n: int) -> Estimate:

@@ -27,8 +27,9 @@ def more_seeds(of: Difference, margin: float, level: float = LEVEL,
                power: float = 0.8) -> MoreSeeds:
     """How many more seeds per arm would decide, if mean and spread stay as they are.
 
-    A value beyond the margin is tested against it (two-sided, at `level`); one within it for
-    equivalence (TOST at alpha = 1 - level). Noncentral t is taken as a shifted t.
+    A value beyond the margin is tested against it, one within it for equivalence: whether the interval of `level`
+    leaves the margin out, or lies within it. Noncentral t is taken as a shifted t. What more seeds do not lessen
+    (`fixed_error`) stays.
     """
     value, n = of.estimate.value, of.estimate.n
     within = abs(value) < margin
@@ -39,28 +40,66 @@ def more_seeds(of: Difference, margin: float, level: float = LEVEL,
     chance = _power(of, margin, seeds, level, within)
     enough = np.flatnonzero(chance >= power)
     more = int(seeds[enough[0]] - n) if enough.size else None
-    return MoreSeeds(outcome, more, power, _statement(more, within, margin, power))
+    return MoreSeeds(outcome, more, power, _statement(more, within, margin, power, _resolved(of, level)))
+
+
+def seeds_until_not_worse(of: Difference, margin: float, alpha: float, power: float = 0.8) -> int | None:
+    """Return how many more seeds per arm would show a loss to be below the margin, if mean and spread stay as they are.
+
+    By a one-sided test at level alpha, with this power; None where no affordable number would.
+    """
+    if not of.standard_error > 0 or not of.degrees_of_freedom > 0:
+        return None
+    seeds = np.arange(of.estimate.n, MORE_SEEDS_LIMIT + 1, dtype=np.float64)
+    error, freedom = _with_seeds(of, seeds)
+    chance = stats.t.cdf((margin - of.estimate.value) / error - stats.t.isf(alpha, freedom), freedom)
+    enough = np.flatnonzero(chance >= power)
+    return int(seeds[enough[0]] - of.estimate.n) if enough.size else None
+
+
+def _resolved(of: Difference, level: float) -> float:
+    """The smallest difference that any number of seeds could show; 0 where seeds are all that is uncertain."""
+    return of.fixed_error * float(stats.norm.ppf((1 + level) / 2))
+
+
+def _with_seeds(of: Difference, seeds: Floats) -> tuple[Floats, Floats]:
+    """The standard error and degrees of freedom that so many seeds would have; for equal arms Welch's degrees of
+    freedom are proportional to n - 1."""
+    n, fixed = of.estimate.n, of.fixed_error ** 2
+    error = np.sqrt(max(of.standard_error ** 2 - fixed, 0.0) * n / seeds + fixed)
+    return error, of.degrees_of_freedom * (seeds - 1) / (n - 1)
+
+
+def repeats_for_width(values: Floats, half_width: float, most: int, level: float = LEVEL) -> int:
+    """Return how many repeats give Student's interval of the mean this half width at most, if the spread of `values`
+    stays; `most` where more would be needed or where fewer than two values show a spread."""
+    if len(values) < 2:
+        return most
+    counts = np.arange(2, most + 1)
+    half = stats.t.ppf((1 + level) / 2, counts - 1) * float(np.std(values, ddof=1)) / np.sqrt(counts)
+    enough = counts[half <= half_width]
+    return int(enough[0]) if enough.size else most
 
 
 def _power(of: Difference, margin: float, seeds: Floats, level: float, within: bool) -> Floats:
-    n, value = of.estimate.n, abs(of.estimate.value)
-    error = of.standard_error * np.sqrt(n / seeds)
-    # For equal arms Welch's degrees of freedom are proportional to n - 1.
-    freedom = of.degrees_of_freedom * (seeds - 1) / (n - 1)
+    value, (error, freedom) = abs(of.estimate.value), _with_seeds(of, seeds)
     if not within:
         shift = (value - margin) / error
         return np.asarray(stats.t.cdf(shift - stats.t.ppf((1 + level) / 2, freedom), freedom))
-    critical = stats.t.ppf(level, freedom)
+    critical = stats.t.ppf((1 + level) / 2, freedom)
     near = stats.t.cdf((margin - value) / error - critical, freedom)
     far = stats.t.cdf((margin + value) / error - critical, freedom)
     return np.asarray(near + far - 1)
 
 
-def _statement(more: int | None, within: bool, margin: float, power: float) -> str:
+def _statement(more: int | None, within: bool, margin: float, power: float, resolved: float) -> str:
     relation = "are the same within" if within else "differ by more than"
     finding = f"that the arms {relation} {margin:g}"
     if more == 0:
         return f"These seeds are enough to show {finding}."
+    if more is None and resolved >= margin:
+        return (f"No number of seeds would show {finding}: these examples resolve differences of {resolved:.2g}; "
+                "evaluate on more of them, or take a wider margin.")
     if more is None:
         return (f"Even {MORE_SEEDS_LIMIT} seeds would not show {finding}: "
                 "the value lies too near the margin.")

@@ -7,6 +7,7 @@ survived are not a fair sample. So does one at which a run never reached its rul
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,7 +28,7 @@ from .learning.warned import never_at_peak
 # Below half of the first loss a model has learned something; above it gaps are all near zero.
 LEARNED_SHARE = 0.5
 GAP = "generalization_gap"
-CURVE = ("step", "epoch", *METRICS)
+CURVE = ("step", "epoch", "train_seconds", *METRICS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,10 @@ class Arm:
     @cached_property
     def _first_run(self) -> dict[str, Any]:
         return {str(name): value for name, value in self.runs.iloc[0].items()}
+
+    def rows_at(self, batch: int) -> pd.DataFrame:
+        """Return the rows of `runs` at one batch."""
+        return self.runs[self.runs["global_batch"] == batch]
 
     def shares(self, batch: int) -> bool:
         """Return whether its runs at this batch stand for the other rules as well; a batch that takes the place of a
@@ -93,19 +98,17 @@ class Arm:
         """The metric after the last step: equal epochs."""
         return self._each(self.batches, lambda own: float(own[metric][-1]))
 
-    def at_step(self, metric: str, batches: Sequence[int], step: float) -> pd.DataFrame:
-        """The metric after `step` steps, read between evaluations on a straight line; not before the first evaluation
-        of all."""
-        start = max((float(own["step"][0]) for (_, batch), own in self.curves.items() if batch in batches), default=0.0)
-        return self._each(batches, lambda own: float(np.interp(max(step, start), own["step"], own[metric])))
+    def at(self, metric: str, batches: Sequence[int], axis: str, place: float) -> pd.DataFrame:
+        """The metric at `place` of an axis (step, epoch, train_seconds), read between evaluations on a straight line;
+        not before the first evaluation of all, and after the last what it was there. NaN where the axis was not
+        recorded."""
+        own = [curve[axis] for (_, batch), curve in self.curves.items() if batch in batches and axis in curve]
+        start = max((float(places[0]) for places in own if places.size), default=0.0)
+        return self._each(batches, lambda curve: _read(curve, metric, axis, max(place, start)))
 
-    def at_epoch(self, metric: str, batches: Sequence[int], epoch: float) -> pd.DataFrame:
-        """The metric after `epoch` epochs, read between evaluations on a straight line; not
-        before the first evaluation of all."""
-        start = max((float(own["epoch"][0]) for (_, batch), own in self.curves.items()
-                     if batch in batches), default=0.0)
-        return self._each(batches, lambda own: float(np.interp(
-            max(epoch, start), own["epoch"], own[metric])))
+    def at_step(self, metric: str, batches: Sequence[int], step: float) -> pd.DataFrame:
+        """The metric after `step` steps; see `at`."""
+        return self.at(metric, batches, "step", step)
 
     def at_equal_loss(self, metric: str, batches: Sequence[int]) -> pd.DataFrame:
         """The metric where each run first reaches the train loss that all of the seed's runs
@@ -125,17 +128,6 @@ class Arm:
                    for batch in batches] for seed in self.seeds]
         return pd.DataFrame(values, index=list(self.seeds), columns=list(batches),
                             dtype=np.float64)
-
-    def late_slope(self, batches: Sequence[int], share: float) -> pd.DataFrame:
-        """Slope of the train loss per epoch over the last `share` of the epochs; NaN with fewer
-        than two evaluations there."""
-        def slope(own: dict[str, Floats]) -> float:
-            late = own["epoch"] >= own["epoch"][-1] * (1 - share) - 1e-9
-            if np.count_nonzero(late) < 2 or np.isnan(own["train_loss"][late]).any():
-                return float("nan")
-            return float(np.polyfit(own["epoch"][late], own["train_loss"][late], 1)[0])
-
-        return self._each(batches, slope)
 
 
 def load_arm(results: Results, experiment: str, rule: str) -> Arm | None:
@@ -169,8 +161,8 @@ def pairs(matrix: pd.DataFrame, first: int, second: int) -> Floats:
 
 
 def published_artefact(results: Results, experiment: str) -> pd.DataFrame:
-    """Weights kept from batch to batch, beside runs that begin anew: per global batch the mean
-    test accuracy (or loss) at the first evaluation and at the end, and n; empty without such runs."""
+    """Weights kept from batch to batch, beside runs that begin anew: per global batch the mean test accuracy (or loss)
+    at the first evaluation and at the end, its spread there (ddof 1) and n; empty without such runs."""
     (_, kept), (_, clean) = (experiment_arm(results, experiment, rule) for rule in (PUBLISHED_RULE, SHARED_RULE))
     if kept.empty:
         return pd.DataFrame()
@@ -184,13 +176,19 @@ def _ends(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     ordered = rows.sort_values("step").groupby(["global_batch", "run_id"])[metric]
     each = pd.DataFrame({"start": ordered.first(), "end": ordered.last()})
     grouped = each.groupby(level="global_batch")
-    return grouped.mean().assign(n=grouped.size())
+    return grouped.mean().assign(n=grouped.size(), spread=grouped["end"].std())
 
 
 def _apart(rows: pd.DataFrame) -> str:
     counts = rows.loc[rows["status"] != "completed", "status"].value_counts()
     return ", ".join(f"{count} of {len(rows)} runs {status.replace('_', ' ')}"
                      for status, count in counts.items())
+
+
+def _read(curve: Mapping[str, Floats], metric: str, axis: str, place: float) -> float:
+    if axis not in curve or np.isnan(curve[axis]).any():
+        return math.nan
+    return float(np.interp(place, curve[axis], curve[metric]))
 
 
 def _equal_loss(curves: Mapping[int, Mapping[str, Floats]], metric: str) -> dict[int, float]:

@@ -1,5 +1,4 @@
-"""Batch gaps of one arm at several budgets, the largest batch that costs nothing, and the steps
-that a target takes.
+"""Batch gaps of one arm at several budgets, and the largest batch that costs nothing.
 
 Batch gap: accuracy at the reference batch minus accuracy at this batch, paired by seed; of an experiment that is
 judged by its loss, loss at this batch minus loss at the reference batch. Above zero is worse, either way.
@@ -8,24 +7,22 @@ judged by its loss, loss at this batch minus loss at the reference batch. Above 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
-from ..statistics.decision_rules import better, not_worse, same, worse
-from ..statistics.difference import Difference, paired_difference
+from ...benchmarks.schedules.rules import TUNED_RULE
+from ..statistics.decision_rules import ONE_SIDED, better, same, worse
+from ..statistics.difference import Difference
 from ..statistics.equivalence import equivalence
 from ..statistics.estimate import Estimate
 from ..statistics.multiple_testing import holm
 from ..statistics.sample_size import more_seeds
 from ..statistics.sign_flip import sign_flip
-from ..tables.outcome import Outcome
 from .arms import Arm, pairs
+from .example_sampling import gap_between, sampling
 
 EQUAL_EPOCHS = "equal epochs"
 EQUAL_STEPS = "equal steps"
@@ -39,8 +36,8 @@ GAP_TABLES = 128
 @dataclass(frozen=True)
 class BatchGap:
     """One batch against the reference batch. p_value: differs from 0; same_p_value: the same
-    within the margin (TOST), both adjusted over the batches; not_worse_p_value: lower by no more
-    than the margin (one-sided, as it stands)."""
+    within the margin (TOST), both adjusted over the batches. Whether a batch is not worse is a question to all arms
+    together: `non_inferiority`. `alpha`: of a one-sided test."""
 
     experiment: str
     rule: str
@@ -51,19 +48,14 @@ class BatchGap:
     estimate: Estimate
     p_value: float
     same_p_value: float
-    not_worse_p_value: float
     sign_flip_p_value: float
     more_seeds: str
+    alpha: float = ONE_SIDED
 
     @property
     def same(self) -> bool:
         """Return whether the batch is shown to be the same as the reference within the margin."""
-        return bool(same(self.same_p_value, self.estimate.n))
-
-    @property
-    def not_worse(self) -> bool:
-        """Return whether the batch is shown to lose less than the margin."""
-        return bool(not_worse(self.not_worse_p_value, self.estimate.n))
+        return bool(same(self.same_p_value, self.estimate.n, self.alpha))
 
     @property
     def worse(self) -> bool:
@@ -78,8 +70,7 @@ class BatchGap:
     def to_json(self) -> dict[str, Any]:
         values = {name: value if not isinstance(value, float) or math.isfinite(value) else None
                   for name, value in vars(self).items()}
-        return {**values, "estimate": self.estimate.to_json(), "same": self.same,
-                "not_worse": self.not_worse}
+        return {**values, "estimate": self.estimate.to_json(), "same": self.same}
 
 
 def gap_table(arm: Arm, margin: float, budget: str = EQUAL_EPOCHS,
@@ -100,22 +91,30 @@ def batch_gaps(arm: Arm) -> pd.DataFrame:
     return arm.outcome.sign * ends.rsub(ends[arm.reference_batch], axis=0) if not ends.empty else ends
 
 
-def gap_between(reference: pd.Series, own: pd.Series, outcome: Outcome) -> Difference:
-    """Return what `own` loses against `reference`, paired by seed, which is the index of both."""
-    both = pd.concat([reference, own], axis=1, join="inner").dropna().to_numpy(np.float64)
-    return paired_difference(outcome.sign * both[:, 0], outcome.sign * both[:, 1])
+@lru_cache(maxsize=GAP_TABLES)
+def gap_at_end(arm: Arm, against: Arm, batch: int, metric: str) -> Difference:
+    """Return what `arm` loses at `batch`, at the end of training, against the reference batch of `against`, paired by
+    seed."""
+    ends = against.at_end(metric)
+    return _gap(arm, against, ends[against.reference_batch], arm.at_end(metric)[batch], batch, metric)
+
+
+def _gap(arm: Arm, against: Arm, reference: pd.Series, own: pd.Series, batch: int, metric: str) -> Difference:
+    of = sampling(against.rows_at(against.reference_batch), arm.rows_at(batch), arm.outcome, metric)
+    return gap_between(reference, own, arm.outcome, of, TUNED_RULE in (arm.rule, against.rule))
 
 
 @lru_cache(maxsize=GAP_TABLES)
 def _gap_table(arm: Arm, margin: float, budget: str, metric: str) -> tuple[BatchGap, ...]:
     each = {batch: _at(arm, budget, metric, batch) for batch in arm.larger}
     values = [arm.outcome.sign * pairs(at, arm.reference_batch, batch) for batch, at in each.items()]
-    found = [gap_between(at[arm.reference_batch], at[batch], arm.outcome) for batch, at in each.items()]
+    found = [_gap(arm, arm, at[arm.reference_batch], at[batch], batch, metric) for batch, at in each.items()]
     apart = holm([of.p_value for of in found])
     alike = holm([equivalence(of, margin).p_value for of in found])
-    return tuple(BatchGap(arm.experiment, arm.rule, budget, metric, batch, arm.reference_batch,
-                          of.estimate, apart[i], alike[i], _not_worse(of, margin),
-                          sign_flip(values[i]).p_value, more_seeds(of, margin).statement)
+    alpha = arm.outcome.alpha
+    return tuple(BatchGap(arm.experiment, arm.rule, budget, metric, batch, arm.reference_batch, of.estimate, apart[i],
+                          alike[i], sign_flip(values[i]).p_value, more_seeds(of, margin, 1 - 2 * alpha).statement,
+                          alpha)
                  for i, (batch, of) in enumerate(zip(arm.larger, found)))
 
 
@@ -127,72 +126,6 @@ def _at(arm: Arm, budget: str, metric: str, batch: int) -> pd.DataFrame:
     return arm.at_equal_loss(metric, two) if budget == EQUAL_LOSS else arm.at_end(metric)
 
 
-def _not_worse(of: Difference, margin: float) -> float:
-    """One-sided p of a gap below the margin; NaN without spread."""
-    if not of.standard_error > 0:
-        return math.nan
-    t = (margin - of.estimate.value) / of.standard_error
-    return float(stats.t.sf(t, of.degrees_of_freedom))
-
-
-def not_worse_batches(gaps: Sequence[BatchGap]) -> tuple[int, ...]:
-    """Batches up to the first that may be worse: tested in order, so no adjustment is needed."""
-    found: list[int] = []
-    for gap in sorted(gaps, key=lambda gap: gap.global_batch):
-        if not gap.not_worse:
-            break
-        found.append(gap.global_batch)
-    return tuple(found)
-
-
-def not_worse_than(arm: Arm, standard: Arm, margin: float, metric: str) -> tuple[int, ...]:
-    """The same against another arm's reference batch; this arm's own reference batch is tested by itself."""
-    if standard.reference_batch not in standard.at_end(metric):
-        return ()
-    against, own = standard.at_end(metric)[standard.reference_batch], arm.at_end(metric)
-    found: list[int] = []
-    for batch in (arm.reference_batch, *arm.larger):
-        values = arm.outcome.sign * (against - own[batch]).dropna().to_numpy(np.float64)
-        lost = paired_difference(values, [0.0] * len(values))
-        if not_worse(_not_worse(lost, margin), len(values)):
-            found.append(batch)
-        elif batch != arm.reference_batch:
-            break
-    return tuple(found)
-
-
 def chosen_metric(arm: Arm) -> str:
     """The validation column of what the arm is judged by; the test column where none was split off."""
     return arm.outcome.chosen_by(arm.runs)
-
-
-def target_value(arm: Arm, margin: float) -> float:
-    """Two margins worse than what the reference batch reaches on the mean; NaN without it."""
-    ends = arm.at_end(chosen_metric(arm))
-    if arm.reference_batch not in ends:
-        return math.nan
-    return float(ends[arm.reference_batch].mean()) - arm.outcome.sign * 2 * margin
-
-
-def steps_to_target(arms: Sequence[Arm], target: float) -> pd.DataFrame:
-    """rule, seed, global_batch, steps: the first evaluation at the target or better; NaN for a run
-    that never gets there (censored), whatever became of it. Runs that were evaluated once, at their end, are left
-    out: when they passed is not known."""
-    rows = []
-    for arm in arms:
-        sign = arm.outcome.sign
-        own = arm.evaluations
-        own = own[(own.groupby(["run_id", "phase"])["step"].transform("size") > 1) | (own["step"] <= 1)]
-        step = own["step"].astype("float64").where(sign * own[chosen_metric(arm)] >= sign * target)
-        first = step.groupby([own["global_batch"], own["seed"]]).min()
-        rows += [(arm.rule, int(seed), int(batch), float(steps))
-                 for (batch, seed), steps in first.items()]
-    return pd.DataFrame(rows, columns=["rule", "seed", "global_batch", "steps"])
-
-
-def best_steps(table: pd.DataFrame) -> tuple[list[int], list[float | None]]:
-    """Per seed and batch the fewest steps over the rules tried; None where all are censored."""
-    best = table.groupby(["global_batch", "seed"])["steps"].min()
-    batches = [int(batch) for batch in best.index.get_level_values("global_batch")]
-    return batches, [None if math.isnan(steps) else float(steps)
-                     for steps in best.to_numpy(np.float64)]

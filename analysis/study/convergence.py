@@ -14,15 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..importers.imported_run import BEST_TRIAL
+from ..importers.imported_run import BEST_TRIAL, MOST_EPOCHS
 from ..importers.registry import CONVERGENCE
 from ..laws.critical_batch import fit_steps_to_target, StepsToTarget, useful_batches, UsefulBatches
 from ..statistics.estimate import Estimate, Floats, unknown, without_interval
 from ..statistics.olympic_mean import FEWEST_RUNS, olympic_mean
 from ..tables.results import Results
 
-# Training for so many epochs is not heard of; some benchmarks count samples or tokens under the same name.
-MOST_EPOCHS = 100_000.0
 WIDEST_SPREAD = 10.0
 
 

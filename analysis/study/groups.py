@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from ...benchmarks.schedules.rules import rule_order
-from ..formatting import MARKERS
-from ..statistics.estimate import Estimate, mean_estimate, t_interval, without_interval
+from ...benchmarks.text import number
+from ..columns import possible, PROPORTIONAL, REPEATS
+from ..formatting import MARKERS, what_ran
+from ..statistics.estimate import Estimate, geometric_mean, mean_estimate, t_interval, without_interval
 from ..tables.outcome import Outcome
 from ..tables.results import Results
 from .arm_runs import arm_runs, is_listed_elsewhere
@@ -75,10 +77,16 @@ def workloads(results: Results) -> list[Workload]:
     for index, ((experiment, placement), rows) in enumerate(grouped):
         first = rows.iloc[0]
         name = f"{experiment}, {placement}" if several[experiment] > 1 else str(experiment)
-        detail = f"{first['optimizer']} on {first['model']}, {first['dataset']}, {placement}"
+        detail = what_ran(first["optimizer"], first["model"], first["dataset"], str(placement))
         found.append(Workload(str(experiment), name, detail, MARKERS[index % len(MARKERS)], rows,
                               results.outcomes[str(experiment)]))
     return found
+
+
+def peak_rates(runs: pd.DataFrame) -> str:
+    """Return the peak learning rate of one rule and batch in words; of a tuned arm each that half of its seeds chose
+    for the other."""
+    return " or ".join(number(float(rate)) for rate in np.unique(runs["peak_learning_rate"].to_numpy(np.float64)))
 
 
 def finite(frame: pd.DataFrame, column: str) -> list[float]:
@@ -88,7 +96,17 @@ def finite(frame: pd.DataFrame, column: str) -> list[float]:
 
 
 def mean_of(frame: pd.DataFrame, column: str) -> Estimate:
-    return mean_estimate(finite(frame, column))
+    """Mean of a column over the repeats that a frame of runs holds: seeds, launches, or runs of one kind."""
+    kinds = set(frame["kind"]) if "kind" in frame else set()
+    return column_mean(finite(frame, column), column).per(REPEATS.get(kinds.pop(), "") if len(kinds) == 1 else "")
+
+
+def column_mean(values: Sequence[float], column: str) -> Estimate:
+    """Mean of a column's finite values on the scale on which they vary, its interval within what they can be: of times
+    and rates the geometric one."""
+    if column in PROPORTIONAL and all(value > 0 for value in values):
+        return geometric_mean(values)
+    return mean_estimate(values).within(*possible(column))
 
 
 def mean_curve(frame: pd.DataFrame, x: str, y: str) -> tuple[tuple[float, Estimate], ...]:
@@ -99,7 +117,7 @@ def mean_curve(frame: pd.DataFrame, x: str, y: str) -> tuple[tuple[float, Estima
     steps = usable.groupby("step").agg(x=(x, "mean"), mean=(y, "mean"), std=(y, "std"), n=(y, "size"))
     steps = steps[steps["n"] == usable["run_id"].nunique()]
     low, high = t_interval(steps["mean"], steps["std"], steps["n"])
-    return tuple((float(place), _curve_point(float(mean), float(a), float(b), int(n)))
+    return tuple((float(place), _curve_point(float(mean), float(a), float(b), int(n)).within(*possible(y)))
                  for place, mean, a, b, n in zip(steps["x"], steps["mean"], low, high, steps["n"]))
 
 

@@ -9,7 +9,6 @@ from functools import cached_property
 import pandas as pd
 
 from ...benchmarks.runs.run_warnings import WarningGroup
-from ..statistics.estimate import Floats
 from ..tables.outcome import Outcome
 from ..tables.results import experiments, Results
 from ..tables.selections import timing_runs
@@ -17,7 +16,7 @@ from ..tables.tuned_rates import TunedBatch
 from .arm_runs import main_placement
 from .arms import Arm, load_arms
 from .convergence import Convergence, convergences
-from .critical import critical_batch, CriticalBatch, noise_by_seed
+from .critical import critical_batch, CriticalBatch
 from .groups import Workload, workloads
 from .learning.warned import warning_groups
 from .memory_laws import memory_laws, MemoryGroup
@@ -99,11 +98,6 @@ class Study:
     def critical(self) -> tuple[CriticalBatch, ...]:
         """Return the critical batch of each accuracy experiment, in the plan's order."""
         return tuple(critical_batch(self.results, name, arms) for name, arms in self.arms_by_experiment.items())
-
-    @cached_property
-    def noise(self) -> dict[str, Floats]:
-        """Return B_simple in examples of each seed, by accuracy experiment; NaN where the gradient is lost in noise."""
-        return {name: noise_by_seed(self.results, name) for name in self.experiments}
 
     @cached_property
     def convergences(self) -> tuple[Convergence, ...]:

@@ -7,6 +7,7 @@ the same, and how values and differences are written. A difference is always tak
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +16,8 @@ import pandas as pd
 
 from ...benchmarks.text import number
 from ..formatting import estimated, percentage
-from ..statistics.estimate import Estimate
+from ..statistics.decision_rules import ONE_SIDED
+from ..statistics.estimate import Estimate, Floats, mean_estimate
 
 DEFAULT_MARGIN = 0.005
 DEFAULT_LOSS_MARGIN = 0.02
@@ -35,6 +37,10 @@ class Outcome:
     margin: float
     share: float = math.nan
     """Of a loss: the margin as a share of the reference batch's."""
+    alpha: float = ONE_SIDED
+    """The level of a one-sided test against the margin."""
+    resolution: float = 0.0
+    """Of an accuracy: what one test example of one run amounts to; 0 where their number was not recorded."""
 
     @property
     def test(self) -> str:
@@ -54,9 +60,14 @@ class Outcome:
         return (-0.01, 1.01) if self.percent else (-math.inf, math.inf)
 
     @property
+    def span(self) -> float:
+        """How far apart two values can be at most: 1 for fractions, no limit for losses."""
+        return 1.0 if self.percent else math.inf
+
+    @property
     def unit(self) -> str:
-        """What differences are counted in, after the number."""
-        return " points of test accuracy" if self.percent else " of test loss"
+        """What differences are differences of, after the number."""
+        return " of test accuracy" if self.percent else " of test loss"
 
     @property
     def within(self) -> str:
@@ -76,6 +87,15 @@ class Outcome:
         """Train minus test accuracy, or test minus train loss: above zero, training data are predicted better."""
         return self.sign * (values[f"train_{self.name}"] - values[self.test])
 
+    def mean(self, values: Sequence[float] | Floats | pd.Series[float]) -> Estimate:
+        """The mean over seeds; the interval of an accuracy ends where accuracies do.
+
+        Student's interval cut to [0, 1], and not one of logits: the mean stays what gaps are differences of, and a cut
+        takes away nothing that could be true.
+        """
+        found = mean_estimate(np.asarray(values, dtype=np.float64)).per("seeds")
+        return found.within(0.0, 1.0) if self.percent else found
+
     def chosen_by(self, runs: pd.DataFrame) -> str:
         """The validation column, by which choices are made; the test column where none was split off."""
         return self.validation if runs[self.validation].notna().any() else self.test
@@ -88,28 +108,24 @@ class Outcome:
         return f"{100 * abs(value):.1f}" if self.percent else number(abs(value))
 
     def level(self, value: Estimate) -> str:
-        """A value for people: 93.2 % (93.0 to 93.4, n = 6)."""
-        if not math.isfinite(value.value):
-            return UNKNOWN
-        ends = [f"{100 * end:.1f}" if self.percent else number(end) for end in (value.low, value.high)]
-        within = f"{ends[0]} to {ends[1]}, " if value.has_interval else ""
-        return f"{self.short(value.value)} ({within}n = {value.n})"
+        """A value for people: 93.2 % (93.0 to 93.4, n = 6 seeds)."""
+        return self.cell(value) if math.isfinite(value.value) else UNKNOWN
 
     def difference(self, value: Estimate, unit: bool = True) -> str:
-        """A difference for people: 1.25 points (1.10 to 1.40, n = 6)."""
-        said = [f"{100 * part:.2f}" if self.percent else number(part) for part in (value.value, value.low, value.high)]
-        within = f"{said[1]} to {said[2]}, " if value.has_interval else ""
-        points = " points" if self.percent and unit else ""
-        return f"{said[0]}{points} ({within}n = {value.n})"
+        """A difference over seeds for people: 1.25 points (1.10 to 1.40, n = 6 seeds)."""
+        possible, factor = value.within(-self.span, self.span).per(value.of or "seeds"), 100 if self.percent else 1
+        return estimated(possible.scaled(factor), "points" if self.percent and unit else "",
+                         resolution=factor * self.resolution)
 
     def cell(self, value: Estimate) -> str:
         """A value in a table."""
-        return percentage(value) if self.percent else estimated(value)
+        return percentage(value, resolution=self.resolution) if self.percent else estimated(value)
 
     def cell_difference(self, value: Estimate, places: int = 1) -> str:
         """A difference in a table, with its sign."""
+        value = value.within(-self.span, self.span).per(value.of or "seeds")
         if self.percent:
-            return percentage(value, places, signed=True)
+            return percentage(value, places, signed=True, resolution=self.resolution)
         return f"{'+' if value.value > 0 else ''}{estimated(value)}"
 
 
@@ -123,12 +139,13 @@ def kind_of(runs: pd.DataFrame) -> Outcome:
     return ACCURACY if accuracy or not loss else LOSS
 
 
-def judged_by(runs: pd.DataFrame, margin: float, loss_margin: float) -> Outcome:
+def judged_by(runs: pd.DataFrame, margin: float, loss_margin: float, alpha: float = ONE_SIDED) -> Outcome:
     """The outcome of one experiment's runs. margin: of accuracy, as a fraction; loss_margin: as a share of the mean
-    loss that the reference batch ends with on the data that choose."""
-    found = kind_of(runs)
+    loss that the reference batch ends with on the data that choose; alpha: of a one-sided test against the margin."""
+    found = replace(kind_of(runs), alpha=alpha)
     if found.percent:
-        return replace(found, margin=margin)
+        examples = float(runs["test_examples"].max()) if "test_examples" in runs else math.nan
+        return replace(found, margin=margin, resolution=1 / examples if examples > 0 else 0.0)
     at_reference = runs[runs["global_batch"] == runs["reference_batch"]]
     column = found.chosen_by(runs)
     losses = at_reference[column] if at_reference[column].notna().any() else runs[column]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
+
+from ...benchmarks.records.rows import OwnWindow
 
 COLUMNS = ("run_id", "rank", "host", "own_step_seconds")
 
 
-def rank_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+def rank_rows(run_id: str, windows: Sequence[OwnWindow]) -> list[dict[str, Any]]:
     """One row per rank, keys COLUMNS: the median over its windows of seconds per step."""
     found: dict[tuple[int, str], list[float]] = defaultdict(list)
-    for window in record.get("own_windows") or ():
-        if window["steps"] > 0 and window["seconds"] > 0:
-            found[window["rank"], window["host"]].append(window["seconds"] / window["steps"])
-    return [{"run_id": record["run_id"], "rank": rank, "host": host, "own_step_seconds": median(seconds)}
+    for window in windows:
+        if window.steps > 0 and window.seconds > 0:
+            found[window.rank, window.host].append(window.seconds / window.steps)
+    return [{"run_id": run_id, "rank": rank, "host": host, "own_step_seconds": median(seconds)}
             for (rank, host), seconds in sorted(found.items())]

@@ -9,14 +9,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
+from msgspec import to_builtins
 
+from ...benchmarks.errors import RecordError
 from ...benchmarks.records import searches
 from ...benchmarks.records.json_files import read_json
 from ...benchmarks.records.manifest import Manifest, of as manifest_of
 from ...benchmarks.records.run_folder import Run
-from ...benchmarks.records.schema import SCHEMA_VERSION, problems
+from ...benchmarks.records.schema import decode, Record, SCHEMA_VERSION
 from ...benchmarks.records.seal import altered
 from ...benchmarks.records.store import Store
+from ...benchmarks.text import counted
 from ..columns import EVALUATION, GRADIENT_NORM, MEMORY, METRIC, RUN, WINDOW
 from ..importers import imported_store
 from ..importers.imported_run import ImportedRun
@@ -41,23 +44,27 @@ class _Gathering:
     environments: dict[str, int] = field(default_factory=dict)
     versions: Counter[str] = field(default_factory=Counter)
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    trained: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
 
-    def add(self, record: Mapping[str, Any]) -> None:
+    def add(self, record: Record, version: object) -> None:
+        """Take a record. `version`: that of the schema it was written by."""
         first = len(self.rows)
-        environment = self._environment(record.get("environment"))
+        environment = self._environment(record.environment)
         own = [{**row, "environment": environment} for row in run_rows(record)]
         self.rows += own
-        self.evaluations.add(first, record["evaluations"])
-        self.windows.add(first, record["windows"])
-        self.gradient_norms.add(first, record["gradient_norms"])
-        self.ranks += rank_rows(record)
+        self.evaluations.add(first, to_builtins(record.evaluations))
+        self.windows.add(first, to_builtins(record.windows))
+        self.gradient_norms.add(first, to_builtins(record.gradient_norms))
+        self.ranks += rank_rows(record.run_id, record.own_windows)
         self.metrics += metric_rows(record)
-        if any(value is not None for value in record["memory"].values()):
-            self.memory.add(first, [record["memory"]], by_phase=False)
-        self.versions[str(record.get("schema_version"))] += 1
-        if record["warnings"]:
-            self.warnings[str(record["run_id"])] = tuple(map(str, record["warnings"]))
-        self.state(own[-1]["run_id"], str(record["status"]), "", own[-1])
+        memory = {} if record.memory is None else to_builtins(record.memory)
+        if any(value is not None for value in memory.values()):
+            self.memory.add(first, [memory], by_phase=False)
+        self.versions[str(version)] += 1
+        if record.warnings:
+            self.warnings[record.run_id] = record.warnings
+        self._note_trained(record)
+        self.state(record.run_id, record.status, "", own[-1])
 
     def add_imported(self, run: ImportedRun) -> None:
         row, first = imported_store.row_of(run), len(self.rows)
@@ -70,6 +77,12 @@ class _Gathering:
     def state(self, run_id: str, status: str, message: str, keys: Mapping[str, Any]) -> None:
         values = {name: keys.get(name) for name in STATUS}
         self.statuses.append({**values, "run_id": run_id, "status": status, "message": message})
+
+    def _note_trained(self, record: Record) -> None:
+        """Under each identity that runs go by, what was trained; one thing, unless an edit was gone on with."""
+        config, workload = record.config, record.workload
+        parts = json.dumps(workload.fingerprint if workload else None, sort_keys=True)
+        self.trained.setdefault((config.fingerprint, config.model, config.dataset), set()).add(parts)
 
     def _environment(self, given: object) -> int:
         text = json.dumps(_comparable(given), sort_keys=True)
@@ -99,6 +112,9 @@ class _Gathering:
                  f"{SCHEMA_VERSION} and takes from them only what has its names and types."
                  for version, count in sorted(self.versions.items())
                  if version != str(SCHEMA_VERSION)]
+        notes += [f"Runs of {len(versions)} versions of {model} on {dataset} are counted together, since it was edited "
+                  "and the plan gone on with on purpose (--continue-edited)."
+                  for (_, model, dataset), versions in self.trained.items() if len(versions) > 1]
         unread = sum(state["status"] == "unreadable" for state in self.statuses)
         if unread:
             notes.append(f"{unread} records cannot be believed and are left out.")
@@ -123,7 +139,25 @@ def read(store: Store) -> Results:
         else:
             _without_record(found, run)
     results, (answers, unread) = found.results(manifest), searches.read_all(store.folder)
-    return replace(results, searches=tuple(answers), notes=(*results.notes, *unread))
+    identities = _identities(store)
+    current = tuple(answer for answer in answers if not identities or answer.fingerprint in identities)
+    left_out = [*_left_out(sum(run.has_record for run in store.others()), "run"),
+                *_left_out(len(answers) - len(current), "largest-batch search", "largest-batch searches")]
+    return replace(results, searches=current, notes=(*results.notes, *left_out, *unread))
+
+
+def _identities(store: Store) -> set[str]:
+    """By which the plan's runs go, as it stands; empty where that is not known."""
+    workloads = read_json(store.folder / "workloads.json")
+    entries = workloads.values() if isinstance(workloads, dict) else ()
+    return {str(entry.get("identity", "")) for entry in entries if isinstance(entry, dict)}
+
+
+def _left_out(count: int, one: str, many: str = "") -> list[str]:
+    """That there are results of an earlier form of the plan, which no table has."""
+    verb = "belongs" if count == 1 else "belong"
+    return [f"{counted(count, one, many)} in the folder {verb} to an earlier form of this plan, its model or its data: "
+            "kept, and left out here."] if count else []
 
 
 def from_records(records: Iterable[Mapping[str, Any]], manifest: object) -> Results:
@@ -139,14 +173,17 @@ def from_records(records: Iterable[Mapping[str, Any]], manifest: object) -> Resu
     return found.results(plan)
 
 
-def _take(found: _Gathering, record: object, run_id: str) -> None:
+def _take(found: _Gathering, value: object, run_id: str) -> None:
     """A record of another version counts where all that this version reads is there."""
-    same = {**record, "schema_version": SCHEMA_VERSION} if isinstance(record, Mapping) else record
-    wrong = problems(same) or (altered(dict(record)) if isinstance(record, Mapping) else [])
-    if not wrong and isinstance(record, Mapping):
-        found.add(record)
+    same = {**value, "schema_version": SCHEMA_VERSION} if isinstance(value, dict) else value
+    try:
+        record = decode(same)
+        if isinstance(value, dict) and (wrong := altered(value)):
+            raise RecordError(wrong[0])
+    except RecordError as error:
+        found.state(run_id, "unreadable", str(error).removesuffix("."), _config(value))
     else:
-        found.state(run_id, "unreadable", "; ".join(wrong[:3]), _config(record))
+        found.add(record, value.get("schema_version") if isinstance(value, dict) else None)
 
 
 def _without_record(found: _Gathering, run: Run) -> None:

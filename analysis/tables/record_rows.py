@@ -7,14 +7,17 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
+from ...benchmarks.config.fields import RunFields
 from ...benchmarks.config.strategies import strategy_name
-from ...benchmarks.records.raw import list_in, number, table_in
+from ...benchmarks.records.rows import Evaluation, Workload
+from ...benchmarks.records.schema import Record
 from ...benchmarks.schedules.rules import is_measured, PUBLISHED_RULE
 from ..columns import CHECKS, METRIC, METRICS, NUMBERS, REPEATED, SHARPNESS, TEXT_KEYS, WHOLE, WHOLE_KEYS
-from ..meter_columns import METER_COLUMNS
+from ..meter_columns import METER_COLUMNS, number
 from .timing import step_timing
 
 
@@ -48,113 +51,114 @@ class Numbers:
         return pd.concat([keys, numbers], axis=1)
 
 
-def run_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+def run_rows(record: Record) -> list[dict[str, Any]]:
     """One row per phase that was reached (one for a run that evaluates nothing); keys are RUN
     without `environment`."""
-    config = table_in(record, "config")
-    batches = [*(config.get("earlier_batches") or ()), config.get("global_batch")]
-    evaluations = [row for row in list_in(record, "evaluations") if isinstance(row, Mapping)]
-    reached = max((int(row.get("phase") or 0) for row in evaluations), default=0)
+    reached = max((row.phase for row in record.evaluations), default=0)
     rows = []
-    for phase, batch in enumerate(batches[:reached + 1]):
-        own = [row for row in evaluations if int(row.get("phase") or 0) == phase]
-        status = str(record.get("status")) if phase == reached else "completed"
-        rows.append({**_keys(record, config, phase, batch, status),
-                     **_measured(record, config, own, phase, batch, status)})
-        if is_measured(str(config.get("rule"))) and own:
-            rows[-1]["steps"] = int(own[-1].get("step") or 0)  # decided while training
+    for phase, batch in enumerate(record.config.batches[:reached + 1]):
+        own = [row for row in record.evaluations if row.phase == phase]
+        status = record.status if phase == reached else "completed"
+        rows.append({**_keys(record, phase, batch, status), **_measured(record, own, phase, batch, status)})
+        if is_measured(record.config.rule) and own:
+            rows[-1]["steps"] = own[-1].step  # decided while training
     return rows
 
 
-def _keys(record: Mapping[str, Any], config: Mapping[str, Any], phase: int, batch: Any,
-          status: str) -> dict[str, Any]:
-    """Names are "" and counts are 0 where a record lacks them."""
-    replicas, accumulation = (int(config.get(name) or 1) for name in ("replicas", "accumulation"))
-    batch, examples = int(batch or 0), int(config.get("train_examples") or 0)
-    per_epoch = examples // batch if batch else 0
-    values = {name: str(config.get(name) or "") for name in TEXT_KEYS}
-    values |= {name: int(config.get(name) or 0) for name in WHOLE_KEYS}  # type: ignore[misc]
-    parts = f"-{accumulation}x" if accumulation > 1 else ""
-    nodes = f"-{count}n" if (count := int(config.get("nodes") or 1)) > 1 else ""
-    return {**values, "run_id": str(record.get("run_id")), "status": status, "phase": phase,
-            "global_batch": batch, "replicas": replicas, "accumulation": accumulation,
-            "replica_batch": batch // (replicas * accumulation), "trial": int(config.get("trial", -1)),
-            "steps_per_epoch": per_epoch, "steps": per_epoch * int(config.get("epochs") or 0),
-            "placement": f"{strategy_name(values['strategy'], values['transport'])}-{replicas}r{nodes}{parts}"}
+def _keys(record: Record, phase: int, batch: int, status: str) -> dict[str, Any]:
+    """What was varied; a configuration that came without a key has its default."""
+    config, settings = record.config, vars(record.config)
+    per_epoch = config.train_examples // batch if batch else 0
+    values = {name: settings[name] for name in (*TEXT_KEYS, *WHOLE_KEYS) if name in settings}
+    return {**values, "run_id": record.run_id, "status": status, "phase": phase, "global_batch": batch,
+            "replica_batch": batch // (config.replicas * config.accumulation),
+            "steps_per_epoch": per_epoch, "steps": per_epoch * config.epochs, "placement": _placement(config)}
 
 
-def _measured(record: Mapping[str, Any], config: Mapping[str, Any],
-              evaluations: list[Mapping[str, Any]], phase: int, batch: Any,
-              status: str) -> dict[str, Any]:
-    derived, workload = table_in(record, "derived"), table_in(record, "workload")
-    published = config.get("rule") == PUBLISHED_RULE
-    peak = config.get("base_learning_rate") if published else derived.get("peak_learning_rate")
-    values = {"base_learning_rate": config.get("base_learning_rate"),
-              "peak_learning_rate": peak, "momentum": config.get("momentum"), **_sharpness(record, phase),
-              "weight_kept_per_epoch": derived.get("weight_kept_per_epoch"),
-              "warmup_steps": None if published else derived.get("warmup_steps"),
-              "parameters": workload.get("parameters"),
-              **{name: workload.get(name) for name in (
-                  "flops_per_example", "classes", "baseline_accuracy", "baseline_loss")},
-              **table_in(record, "timing"), **table_in(record, "memory")}
+def _placement(config: RunFields) -> str:
+    parts = f"-{config.accumulation}x" if config.accumulation > 1 else ""
+    nodes = f"-{config.nodes}n" if config.nodes > 1 else ""
+    return f"{strategy_name(config.strategy, config.transport)}-{config.replicas}r{nodes}{parts}"
+
+
+def _measured(record: Record, evaluations: list[Evaluation], phase: int, batch: int, status: str) -> dict[str, Any]:
+    config, derived = record.config, record.derived
+    published = config.rule == PUBLISHED_RULE
+    values = {"base_learning_rate": config.base_learning_rate, "momentum": config.momentum, **_sharpness(record, phase),
+              "peak_learning_rate": config.base_learning_rate if published else derived.peak_learning_rate,
+              "weight_kept_per_epoch": derived.weight_kept_per_epoch,
+              "warmup_steps": None if published else derived.warmup_steps,
+              **_workload(record.workload), **_builtins(record.timing), **_builtins(record.memory)}
     if evaluations:
-        values["train_seconds"] = evaluations[-1].get("train_seconds")
-        values["last_step"] = evaluations[-1].get("step")
-        values["mean_gain"] = number(evaluations[-1].get("reference_steps")) / (number(values["last_step"]) or math.nan)
+        last = evaluations[-1]
+        values |= {"train_seconds": last.train_seconds, "last_step": last.step,
+                   "mean_gain": number(last.reference_steps) / (last.step or math.nan)}
     numbers = {name: number(values.get(name)) for name in NUMBERS}
     if evaluations and status == "completed":
         numbers |= _final(evaluations)
-    if config.get("kind") == "throughput":
-        numbers |= step_timing(list_in(record, "windows"), int(batch or 0))
-        for name in ("input", "synthetic"):
-            alone = step_timing(list_in(record, f"{name}_windows"), int(batch or 0))
-            numbers[f"{name}_examples_per_second"] = alone["examples_per_second"]
+    if config.kind == "throughput":
+        numbers |= _timed(record, batch)
     numbers |= {name: column.value(_rows(record, column.field, phase)) for name, column in METER_COLUMNS.items()}
-    flags = "; ".join(str(item) for item in list_in(record, "warnings"))
-    agreement, environment = table_in(record, "agreement"), table_in(record, "environment")
-    checks = {name: number(agreement.get(name)) for name in CHECKS}
-    cores = ",".join(str(core) for core in list_in(environment, "affinity"))
-    return {**numbers, **checks, "affinity": cores, "flags": flags,
-            "finished": str(record.get("finished") or ""),
-            "source": str(table_in(record, "workload").get("source") or ""), "reference_point": "",
-            "continues": str(record.get("continues") or "")}
+    checks = {name: number(_builtins(record.agreement).get(name)) for name in CHECKS}
+    affinity = record.environment.get("affinity")
+    return {**numbers, **checks, "affinity": ",".join(map(str, affinity)) if isinstance(affinity, list) else "",
+            "flags": "; ".join(record.warnings), "finished": record.finished,
+            "source": record.workload.source if record.workload else "", "reference_point": "",
+            "continues": record.continues}
 
 
-def _final(evaluations: list[Mapping[str, Any]]) -> dict[str, float]:
+def _builtins(section: msgspec.Struct | None) -> dict[str, Any]:
+    """The section's values by name; none where the run ended before there were any."""
+    return {} if section is None else dict(msgspec.to_builtins(section))
+
+
+def _workload(workload: Workload | None) -> dict[str, Any]:
+    """Several outputs have no one number of classes."""
+    values = _builtins(workload)
+    return {**values, "classes": None} if isinstance(values.get("classes"), dict) else values
+
+
+def _timed(record: Record, batch: int) -> dict[str, float]:
+    """Return the step times of a timing run: of the whole step, and of the input and the model alone."""
+    numbers = step_timing(record.windows, batch)
+    for name, windows in (("input", record.input_windows), ("synthetic", record.synthetic_windows)):
+        numbers[f"{name}_examples_per_second"] = step_timing(windows, batch)["examples_per_second"]
+    return numbers
+
+
+def _final(evaluations: list[Evaluation]) -> dict[str, float]:
     """Metrics at the end, and at the evaluation with the best validation loss."""
-    final = {name: number(evaluations[-1].get(name)) for name in METRICS}
-    losses = [number(row.get("validation_loss")) for row in evaluations]
+    final = {name: number(getattr(evaluations[-1], name)) for name in METRICS}
+    losses = [number(row.validation_loss) for row in evaluations]
     found = {**final,
              "generalization_gap": final["train_accuracy"] - final["test_accuracy"],
              "loss_gap": final["test_loss"] - final["train_loss"]}
     if not all(map(math.isnan, losses)):
         best = evaluations[int(np.nanargmin(losses))]
-        test = number(best.get("test_accuracy"))
-        found |= {"best_validation_step": number(best.get("step")),
+        test = number(best.test_accuracy)
+        found |= {"best_validation_step": float(best.step),
                   "test_accuracy_at_best_validation": test,
-                  "gap_at_best_validation": number(best.get("train_accuracy")) - test}
+                  "gap_at_best_validation": number(best.train_accuracy) - test}
     return found
 
 
-def _rows(record: Mapping[str, Any], field: str, phase: int) -> list[Mapping[str, Any]]:
+def _rows(record: Record, field: str, phase: int) -> list[Any]:
     """Return the phase's rows of a field of the record; rows that name no phase are the whole run's."""
-    return [row for row in list_in(record, field) if isinstance(row, Mapping) and row.get("phase", phase) == phase]
+    return [row for row in getattr(record, field) if getattr(row, "phase", phase) == phase]
 
 
-def _sharpness(record: Mapping[str, Any], phase: int) -> dict[str, Any]:
+def _sharpness(record: Record, phase: int) -> dict[str, Any]:
     """Return the sharpness where this phase ended, if it was measured there."""
     own = _rows(record, "sharpness", phase)
-    return {name: own[-1].get(name.removeprefix("last_")) for name in SHARPNESS} if own else {}
+    return {name: getattr(own[-1], name.removeprefix("last_")) for name in SHARPNESS} if own else {}
 
 
-def metric_rows(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+def metric_rows(record: Record) -> list[dict[str, Any]]:
     """The other metrics at the end of the last phase of a completed run; keys are METRIC."""
-    evaluations = [row for row in list_in(record, "evaluations") if isinstance(row, Mapping)]
-    if not evaluations or record.get("status") != "completed":
+    if not record.evaluations or record.status != "completed":
         return []
-    config = table_in(record, "config")
-    keys = _keys(record, config, 0, config.get("global_batch"), "completed")
+    keys = _keys(record, 0, record.config.global_batch, "completed")
     own = {name: keys[name] for name in METRIC if name in keys}
     return [{**own, "part": part, "metric": metric, "value": number(value)}
-            for name, value in table_in(evaluations[-1], "metrics").items()
-            for part, _, metric in [str(name).partition("_")]]
+            for name, value in record.evaluations[-1].metrics.items()
+            for part, _, metric in [name.partition("_")]]

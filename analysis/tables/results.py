@@ -17,11 +17,13 @@ from ...benchmarks.records.manifest import Manifest
 from ...benchmarks.records.searches import Answer
 from ...benchmarks.schedules.rules import PUBLISHED_RULE, rule_order
 from ..columns import METRIC, RUN
+from ..statistics.decision_rules import one_sided_level
 from .outcome import DEFAULT_LOSS_MARGIN, DEFAULT_MARGIN, judged_by, Outcome
 from .rank_rows import COLUMNS
 from .tuned_rates import TunedBatch
 
 STATUS = ("run_id", "experiment", "kind", "rule", "trial", "global_batch", "seed", "status", "message")
+MOST_LOOKS = 100
 ENVIRONMENT = ("host", "system", "processor", "cores", "memory_bytes", "python", "tensorflow",
                "keras", "packages", "commit", "dirty", "devices", "gpus", "intra_op_threads",
                "inter_op_threads", "launcher", "input", "library")
@@ -34,15 +36,15 @@ class Results:
     plan: the manifest (runs, settings, skipped, text, ...).
     runs: one row per run and phase, columns rows.RUN: keys, metrics at the end (NaN where the
     phase diverged), step_seconds and examples_per_second of timing runs, timing and memory;
-    `environment` is a row of `environments`. Of a tuned arm's trials only those chosen are here
-    and in the frames below: one row per batch and seed, as of any other rule.
+    `environment` is a row of `environments`. Of a tuned arm's trials only those that stand for it are
+    here and in the frames below: one row per batch and seed, as of any other rule.
     evaluations, windows, gradient_norms, memory: long, with the keys rows.REPEATED.
     statuses: one row per run of the plan, columns STATUS, runs without a record included.
     environments: one row per distinct machine and software, with `runs`, the runs it did.
     notes: what a reader must know about these records, in sentences.
     ranks: one row per rank of the timing runs of several ranks, columns slow_ranks.COLUMNS.
     metrics: one row per run, part of the data and metric beside loss and accuracy, columns rows.METRIC.
-    tuned: the tuned arms' batches with all trials; not_chosen: rows as of `runs`, of the trials not chosen.
+    tuned: the tuned arms' batches with all trials; not_chosen: rows as of `runs`, of the other trials.
     searches: the answers of largest-batch searches, found or on the way.
     warnings: run_id -> the sentences its record warns in.
     """
@@ -65,7 +67,7 @@ class Results:
 
     @cached_property
     def all_runs(self) -> pd.DataFrame:
-        """`runs`, and those of the trials that were not chosen."""
+        """`runs`, and those of the trials that do not stand for a tuned arm."""
         return pd.concat([self.runs, self.not_chosen]) if len(self.not_chosen) else self.runs
 
     @property
@@ -88,7 +90,14 @@ class Results:
     def outcomes(self) -> dict[str, Outcome]:
         """experiment -> what its accuracy runs are judged by, with the margin that holds for them."""
         loss_margin = self._positive("loss_margin", DEFAULT_LOSS_MARGIN)
-        return {name: judged_by(runs, self.margin, loss_margin) for name, (runs, _) in self.accuracy.items()}
+        alpha = one_sided_level(self.earlier_looks)
+        return {name: judged_by(runs, self.margin, loss_margin, alpha) for name, (runs, _) in self.accuracy.items()}
+
+    @property
+    def earlier_looks(self) -> int:
+        """Return how often earlier, smaller sets of these seeds were judged before this one was asked for."""
+        value = self.settings.get("earlier_looks")
+        return max(0, min(value, MOST_LOOKS)) if isinstance(value, int) else 0
 
     def _positive(self, name: str, default: float) -> float:
         value = self.settings.get(name)

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from ...benchmarks.records.raw import number
+from ...benchmarks.records.rows import Window
 
 
-def step_timing(windows: list[Any], global_batch: int) -> dict[str, float]:
+def step_timing(windows: Sequence[Window], global_batch: int) -> dict[str, float]:
     """Return the median step over the steady windows, each as slow as its slowest rank, and its spread."""
-    slowest: dict[float, float] = {}
+    slowest: dict[int, float] = {}
     for window in windows:
-        steps, seconds = number(window.get("steps")), number(window.get("seconds"))
-        if window.get("steady") and steps > 0 and seconds > 0:
-            start = number(window.get("start_step"))
-            slowest[start] = max(slowest.get(start, 0.0), seconds / steps)
+        if window.steady and window.steps > 0 and window.seconds > 0:
+            start = window.start_step
+            slowest[start] = max(slowest.get(start, 0.0), window.seconds / window.steps)
     if not slowest:
         return {"step_seconds": math.nan, "examples_per_second": math.nan,
                 "window_spread": math.nan}

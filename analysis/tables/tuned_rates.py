@@ -1,21 +1,23 @@
 """The tuned arm: which of the learning rates tried at a batch stands for it, and how far that can be believed.
 
 At each batch it is the trial with the best mean validation accuracy over seeds, or validation loss where there is no
-accuracy; test results are only reported.
+accuracy; test results are only reported. That trial is what a user takes. What it reaches is read from runs that did
+not choose it, since the best of several means owes some of its height to luck: each half of the seeds is read at the
+trial that the other half would choose (two-fold cross-fitting).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ...benchmarks.schedules.rules import TUNED_RULE
-from ..statistics.estimate import Estimate, mean_estimate
+from ..statistics.estimate import Estimate
 from .outcome import kind_of, Outcome
 
 LOST = ("diverged", "out_of_memory")
@@ -43,7 +45,8 @@ class Trial:
 
 @dataclass(frozen=True)
 class TunedBatch:
-    """The trials at one batch, by ascending rate. chosen: the one that stands for the tuned arm there."""
+    """The trials at one batch, by ascending rate. chosen: the best of all seeds; standing: seed -> the number of the
+    trial at which it stands for the tuned arm, chosen by the other half of the seeds."""
 
     experiment: str
     placement: str
@@ -51,6 +54,7 @@ class TunedBatch:
     trials: tuple[Trial, ...]
     planned_trials: int
     chosen: Trial
+    standing: Mapping[int, int]
 
     @property
     def finished_trials(self) -> int:
@@ -94,6 +98,7 @@ class TunedBatch:
 
     def to_json(self) -> dict[str, Any]:
         return {**vars(self), "trials": [trial.to_json() for trial in self.trials], "chosen": self.chosen.to_json(),
+                "standing": {str(seed): trial for seed, trial in self.standing.items()},
                 "finished_trials": self.finished_trials, "partial": self.partial, "edge": self.edge,
                 "lost_share": self.lost_share, "warnings": list(self.warnings)}
 
@@ -106,12 +111,26 @@ def tuned_batches(runs: pd.DataFrame, statuses: pd.DataFrame) -> tuple[TunedBatc
     found = []
     for (experiment, placement, batch), rows in own.groupby(["experiment", "placement", "global_batch"], sort=False):
         listed = planned[planned["experiment"] == experiment]
-        seeds = set(listed["seed"].dropna()) | set(own.loc[own["experiment"] == experiment, "seed"])
+        seeds = {int(seed) for seed in (*listed["seed"].dropna(), *own.loc[own["experiment"] == experiment, "seed"])}
         trials = tuple(sorted(_trials(rows, len(seeds), kinds[experiment]),
                               key=lambda trial: (trial.learning_rate, trial.trial)))
-        count = max(int(listed["trial"].nunique()), len(trials))
-        found.append(TunedBatch(str(experiment), str(placement), int(batch), trials, count, min(trials, key=_order)))
+        count, chosen = max(int(listed["trial"].nunique()), len(trials)), min(trials, key=_order)
+        found.append(TunedBatch(str(experiment), str(placement), int(batch), trials, count, chosen,
+                                _standing(rows, sorted(seeds), trials, chosen)))
     return tuple(found)
+
+
+def _standing(rows: pd.DataFrame, seeds: Sequence[int], trials: Sequence[Trial], chosen: Trial) -> dict[int, int]:
+    """The trial of each seed: what the other half of the seeds chooses, or all of them where those have no result. A
+    trial that lost any seed comes last in both halves, as nobody would take it."""
+    halves = seeds[:len(seeds) // 2], seeds[len(seeds) // 2:]
+    lost = {trial.trial: trial.lost for trial in trials}
+    found = {}
+    for own, other in (halves, halves[::-1]):
+        half = [replace(trial, lost=lost[trial.trial])
+                for trial in _trials(rows[rows["seed"].isin(other)], len(other), chosen.outcome) if trial.completed]
+        found.update(dict.fromkeys(own, min(half, key=_order, default=chosen).trial))
+    return dict(sorted(found.items()))
 
 
 def _trials(rows: pd.DataFrame, seeds: int, outcome: Outcome) -> Iterator[Trial]:
@@ -120,7 +139,7 @@ def _trials(rows: pd.DataFrame, seeds: int, outcome: Outcome) -> Iterator[Trial]
         completed = own[own["status"] == "completed"]
         values = completed[outcome.validation].to_numpy(np.float64)
         yield Trial(int(trial), float(own["base_learning_rate"].iloc[0]), outcome,
-                    mean_estimate(values[np.isfinite(values)]), len(completed), lost,
+                    outcome.mean(values[np.isfinite(values)]), len(completed), lost,
                     max(seeds - len(completed) - lost, 0))
 
 
@@ -133,8 +152,9 @@ def _order(trial: Trial) -> tuple[bool, int, float, float]:
 
 
 def not_chosen(runs: pd.DataFrame, found: tuple[TunedBatch, ...]) -> pd.Series:
-    """bool[runs]: the trials that do not stand for the tuned arm."""
-    chosen: set[tuple[Hashable, ...]] = {(b.experiment, b.placement, b.global_batch, b.chosen.trial) for b in found}
-    keys = zip(runs["experiment"], runs["placement"], runs["global_batch"], runs["trial"], runs["rule"])
-    return pd.Series([rule == TUNED_RULE and tuple(key) not in chosen for *key, rule in keys], index=runs.index,
+    """bool[runs]: the trials that do not stand for the tuned arm at their seed."""
+    standing: set[tuple[Hashable, ...]] = {(b.experiment, b.placement, b.global_batch, seed, trial)
+                                           for b in found for seed, trial in b.standing.items()}
+    keys = zip(runs["experiment"], runs["placement"], runs["global_batch"], runs["seed"], runs["trial"], runs["rule"])
+    return pd.Series([rule == TUNED_RULE and tuple(key) not in standing for *key, rule in keys], index=runs.index,
                      dtype=bool)

@@ -22,7 +22,8 @@ class RunFields:
     `kind` decides what is collected: `accuracy` trains `epochs` and evaluates; `throughput` times `windows` windows
     after `warmup_steps`; `memory` takes `memory_steps` steps in a fresh process and reads the peak, repeating
     examples where its batch exceeds them. `memory_limit_bytes` (0: none) is what the largest-batch search allows each
-    GPU or, on CPUs, the data of each rank's process.
+    GPU or, on CPUs, the data of each rank's process. `fingerprint`: the digest of what is trained, the model, the data
+    and the versions, so that a run of an edited model is another run; "" where it is not known.
     """
 
     experiment: str
@@ -63,6 +64,7 @@ class RunFields:
     launch: int = 0
     loss: str = CROSS_ENTROPY
     metrics: tuple[str, ...] = (ACCURACY,)
+    from_logits: bool = True
     warmup_steps: int = 20
     windows: int = 10
     window_seconds: float = 0.2
@@ -72,6 +74,7 @@ class RunFields:
     jit: bool = False
     synchronized_batch_norm: bool = False
     input: str = "auto"
+    fingerprint: str = ""
 
     @property
     def replica_batch(self) -> int:
@@ -127,12 +130,13 @@ class RunFields:
         key = f"{self.strategy_name}-{self.replicas}r-{self.nodes}n-{self.cores_per_replica}c"
         if self.kind == "throughput":
             return f"{key}-timing-{self.experiment if self.scaling == '' else 'scaling'}-{self.launch}"
-        return f"{key}-memory-{self.digest}" if self.kind == "memory" else key
+        return f"{key}-memory-{self.settings_digest}" if self.kind == "memory" else key
 
     @property
     def workload_key(self) -> str:
         """Runs of one workload are described together: the data, the model and what it is trained for."""
-        return "|".join((self.dataset, self.model, str(self.validation_fraction), self.loss, *self.metrics))
+        ending = () if self.from_logits else ("probabilities",)
+        return "|".join((self.dataset, self.model, str(self.validation_fraction), self.loss, *self.metrics, *ending))
 
     @property
     def alone(self) -> bool:
@@ -141,7 +145,16 @@ class RunFields:
 
     @property
     def digest(self) -> str:
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return self._digest(("fingerprint",) if not self.fingerprint else ())
+
+    @property
+    def settings_digest(self) -> str:
+        """Of all but the fingerprint, which is not known before the model has been built."""
+        return self._digest(("fingerprint",))
+
+    def _digest(self, left_out: tuple[str, ...]) -> str:
+        values = {name: value for name, value in asdict(self).items() if name not in left_out}
+        text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
     @property

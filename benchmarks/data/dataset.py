@@ -103,6 +103,9 @@ def as_inputs(values: Any, what: str) -> npt.NDArray[Any]:
     """Return float32[N, ...], all finite, from uint8 or floats; int32[N, ...] from other whole numbers. Raises
     DataError."""
     array = _array(values, what)
+    if array.dtype.kind in "USO" and array.size and isinstance(array.reshape(-1)[0], (str, bytes)):
+        raise DataError(f"{what} holds texts, which no model takes here; turn them into token ids in the data "
+                        "function, (examples, tokens) in whole numbers, with keras.layers.TextVectorization say.")
     if array.ndim < 2 or 0 in array.shape:
         raise DataError(f"{what} has shape {array.shape}; it must be (examples, features...), (examples, tokens) or "
                         "(examples, height, width, channels), with at least one example.")
@@ -124,6 +127,8 @@ def as_targets(values: Any, what: str) -> npt.NDArray[Any]:
         raise DataError(f"{what} has shape {array.shape}; it must be (examples, ...) with at least one example.")
     if np.issubdtype(array.dtype, np.floating):
         return _finite(array, what)
+    if array.dtype == np.bool_:
+        array = array.astype(np.int32)
     if array.ndim == 1 or array.shape[1:] == (1,) or not np.issubdtype(array.dtype, np.integer):
         return as_labels(array, what)
     if array.ndim == 2 and array.shape[1] > 1 and array.min() == 0 and (np.sort(array)[:, -2:] == (0, 1)).all():
@@ -165,8 +170,8 @@ def as_labels(values: Any, what: str) -> Labels:
         raise DataError(f"{what} has shape {array.shape}; it must be (examples,) with at least one "
                         f"example{hint}.")
     if not np.issubdtype(array.dtype, np.integer):
-        raise DataError(f"{what} has dtype {array.dtype}; labels must be whole numbers 0..K-1: use "
-                        "y.astype('int32').")
+        fix = "numpy.unique(y, return_inverse=True)[1]" if array.dtype.kind in "USO" else "y.astype('int32')"
+        raise DataError(f"{what} has dtype {array.dtype}; labels must be whole numbers 0..K-1: use {fix}.")
     if int(array.min()) < 0 or int(array.max()) >= 2**31:
         raise DataError(f"{what} runs from {array.min()} to {array.max()}; labels must be 0..K-1.")
     return np.ascontiguousarray(array, np.int32)

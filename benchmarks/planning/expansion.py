@@ -88,8 +88,8 @@ def _drift_guard(like: RunConfig, launch: int) -> RunConfig:
     """The same short timing run at the start and the end; their ratio says how far the machine drifted."""
     batch = min(256, like.train_examples)
     return RunConfig(experiment="drift_guard", kind="throughput", dataset=like.dataset, model=like.model,
-                     loss=like.loss, metrics=like.metrics, optimizer=like.optimizer, global_batch=batch,
-                     train_examples=like.train_examples, seed=0,
+                     loss=like.loss, metrics=like.metrics, from_logits=like.from_logits, optimizer=like.optimizer,
+                     global_batch=batch, train_examples=like.train_examples, seed=0,
                      base_learning_rate=like.base_learning_rate, validation_fraction=like.validation_fraction,
                      launch=launch)
 

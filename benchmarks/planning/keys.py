@@ -3,148 +3,210 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal, Union
+
+from msgspec import defstruct, Meta, NODEFAULT, Struct, structs, UNSET, UnsetType
 
 from ..config.choices import INPUTS, KINDS, LARGEST, PRECISIONS
+from ..config.fields import RunFields
 from ..config.objectives import CROSS_ENTROPY, LOSSES, METRICS
 from ..config.optimizers import OPTIMIZERS
 from ..config.strategies import STRATEGIES, strategy_variants
+from ..decoding import choices, decoded, lists, meanings, MOST_SHOWN, TOML_WORDS
 from ..errors import one_of, PlanError
 from ..schedules.decays import DECAYS
 from ..schedules.rules import PUBLISHED_RULE, RULES
 
 LONGEST_LIST = 256
 LONGEST_TEXT = 2000
-REQUIRED = object()
-ABSENT = object()
+CHECKPOINT_SECONDS, WATCHDOG_SECONDS = 600.0, 1800.0
+SEARCH = (0.1, 10.0)
 STRATEGY_NAMES = tuple(dict.fromkeys(name for strategy in STRATEGIES
                                      for name in (strategy, *strategy_variants(strategy))))
 RULE_NAMES = tuple(name for name in RULES if name != PUBLISHED_RULE)
 
-
-@dataclass(frozen=True)
-class Key:
-    """One key: what kind of value, its default (REQUIRED: none; ABSENT: left out), its choices, what it means."""
-
-    kind: str
-    default: Any
-    meaning: str
-    choices: tuple[str, ...] = ()
+Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
+Whole = Annotated[int, Meta(ge=0, le=LARGEST)]
+Amount = Annotated[float, Meta(ge=0, le=LARGEST)]
+Texts = Annotated[tuple[Text, ...], Meta(max_length=LONGEST_LIST)]
+Wholes = Annotated[tuple[Whole, ...], Meta(max_length=LONGEST_LIST)]
+Amounts = Annotated[tuple[Amount, ...], Meta(max_length=LONGEST_LIST)]
+Batches = Annotated[tuple[Whole | Literal["all"], ...], Meta(max_length=LONGEST_LIST)]
 
 
-PLAN: dict[str, Key] = {
-    "name": Key("text", REQUIRED, "names the results folder"),
-    "question": Key("text", "", "what the study is to answer, printed at the top of the report"),
-    "margin": Key("number", 0.005, "difference in accuracy, as a fraction of at most 0.2, that counts as the same: "
-                  "0.005 are 0.5 points"),
-    "loss_margin": Key("number", 0.02, "of experiments without an accuracy: difference in loss that counts as the "
-                       "same, as a share of the loss at the reference batch"),
-    "first_seed": Key("whole", 0, "seeds are first_seed, first_seed + 1, ..."),
-    "leaves_out": Key("texts", (), "what this plan does not measure, printed in the report"),
-    "drift_guard": Key("flag", True, "time one short run at the start and again at the end"),
-    "checkpoint_seconds": Key("number", 600.0, "a run that trains longer keeps its state at the first end of an epoch "
-                              "after each such time; 0: at each. The next attempt goes on from there"),
-    "watchdog_seconds": Key("number", 1800.0, "a run that gets on nowhere for so long is ended as timed_out, with the "
-                            "stacks of all ranks; longer than the longest compilation or evaluation; 0: never. It "
-                            "changes no result, so it may be edited between two commands"),
-    "price_per_device_hour": Key("number", ABSENT, "for costs; absent: no costs"),
-}
-EXPERIMENT: dict[str, Key] = {
-    "name": Key("text", REQUIRED, "names the experiment"),
-    "kind": Key("text", "accuracy", "what is collected", KINDS),
-    "dataset": Key("text", REQUIRED, "built-in name, npz:PATH, tfrecord:PATH,... or images:PATH,... (read "
-                   "while training), synthetic:SHAPE,... or module:function"),
-    "model": Key("text", REQUIRED, "built-in name or module:function"),
-    "loss": Key("text", CROSS_ENTROPY, f"what is minimized: {', '.join(LOSSES)}, or module:function, (targets, "
-                "outputs) -> one number per example"),
-    "metrics": Key("texts", ABSENT, f"what evaluations measure beside the loss: {', '.join(METRICS)}, or "
-                   "module:function as for the loss; default: accuracy with a cross-entropy, else none"),
-    "optimizer": Key("text", "sgd", "update rule", tuple(OPTIMIZERS)),
-    "momentum": Key("number", 0.9, "of the optimizers momentum, nesterov and lars"),
-    "weight_decay": Key("number", ABSENT, "of adamw (default: Keras', 0.004), lars and lamb (default: 0); not on "
-                        "biases and normalization parameters"),
-    "learning_rate": Key("number", ABSENT, "eta0, at the reference batch; default: Keras' (adam, adamw and lamb 0.001, "
-                         "sgd, momentum and nesterov 0.01); lars has none"),
-    "reference_batch": Key("whole", ABSENT, "B0, at which every rule gives eta0, one of the batches; default: 32 where "
-                           "it is one, else the smallest"),
-    "warmup_epochs": Key("number", ABSENT, "length of the gradual warm-up of the rules linear and tuned; cosine and "
-                         "polynomial decay begin here under every rule; default: 5, or half of the epochs of a run of "
-                         "fewer than 10"),
-    "legw_epochs": Key("number", ABSENT, "epochs of warm-up at the reference batch under the rule legw, which needs it "
-                       "and multiplies it by kappa"),
-    "noise_scale": Key("number", ABSENT, "Bn in examples, which the rules noise_scale and surge need: measure it "
-                       "first, with noise_batches"),
-    "decay": Key("text", "", "how the rate falls after warm-up, by epochs, the same at every batch", tuple(DECAYS)),
-    "decay_epochs": Key("numbers", (), "epochs after which piecewise decay multiplies the rate by decay_factor"),
-    "decay_factor": Key("number", 0.1, "of piecewise decay"),
-    "decay_power": Key("number", 2.0, "of polynomial decay, (1 - p) ^ power"),
-    "clip_norm": Key("number", 0.0, "largest global norm of the gradient, clipped after the average over replicas; 0: "
-                     "no clipping"),
-    "accumulation": Key("whole", 1, "micro-batches a replica takes one after another in a step, to reach a global "
-                        "batch that does not fit"),
-    "global_batches": Key("batches", ABSENT, "global batches; \"all\" is the whole training set"),
-    "replica_batches": Key("wholes", ABSENT, "batches per replica, multiplied by replicas and accumulation (weak "
-                           "scaling)"),
-    "rules": Key("texts", ("constant",), "learning-rate rules", RULE_NAMES),
-    "trials": Key("whole", 8, "learning rates that the rule tuned tries at each batch, with every seed"),
-    "search": Key("numbers", (0.1, 10.0), "lowest and highest rate tried, as factors of the square-root rule's rate"),
-    "as_published": Key("flag", False, "also train the batches one after another on the same weights"),
-    "seeds": Key("whole", 6, "runs per point, paired over batches"),
-    "epochs": Key("whole", 10, "length of an accuracy run"),
-    "validation_fraction": Key("number", 0.2, "of the training data, for choosing"),
-    "train_subset": Key("whole", 10_000, "training examples evaluated for the train metrics"),
-    "noise_batches": Key("wholes", (), "batches of the gradient-norm probe, at the reference batch's runs"),
-    "sharpness_examples": Key("whole", 0, "training examples, at least 1000, on which every accuracy run ends with its "
-                              "top Hessian eigenvalue and SAM sharpness; 0: not measured"),
-    "strategies": Key("texts", ("single",), "how replicas train together", STRATEGY_NAMES),
-    "replicas": Key("wholes", (1,), "numbers of replicas"),
-    "nodes": Key("wholes", (1,), "numbers of nodes that the replicas of horovod and multiworker are spread over; more "
-                 "than 1: on Slurm"),
-    "cores_per_replica": Key("whole", 1, "CPU cores a replica owns"),
-    "scaling": Key("text", "", "what a throughput experiment keeps fixed", ("", "weak", "strong")),
-    "launches": Key("whole", 3, "independent launches of each timing point"),
-    "warmup_steps": Key("whole", 20, "steps before timing"),
-    "windows": Key("whole", 10, "timed windows per launch"),
-    "window_seconds": Key("number", 0.2, "length of a window; its step count is fixed before timing"),
-    "precision": Key("text", "float32", "of weights and arithmetic; mixed: arithmetic in 16 bits, weights, losses and "
-                     "updates in float32, with dynamic loss scaling for float16", PRECISIONS),
-    "jit": Key("flag", False, "XLA compilation of each replica's loss and gradient, the same in all arms"),
-    "synchronized_batch_norm": Key("flag", False, "batch norm over the examples of all replicas, instead of each "
-                                   "replica's own"),
-    "input": Key("text", "auto", "resident on the device, or streamed from memory; data sets on disk are always "
-                 "read from there", INPUTS),
-}
-PASSED_THROUGH = ("dataset", "model", "loss", "optimizer", "momentum", "reference_batch",
-                  "warmup_epochs", "decay", "decay_epochs", "decay_factor", "decay_power", "clip_norm", "accumulation",
-                  "epochs", "validation_fraction", "train_subset", "cores_per_replica", "scaling",
-                  "warmup_steps", "windows", "window_seconds", "precision", "jit", "synchronized_batch_norm", "input")
-WATCHDOG_SECONDS = float(PLAN["watchdog_seconds"].default)
+def about(meaning: str, names: tuple[str, ...] = ()) -> Meta:
+    """Return the note of a key: what it means, and the texts that it may be where those are `names` alone."""
+    return Meta(description=meaning, extra_json_schema={"enum": list(names)} if names else {})
+
+
+class PlanSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The table [plan]."""
+
+    name: Annotated[Text, about("names the results folder")]
+    question: Annotated[Text, about("what the study is to answer, printed at the top of the report")] = ""
+    margin: Annotated[Amount, about(
+        "difference in accuracy, as a fraction of at most 0.2, that counts as the same: 0.005 are 0.5 points")] = 0.005
+    loss_margin: Annotated[Amount, about(
+        "of experiments without an accuracy: difference in loss that counts as the same, as a share of the "
+        "loss at the reference batch")] = 0.02
+    earlier_looks: Annotated[Whole, about(
+        "how often fewer of these seeds were judged already, and more were asked for because they did not decide; "
+        "each look halves the level, so that going on until a result is decided errs no more often. The plan that a "
+        "report says to run next has it")] = 0
+    first_seed: Annotated[Whole, about("seeds are first_seed, first_seed + 1, ...")] = 0
+    leaves_out: Annotated[Texts, about("what this plan does not measure, printed in the report")] = ()
+    drift_guard: Annotated[bool, about("time one short run at the start and again at the end")] = True
+    checkpoint_seconds: Annotated[Amount, about(
+        "a run that trains longer keeps its state at the first end of an epoch after each such time; 0: at "
+        "each. The next attempt goes on from there")] = CHECKPOINT_SECONDS
+    watchdog_seconds: Annotated[Amount, about(
+        "a run that gets on nowhere for so long is ended as timed_out, with the stacks of all ranks; longer "
+        "than the longest compilation or evaluation; 0: never. It changes no result, so it may be edited "
+        "between two commands")] = WATCHDOG_SECONDS
+    launch_summary: Annotated[Text, about(
+        "what stands for the launches of a timing point in efficiencies: the geometric mean of their ratios, or the "
+        "median, which one disturbed launch does not move; it has an interval from 6 launches on",
+        ("mean", "median"))] = "mean"
+    price_per_device_hour: Annotated[Amount | UnsetType, about("for costs; absent: no costs")] = UNSET
+
+
+class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table [[experiment]], with what it takes from [defaults]."""
+
+    name: Annotated[Text, about("names the experiment")]
+    kind: Annotated[Text, about("what is collected", KINDS)] = "accuracy"
+    dataset: Annotated[Text, about(
+        "built-in name, npz:PATH, tfrecord:PATH,... or images:PATH,... (read while training), "
+        "synthetic:SHAPE,... or module:function")]
+    model: Annotated[Text, about("built-in name or module:function")]
+    loss: Annotated[Text, about(
+        f"what is minimized: {', '.join(LOSSES)}, or module:function, (targets, outputs) -> one number per "
+        "example")] = CROSS_ENTROPY
+    metrics: Annotated[Texts | UnsetType, about(
+        f"what evaluations measure beside the loss: {', '.join(METRICS)}, or module:function as for the loss; "
+        "default: accuracy with a cross-entropy, else none")] = UNSET
+    from_logits: Annotated[bool, about(
+        "whether the model ends in logits, which the cross-entropies and the accuracy take; false: in probabilities, "
+        "those of a softmax or a sigmoid")] = True
+    optimizer: Annotated[Text, about("update rule", tuple(OPTIMIZERS))] = "sgd"
+    momentum: Annotated[Amount, about("of the optimizers momentum, nesterov and lars")] = 0.9
+    weight_decay: Annotated[Amount | UnsetType, about(
+        "of adamw (default: Keras', 0.004), lars and lamb (default: 0); not on biases and normalization "
+        "parameters")] = UNSET
+    learning_rate: Annotated[Amount | UnsetType, about(
+        "eta0, at the reference batch; default: Keras' (adam, adamw and lamb 0.001, sgd, momentum and "
+        "nesterov 0.01); lars has none")] = UNSET
+    reference_batch: Annotated[Whole | UnsetType, about(
+        "B0, at which every rule gives eta0, one of the batches; default: 32 where it is one, else the "
+        "smallest")] = UNSET
+    warmup_epochs: Annotated[Amount | UnsetType, about(
+        "length of the gradual warm-up of the rules linear and tuned; cosine and polynomial decay begin here "
+        "under every rule; default: 5, or half of the epochs of a run of fewer than 10")] = UNSET
+    legw_epochs: Annotated[Amount | UnsetType, about(
+        "epochs of warm-up at the reference batch under the rule legw, which needs it and multiplies it by "
+        "kappa")] = UNSET
+    noise_scale: Annotated[Amount | UnsetType, about(
+        "Bn in examples, which the rules noise_scale and surge need: measure it first, with noise_batches")] = UNSET
+    decay: Annotated[Text, about(
+        "how the rate falls after warm-up, by epochs, the same at every batch", tuple(DECAYS))] = ""
+    decay_epochs: Annotated[Amounts, about(
+        "epochs after which piecewise decay multiplies the rate by decay_factor")] = ()
+    decay_factor: Annotated[Amount, about("of piecewise decay")] = 0.1
+    decay_power: Annotated[Amount, about("of polynomial decay, (1 - p) ^ power")] = 2.0
+    clip_norm: Annotated[Amount, about(
+        "largest global norm of the gradient, clipped after the average over replicas; 0: no clipping")] = 0.0
+    accumulation: Annotated[Whole, about(
+        "micro-batches a replica takes one after another in a step, to reach a global batch that does not "
+        "fit")] = 1
+    global_batches: Annotated[Batches | UnsetType, about("global batches; \"all\" is the whole training set")] = UNSET
+    replica_batches: Annotated[Wholes | UnsetType, about(
+        "batches per replica, multiplied by replicas and accumulation (weak scaling)")] = UNSET
+    rules: Annotated[Texts, about("learning-rate rules", RULE_NAMES)] = ("constant",)
+    trials: Annotated[Whole, about("learning rates that the rule tuned tries at each batch, with every seed")] = 8
+    search: Annotated[Amounts, about(
+        "lowest and highest rate tried, as factors of the square-root rule's rate")] = SEARCH
+    as_published: Annotated[bool, about("also train the batches one after another on the same weights")] = False
+    seeds: Annotated[Whole, about("runs per point, paired over batches")] = 6
+    epochs: Annotated[Whole, about("length of an accuracy run")] = 10
+    validation_fraction: Annotated[Amount, about("of the training data, for choosing")] = 0.2
+    train_subset: Annotated[Whole, about("training examples evaluated for the train metrics")] = 10_000
+    noise_batches: Annotated[Wholes, about("batches of the gradient-norm probe, at the reference batch's runs")] = ()
+    sharpness_examples: Annotated[Whole, about(
+        "training examples, at least 1000, on which every accuracy run ends with its top Hessian eigenvalue "
+        "and SAM sharpness; 0: not measured")] = 0
+    strategies: Annotated[Texts, about("how replicas train together", STRATEGY_NAMES)] = ("single",)
+    replicas: Annotated[Wholes, about("numbers of replicas")] = (1,)
+    nodes: Annotated[Wholes, about(
+        "numbers of nodes that the replicas of horovod and multiworker are spread over; more than 1: on "
+        "Slurm")] = (1,)
+    cores_per_replica: Annotated[Whole, about("CPU cores a replica owns")] = 1
+    scaling: Annotated[Text, about("what a throughput experiment keeps fixed", ("", "weak", "strong"))] = ""
+    launches: Annotated[Whole, about("independent launches of each timing point")] = 3
+    warmup_steps: Annotated[Whole, about("steps before timing")] = 20
+    windows: Annotated[Whole, about("timed windows per launch")] = 10
+    window_seconds: Annotated[Amount, about("length of a window; its step count is fixed before timing")] = 0.2
+    precision: Annotated[Text, about(
+        "of weights and arithmetic; mixed: arithmetic in 16 bits, weights, losses and updates in float32, "
+        "with dynamic loss scaling for float16", PRECISIONS)] = "float32"
+    jit: Annotated[bool, about("XLA compilation of each replica's loss and gradient, the same in all arms")] = False
+    synchronized_batch_norm: Annotated[bool, about(
+        "batch norm over the examples of all replicas, instead of each replica's own")] = False
+    input: Annotated[Text, about(
+        "resident on the device, or streamed from memory; data sets on disk are always read from "
+        "there", INPUTS)] = "auto"
+
+
+# As [defaults] may hold them: nothing is required, and nothing filled in.
+Defaults = defstruct("Defaults", [(field.name, Union[field.type, UnsetType], UNSET)
+                                  for field in structs.fields(Experiment)], forbid_unknown_fields=True)
+# What is decided for each run by itself; the experiment's other keys that a run has too are the run's.
+DECIDED = ("kind", "metrics", "weight_decay", "legw_epochs", "noise_scale", "noise_batches", "sharpness_examples",
+           "replicas", "nodes")
+PASSED_THROUGH = tuple(name for name in RunFields.__dataclass_fields__
+                       if name in Experiment.__struct_fields__ and name not in DECIDED)
 
 
 def setting_seconds(settings: Mapping[str, Any], name: str) -> float:
     """A [plan] key in seconds, by plan.json's settings; its default where they say none. It is in no run's
     configuration."""
-    found = _number(settings.get(name))
-    return float(PLAN[name].default) if found is None else found
+    value = settings.get(name)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= LARGEST:
+        return float(value)
+    return {"checkpoint_seconds": CHECKPOINT_SECONDS, "watchdog_seconds": WATCHDOG_SECONDS}[name]
 
 
-def check(values: Any, keys: Mapping[str, Key], where: str, partial: bool = False) -> dict[str, Any]:
-    """The values with defaults filled in. `partial`: nothing is required or filled in. Raises PlanError."""
-    if not isinstance(values, dict):
-        raise PlanError(f"{where} must be a table of keys.")
-    for name in values:
-        if name not in keys:
-            raise PlanError(f"{where}: " + one_of("key", name, keys))
-    result = {name: _convert(value, keys[name], f"{where}: {name}") for name, value in values.items()}
-    if partial:
-        return result
-    for name, key in keys.items():
-        if name not in result and key.default is REQUIRED:
-            raise PlanError(f"{where}: {name} is missing ({key.meaning}).")
-        if name not in result and key.default is not ABSENT:
-            result[name] = key.default
-    return result
+def settings(values: object, where: str) -> dict[str, Any]:
+    """Return the table [plan] with defaults filled in. Raises PlanError with the rule, the value and the choices."""
+    return _checked(values, PlanSettings, where)
+
+
+def experiment(values: object, where: str) -> dict[str, Any]:
+    """Return a table [[experiment]] with defaults filled in. Raises PlanError."""
+    return _checked(values, Experiment, where)
+
+
+def defaults(values: object, where: str) -> dict[str, Any]:
+    """Return some keys of an experiment, checked like all of them, and no others. Raises PlanError."""
+    return _checked(values, Defaults, where)
+
+
+def _checked(values: object, kind: type[Struct], where: str) -> dict[str, Any]:
+    """Return the keys that have a value. A value alone stands for a list of one."""
+    if isinstance(values, dict):
+        several = lists(kind)
+        values = {name: [value] if name in several and not isinstance(value, (list, tuple)) else value
+                  for name, value in values.items()}
+    found = structs.asdict(decoded(values, kind, PlanError, f"{where}: ", TOML_WORDS))
+    found = {name: value for name, value in found.items() if value is not UNSET}
+    for name, names in choices(kind).items():
+        for item in _items(found.get(name, ())):
+            if item not in names:
+                raise PlanError(f"{where}: " + one_of(name, item[:MOST_SHOWN], names))
+    return found
+
+
+def _items(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def check_scaling(experiment: Mapping[str, Any], where: str) -> None:
@@ -156,61 +218,16 @@ def check_scaling(experiment: Mapping[str, Any], where: str) -> None:
                         f"replica counts; give {kept}" + (f", and not {other}." if other in experiment else "."))
 
 
-def _convert(value: Any, key: Key, where: str) -> Any:
-    """Check one value. Raises PlanError with the rule, the value and the choices."""
-    checked = _CONVERT[key.kind](value)
-    if checked is None:
-        raise PlanError(f"{where} = {value!r} must be {_WORDS[key.kind]}.")
-    for item in checked if isinstance(checked, tuple) else (checked,):
-        if key.choices and item not in key.choices:
-            raise PlanError(f"{where}: " + one_of(where.rsplit(" ", 1)[-1], item, key.choices))
-    return checked
-
-
-def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST else None
-
-
-def _number(value: Any) -> float | None:
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= LARGEST
-    return float(value) if good else None
-
-
-def _list(item: Any) -> Any:
-    def convert(value: Any) -> tuple[Any, ...] | None:
-        if isinstance(value, (list, tuple)) and len(value) > LONGEST_LIST:
-            return None
-        items = tuple(item(v) for v in (value if isinstance(value, (list, tuple)) else [value]))
-        return None if any(v is None for v in items) else items
-    return convert
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and len(value) <= LONGEST_TEXT else None
-
-
-def _batch(value: Any) -> int | str | None:
-    return "all" if value == "all" else _whole(value)
-
-
-_CONVERT = {"text": _text, "whole": _whole, "number": _number, "texts": _list(_text), "wholes": _list(_whole),
-            "numbers": _list(_number), "batches": _list(_batch),
-            "flag": lambda value: value if isinstance(value, bool) else None}
-_MOST = f"a list of at most {LONGEST_LIST}"
-_WORDS = {"text": f"text in quotes, at most {LONGEST_TEXT:,} characters", "flag": "true or false",
-          "whole": "a whole number, not negative, at most 2^53", "number": "a number, not negative, at most 2^53",
-          "texts": f"{_MOST} texts", "wholes": f"{_MOST} whole numbers", "numbers": f"{_MOST} numbers, not negative",
-          "batches": f'{_MOST} whole numbers or "all"'}
-
-
 def reference() -> str:
-    """The keys as Markdown tables."""
-    def row(name: str, key: Key) -> str:
-        default = "required" if key.default is REQUIRED else "" if key.default is ABSENT else f"`{key.default!r}`"
-        choices = f" One of: {', '.join(c or '(none)' for c in key.choices)}." if key.choices else ""
-        return f"| `{name}` | {default} | {key.meaning}.{choices} |"
-    parts = []
-    for title, keys in (("[plan]", PLAN), ("[[experiment]], and [defaults] for all", EXPERIMENT)):
-        rows = "\n".join(row(name, key) for name, key in keys.items())
-        parts.append(f"### {title}\n\n| key | default | meaning |\n|---|---|---|\n{rows}\n")
-    return "\n".join(parts)
+    """Return the keys as Markdown tables."""
+    return (f"### [plan]\n\n{_table(PlanSettings)}\n"
+            f"### [[experiment]], and [defaults] for all\n\n{_table(Experiment)}")
+
+
+def _table(kind: type[Struct]) -> str:
+    said, known, rows = meanings(kind), choices(kind), []
+    for field in structs.fields(kind):
+        default = "required" if field.default is NODEFAULT else "" if field.default is UNSET else f"`{field.default!r}`"
+        names = f" One of: {', '.join(name or '(none)' for name in known[field.name])}." if field.name in known else ""
+        rows.append(f"| `{field.name}` | {default} | {said[field.name]}.{names} |\n")
+    return f"| key | default | meaning |\n|---|---|---|\n{''.join(rows)}"

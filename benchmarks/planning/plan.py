@@ -16,6 +16,7 @@ from typing import Any
 
 from ..config.choices import NAME
 from ..config.optimizers import OPTIMIZERS
+from ..data.user_function import search_beside
 from ..errors import one_of, PlanError
 from ..limits import nested_deeper
 from . import keys, refusals, tuning
@@ -70,8 +71,12 @@ def _is_file(path: Path) -> bool:
 
 
 def read(plan: str) -> Plan:
-    """Parse and check a plan. Raises PlanError naming the file, the key, the value, the choices and the fix."""
+    """Parse and check a plan; users' modules are looked for beside it from here on.
+
+    Raises PlanError naming the file, the key, the value, the choices and the fix.
+    """
     path = find(plan)
+    search_beside(str(path))
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read(LONGEST_TEXT + 1)
@@ -93,12 +98,14 @@ def parse(text: str, source: str = "plan") -> Plan:
         raise PlanError(f"{source} is not valid TOML: {str(error)[:200]}.") from None
     if nested_deeper(values, MOST_LEVELS):
         raise PlanError(f"{source} is nested more than {MOST_LEVELS} levels deep, which no key of a plan is.")
+    if isinstance(values.get("experiment"), dict):
+        raise PlanError(f"{source} has [experiment]; write [[experiment]], in two pairs of brackets, for it is a list.")
     for key in values:
         if key not in ("plan", "defaults", "experiment"):
             raise PlanError(f"{source}: " + one_of("section", key, ("plan", "defaults", "experiment")))
-    settings = keys.check(values.get("plan", {}), keys.PLAN, f"{source} [plan]")
+    settings = keys.settings(values.get("plan", {}), f"{source} [plan]")
     refusals.check_margins(settings, f"{source} [plan]")
-    defaults = keys.check(values.get("defaults", {}), keys.EXPERIMENT, f"{source} [defaults]", partial=True)
+    defaults = keys.defaults(values.get("defaults", {}), f"{source} [defaults]")
     experiments = values.get("experiment", [])
     if not isinstance(experiments, list) or not experiments:
         raise PlanError(f"{source} has no [[experiment]]; add at least one.")
@@ -106,7 +113,7 @@ def parse(text: str, source: str = "plan") -> Plan:
     for index, experiment in enumerate(experiments):
         where = f"{source} experiment {experiment.get('name', index + 1)!r}" if isinstance(experiment, dict) else source
         merged = {**defaults, **experiment} if isinstance(experiment, dict) else experiment
-        checked.append(keys.check(merged, keys.EXPERIMENT, where))
+        checked.append(keys.experiment(merged, where))
         tuning.check(checked[-1], where)
         keys.check_scaling(checked[-1], where)
         refusals.check_replicas(checked[-1], where)

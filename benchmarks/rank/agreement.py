@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..config.strategies import STRATEGIES
 from ..data.order import epoch_order, replica_examples
-from ..errors import RanksDisagree
+from ..errors import PlanError, RanksDisagree
 from ..runs.run_config import RunConfig
 from .strategies.base import Strategy
+
+
+WORDS = {"data": "the data of {config.dataset}", "layers": "the layers of {config.model}",
+         "model source": "the source of {config.model}", "loss source": "the source of loss {config.loss}",
+         "metrics source": "the source of the metrics"}
 
 
 def check_size(strategy: Strategy, config: RunConfig) -> None:
@@ -21,6 +26,23 @@ def check_size(strategy: Strategy, config: RunConfig) -> None:
         raise RanksDisagree(
             f"{config.replicas} replicas were asked for and {strategy.replicas} answered (rank {strategy.rank} sees "
             f"size {strategy.size}). {STRATEGIES[config.strategy].advice}")
+
+
+def check_described(strategy: Strategy, config: RunConfig, found: Mapping[str, str],
+                    workload: Mapping[str, Any]) -> None:
+    """Check that every rank trains what was described before it started. Raises PlanError on all ranks.
+
+    `found`: the digests of this rank's parts; `workload`: the description, whose digests may be absent.
+    """
+    described = workload.get("fingerprint")
+    told = described if isinstance(described, Mapping) else {}
+    other = [name for name, value in found.items() if name in told and told[name] != value]
+    for rank, names in enumerate(strategy.gather(other)):
+        if names:
+            words = ", ".join(WORDS[name].format(config=config) for name in names)
+            raise PlanError(f"rank {rank} has other things to train than were described when the plan was started: "
+                            f"{words}. They were edited meanwhile, or differ from process to process or from node to "
+                            "node (a generator without a fixed seed, say): make them the same, and run the plan again.")
 
 
 def weight_digests(strategy: Strategy, variables: Sequence[Any]) -> list[str]:

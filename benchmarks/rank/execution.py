@@ -19,6 +19,7 @@ from .in_progress import MOST_WINDOW_STEPS, RunInProgress, Segment
 from .recorder import Interrupted
 from .timing_run import time_windows
 
+OF_DESCRIPTIONS = ("files", "identity")  # of workloads.json alone
 STRETCH_SECONDS = 20.0  # of training, after which ranks ask each other whether to stop
 
 
@@ -43,6 +44,7 @@ class Execution(RunInProgress):
         agreement.check_size(self.strategy, self.config)
         program = self.program
         with self.watch.activity("evaluate"):
+            agreement.check_described(self.strategy, self.config, self.session.trained(self.config), workload)
             agreement.check_weights(self.strategy, program.variables, "after the broadcast")
             agreement.check_shards(self.strategy, self.config)
         self._measure()
@@ -50,7 +52,7 @@ class Execution(RunInProgress):
             "schema_version": SCHEMA_VERSION, "run_id": run_id, "status": self.recorder.status, "attempt": attempt,
             "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"), "config": to_json(self.config),
             "derived": {**derived(self.config), "ghost_batch": program.ghost_batch(self.config)},
-            "workload": workload,
+            "workload": {name: value for name, value in workload.items() if name not in OF_DESCRIPTIONS},
             "environment": {**self.session.environment(), "input": self.examples.feed.kind},
             "agreement": self._agreement(), **self.recorder.fields(self.strategy),
             "timing": {**self.watch.timing(), **self.session.start_seconds()},

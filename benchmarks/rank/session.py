@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from .. import data
+from ..data import fingerprint as data_fingerprint
 from ..data.arrays import Arrays, count, each
 from ..data.disk.encoded import EncodedImages
 from ..errors import DataError
@@ -30,6 +31,7 @@ from .meters.sharpness import Sharpness
 from .strategies.base import Strategy
 from .training.program import Program, program_key
 from .watchdog import Watchdog
+from .workload import fingerprint
 
 
 @dataclass
@@ -41,6 +43,7 @@ class Examples:
     evaluation: Evaluation
     probe: Probe
     sharpness: Sharpness
+    digest: str = ""
 
 
 @dataclass
@@ -56,17 +59,22 @@ class Session:
     gpus: GpuCounters = field(default_factory=GpuCounters)
     checkpoint_seconds: float = math.inf
     watchdog: Watchdog = field(default_factory=lambda: Watchdog(0.0))
+    workloads: Mapping[str, Any] = field(default_factory=dict)
     _examples: dict[tuple[Any, ...], Examples] = field(default_factory=dict)
     _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
+    _trained: dict[tuple[Any, ...], dict[str, str]] = field(default_factory=dict)
 
     def examples(self, config: RunConfig) -> Examples:
         """Return the run's data, split and placed. Raises DataError when it is not what the plan was made for."""
         key = (config.dataset, config.validation_fraction, config.train_subset, config.precision, config.input)
         if key not in self._examples:
             self._examples.clear()  # one data set at a time stays on the device
-            split = data.split(data.load(config.dataset), config.validation_fraction, config.train_subset)
+            dataset = data.load(config.dataset)
+            digest = self._contents(dataset, config)
+            split = data.split(dataset, config.validation_fraction, config.train_subset)
             on_disk = isinstance(split.train[0], EncodedImages)
-            self._examples[key] = (_from_disk if on_disk else _in_memory)(config, split, self.strategy)
+            made = (_from_disk if on_disk else _in_memory)(config, split, self.strategy)
+            self._examples[key] = replace(made, digest=digest)
         found = self._examples[key]
         if (examples := count(found.split.train[1])) != config.train_examples:
             raise DataError(f"{config.dataset} now has {examples} training examples and the plan was made "
@@ -80,6 +88,22 @@ class Session:
             shape = examples.split.input_shape
             self._programs[key] = Program(config, self.strategy, shape, examples.split.classes)
         return self._programs[key]
+
+    def _contents(self, dataset: data.Dataset, config: RunConfig) -> str:
+        """The data's digest; that of its description where it is made from the very same files."""
+        described = self.workloads.get(config.workload_key, {})
+        files = described.get("files")
+        if files is not None and files == data_fingerprint.witness(config.dataset):
+            return str(described.get("fingerprint", {}).get("data", ""))
+        return data_fingerprint.digests(dataset).contents
+
+    def trained(self, config: RunConfig) -> dict[str, str]:
+        """Return the digests of what this rank trains, of the parts that ranks look at."""
+        key = program_key(config)
+        if key not in self._trained:  # once for all runs of a program
+            model = self.program(config, self.examples(config)).model
+            self._trained[key] = {"layers": fingerprint.layers(model), **fingerprint.code(config)}
+        return {"data": self.examples(config).digest, **self._trained[key]}
 
     def start_seconds(self) -> dict[str, float]:
         """Return the seconds that starting this process took, for its first run's record; 0 for all later ones."""

@@ -22,6 +22,7 @@ import psutil
 
 from ..errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, BatchscaleError, PlanError,
                       RanksDisagree, RecordError)
+from ..data.user_function import search_beside
 from ..planning import keys, selection
 from ..records import leases
 from ..records.failures import FAILURE
@@ -129,7 +130,7 @@ def work(store: Store, runs: list[Run], all_runs: Sequence[Run], session: Sessio
     strategy = session.strategy
     if strategy.size != session.size_expected and devices.launched_rank(os.environ) != 0:
         return EXIT_ENVIRONMENT  # of ranks that did not find each other, the first one says so on a run
-    workloads = read_json(store.folder / "workloads.json") or {}
+    session.workloads = workloads = read_json(store.folder / "workloads.json") or {}
     while True:
         claimed = None
         if strategy.rank == 0 and time.time() < until and not session.interrupted():
@@ -208,6 +209,7 @@ def main(words: Sequence[str] | None = None) -> int:
         all_runs = store.runs()
         runs = pending_runs(all_runs, store.folder, options.shape, options.only)
         settings = store.manifest.settings
+        search_beside(store.manifest.source)
         watchdog = Watchdog(keys.setting_seconds(settings, "watchdog_seconds"))
         session = open_session(runs, options.cores, interruption, watchdog)
         session.checkpoint_seconds = keys.setting_seconds(settings, "checkpoint_seconds")

@@ -42,6 +42,14 @@ def packages() -> dict[str, str]:
     return found
 
 
+def numbers_versions() -> str:
+    """Return the versions that change the numbers of a run, in words; TensorFlow's under whichever name it has."""
+    found = packages()
+    named = {"batchscale": found.get("batchscale"), "keras": found.get("keras"),
+             "tensorflow": found.get("tensorflow") or found.get("tensorflow-cpu")}
+    return ", ".join(f"{name} {version or 'of unknown version'}" for name, version in named.items())
+
+
 def variables() -> dict[str, str]:
     """Return the environment variables that matter to a run, by name."""
     return {name: value for name, value in sorted(os.environ.items())

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from ..decoding import decoded, Number
+from ..decoding import Count, decoded, Number, table
 from ..errors import RecordError
 from .json_files import read_json
 
@@ -23,6 +23,21 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True):
     reason: Annotated[str, Meta(description="why, in words")] = ""
 
 
+class Imported(msgspec.Struct, frozen=True, kw_only=True):
+    """What was imported, and how to do it again."""
+
+    format: Annotated[str, Meta(description="format that it was read as")]
+    runs: Annotated[Count, Meta(description="lines of imported.jsonl, one run each")]
+    file: Annotated[str, Meta(description="name of the file or folder that was read")] = ""
+    sha256: Annotated[str, Meta(description="SHA-256 of what was read")] = ""
+    notes: Annotated[tuple[str, ...], Meta(description="what a reader must know, in sentences")] = ()
+    options: Annotated[tuple[str, ...], Meta(description="words of the command line that the same import needs "
+                                             "again")] = ()
+    train_examples: Annotated[dict[str, Count | None], Meta(description="training examples of an epoch, by "
+                                                            "benchmark; null: not known")] = {}
+    train_examples_from: Annotated[str, Meta(description="where those sizes come from")] = ""
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What plan.json says; keys that are not known are a later version's."""
 
@@ -31,9 +46,9 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     source: Annotated[str, Meta(description="path that the plan was read from")] = ""
     text: Annotated[str, Meta(description="the plan as it was read, TOML")] = ""
     settings: Annotated[dict[str, Any], Meta(description="the table [plan], defaults filled in")] = {}
-    skipped: Annotated[tuple[Skipped, ...], Meta(description="what of the plan cannot be done")] = ()
+    skipped: Annotated[tuple[Skipped, ...], Meta(description="see Skipped; what of the plan cannot be done")] = ()
     written: Annotated[Number, Meta(description="when, seconds since 1970, UTC")] = 0
-    imported: Annotated[dict[str, Any] | None, Meta(description="what was read, if other tools' results")] = None
+    imported: Annotated[Imported | None, Meta(description="see Imported; null for runs of our own")] = None
 
 
 def read(folder: Path) -> Manifest:
@@ -48,3 +63,9 @@ def read(folder: Path) -> Manifest:
 def of(value: object) -> Manifest:
     """The manifest that is at hand as JSON holds it. Raises RecordError."""
     return value if isinstance(value, Manifest) else decoded(value, Manifest, RecordError, f"{FILE}: ")
+
+
+def reference() -> str:
+    """Return what plan.json holds as Markdown tables."""
+    kinds: dict[str, type[msgspec.Struct]] = {"Manifest": Manifest, "Skipped": Skipped, "Imported": Imported}
+    return "\n".join(f"### {title}\n\n{table(kind)}" for title, kind in kinds.items())

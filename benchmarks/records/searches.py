@@ -41,7 +41,7 @@ class Answer(msgspec.Struct, frozen=True):
     """One search. Batches are per replica and micro-batch; 0 where none fits, None where not known yet.
 
     largest_batch: verified by a longer run. fails_batch: the smallest size that did not fit; None where `most` fits.
-    memory_limit_bytes: 0 where the GPU's own memory was the limit.
+    memory_limit_bytes: 0 where the GPU's own memory was the limit. fingerprint: the digest of what was trained.
     """
 
     experiment: str
@@ -58,6 +58,7 @@ class Answer(msgspec.Struct, frozen=True):
     resolution: Positive
     margin: Positive
     device: str = ""
+    fingerprint: str = ""
     trials: Annotated[tuple[Trial, ...], Meta(max_length=MOST_TRIALS)] = ()
     largest_batch: Count | None = None
     fails_batch: Count | None = None

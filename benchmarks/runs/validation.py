@@ -33,7 +33,7 @@ def validate(config: RunFields) -> None:
         if getattr(config, name) not in choices:
             raise PlanError(one_of(name, getattr(config, name), choices))
     _validate_types(config)
-    check(config.loss, config.metrics)
+    check(config.loss, config.metrics, config.from_logits)
     _validate_input(config)
     _validate_optimizer(config)
     _validate_placement(config)

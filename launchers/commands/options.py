@@ -22,6 +22,8 @@ def add_effort(parser: ArgumentParser) -> None:
     """Add the options that say how long runs may be started and whether failed ones are done again."""
     parser.add_argument("--budget", default="", help="start no run after this time, e.g. 10m")
     parser.add_argument("--retry", action="store_true", help="also do invalid and failed runs again")
+    parser.add_argument("--continue-edited", action="store_true", help="count runs of an edited model or data with "
+                        "those made before, instead of making all anew beside them")
 
 
 def add_results(parser: ArgumentParser) -> None:

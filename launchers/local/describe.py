@@ -11,28 +11,42 @@ from typing import Any
 
 from ...benchmarks.errors import PlanError
 from ...benchmarks.planning.keys import WATCHDOG_SECONDS
-from ...benchmarks.records.json_files import read_json
+from ...benchmarks.records import identity
 from ...benchmarks.records.store import Store
 from ...benchmarks.runs.run_config import RunConfig, to_json
 
 INSIDE_PYTHON = re.compile(r'"<frozen |/lib/python3')  # frames that say nothing of the user's code
 
 
-def describe(configs: Sequence[RunConfig], store: Store, patience_seconds: float = WATCHDOG_SECONDS) -> dict[str, Any]:
-    """Return the workloads by key, each data set and model built once in a child process unless the store has it.
+def describe(configs: Sequence[RunConfig], store: Store, patience_seconds: float = WATCHDOG_SECONDS,
+             source: str = "") -> dict[str, Any]:
+    """Return the workloads by key, each data set and model built and a step tried once in a child process.
 
-    The child is given up after `patience_seconds`, with its stack in the message; 0: never. Raises PlanError.
+    Done anew for whatever has something of a user's own; the rest is known as long as files and versions are the same.
+    The child is given up after `patience_seconds`, with its stack in the message; 0: never. `source`: the plan's file,
+    beside which users' modules are looked for. Raises PlanError.
     """
-    known = read_json(store.folder / "workloads.json") or {}
+    known = identity.known(store)
     wanted = {c.workload_key: c for c in configs}
-    missing = [to_json(c) for key, c in wanted.items() if known.get(key, {}).get("train_examples") != c.train_examples]
+    missing = {key: c for key, c in wanted.items() if not identity.is_current(known.get(key, {}), c)}
     if not missing:
         return dict(known)
+    parts = {c.dataset: known.get(key, {}).get("fingerprint") for key, c in missing.items()}
+    asked = {"configs": [to_json(c) for c in missing.values()], "plan": source,
+             "known": {name: found["data"] for name, found in parts.items() if found and "data" in found}}
     words = [sys.executable, "-m", "batchscale.benchmarks.rank.workload.describe", str(patience_seconds)]
-    child = subprocess.run(words, input=json.dumps(missing), capture_output=True, text=True)
+    child = subprocess.run(words, input=json.dumps(asked), capture_output=True, text=True)
     if child.returncode:
-        raise PlanError(_why_not(child.stderr, child.returncode, patience_seconds))
-    return {**known, **json.loads(child.stdout)}
+        raise PlanError(_said(child.stdout) or _why_not(child.stderr, child.returncode, patience_seconds))
+    return {**known, **json.loads(child.stdout)["workloads"]}
+
+
+def _said(answer: str) -> str:
+    """Return the message with which the child gave up; "" where it could not give one."""
+    try:
+        return str(json.loads(answer)["error"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _why_not(errors: str, code: int, patience_seconds: float) -> str:

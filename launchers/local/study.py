@@ -22,6 +22,7 @@ from ...benchmarks.planning.expansion import expand, Expansion
 from ...benchmarks.planning.foreseen import to_know
 from ...benchmarks.planning.keys import setting_seconds
 from ...benchmarks.planning.plan import Plan
+from ...benchmarks.records import identity
 from ...benchmarks.records.json_files import read_json, write_json
 from ...benchmarks.records.run_folder import FINAL, Run
 from ...benchmarks.records.store import Store
@@ -48,6 +49,7 @@ class Options:
     budget_seconds: float = float("inf")
     retry: bool = False
     launcher: str = "auto"
+    continue_edited: bool = False
 
 
 def expansion_here(plan: Plan) -> Expansion:
@@ -92,8 +94,18 @@ def check(plan: Plan, options: Options) -> tuple[Store, Expansion, dict[str, Any
         raise PlanError(f"--only {options.only!r} selects none of the {counted(len(expansion.runs), 'run')} of "
                         f"{plan.name!r}.")
     store = Store(options.results / plan.name)
-    workloads = describe(expansion.runs, store, setting_seconds(plan.settings, "watchdog_seconds"))
+    workloads = described(plan, store, expansion, options)
     return store, expansion, workloads
+
+
+def described(plan: Plan, store: Store, expansion: Expansion, options: Options) -> dict[str, Any]:
+    """Return the workloads; name the expansion's runs by what they train, and say what was edited."""
+    workloads = describe(expansion.runs, store, setting_seconds(plan.settings, "watchdog_seconds"), plan.source)
+    workloads, edits = identity.settled(store, workloads, expansion.runs, options.continue_edited)
+    expansion.runs = identity.named(expansion.runs, workloads)
+    if edits:
+        print(identity.sentence(edits, store, options.continue_edited), flush=True)
+    return workloads
 
 
 def facts(plan: Plan, expansion: Expansion) -> dict[str, Any]:

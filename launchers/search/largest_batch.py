@@ -19,14 +19,13 @@ from msgspec import structs
 from ...benchmarks.errors import EXIT_OK, EXIT_RUNS_FAILED, BatchscaleError, EnvironmentUnusable, PlanError
 from ...benchmarks.planning import selection
 from ...benchmarks.planning.plan import Plan
-from ...benchmarks.records import searches
+from ...benchmarks.records import identity, searches
 from ...benchmarks.records.failures import ending
 from ...benchmarks.records.run_folder import Run
 from ...benchmarks.records.searches import Answer, Trial
 from ...benchmarks.records.store import Store
 from ...benchmarks.runs.run_config import RunConfig
 from ..local import study
-from ..local.describe import describe
 from ..local.machine_lock import machine_to_itself
 from ..local.schedule import stages
 from ..local.supervisor import work
@@ -114,8 +113,7 @@ def run(plan: Plan, options: Options) -> int:
     folder = store.folder
     with machine_to_itself(_say), study.stopping_on_sigterm():
         study.keep(store, expansion.runs, workloads, study.facts(plan, expansion))
-        workloads = describe(targets, store)
-        for like in targets:
+        for like in identity.named(targets, workloads):
             place = searches.folder(folder, like)
             begin = options.start or starting_batch.by_memory_law(folder, like) or FIRST_BATCH
             trials = RealTrials(Store(place), workloads, options, plan.source or plan.name)
@@ -165,7 +163,7 @@ def search(like: RunConfig, options: Options, attempt: Attempt, place: Path) -> 
     """Return the largest batch per replica, verified; keep the answer so far after every trial. Raises TrialFailed."""
     answer = Answer(like.experiment, like.model, like.optimizer, like.precision, like.strategy_name, like.replicas,
                     like.accumulation, like.memory_limit_bytes, options.start, options.most, options.multiple,
-                    options.resolution, options.margin)
+                    options.resolution, options.margin, fingerprint=like.fingerprint)
     tried: dict[tuple[int, int], Trial] = {}
 
     def fits(batch: int, steps: int) -> bool:

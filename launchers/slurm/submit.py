@@ -18,13 +18,11 @@ from ...benchmarks.config.strategies import STRATEGIES, strategy_name, variants
 from ...benchmarks.errors import EXIT_OK, EnvironmentUnusable, PlanError
 from ...benchmarks.planning import selection
 from ...benchmarks.planning.expansion import expand, Expansion
-from ...benchmarks.planning.keys import setting_seconds
 from ...benchmarks.planning.plan import Plan
 from ...benchmarks.records.json_files import read_json, write_json
 from ...benchmarks.records.store import Store
 from ...benchmarks.text import counted
 from ..local import study
-from ..local.describe import describe
 from ..local.worker import fresh_folder, Limits, unfinished
 from ..machine import checks, installed
 from . import queue
@@ -82,8 +80,8 @@ def prepare(plan: Plan, options: study.Options, site: Site) -> tuple[Store, Expa
         reasons = "; ".join(f"{s.what}: {s.reason}" for s in expansion.skipped)
         raise PlanError(f"nothing of plan {plan.name!r} is selected or can be done with this site profile. {reasons}")
     store = Store(options.results / plan.name)
+    workloads = study.described(plan, store, expansion, options)
     facts = study.facts(plan, expansion)
-    workloads = describe(expansion.runs, store, setting_seconds(facts, "watchdog_seconds"))
     study.keep(store, expansion.runs, workloads, facts)
     return store, expansion
 

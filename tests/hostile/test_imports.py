@@ -111,7 +111,8 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", [
     {"imported": 5}, {"imported": {"format": "other"}}, {"imported": {"format": "mlperf-rcp"}},
-    {"imported": {"format": "mlperf-rcp", "content": {"p": {"BS": 3}}}}])
+    {"imported": {"format": "mlperf-rcp", "content": {"p": {"BS": 3}}}},
+    {"imported": {"format": "mlperf-rcp", "runs": 3, "notes": "one"}}])
 def test_a_damaged_import_is_one_sentence(tmp_path: Path, change: dict[str, Any],
                                           capsys: pytest.CaptureFixture[str]) -> None:
     store = imported_store.write(saved(tmp_path, resnet()), tmp_path / "results")

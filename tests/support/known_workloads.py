@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from batchscale.benchmarks import data
+from batchscale.benchmarks.data import fingerprint
 from batchscale.benchmarks.planning.plan import read
+from batchscale.benchmarks.records.environment import numbers_versions
 from batchscale.benchmarks.records.store import Store
 from batchscale.benchmarks.runs.run_config import RunConfig
 from batchscale.launchers.local import study
@@ -19,8 +21,10 @@ MODELS = ("mlp_128", "cnn_small")
 
 
 def invent(plan: Path, results: Path) -> None:
-    """Write the sizes alone, for commands that start no run."""
-    write(results, {run.workload_key: {"train_examples": run.train_examples}
+    """Write the sizes alone, for commands that start no run; of what is the suite's own, as if it were described."""
+    write(results, {run.workload_key: {"train_examples": run.train_examples,
+                                       "fingerprint": {"versions": numbers_versions()},
+                                       "files": fingerprint.witness(run.dataset)}
                     for run in study.expansion_here(read(str(plan))).runs})
 
 

@@ -38,7 +38,8 @@ class RankServer:
         self.log: IO[str] = tempfile.TemporaryFile("w+")
         words = [sys.executable, str(PROGRAMS / "rank_server.py"), strategy, str(self.requests), str(os.getpid())]
         self.process = subprocess.Popen(rank_words(strategy, 2, words), stdout=self.log, stderr=self.log,
-                                        cwd=PROGRAMS, env=environment(), start_new_session=True)
+                                        cwd=PROGRAMS, start_new_session=True,
+                                        env=environment(HOROVOD_GLOO_TIMEOUT_SECONDS=str(PATIENCE_SECONDS)))
         atexit.register(self.end)
 
     def run(self, program: str, folder: Path, *arguments: str) -> str:
@@ -50,7 +51,10 @@ class RankServer:
             self.signal_ranks(signal.SIGSTOP)
 
     def signal_ranks(self, signal_number: int) -> None:
-        """Halt or wake Horovod's ranks, whose threads ask each other for work a thousand times a second."""
+        """Halt or wake Horovod's ranks, whose threads ask each other for work a thousand times a second.
+
+        Gloo takes a rank that was halted for its timeout to be lost, so that is as long as a program may take.
+        """
         if self.strategy.startswith("horovod"):
             for process in psutil.Process(self.process.pid).children(recursive=True):
                 if process.cmdline()[1:2] == [str(PROGRAMS / "rank_server.py")]:
@@ -95,18 +99,19 @@ def run_on_ranks(strategy: str, program: str, folder: Path, *arguments: str) -> 
     return failure
 
 
-def launched_once(folders: pytest.TempPathFactory, program: str, *arguments: str) -> Callable[[str], Path]:
-    """Return strategy -> folder, named as it, that the program wrote on two replicas. Each strategy runs it once, also
-    when it fails. `program` is a module of tests/support/programs with a function `run`."""
+def launched_once(folders: pytest.TempPathFactory, program: str, *arguments: str) -> Callable[..., Path]:
+    """Return (strategy, *more) -> folder, named as the strategy, that the program wrote on two replicas, given
+    `arguments` and then `more`. It runs once for each strategy and `more`, also when it fails. `program` is a module of
+    tests/support/programs with a function `run`."""
     @lru_cache
-    def launch(strategy: str) -> tuple[Path, str]:
+    def launch(strategy: str, *more: str) -> tuple[Path, str]:
         folder = folders.mktemp("launched") / strategy
         folder.mkdir()
-        return folder, run_on_ranks(strategy, program, folder, *arguments)
+        return folder, run_on_ranks(strategy, program, folder, *arguments, *more)
 
-    def folder_of(strategy: str) -> Path:
+    def folder_of(strategy: str, *more: str) -> Path:
         require_strategy(strategy)
-        folder, failure = launch(strategy)
+        folder, failure = launch(strategy, *more)
         assert not failure, failure[-3000:]
         return folder
     return folder_of

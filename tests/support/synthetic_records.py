@@ -23,6 +23,7 @@ from batchscale.benchmarks.schedules.rules import TUNED_RULE
 from support.synthetic_truth import (ADAM, DEEP, FIRST_LOSS, GUESSING, SGD, Curve, Experiment, Memory, Study, Timing,
                                      Tuning, change, configs)
 
+EVALUATED = 1_000_000  # the truth is that of all examples: what a finite set of them adds has tests of its own
 __all__ = ["ADAM", "DEEP", "SGD", "Curve", "Experiment", "Memory", "Study", "Timing", "Tuning", "change", "manifest",
            "record_for", "records", "results", "write_store"]
 
@@ -85,7 +86,7 @@ def _blank(config: RunConfig, experiment: Experiment) -> dict[str, Any]:
         "attempt": 1, "finished": "2030-01-01T00:00:00+00:00", "config": to_json(config),
         "derived": derived(config),
         "workload": {"source": "synthetic", "train_examples": config.train_examples,
-                     "validation_examples": 1024, "test_examples": 1024,
+                     "validation_examples": EVALUATED, "test_examples": EVALUATED,
                      "input_shape": [28, 28, 1], "classes": 10,
                      "parameters": experiment.parameters, "flops_per_example": 2e5},
         "environment": {"python": "3.12.0", "host": "made-up", "processor": "none", "cores": 2,
@@ -165,6 +166,11 @@ def _windows(of: Timing, config: RunConfig, noise: np.random.Generator) -> list[
     step = of.fixed_seconds + of.seconds_per_example * config.replica_batch
     step += of.synchronization_seconds * (config.replicas > 1)
     step *= math.exp(float(noise.normal(0, of.noise)))
+    if of.launch_effect:
+        shared = np.random.default_rng((int(of.launch_effect * 1e6), config.launch, of.effect_seed))
+        step *= math.exp(float(shared.normal(0, of.launch_effect)))
+    for launch, replicas, times in of.disturbed:
+        step *= times if (config.launch, config.replicas) == (launch, replicas) else 1.0
     if config.experiment == "drift_guard" and config.launch == 1:
         step *= of.drift
     ranks = config.replicas if config.strategy == "horovod" else 1

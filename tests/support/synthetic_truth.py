@@ -79,7 +79,11 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Timing:
-    """Truth of the step: a + b n seconds, and what synchronisation adds from 2 replicas on."""
+    """Truth of the step: a + b n seconds, and what synchronisation adds from 2 replicas on.
+
+    disturbed: (launch, replicas, times): that launch on so many replicas takes so many times as long, at every batch.
+    launch_effect: standard deviation of the log of what all of a launch's shapes share.
+    """
 
     fixed_seconds: float = 1e-3
     seconds_per_example: float = 1e-5
@@ -92,6 +96,9 @@ class Timing:
     noise: float = 0.01
     slow_rank: float = 1.0
     drift: float = 1.0
+    disturbed: tuple[tuple[int, int, float], ...] = ()
+    launch_effect: float = 0.0
+    effect_seed: int = 0
 
 
 @dataclass(frozen=True)

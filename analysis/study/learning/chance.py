@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from ...statistics.decision_rules import FEWEST_SEEDS
-from ...statistics.estimate import Estimate, mean_estimate
+from ...statistics.estimate import Estimate
 from ...tables.outcome import Outcome
 from ..arms import Arm
+from ..groups import column_mean
 
 MORE_THAN_EVEN = 0.001  # a most common class with so much more than its even share is worth naming
 
@@ -30,19 +31,20 @@ class Chance:
 
 @dataclass(frozen=True)
 class Learned:
-    """One rule at one batch: its test result, and whether that shows that anything was learned. `at_chance`: the mean
-    itself lies within the margin of chance or beyond it."""
+    """One rule at one batch: its test result by `metric`, and whether that shows that anything was learned.
+    `at_chance`: the mean itself lies within the margin of chance or beyond it."""
 
     experiment: str
     rule: str
     global_batch: int
+    metric: str
     result: Estimate
     shown: bool
     at_chance: bool
 
     def to_json(self) -> dict[str, Any]:
         """Return the row for decision.json."""
-        return {"rule": self.rule, "global_batch": self.global_batch, "test": self.result.to_json(),
+        return {"rule": self.rule, "global_batch": self.global_batch, self.metric: self.result.to_json(),
                 "learned": self.shown}
 
 
@@ -73,13 +75,14 @@ def _before_training(arm: Arm) -> float:
 
 def learned_at(arm: Arm, batch: int, chance: Chance) -> Learned | None:
     """Return what the arm's runs at a batch show; None where they have no result or chance is not known."""
-    values = arm.at_end(arm.outcome.test)[batch].dropna().to_numpy(np.float64)
+    metric = arm.outcome.test
+    values = arm.at_end(metric)[batch].dropna().to_numpy(np.float64)
     if not len(values) or math.isnan(chance.level):
         return None
-    result = mean_estimate(values)
+    result = column_mean(list(values), metric).per("seeds")
     worst = result.low if arm.outcome.sign > 0 else result.high
     judged = worst if result.has_interval and result.n >= FEWEST_SEEDS else result.value
-    return Learned(arm.experiment, arm.rule, batch, result, _clears(judged, chance, arm.outcome),
+    return Learned(arm.experiment, arm.rule, batch, metric, result, _clears(judged, chance, arm.outcome),
                    not _clears(result.value, chance, arm.outcome))
 
 

@@ -12,7 +12,8 @@ import pandas as pd
 
 from ....benchmarks.text import counted, number
 from ...formatting import estimated
-from ...statistics.estimate import Estimate, mean_estimate
+from ...statistics.estimate import Estimate, geometric_mean
+from ...statistics.ratio import LAUNCHES
 
 PLACE = ("experiment", "placement", "nodes", "global_batch")
 COLUMNS = ("examples_per_second", "input_examples_per_second", "synthetic_examples_per_second")
@@ -62,7 +63,7 @@ class Halves:
     @property
     def of_model(self) -> Estimate:
         """Real throughput as a fraction of the model's own, launch by launch."""
-        return mean_estimate([real / model for real, model in zip(self.real, self.model)])
+        return geometric_mean([real / model for real, model in zip(self.real, self.model)]).per(LAUNCHES)
 
     @property
     def hidden(self) -> float:
@@ -76,7 +77,7 @@ class Halves:
 
     def sentence(self) -> str:
         """The verdict with its numbers, in plain words."""
-        real, given, model = (mean_estimate(values) for values in (self.real, self.given, self.model))
+        real, given, model = (geometric_mean(values).per(LAUNCHES) for values in (self.real, self.given, self.model))
         found = self.verdict
         reason = {
             INPUT: f"that is {self.of_model.value:.0%} of what the model could",
@@ -92,7 +93,8 @@ class Halves:
 
     def to_json(self) -> dict[str, Any]:
         halves = zip(("real", "input", "model"), (self.real, self.given, self.model))
-        rates = {f"{name}_examples_per_second": mean_estimate(values).to_json() for name, values in halves}
+        rates = {f"{name}_examples_per_second": geometric_mean(values).per(LAUNCHES).to_json()
+                 for name, values in halves}
         return {**dict(zip(PLACE, map(_plain, self.place))), **rates, "real_of_model": self.of_model.to_json(),
                 "hidden_share": self.hidden, "verdict": self.verdict, "sentence": self.sentence()}
 

@@ -8,19 +8,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ....benchmarks.config.strategies import STRATEGIES, strategy_name
-from ....benchmarks.text import counted, listed
-from ...laws.efficiency import Kind, ScalingPoint, strong_scaling, weak_scaling
+from ....benchmarks.text import counted
+from ...laws.efficiency import Kind, Launches, Ratio, ScalingPoint, strong_scaling, weak_scaling
 from ...laws.scalability import fit_amdahl, fit_usl, ScalabilityLaw
-from ...statistics.estimate import UNSTABLE_ABOVE, Estimate, Floats, mean_estimate, relative_spread, unstable
+from ...statistics.estimate import Estimate, mean_estimate
 from ...statistics.held_out import held_out_error, HeldOutError
+from ...statistics.ratio import log_ratio, median_ratio
 from ...tables.results import Results
-from ...tables.selections import DRIFT_GUARD, timing_runs
+from ...tables.selections import timing_runs
+from .steadiness import by_launch
 
-DRIFT_LIMIT = 0.10
+RATIOS: Mapping[str, Ratio] = {"mean": log_ratio, "median": median_ratio}
+"""By the plan's launch_summary."""
 SAME = ["experiment", "dataset", "model", "optimizer", "strategy", "transport",
         "cores_per_replica", "accumulation", "precision"]
 
@@ -34,7 +36,7 @@ def strategy_names(rows: pd.DataFrame) -> pd.Series[str]:
 class Scaling:
     """One strategy at one fixed batch (per replica where weak, global where strong). `marginal`:
     replicas -> share of a baseline replica's throughput that each replica added since the
-    previous count brought; `held_out`: law -> the most replicas, predicted from fewer; `note`
+    previous count brought, paired by launch; `held_out`: law -> the most replicas, predicted from fewer; `note`
     says what is not known."""
 
     kind: Kind
@@ -51,14 +53,19 @@ class Scaling:
     held_out: Mapping[str, HeldOutError]
     note: str
 
+    @property
+    def steady(self) -> bool:
+        """Return whether the launches of no point vary too widely to rest a headline on it."""
+        return not any(point.unstable for point in self.points)
+
     def largest_worthwhile(self, threshold: float) -> int | None:
-        """The largest count up to which every step brings at least `threshold`; None with one
-        count alone."""
+        """The largest count up to which every step is shown to bring at least `threshold`; None with
+        one count alone."""
         if not self.marginal:
             return None
         largest = self.points[0].replicas
         for replicas, share in sorted(self.marginal.items()):
-            if not share.value >= threshold:
+            if not brings(share, threshold):
                 break
             largest = replicas
         return largest
@@ -66,11 +73,13 @@ class Scaling:
     def to_json(self) -> dict[str, Any]:
         points = [{"replicas": p.replicas, "speedup": p.speedup.to_json(),
                    "efficiency": p.efficiency.to_json(), "karp_flatt": p.karp_flatt.to_json(),
-                   "warning": p.warning} for p in self.points]
+                   "warning": p.warning, "unstable": p.unstable} for p in self.points]
         return {"kind": self.kind, "experiment": self.experiment, "model": self.model,
                 "optimizer": self.optimizer, "strategy": self.strategy,
                 "fixed_batch": self.fixed_batch, "baseline": self.baseline, "points": points,
                 "marginal_efficiency": {str(n): e.to_json() for n, e in self.marginal.items()},
+                "universal_scalability_law": self.usl.to_json() if self.usl else None,
+                "amdahls_law": self.amdahl.to_json() if self.amdahl else None,
                 "note": self.note}
 
 
@@ -79,11 +88,12 @@ def scalings(results: Results) -> tuple[Scaling, ...]:
     than one replica is timed beside the others and scales nowhere."""
     runs = timing_runs(results)
     runs = runs[~runs["strategy"].isin([name for name, spec in STRATEGIES.items() if not spec.many_replicas])]
+    ratio = RATIOS.get(str(results.settings.get("launch_summary")), log_ratio)
     found = []
     for kind, fixed in (("weak", "replica_batch"), ("strong", "global_batch")):
         own = runs[runs["scaling"] == kind]
         for keys, rows in own.groupby([*SAME, fixed], sort=False, dropna=False):
-            found += [_scaling("weak" if kind == "weak" else "strong", part, int(keys[-1]), nodes)
+            found += [_scaling("weak" if kind == "weak" else "strong", part, int(keys[-1]), ratio, nodes)
                       for nodes, part in _by_nodes(rows)]
     return tuple(found)
 
@@ -99,11 +109,11 @@ def _by_nodes(rows: pd.DataFrame) -> list[tuple[int, pd.DataFrame]]:
     return [(int(count), rows[base | ((nodes == count) & ~fewest)]) for count in sorted(nodes.unique())]
 
 
-def _scaling(kind: Kind, rows: pd.DataFrame, fixed: int, nodes: int = 0) -> Scaling:
-    column = "examples_per_second" if kind == "weak" else "step_seconds"
-    launches: dict[int, Floats] = {int(n): own[column].to_numpy(np.float64)
-                                   for n, own in rows.groupby("replicas")}
-    points = weak_scaling(launches) if kind == "weak" else strong_scaling(launches)
+def _scaling(kind: Kind, rows: pd.DataFrame, fixed: int, ratio: Ratio, nodes: int = 0) -> Scaling:
+    rates, seconds = ({int(n): by_launch(own, column) for n, own in rows.groupby("replicas")}
+                      for column in ("examples_per_second", "step_seconds"))
+    launches = rates if kind == "weak" else seconds
+    points = weak_scaling(launches, ratio=ratio) if kind == "weak" else strong_scaling(launches, ratio=ratio)
     first = rows.iloc[0]
     strategy = strategy_name(first["strategy"], first["transport"]) + (f" on {counted(nodes, 'node')}" if nodes else "")
     base = min(launches)
@@ -113,7 +123,7 @@ def _scaling(kind: Kind, rows: pd.DataFrame, fixed: int, nodes: int = 0) -> Scal
                           counted(len(launches[base]), "launch", "launches")))
     return Scaling(kind, str(first["experiment"]), str(first["model"]), str(first["optimizer"]),
                    strategy, fixed, baseline, points if len(launches) > 1 else (),
-                   _marginal(rows), *_laws(kind, rows), note)
+                   replica_shares(rates, ratio), *_laws(kind, rows), note)
 
 
 def _cores(cores: float) -> tuple[str, ...]:
@@ -121,17 +131,32 @@ def _cores(cores: float) -> tuple[str, ...]:
     return (f"{counted(int(cores), 'core')} each",) if math.isfinite(cores) else ()
 
 
-def _marginal(rows: pd.DataFrame) -> dict[int, Estimate]:
-    """Per launch, so that what all shapes of a launch share falls away."""
-    table = rows.pivot_table(index="launch", columns="replicas", values="examples_per_second")
-    table = table.dropna()
-    counts = sorted(int(n) for n in table.columns)
-    if table.empty:
-        return {}
-    alone = table[counts[0]] / counts[0]
-    return {large: mean_estimate(((table[large] - table[small]) / (large - small) / alone
-                                  ).to_numpy(np.float64))
-            for small, large in zip(counts, counts[1:])}
+def replica_shares(rates: Launches, ratio: Ratio = log_ratio) -> dict[int, Estimate]:
+    """Return what each replica added since the previous count brings, as a share of a replica's throughput at the
+    fewest replicas, by count.
+
+    rates: replicas -> launch -> throughput in any unit. Per launch, so that what all shapes of a launch share falls
+    away.
+    """
+    counts = sorted(rates)
+    found = {}
+    for small, large in zip(counts, counts[1:]):
+        each = counts[0] / (large - small)
+        if small == counts[0]:
+            found[large] = ratio(rates[large], rates[small]).transformed(lambda growth: (growth - 1) * each)
+            continue
+        shared = rates[large].keys() & rates[small].keys() & rates[counts[0]].keys()
+        gained = [(rates[large][launch] - rates[small][launch]) / rates[counts[0]][launch] * each
+                  for launch in sorted(shared)]
+        # A throughput is positive: no more can be lost than the fewer replicas had.
+        had = ratio(rates[small], rates[counts[0]])
+        found[large] = mean_estimate(gained).within(-(had.high if had.has_interval else math.inf) * each, math.inf)
+    return {count: share.per("launches") for count, share in found.items() if not math.isnan(share.value)}
+
+
+def brings(share: Estimate, threshold: float) -> bool:
+    """Return whether replicas are shown to bring at least `threshold` of their share: the interval lies above it."""
+    return share.has_interval and share.low >= threshold
 
 
 def _laws(kind: Kind, rows: pd.DataFrame) -> tuple[ScalabilityLaw | None, ScalabilityLaw | None,
@@ -143,30 +168,3 @@ def _laws(kind: Kind, rows: pd.DataFrame) -> tuple[ScalabilityLaw | None, Scalab
     errors = {name: held_out_error(law, *given) for name, law in
               (("Universal Scalability Law", fit_usl), ("Amdahl's law", fit_amdahl))}
     return fit_usl(*given), fit_amdahl(*given), errors
-
-
-def timing_warnings(results: Results) -> list[str]:
-    """Unsteady launches, and drift between the first and last run of the plan."""
-    found, runs = _unsteady(results), results.runs
-    guard = runs[(runs["experiment"] == DRIFT_GUARD) & (runs["step_seconds"] > 0)]
-    guard = guard.sort_values("launch")
-    if len(guard) > 1:
-        ratio = float(guard["step_seconds"].iloc[-1] / guard["step_seconds"].iloc[0])
-        if abs(math.log(ratio)) > DRIFT_LIMIT:
-            found.append(f"The machine drifted: the same run took {ratio:.2f} times as long per "
-                         "step at the end as at the start. Close other programs and measure again.")
-    return found
-
-
-def _unsteady(results: Results) -> list[str]:
-    """One sentence, however many points spread too widely over their launches."""
-    groups = timing_runs(results).groupby(["experiment", "model", "placement", "global_batch"], sort=False)
-    wide = {key: rows for key, rows in groups if relative_spread(rows["examples_per_second"].tolist()) > UNSTABLE_ABOVE}
-    worst = max(wide, key=lambda key: relative_spread(wide[key]["examples_per_second"].tolist()), default=None)
-    if worst is None:
-        return []
-    _, model, placement, batch = worst
-    text = unstable(f"Throughput of {model} at batch {batch:,} on {placement} over {len(wide[worst])} launches",
-                    wide[worst]["examples_per_second"].tolist())
-    others = listed(f"{place} at {size:,}" for _, _, place, size in wide if (place, size) != (placement, batch))
-    return [text + (f" Less so, of {len(groups)} timing points: {others}." if others else "")]

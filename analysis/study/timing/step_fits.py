@@ -7,18 +7,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ....benchmarks.config.strategies import strategy_name
 from ....benchmarks.errors import RecordError
-from ...laws.step_model import exposed_communication, fit_step_model, goodput, StepModelFit, StepPoint
-from ...statistics.estimate import Estimate, Floats, mean_estimate, unknown
+from ...formatting import what_ran
+from ...laws.step.model import example_worth, exposed_communication, fit_step_model, goodput, StepModelFit, StepPoint
+from ...statistics.estimate import Estimate
 from ...statistics.held_out import HeldOutError
+from ...statistics.ratio import log_ratio
 from ...tables.results import Results
 from ...tables.selections import known_whole, timing_runs
-from ..critical import NOISE, CriticalBatch
+from ..critical import CriticalBatch
+from ..groups import mean_of
 from .scaling import SAME
+from .steadiness import by_launch
 
 # Weak and strong runs of one model and strategy are steps of one machine.
 ALIKE = [name for name in SAME if name not in ("experiment", "accumulation")]
@@ -27,17 +30,20 @@ PLACED = ["placement", "nodes", "cores_per_replica", "precision"]
 
 @dataclass(frozen=True)
 class Exposed:
-    """Step time beyond one replica's at the same replica batch: communication that nothing hides, and waiting."""
+    """Step time beyond one replica's at the same replica batch: communication that nothing hides, and waiting; `share`:
+    of the step, a fraction. Paired by launch."""
 
     replicas: int
     nodes: int
     replica_batch: int
     step_seconds: Estimate
     exposed_seconds: Estimate
+    share: Estimate
 
     def to_json(self) -> dict[str, Any]:
         return {"replicas": self.replicas, "nodes": self.nodes, "replica_batch": self.replica_batch,
-                "step_seconds": self.step_seconds.to_json(), "exposed_seconds": self.exposed_seconds.to_json()}
+                "step_seconds": self.step_seconds.to_json(), "exposed_seconds": self.exposed_seconds.to_json(),
+                "share_of_step": self.share.to_json()}
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class StepFit:
 
     @property
     def name(self) -> str:
-        return f"{self.optimizer} on {self.model}, {self.strategy}"
+        return what_ran(self.optimizer, self.model, self.strategy)
 
     def to_json(self) -> dict[str, Any]:
         """The model's parameters are in seconds but for the overlap; what was not measured is not there."""
@@ -70,28 +76,31 @@ class StepFit:
 
 @dataclass(frozen=True)
 class Goodput:
-    """Examples per second, and what they are worth beside those of the reference batch at this noise scale."""
+    """Examples per second, and what they are worth beside those of the reference batch.
+
+    noise_scale: the average over a run, which `worth` and `goodput` are by; worth_at_start and worth_at_end are by the
+    noise scale at the first probed step and over the last tenth of the steps.
+    """
 
     experiment: str
     placement: str
     global_batch: int
     reference_batch: int
-    noise_scale: float
+    noise_scale: Estimate
     examples_per_second: Estimate
+    worth: Estimate
+    worth_at_start: Estimate
+    worth_at_end: Estimate
     goodput: Estimate
 
-    @property
-    def efficiency(self) -> float:
-        """What an example is worth beside one at the reference batch."""
-        return (self.noise_scale + self.reference_batch) / (self.noise_scale + self.global_batch)
-
     def to_json(self) -> dict[str, Any]:
+        """Return every field, estimates with their intervals."""
         return {name: value.to_json() if isinstance(value, Estimate) else value for name, value in vars(self).items()}
 
 
 def step_fits(results: Results) -> tuple[StepFit, ...]:
     """One per model and strategy with timing runs, in the plan's order."""
-    return tuple(_step_fit(rows) for _, rows in timing_runs(results).groupby(ALIKE, sort=False))
+    return tuple(_step_fit(rows) for _, rows in timing_runs(results).groupby(ALIKE, sort=False, dropna=False))
 
 
 def _step_fit(rows: pd.DataFrame) -> StepFit:
@@ -115,6 +124,12 @@ def point_of(row: Any) -> StepPoint:
     return StepPoint(int(row.replicas), nodes, float(row.replica_batch), parts - 1)
 
 
+def by_point(rows: pd.DataFrame) -> dict[StepPoint, pd.DataFrame]:
+    """Return the launches of each point, in the order of the rows."""
+    points = pd.Series([point_of(row) for row in rows.itertuples()], rows.index, dtype=object)
+    return {point: rows[points == point] for point in dict.fromkeys(points)}
+
+
 def _held_out(rows: pd.DataFrame) -> tuple[HeldOutError, ...]:
     """Empty below three replica counts: without the largest, the cost of another replica is not measured."""
     most = int(rows["replicas"].max())
@@ -125,8 +140,7 @@ def _held_out(rows: pd.DataFrame) -> tuple[HeldOutError, ...]:
         fit = _fit(rest)
     except RecordError:
         return ()
-    points = last.groupby(["replica_batch", "nodes", "accumulation"])
-    return tuple(held_out_at(fit.predict_seconds, own) for _, own in points)
+    return tuple(held_out_at(fit.predict_seconds, own) for own in by_point(last).values())
 
 
 def held_out_at(predict: Callable[[StepPoint], Estimate], own: pd.DataFrame) -> HeldOutError:
@@ -138,15 +152,17 @@ def held_out_at(predict: Callable[[StepPoint], Estimate], own: pd.DataFrame) -> 
 
 
 def _exposed(rows: pd.DataFrame) -> list[Exposed]:
-    plain = rows[rows["accumulation"] == 1]
-    alone = {int(batch): own["step_seconds"].to_numpy(np.float64)
-             for batch, own in plain[plain["replicas"] == 1].groupby("replica_batch")}
+    points = {point: own for point, own in by_point(rows).items() if point.accumulation == 0}
+    alone = {point.replica_batch: by_launch(own, "step_seconds")
+             for point, own in points.items() if point.replicas == 1}
     found = []
-    for (replicas, nodes, batch), own in plain[plain["replicas"] > 1].groupby(["replicas", "nodes", "replica_batch"]):
-        seconds: Floats = own["step_seconds"].to_numpy(np.float64)
-        if int(batch) in alone:
-            found.append(Exposed(int(replicas), int(nodes), int(batch), mean_estimate(seconds),
-                                 exposed_communication(seconds, alone[int(batch)])))
+    for point, own in sorted(points.items(), key=lambda item: (
+            item[0].replicas, item[0].nodes, item[0].replica_batch)):
+        if point.replicas > 1 and point.replica_batch in alone:
+            one, seconds = alone[point.replica_batch], by_launch(own, "step_seconds")
+            found.append(Exposed(point.replicas, point.nodes, int(point.replica_batch), mean_of(own, "step_seconds"),
+                                 exposed_communication(seconds, one),
+                                 log_ratio(one, seconds).transformed(lambda part: 1 - part).within(0.0, 1.0)))
     return found
 
 
@@ -155,14 +171,15 @@ def goodputs(results: Results, critical: Sequence[CriticalBatch]) -> tuple[Goodp
     runs, timed = results.runs, timing_runs(results)
     found = []
     for one in critical:
-        noise = one.sources.get(NOISE, unknown()).value
         trained = runs[(runs["experiment"] == one.experiment) & (runs["kind"] == "accuracy")]
-        if not noise > 0 or trained.empty:
+        if one.noise is None or not one.noise.average.value > 0 or trained.empty:
             continue
         first = trained.iloc[0]
         own = timed[(timed[["dataset", "model", "optimizer"]] == first[["dataset", "model", "optimizer"]]).all(axis=1)]
-        for (placement, *_, batch), rows in own.groupby([*PLACED, "global_batch"], sort=False):
-            rate, reference = mean_estimate(rows["examples_per_second"].tolist()), int(first["reference_batch"])
-            found.append(Goodput(one.experiment, str(placement), int(batch), reference, noise, rate,
-                                 goodput(rate, noise, reference, int(batch))))
+        reference, scales = int(first["reference_batch"]), (one.noise.average, one.noise.start, one.noise.end)
+        for (placement, *_, batch), rows in own.groupby([*PLACED, "global_batch"], sort=False, dropna=False):
+            rate = mean_of(rows, "examples_per_second")
+            worth, at_start, at_end = (example_worth(scale, reference, int(batch)) for scale in scales)
+            found.append(Goodput(one.experiment, str(placement), int(batch), reference, one.noise.average, rate,
+                                 worth, at_start, at_end, goodput(rate, worth)))
     return tuple(found)

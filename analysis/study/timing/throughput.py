@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from ....benchmarks.config.strategies import waiting_for_others
 from ....benchmarks.errors import RecordError
 from ...laws.critical_batch import throughput_knee, ThroughputKnee
-from ...statistics.difference import difference
 from ...statistics.estimate import Estimate
+from ...statistics.ratio import log_ratio
 from ...tables.results import Results
 from ...tables.selections import timing_runs
 from ..memory_laws import GROUP
+from .steadiness import by_launch
 
 
 def throughput_groups(results: Results) -> list[tuple[tuple[object, ...], pd.DataFrame]]:
@@ -36,8 +37,8 @@ def knee(rows: pd.DataFrame) -> ThroughputKnee | str:
 
 
 def growth(rows: pd.DataFrame, batches: Sequence[int]) -> Estimate:
-    """Logarithmic slope of throughput between two replica batches, over launches: 1 is growth
-    in proportion, 0 none."""
-    small, large = (np.log(rows.loc[rows["replica_batch"] == n, "examples_per_second"]
-                           .to_numpy(np.float64)) for n in batches)
-    return difference(large, small).estimate.scaled(1 / float(np.log(batches[1] / batches[0])))
+    """Logarithmic slope of throughput between two replica batches, paired by launch: 1 is
+    growth in proportion, 0 none."""
+    small, large = (by_launch(rows[rows["replica_batch"] == n], "examples_per_second") for n in batches)
+    doublings = math.log(batches[1] / batches[0])
+    return log_ratio(large, small).transformed(lambda ratio: math.log(ratio) / doublings)

@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ....analysis.statistics.decision_rules import same
 from ....analysis.statistics.difference import difference
 from ....analysis.statistics.equivalence import equivalence
 from ....analysis.statistics.multiple_testing import holm
@@ -126,7 +127,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = []
     for row in rows:
         of = row["difference"]
-        verdict = "below 90 %" if not row["learned"] else "the same" if row["adjusted_p_value"] < 0.05 else "not shown"
+        shown = same(row["adjusted_p_value"], min(len(row["suite"]), len(row["fit"])))
+        verdict = "below 90 %" if not row["learned"] else "the same" if shown else "not shown"
         lines.append(f"{row['arm']:42} {len(row['suite']):3} seeds  {100 * of['value']:+7.3f} points "
                      f"[{100 * of['low']:+.3f}, {100 * of['high']:+.3f}]  p={row['adjusted_p_value']:.3g}  {verdict}")
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """The seam between a run and what is measured beside its training: a meter fills fields of the record.
 
 A module of this folder that defines `METER`, a class, is taken into every run. Its rows are described in
-`records/schema.py`, and it reads what it needs from the run in progress at the moments that the hooks name.
+`records/rows.py`, and it reads what it needs from the run in progress at the moments that the hooks name.
 """
 
 from __future__ import annotations

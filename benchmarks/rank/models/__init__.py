@@ -9,7 +9,8 @@ import keras
 
 from ...data import import_function
 from ...data.arrays import Classes, Shapes
-from ...errors import one_of, PlanError
+from ...data.user_function import own_code
+from ...errors import frames, one_of, PlanError, said
 from . import applications, convolutional, dense, keskar, residual, transformers
 
 Builder = Callable[[Shapes, Classes], keras.Model]
@@ -63,10 +64,11 @@ def _single(name: str, input_shape: Shapes, classes: Classes) -> tuple[tuple[int
 
 def _from_function(name: str, builder: Builder, input_shape: Shapes, classes: Classes) -> keras.Model:
     try:
-        model = builder(input_shape, classes)
-    except Exception as error:
-        raise PlanError(f"model {name!r} raised {type(error).__name__}: {error}; it is called with "
-                        f"input_shape={input_shape} and classes={classes}.") from error
+        with own_code():
+            model = builder(input_shape, classes)
+    except (Exception, SystemExit) as error:
+        raise PlanError(f"model {name!r} {said(error)}; it is called with input_shape={input_shape} and "
+                        f"classes={classes}.{frames(error)}") from error
     if not isinstance(model, keras.Model):
         raise PlanError(f"model {name!r} returned {type(model).__name__}; it must return a keras.Model that ends in "
                         + (f"{classes} logits." if classes else "the outputs that the loss takes."))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from ...config.objectives import ACCURACY, BINARY_CROSS_ENTROPY, CROSS_ENTROPY, LOSSES, metric_name
@@ -30,12 +31,13 @@ class Objective:
 
 def objective(config: RunConfig) -> Objective:
     """Raises PlanError when a user's function cannot be imported."""
-    return Objective(_function(config.loss, "loss"),
-                     {metric_name(name): _function(name, "metrics") for name in config.metrics})
+    built_in = BUILT_IN if config.from_logits else {**BUILT_IN, **OF_PROBABILITIES}
+    return Objective(_function(config.loss, "loss", built_in),
+                     {metric_name(name): _function(name, "metrics", built_in) for name in config.metrics})
 
 
-def _function(name: str, setting: str) -> Function:
-    built_in = BUILT_IN.get(name)
+def _function(name: str, setting: str, functions: Mapping[str, Function]) -> Function:
+    built_in = functions.get(name)
     own = built_in or import_function(name, setting, error=PlanError)
     what = f"{setting} {name!r}"
 
@@ -58,7 +60,7 @@ def per_example(what: str, values: Any) -> Any:
         raise PlanError(f"{what} returned the type {values.dtype.name}; it must return a float type.")
     if not values.shape.rank:
         raise PlanError(f"{what} returned a single number; it must return one per example, (examples,): leave out the "
-                        "mean over examples, which is taken here.")
+                        "mean over examples, which is taken here (of a loss object of Keras': reduction=None).")
     return tf.reduce_mean(values, axis=list(range(1, values.shape.rank))) if values.shape.rank > 1 else values
 
 
@@ -99,18 +101,41 @@ def shown(tensor: Any) -> str:
 
 def cross_entropy(targets: Any, outputs: Any) -> Any:
     """-log softmax(outputs)[target]; targets (n, ...), outputs (n, ..., classes)."""
+    _check_labels(targets, outputs)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=outputs)
+
+
+def cross_entropy_of_probabilities(targets: Any, outputs: Any) -> Any:
+    """-log of the target's output, as Keras takes it from what a softmax gives; shapes as of `cross_entropy`.
+
+    Of a softmax in the same graph Keras takes the logits, so that nothing is lost where a probability is almost 0.
+    """
+    _check_labels(targets, outputs)
+    return keras.losses.sparse_categorical_crossentropy(targets, outputs, from_logits=False)
+
+
+def _check_labels(targets: Any, outputs: Any) -> None:
+    """Raise PlanError unless they are classes, (n, ...), and one number for each class, (n, ..., classes)."""
     if not targets.dtype.is_integer or outputs.shape.rank != targets.shape.rank + 1 \
             or targets.shape.as_list()[1:] != outputs.shape.as_list()[1:-1]:
         raise PlanError(f"{CROSS_ENTROPY!r} takes {LOSSES[CROSS_ENTROPY]}; the targets are {shown(targets)} and the "
                         f"outputs {shown(outputs)}. For one-hot labels use y.argmax(axis=-1); for a regression choose "
                         "loss = 'mean_squared_error'.")
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=outputs)
 
 
 def binary_cross_entropy(targets: Any, outputs: Any) -> Any:
     """-y log s - (1 - y) log(1 - s) with s = sigmoid(output)."""
     targets, outputs = _matched(BINARY_CROSS_ENTROPY, targets, outputs)
     return tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=outputs)
+
+
+def binary_cross_entropy_of_probabilities(targets: Any, outputs: Any) -> Any:
+    """-y log p - (1 - y) log(1 - p) with p = output, as Keras takes it from what a sigmoid gives.
+
+    The output stays the tensor that it is: Keras finds the logits of a sigmoid in the same graph by it.
+    """
+    matched, _ = _matched(BINARY_CROSS_ENTROPY, targets, outputs)
+    return keras.ops.binary_crossentropy(tf.reshape(matched, tf.shape(outputs)), outputs, from_logits=False)
 
 
 def squared_error(targets: Any, outputs: Any) -> Any:
@@ -129,11 +154,26 @@ def accuracy(targets: Any, outputs: Any) -> Any:
         if not targets.dtype.is_integer:
             raise PlanError(f"{ACCURACY!r} needs whole numbers as targets, not {shown(targets)}.")
         return tf.cast(tf.equal(tf.argmax(outputs, axis=-1, output_type=targets.dtype), targets), tf.float32)
+    return _same_side(targets, outputs, 0.0)
+
+
+def accuracy_of_probabilities(targets: Any, outputs: Any) -> Any:
+    """1 where the largest probability is the target's, or where a single one is above one half as the target is."""
+    if outputs.shape.rank == targets.shape.rank + 1 and outputs.shape[-1] != 1:
+        return accuracy(targets, outputs)
+    return _same_side(targets, outputs, 0.5)
+
+
+def _same_side(targets: Any, outputs: Any, of: float) -> Any:
     targets, outputs = _matched(ACCURACY, targets, outputs)
-    return tf.cast(tf.equal(outputs > 0, targets > 0.5), tf.float32)
+    return tf.cast(tf.equal(outputs > of, targets > 0.5), tf.float32)
 
 
 BUILT_IN: dict[str, Function] = {
     CROSS_ENTROPY: cross_entropy, BINARY_CROSS_ENTROPY: binary_cross_entropy,
     "mean_squared_error": squared_error, "mean_absolute_error": absolute_error, ACCURACY: accuracy,
+}
+OF_PROBABILITIES: dict[str, Function] = {
+    CROSS_ENTROPY: cross_entropy_of_probabilities, BINARY_CROSS_ENTROPY: binary_cross_entropy_of_probabilities,
+    ACCURACY: accuracy_of_probabilities,
 }

@@ -59,9 +59,9 @@ def gradients(model: keras.Model, loss: Function, weights: Sequence[Any], x: Any
 
 def program_key(config: RunConfig) -> tuple[Any, ...]:
     """Return what a program is compiled for: runs with equal keys share one."""
-    return (config.dataset, config.model, config.loss, config.metrics, config.optimizer, config.momentum,
-            config.weight_decay, config.clip_norm, config.accumulation, adam_constants(config), config.precision,
-            config.jit, config.synchronized_batch_norm, *adascale.key(config))
+    return (config.dataset, config.model, config.loss, config.metrics, config.from_logits, config.optimizer,
+            config.momentum, config.weight_decay, config.clip_norm, config.accumulation, adam_constants(config),
+            config.precision, config.jit, config.synchronized_batch_norm, *adascale.key(config))
 
 
 class Program:
@@ -147,7 +147,7 @@ class Program:
         if skipped := self.scaling().get("skipped_steps"):
             found.append(f"{skipped} step{'s were' if skipped > 1 else ' was'} left out because the gradient was not "
                          "finite in float16")
-        if config.replicas > 1 and any(hasattr(layer, "seed_generator") for layer in self._layers()):
+        if config.replicas > 1 and any(map(draws, self._layers())):
             found.append("dropout draws the same mask on every replica: its noise is not averaged over replicas")
         return found
 
@@ -262,6 +262,15 @@ class Program:
     def _clip(self, gradients: Sequence[Any]) -> Sequence[Any]:
         """The averaged gradients, at most `clip_norm` long together: the same for every number of replicas."""
         return tf.clip_by_global_norm(gradients, self._clip_norm)[0] if self._clip_norm else gradients
+
+
+def draws(layer: Any) -> bool:
+    """Return whether a layer draws random numbers in training: one that can and whose rates are not all 0."""
+    if getattr(layer, "seed_generator", None) is None:
+        return False
+    rates = [getattr(layer, name, None) for name in ("rate", "stddev", "dropout", "recurrent_dropout")]
+    known = [rate for rate in rates if isinstance(rate, (int, float))]
+    return any(known) if known else True
 
 
 def advance(loop: Callable[..., Any], parts: Any, rates: Any) -> float:

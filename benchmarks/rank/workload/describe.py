@@ -1,9 +1,9 @@
 """Builds each distinct data set and model once and tries a step, in a process of its own, before any rank starts.
 
-Reads a JSON list of configurations on standard input, one for each workload, and writes, on standard output, JSON from
-`workload_key` to the record's `workload`. What cannot be built or trained ends in one sentence on standard error and
-exit code 2. After as many seconds as the first argument says without progress, the stacks go there and the process
-ends; 0: never.
+Reads JSON on standard input: `configs`, a configuration for each workload; `known`, the digests of the data sets as
+they were described before; `plan`, the plan's file. Writes JSON on standard output: `workloads`, from `workload_key` to
+the record's `workload`, or `error`, why something cannot be built or trained, with exit code 2. After as many seconds
+as the first argument says without progress, the stacks go to standard error and the process ends; 0: never.
 """
 
 from __future__ import annotations
@@ -12,40 +12,82 @@ import faulthandler
 import json
 import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import psutil
 
-from ...data.arrays import count, each, Shapes
+from ...data import fingerprint
+from ...data.arrays import count, each, Shapes, size_bytes
+from ...data.dataset import Dataset
 from ...data.disk.encoded import EncodedImages
+from ...data.user_function import search_beside
 from ...errors import EXIT_OK, BatchscaleError, DataError
+from ...records.environment import numbers_versions
 from ...runs.run_config import from_json, RunConfig
 from .. import imports
 
+PATIENCE_SECONDS = 60.0  # for a data function's second call, which shows whether it gives the same data again
 
-def workload(config: RunConfig) -> dict[str, Any]:
-    """The record's `workload`. Raises DataError, PlanError for what cannot be built, trained or evaluated."""
+
+def workload(config: RunConfig, known: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """The record's `workload`. `known`: digests of data sets by name, as they were described before.
+
+    Raises DataError, PlanError for what cannot be built, trained or evaluated.
+    """
     from ... import data
     imports.tensorflow_and_keras()
     from .. import models
     from . import baseline, flops, trial
+    from . import fingerprint as parts
     from ..feeds.image_pipeline import ImagePipeline
-    split = data.split(data.load(config.dataset), config.validation_fraction, 1)
-    built = models.build(config.model, split.input_shape, split.classes, seed=0)
+    dataset, digests = loaded(config.dataset, known.get(config.dataset, ""))
+    split = data.split(dataset, config.validation_fraction, 1)
     x, y = split.train
+    trial.check_classes(config, y)
+    built = models.build(config.model, split.input_shape, split.classes, seed=0)
     if count(y) < trial.EXAMPLES:
         raise DataError(f"{config.dataset!r} has {count(y)} training examples; it must have at least {trial.EXAMPLES}.")
     if isinstance(x, EncodedImages):
         x = ImagePipeline(x, y, config.dtype).decoded(np.arange(trial.EXAMPLES))
-    trial.check_step(config, built, x, y, split.classes)
-    operations, not_counted = flops.forward_flops(built, each(lambda values: values[:1], x))
+    own = ":" in config.model
+    other = models.build(config.model, split.input_shape, split.classes, seed=1) if own else None
+    trained = {**digests, **parts.model(built, other), **parts.code(config), "versions": numbers_versions()}
+    forward = trial.check_step(config, built, x, y, split.classes)
+    operations, not_counted = flops.count(forward.graph)
     return {"source": split.source, "train_examples": count(y),
             "validation_examples": count(split.validation[1]), "test_examples": count(split.test[1]),
             "input_shape": _listed(split.input_shape), "classes": split.classes,
             "parameters": int(sum(int(v.value.numpy().size) for v in built.trainable_variables)),
-            "flops_per_example": operations, "flops_not_counted": not_counted,
-            **baseline.baselines(config, y, split.test[1])}
+            "flops_per_example": operations or None, "flops_not_counted": not_counted,
+            **baseline.baselines(config, y, split.test[1]),
+            "fingerprint": trained, "files": fingerprint.witness(config.dataset)}
+
+
+@lru_cache(maxsize=1)
+def loaded(name: str, known: str) -> tuple[Dataset, dict[str, str]]:
+    """Return the data set with its digests. A user's function is called twice, unless its data is known: where it gives
+    other data each time, replicas and seeds would train on different data. Raises DataError."""
+    from ... import data
+    began = time.monotonic()
+    dataset = data.load(name)
+    seconds = time.monotonic() - began
+    found = fingerprint.digests(dataset)
+    if fingerprint.is_own(name) and found.contents != known and seconds < PATIENCE_SECONDS and _fits_twice(dataset):
+        if fingerprint.digests(data.load(name)) != found:
+            raise DataError(f"dataset={name!r}: the function gives other data each time it is called, so that workers "
+                            "and seeds would train on different data. Draw from a generator with a fixed seed that the "
+                            "function makes itself, such as numpy.random.default_rng(0).")
+    return dataset, {"data": found.contents, "times": found.times}
+
+
+def _fits_twice(dataset: Dataset) -> bool:
+    arrays = (dataset.train_x, dataset.train_y, dataset.test_x, dataset.test_y)
+    return 2 * sum(map(size_bytes, arrays)) < psutil.virtual_memory().available
 
 
 def _listed(shape: Shapes) -> Any:
@@ -70,13 +112,15 @@ def main() -> int:
     wanted = json.load(sys.stdin)
     answer = sys.stdout
     sys.stdout = sys.stderr  # nothing but the answer goes to standard output
+    search_beside(wanted["plan"])
     try:
         watched(imports.tensorflow_and_keras)
-        found = {config.workload_key: watched(workload, config) for config in map(from_json, wanted)}
+        found = {config.workload_key: watched(workload, config, wanted["known"])
+                 for config in map(from_json, wanted["configs"])}
     except BatchscaleError as error:
-        print(error, file=sys.stderr)
+        json.dump({"error": str(error)}, answer)
         return error.exit_code
-    json.dump(found, answer)
+    json.dump({"workloads": found}, answer)
     return EXIT_OK
 
 

@@ -35,11 +35,15 @@ Shape = tuple[int, ...]
 
 def forward_flops(model: Any, example: Arrays) -> tuple[int | None, list[str]]:
     """(operations on one example or None, the kinds of operation that were not counted). `example`: a batch of 1."""
+    total, missed = count(forward(model, example).graph)
+    return total or None, missed
+
+
+def forward(model: Any, example: Arrays) -> Any:
+    """The model's call on one example as a concrete function. `example`: a batch of at least 1."""
     import tensorflow as tf
     spec = each(lambda values: tf.TensorSpec((1, *values.shape[1:]), values.dtype), example)
-    concrete = tf.function(lambda x: model(x, training=False), autograph=False).get_concrete_function(spec)
-    total, missed = count(concrete.graph)
-    return total or None, missed
+    return tf.function(lambda x: model(x, training=False), autograph=False).get_concrete_function(spec)
 
 
 def count(graph: Any) -> tuple[int, list[str]]:

@@ -5,6 +5,7 @@ Raises PlanError: one sentence with the function, what it did and the fix.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,28 +13,55 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ...config.objectives import ACCURACY, BINARY_CROSS_ENTROPY, CROSS_ENTROPY, metric_name
+from ...config.objectives import ACCURACY, BINARY_CROSS_ENTROPY, CROSS_ENTROPY, LOSSES, metric_name
 from ...data.arrays import Arrays, Classes, each
-from ...errors import BatchscaleError, PlanError
+from ...errors import BatchscaleError, frames, PlanError, said
 from ...runs.run_config import RunConfig
 from ..training import losses, program
+from . import endings, flops, ignored
 
 EXAMPLES = 3
-LONGEST_REASON = 200
+COMPILED = re.compile(r"numpy|[Ss]ymbolic|as a Python|[Ee]ager|KerasTensor")
 
 
-def check_step(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays, classes: Classes) -> None:
-    """Outputs, loss, gradient and metrics of the first examples, traced as in a run. x, y: at least 3 of them."""
+def check_step(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays, classes: Classes) -> Any:
+    """Outputs, ending, loss, gradient and metrics of the first examples, traced as in a run. x, y: at least 3 of them.
+
+    Return the model's call on one example as a concrete function, whose operations may be counted.
+    """
+    ignored.check_model(config, model)
     _check_targets(config, y)
+    first = each(lambda values: values[:EXAMPLES], x)
     x, y = (each(lambda values: tf.constant(values[:EXAMPLES]), part) for part in (x, y))
     outputs = _outputs(config, model, x)
+    forward = flops.forward(model, x)
+    ignored.check_tokens(config, forward, first)
     _check_logits(config, y, outputs, classes)
+    ending = endings.ending(model, forward, x, outputs)
+    endings.check(config, ending, y, outputs)
     objective = losses.objective(config)
     for name, function in ((f"loss {config.loss!r}", objective.loss),
                            *((f"metric {name!r}", objective.metrics[metric_name(name)])
                              for name in config.metrics)):
         _check_values(name, function, y, outputs, finite=function is objective.loss)
+    if config.loss not in LOSSES:
+        values = _traced(f"loss {config.loss!r}",
+                         lambda: program.loss_per_example(model, objective.loss, x, y, training=False)[0])
+        endings.check_own_loss(config, ending, values, y, outputs)
     _check_gradient(config, model, objective.loss, x, y)
+    return forward
+
+
+def check_classes(config: RunConfig, y: Arrays) -> None:
+    """Refuse float targets where the loss takes classes, before a model is asked for 0 of them."""
+    if config.loss != CROSS_ENTROPY or isinstance(y, Mapping) or np.issubdtype(y.dtype, np.integer):
+        return
+    rows = np.asarray(y).reshape(len(y), -1)
+    one_hot = rows.shape[1] > 1 and bool(((rows == 0) | (rows == 1)).all() and (rows.sum(axis=1) == 1).all())
+    fix = ("They look one-hot: use y.argmax(axis=-1)." if one_hot else
+           "Use y.astype('int32') where they are classes; for a regression choose loss = 'mean_squared_error'.")
+    raise PlanError(f"{CROSS_ENTROPY!r} takes {LOSSES[CROSS_ENTROPY]}, in whole numbers; the targets of "
+                    f"{config.dataset!r} are ({', '.join(['examples', *map(str, y.shape[1:])])}) {y.dtype}. {fix}")
 
 
 def _check_targets(config: RunConfig, y: Arrays) -> None:
@@ -120,10 +148,10 @@ def _traced(what: str, function: Callable[[], Any]) -> Any:
         return tf.function(function, autograph=False)()
     except BatchscaleError:
         raise
-    except Exception as error:  # a user's code raises anything
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no message"]
-        raise PlanError(f"{what} raised {type(error).__name__}: {' '.join(lines)[:LONGEST_REASON]}; it is compiled, so "
-                        "it must use TensorFlow or keras.ops and be without .numpy().") from error
+    except (Exception, SystemExit) as error:  # a user's code raises anything
+        hint = ("; it is compiled, so it must use TensorFlow or keras.ops and be without .numpy()"
+                if COMPILED.search(str(error)) else "")
+        raise PlanError(f"{what} {said(error)}{hint}.{frames(error)}") from error
 
 
 def _told(values: Any) -> str:

@@ -19,17 +19,20 @@ def add_arguments(parser: ArgumentParser) -> None:
                         "(default: 0.05); accuracies have the plan's margin")
     parser.add_argument("--allow", action="append", default=[], metavar="KEY", help="let this key differ, such as "
                         "processor or launch; may be repeated")
+    parser.add_argument("--strict", action="store_true", help="return 4 where anything is not decided and nothing "
+                        "regressed")
     parser.add_argument("--output", type=Path, help="also write the table here, as Markdown")
 
 
 def run(arguments: Namespace) -> int:
-    """Print the comparison as Markdown, write it to `--output`, and return 1 on a regression."""
+    """Print the comparison as Markdown, write it to `--output`, and return 1 on a regression, 4 on what `--strict` does
+    not let pass."""
     comparison = compare(read_side(arguments.base), read_side(arguments.new), arguments.tolerance, arguments.allow)
-    text = markdown(comparison)
+    text = markdown(comparison, arguments.strict)
     print(text)
     if arguments.output is not None:
         _write(arguments.output, text)
-    return comparison.exit_code
+    return comparison.exit_code(arguments.strict)
 
 
 def _write(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from ....benchmarks.errors import PlanError
+from ....benchmarks.records import identity
 from ....benchmarks.records.json_files import read_json
 from ....benchmarks.records.store import Store
 from ....benchmarks.runs.run_config import from_json
@@ -24,7 +25,12 @@ def run(path: Path, options: Options) -> int:
         raise PlanError(f"{path} holds no configuration; give a run's record.json or config.json.")
     config = from_json(values["config"])
     store = Store(options.results / f"again-{config.digest}")
-    keep(store, [config], describe([config], store),
+    workloads, _ = identity.settled(store, describe([config], store), [config], go_on=False)
+    before, now = values.get("workload"), workloads[config.workload_key]
+    if isinstance(before, dict) and "fingerprint" in before and before["fingerprint"] != now["fingerprint"]:
+        print(identity.sentence([identity.Edit(config, before, now, 1)], Store(path.parent.parent), go_on=False))
+    config, = identity.named([config], workloads)
+    keep(store, [config], workloads,
          {"name": store.folder.name, "source": str(path), "text": "", "settings": {}, "skipped": []})
     runs = store.runs()
     limits = Limits(store.folder, launcher=options.launcher)

@@ -38,4 +38,4 @@ def run(arguments: Namespace) -> int:
 def study_options(arguments: Namespace) -> study.Options:
     """Return the options of a run from the command line. Raises PlanError for a budget that is no length of time."""
     return study.Options(arguments.results, arguments.only, seconds(arguments.budget), arguments.retry,
-                         arguments.launcher)
+                         arguments.launcher, arguments.continue_edited)

@@ -72,6 +72,27 @@ def test_replicas_are_added_while_each_brings_its_share() -> None:
     assert one.option is not None and one.option.replicas == 1 and "stay at 1" in one.reason
 
 
+def test_the_recommendation_and_the_scaling_section_mean_the_same_share() -> None:
+    """At 1, 2 and 4 replicas a step takes 6.12, 3.76 and 2.48 ms: the last two bring 42 % of a share each, though they
+    bring 52 % of what the first two have."""
+    timing = Timing(replicas=(1, 2, 4), replica_batches=(32, 512), strategies=("mirrored",), noise=0.001)
+    found = decision(replace(change(STUDY, "sgd", accuracy_gap={4096: 0.05}), timing=timing))
+    one = found.recommendations[0]
+    strong = next(s for s in found.scaling if s.kind == "strong" and s.fixed_batch == 512)
+    assert strong.marginal[4].value == pytest.approx(0.42, abs=0.01)
+    assert one.option is not None and one.option.global_batch == 512
+    assert one.option.replicas == strong.largest_worthwhile(0.5) == 2
+    assert "4 replicas bring 42%" in one.reason and "stay at 2" in one.reason
+
+
+def test_replicas_whose_share_is_not_shown_are_not_recommended() -> None:
+    """Two replicas bring 63 % on the mean of three launches, which spread by 20 %."""
+    timing = Timing(strategies=("mirrored",), noise=0.2)
+    found = decision(replace(change(STUDY, "sgd", accuracy_gap={4096: 0.05}), timing=timing))
+    assert found.recommendations[0].option is not None and found.recommendations[0].option.replicas == 1
+    assert all(one.largest_worthwhile(0.5) == 1 for one in found.scaling if one.marginal)
+
+
 def test_replicas_without_a_timed_baseline_are_not_recommended() -> None:
     found = decision(STUDY).recommendations[0]
     # Batch 4096 was timed on two replicas alone, so what the second one brings is not known.
@@ -149,7 +170,7 @@ def test_a_drifting_or_unsteady_machine_is_reported_with_what_to_do() -> None:
     drifted = decision(replace(STUDY, timing=Timing(drift=1.5)))
     assert any("drifted" in text and "again" in text for text in drifted.warnings)
     unsteady = decision(replace(STUDY, timing=Timing(noise=0.4)))
-    assert any("is unstable" in text for text in unsteady.warnings)
+    assert any(text.startswith("Unstable") for text in unsteady.warnings)
 
 
 def test_one_number_of_replicas_gives_no_efficiency_and_a_plan() -> None:
@@ -160,9 +181,9 @@ def test_one_number_of_replicas_gives_no_efficiency_and_a_plan() -> None:
 
 
 def test_too_few_seeds_are_refused_and_asked_for() -> None:
-    found = decision(replace(STUDY, seeds=2))
+    found = decision(replace(STUDY, seeds=1))
     assert found.recommendations[0].option is None
-    assert any("fewer than 5" in sentence for sentence in found.answers)
+    assert any("fewer than 2" in sentence for sentence in found.answers)
     parsed = plan.parse(found.next_plan)
     assert parsed.experiments[0]["seeds"] >= 6
     assert parsed.experiments[0]["global_batches"] == (32, 128, 512, 4096)

@@ -47,8 +47,8 @@ def test_at_chance_nothing_is_recommended_and_the_sentence_says_why_and_what_to_
     found = decision(AT_CHANCE, deadline_seconds=1e6)
     headline, = found.headlines
     assert found.recommendations[0].option is None and found.deadlines[0].option is None
-    assert headline.startswith("SGD on mlp_128: nothing was learned: test accuracy is 10.2 % (")
-    assert "n = 5) at batch 32, and guessing among 10 classes reaches 10.0 %." in headline
+    assert headline.startswith("SGD on mlp_128: nothing was learned: test accuracy is 10.17 % (")
+    assert "n = 5 seeds) at batch 32, and guessing among 10 classes reaches 10.0 %." in headline
     grounds = found.to_json()["grounds"][0]
     assert grounds["chance"] == 0.1 and grounds["refusal"] in headline
     assert [(row["rule"], row["global_batch"], row["learned"]) for row in grounds["learned"]] == [
@@ -75,7 +75,7 @@ def test_the_share_of_the_largest_class_is_chance_too() -> None:
     def two_classes(record: dict[str, Any]) -> None:
         record["workload"] |= {"classes": 2, "baseline_accuracy": 0.9}
     headline, = decision(STUDY, two_classes).headlines
-    assert "nothing was learned: test accuracy is 79.2 % (" in headline
+    assert "nothing was learned: test accuracy is 79.21 % (" in headline
     assert "always answering the most common class reaches 90.0 %" in headline
 
 

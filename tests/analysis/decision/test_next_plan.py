@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from support.synthetic_records import SGD, Study, manifest, record_for, records, results
 
 from batchscale.analysis.report import page
@@ -68,3 +69,18 @@ def test_the_next_plan_keeps_the_recipe_and_the_numbers_that_rules_need(tmp_path
         ("constant", 0, 0), ("legw", 0, 0.5), ("noise_scale", 200, 0), ("surge", 200, 0), ("adascale", 0, 0)}
     rules = {c.rule for c in runs if c.experiment == "one"}
     assert rules == {"constant", "adascale"}, "legw would not fit at the batches added"
+
+
+def test_a_plan_for_more_seeds_counts_the_look_that_asked_for_them(tmp_path: Path) -> None:
+    """And keeps the margin; each look has half the level of the one before it."""
+    small = replace(TINY, experiments=(replace(SGD, batches=(32, 512), noise_batches=()),), seeds=3, noise=0.004)
+    made = records(small)
+    facts = manifest(small, made)
+    facts["settings"] |= {"margin": 0.004}
+    for looks in (0, 1):
+        facts["settings"]["earlier_looks"] = looks
+        found = from_records(made, facts)
+        assert found.outcomes["sgd"].alpha == pytest.approx(0.025 / 2 ** looks)
+        page.write_findings(Findings.of(found), tmp_path)
+        following = plan.read(str(tmp_path / "next.toml"))
+        assert following.settings["earlier_looks"] == looks + 1 and following.settings["margin"] == 0.004

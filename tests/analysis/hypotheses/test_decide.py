@@ -16,11 +16,17 @@ from batchscale.analysis.tables.reading import from_records
 from support.synthetic_records import (ADAM, DEEP, SGD, Curve, Memory, Study, Timing, change, manifest, records,
                                        results)
 
-ONE_RULE = tuple(replace(e, curves={"constant": Curve()}) for e in (SGD, ADAM, DEEP))
-SAME = Study(ONE_RULE)
+# The deeper model at the batches of the other one, as a comparison of the two needs.
+ALIKE = replace(DEEP, batches=(32, 128, 512))
+ONE_RULE = tuple(replace(e, curves={"constant": Curve()}) for e in (SGD, ADAM, ALIKE))
+TIMED = Timing(replica_batches=(32, 128, 512, 2048, 8192))
+SAME = Study(ONE_RULE, timing=TIMED, train_examples=48_000)
 NOISY = Study(ONE_RULE, noise=0.02)
 FEW = Study(ONE_RULE, timing=None, memory=None)
+LONG = replace(FEW, train_examples=48_000)
 RULES = replace(FEW, experiments=(SGD,))
+# Of the batch of 2,048, beside 128 at its end and after its 230 steps: 2.175 and 1.34.
+STAGNANT = {2048: 1.4}
 decided: dict[str, list[Verdict]] = {}
 
 
@@ -33,24 +39,22 @@ def verdict(number: int, study: Study) -> Verdict:
 
 CASES: dict[str, tuple[int, Study, str]] = {
     "1 true": (1, SAME, "supported"),
-    "1 false": (1, replace(FEW, covariance_slope=-0.5), "contradicted"),
-    "1 undecidable": (1, replace(FEW, norm_noise=3.0, epochs=2), "not decided"),
-    "2 true": (2, change(FEW, "sgd", speed={4096: 1.5}), "supported"),
-    "2 false": (2, change(FEW, "sgd", speed={4096: 0.5}), "contradicted"),
-    "2 undecidable": (2, NOISY, "not decided"),
-    "3 true": (3, change(FEW, "sgd", accuracy_gap={4096: 0.05}, loss_gap={4096: 0.2}),
-               "supported"),
+    "1 false": (1, replace(FEW, covariance_slope=0.5), "contradicted"),
+    "1 undecidable": (1, replace(FEW, covariance_slope=0.0, norm_noise=1.0, epochs=2), "not decided"),
+    "2 true": (2, LONG, "supported"),
+    "2 false": (2, change(LONG, "sgd", speed={512: 0.03}), "contradicted"),
+    "2 undecidable": (2, replace(change(LONG, "sgd", speed={512: 1 / 16}), noise=0.02), "not decided"),
+    "3 true": (3, change(FEW, "sgd", accuracy_gap={512: 0.05}, loss_gap={512: 0.2}), "supported"),
     "3 false": (3, FEW, "contradicted"),
-    "3 better": (3, change(FEW, "sgd", accuracy_gap={4096: -0.05}), "contradicted"),
+    "3 better": (3, change(FEW, "sgd", accuracy_gap={512: -0.05}), "contradicted"),
     "3 undecidable": (3, NOISY, "not decided"),
     "4 true": (4, change(FEW, "sgd", accuracy_gap={512: 0.05}), "supported"),
     "4 false": (4, change(FEW, "adam", accuracy_gap={512: 0.05}), "contradicted"),
     "4 undecidable": (4, NOISY, "not decided"),
-    "5 true": (5, change(change(FEW, "adam", loss_gap={2048: 0.3}), "adam", tail={128: 0.1},
-                         loss_gap={2048: 0.3}), "supported"),
-    "5 false": (5, change(FEW, "adam", tail={2048: 0.2}), "contradicted"),
-    "5 undecidable": (5, NOISY, "not decided"),
-    "6 true": (6, change(FEW, "sgd", generalization={4096: 0.05}), "supported"),
+    "5 true": (5, change(LONG, "adam", loss_gap=STAGNANT), "supported"),
+    "5 false": (5, change(LONG, "adam", speed={2048: 0.02}), "contradicted"),
+    "5 undecidable": (5, replace(LONG, noise=0.02), "not decided"),
+    "6 true": (6, change(FEW, "sgd", generalization={512: 0.05}), "supported"),
     "6 false": (6, FEW, "contradicted"),
     "6 undecidable": (6, NOISY, "not decided"),
     "7 true": (7, change(FEW, "sgd", generalization={512: 0.03, 4096: 0.09}), "supported"),
@@ -61,12 +65,12 @@ CASES: dict[str, tuple[int, Study, str]] = {
     "8 false": (8, replace(SAME, memory=Memory(5e8, -20_000.0)), "contradicted"),
     "8 undecidable": (8, replace(SAME, memory=Memory(5e8, noise=5e7)), "not decided"),
     "9 true": (9, SAME, "supported"),
-    "9 false": (9, replace(SAME, timing=Timing(fixed_seconds=1e-6, seconds_per_example=1e-4)),
+    "9 false": (9, replace(SAME, timing=replace(TIMED, fixed_seconds=1e-6, seconds_per_example=1e-4)),
                 "contradicted"),
     "9 undecidable": (9, replace(SAME, timing=Timing(1e-1, replica_batches=(8, 16, 32))),
                       "not decided"),
-    "10 true": (10, change(FEW, "deep_adam", accuracy_gap={1024: 0.05}), "supported"),
-    "10 false": (10, change(FEW, "adam", accuracy_gap={512: 0.05, 2048: 0.05}), "contradicted"),
+    "10 true": (10, change(FEW, "deep_adam", accuracy_gap={512: 0.05}), "supported"),
+    "10 false": (10, change(FEW, "adam", accuracy_gap={512: 0.05}), "contradicted"),
     "10 undecidable": (10, NOISY, "not decided"),
 }
 
@@ -82,18 +86,19 @@ def test_each_claim_follows_the_truth(case: str) -> None:
 
 
 def test_the_estimate_is_the_truth_within_its_interval() -> None:
-    study = change(FEW, "sgd", "constant", accuracy_gap={128: 0.01, 4096: 0.05},
-                   loss_gap={4096: 0.2})
+    study = change(FEW, "sgd", "constant", accuracy_gap={128: 0.01, 512: 0.05},
+                   loss_gap={512: 0.2})
     found = verdict(3, study)
     assert found.estimate.low < 0.05 < found.estimate.high and found.estimate.n == 6
     assert (found.rule, found.budget, found.experiment) == ("constant", "equal epochs", "sgd")
     by_batch = {d.global_batch: d for d in found.per_batch if "accuracy" in d.quantity}
     assert by_batch[128].estimate.low < 0.01 < by_batch[128].estimate.high
-    assert by_batch[512].answer == "contradicted" and "same within 0.005" in by_batch[512].note
+    assert by_batch[4096].answer == "contradicted" and "same within 0.005" in by_batch[4096].note
+    assert found.per_batch[0].global_batch == 512 and found.tested.startswith("At equal epochs two things")
 
 
 def test_scaling_the_rate_turns_the_answer_round_and_says_so() -> None:
-    study = change(RULES, "sgd", "constant", accuracy_gap={4096: 0.05}, loss_gap={4096: 0.2})
+    study = change(RULES, "sgd", "constant", accuracy_gap={512: 0.05}, loss_gap={512: 0.2})
     found = verdict(3, study)
     assert found.verdict == "supported" and set(found.turned_round) == {"linear", "sqrt"}
     assert "The rate turns the answer round: under the linear and sqrt rule" in found.reason
@@ -104,15 +109,8 @@ def test_scaling_the_rate_turns_the_answer_round_and_says_so() -> None:
 
 
 def test_a_batch_that_fits_worse_but_predicts_no_worse_is_not_a_worse_end() -> None:
-    found = verdict(3, change(FEW, "sgd", loss_gap={4096: 0.2}))
+    found = verdict(3, change(FEW, "sgd", loss_gap={512: 0.2}))
     assert found.verdict == "contradicted" and "fits worse, but predicts no worse" in found.reason
-
-
-def test_equal_steps_and_equal_examples_are_both_asked() -> None:
-    found = verdict(2, change(FEW, "sgd", speed={4096: 0.5}))
-    at = {d.quantity.split(",")[0]: d.answer for d in found.per_batch if d.global_batch == 4096}
-    assert at == {"loss saved at equal steps": "supported",
-                  "loss saved at equal examples": "contradicted"}
 
 
 def test_underfitting_does_not_pass_for_generalizing() -> None:
@@ -160,11 +158,11 @@ def _single_seed() -> Study:
 
 def _all_diverged() -> Study:
     return change(change(change(SAME, "sgd", diverged=SGD.batches), "adam",
-                         diverged=ADAM.batches), "deep_adam", diverged=DEEP.batches)
+                         diverged=ADAM.batches), "deep_adam", diverged=ALIKE.batches)
 
 
 def _single_batch() -> Study:
-    return replace(FEW, experiments=tuple(replace(e, batches=(32,)) for e in (SGD, ADAM, DEEP)))
+    return replace(FEW, experiments=tuple(replace(e, batches=(32,)) for e in (SGD, ADAM, ALIKE)))
 
 
 @pytest.mark.parametrize("study", [_single_seed, _all_diverged, _single_batch])
@@ -191,7 +189,7 @@ def test_nan_throughout_is_no_figure() -> None:
 
 
 def test_missing_metrics_and_other_versions_leave_the_rest_standing() -> None:
-    made = records(change(FEW, "sgd", accuracy_gap={4096: 0.05}, loss_gap={4096: 0.2}))
+    made = records(change(FEW, "sgd", accuracy_gap={512: 0.05}, loss_gap={512: 0.2}))
     for index, record in enumerate(made):
         record["schema_version"] = 1 + index % 2
         for row in record["evaluations"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import json
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,11 @@ def test_horovod_iterations_are_raw_and_one_text_is_one_launch(tmp_path: Path) -
 def test_the_plus_minus_of_the_text_becomes_no_interval(tmp_path: Path) -> None:
     bring(saved(tmp_path, horovod_text(4, [100.0, 110.0, 90.0])), "horovod")
     page, decision = reported(tmp_path / "results")
-    assert "400 (no interval, n = 1) examples per second on 4 replicas" in page
+    assert "400 (no interval, n = 1 launch) examples per second on 4 replicas" in page
     assert "1.96 standard deviations" in page and decision["recommendations"] == []
 
 
-def test_horovod_launches_scale_weakly_with_welch_like_intervals_over_launches(tmp_path: Path) -> None:
+def test_horovod_launches_scale_weakly_with_intervals_over_launches_of_the_ratios(tmp_path: Path) -> None:
     per_replica = {1: (300.0, 303.0, 297.0), 2: (285.0, 280.0, 290.0), 4: (240.0, 250.0, 245.0)}
     for size, rates in per_replica.items():
         for launch, rate in enumerate(rates):
@@ -52,8 +53,9 @@ def test_horovod_launches_scale_weakly_with_welch_like_intervals_over_launches(t
     (found,) = scalings(results)
     assert found.kind == "weak" and found.fixed_batch == 32 and [p.replicas for p in found.points] == [1, 2, 4]
     for point in found.points[1:]:
-        mean = float(np.mean(per_replica[point.replicas])) / 300.0
-        assert point.efficiency.value == pytest.approx(mean, rel=1e-9) and point.efficiency.n == 3
+        ratios = np.divide(per_replica[point.replicas], per_replica[1])
+        assert point.efficiency.value == pytest.approx(float(np.exp(np.mean(np.log(ratios)))), rel=1e-9)
+        assert point.efficiency.n == 3
     page, _ = reported(tmp_path / "results")
     assert "Scaling over replicas" in page and "weak scaling to 4 replicas" in page and "nan core" not in page
 
@@ -69,6 +71,20 @@ def test_one_text_may_hold_several_launches(tmp_path: Path) -> None:
     results = bring(saved(tmp_path, text), "horovod")
     assert results.runs["launch"].tolist() == [0, 1]
     assert results.runs["examples_per_second"].tolist() == pytest.approx([50, 60])
+
+
+@pytest.mark.parametrize("text", [
+    horovod_text(2, [100.0, 120.0], prefix="[1,0]<stdout>:").replace(
+        "[1,0]<stdout>:Iter", "[1,1]<stdout>:Iter #0: 99.0 img/sec per GPU\n[1,0]<stdout>:Iter"),
+    "".join(f"\x1b[32m{line}\x1b[0m\n" for line in horovod_text(2, [100.0, 120.0], prefix="").splitlines()),
+    "Architecture:        x86_64\nModel:               85\n" + horovod_text(2, [100.0, 120.0]),
+    'Model: "resnet50"\n Layer (type)\n' + horovod_text(2, [100.0, 120.0]),
+    horovod_text(2, [100.0, 120.0]) + "Model:               85\nModel name: a processor\n",
+])
+def test_a_launch_is_found_among_other_ranks_colours_and_programs(tmp_path: Path, text: str) -> None:
+    row, = bring(saved(tmp_path, text), "horovod").runs.itertuples()
+    assert (row.model, row.replicas, row.global_batch) == ("ResNet50", 2, 64)
+    assert row.examples_per_second == pytest.approx(64 / (32 * (1 / 100 + 1 / 120) / 2))
 
 
 @pytest.mark.parametrize(("text", "said"), [
@@ -120,6 +136,12 @@ def test_windows_line_ends_a_mark_at_the_start_other_orders_and_blanks_are_read(
     assert (row["seconds_to_target"], row["epochs_to_target"], row["model"]) == (1800, 1, "")
 
 
+def test_fractions_are_not_taken_for_per_cent(tmp_path: Path) -> None:
+    entry = dawn_entry(tmp_path / "ImageNet" / "train", "x", [(1, 0.5, 0.61, 0.83), (3, 1.5, 0.7586, 0.9306)])
+    with pytest.raises(RecordError, match="row 2: top1Accuracy=0.7586 .* fractions.* per cent: write 75.86"):
+        bring(entry, "dawnbench")
+
+
 def test_a_target_on_the_command_line_replaces_the_task_one(tmp_path: Path) -> None:
     path = dawn_entry(tmp_path / "anywhere", "x", [(1, 1.0, 60.0), (2, 2.0, 80.0)])
     assert bring(path, "dawnbench", target="top1Accuracy>=80").runs["seconds_to_target"].tolist() == [7200]
@@ -150,12 +172,19 @@ def test_rounds_are_windows_and_the_report_tells_their_medians(tmp_path: Path) -
     assert "3.00 ms" in page and "2 benchmarks timed; the slowest" in page and decision["options"] == []
 
 
+def test_a_stored_median_stands_for_the_rounds(tmp_path: Path) -> None:
+    text = json.loads(timings({"test_a": [0.01, 0.011, 0.129]}, keep=False))
+    text["benchmarks"][0]["stats"]["median"] = 0.011
+    store = imported_store.write(saved(tmp_path, json.dumps(text), "t.json"), tmp_path / "results", "pytest-benchmark")
+    assert read(store).runs["step_seconds"].tolist() == [0.011] and imported_store.notes(store.manifest) == ()
+
+
 def test_a_file_that_keeps_the_summary_alone_says_so(tmp_path: Path) -> None:
     summary = saved(tmp_path, timings({"test_a": [0.002, 0.004]}, keep=False), "t.json")
     store = imported_store.write(summary, tmp_path / "results", "pytest-benchmark")
     results = read(store)
     assert results.windows.empty and results.runs["step_seconds"].tolist() == [0.003]
-    assert "mean stands for the median" in imported_store.notes(store.manifest)[0]
+    assert "their mean stands for it" in imported_store.notes(store.manifest)[0]
 
 
 def test_an_imported_file_compares_like_the_file_itself(tmp_path: Path) -> None:
@@ -202,7 +231,9 @@ def test_t_interval_of_three_launches_is_the_formula(tmp_path: Path) -> None:
     for launch, rate in enumerate((100.0, 104.0, 108.0)):
         saved(tmp_path / "runs", horovod_text(1, [rate, rate]), f"{launch}.txt")
     bring(tmp_path / "runs", "horovod")
-    half = float(stats.t.ppf(0.975, 2)) * 4 / math.sqrt(3)
+    logs = np.log([100.0, 104.0, 108.0])
+    half = float(stats.t.ppf(0.975, 2)) * float(logs.std(ddof=1)) / math.sqrt(3)
+    low, middle, high = (math.exp(float(logs.mean()) + sign * half) for sign in (-1, 0, 1))
     page, _ = reported(tmp_path / "results")
-    assert f"104 ({104 - half:.1f} to {104 + half:.0f}, n = 3) examples per second" in page
+    assert f"{middle:.1f} ({low:.1f} to {high:.1f}, n = 3 launches) examples per second" in page
     assert first_screen.QUESTION not in page

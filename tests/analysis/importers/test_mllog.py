@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -99,10 +100,11 @@ def test_a_log_without_an_end_never_passed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "said"), [
-    (":::MLPv0.5.0 resnet 1538678136 (./train.py:119) run_start\n", "first round .* lines are no JSON"),
+    (":::MLPv0.5.0 resnet 1538678136 (./train.py:119) run_start\n", "round 0.5, .* lines are no JSON.* round 0.7"),
+    (':::MLL 1600000000.000 run_start: {"value": null}\n', "round 0.6, .* lines are no JSON.* of round 0.7 or later"),
     ("epoch 3\n", "no :::MLLOG line"),
     (mllog_text(64, [5], settings={"global_batch_size": None}), "global_batch_size=None must be a whole number"),
-    (mllog_text(64, [5], settings={"global_batch_size": "64"}), "global_batch_size=64 must be"),
+    (mllog_text(64, [5], settings={"global_batch_size": "many"}), "global_batch_size=many must be"),
     (mllog_text(64, [5], counted="when"), "neither epoch_num nor samples_count"),
     (mllog_text(64, [5]).replace(event("seed", 7), event("run_start")).replace(
         '"epoch_num": 5', '"epoch_num": -1'), "neither epoch_num"),
@@ -110,3 +112,70 @@ def test_a_log_without_an_end_never_passed(tmp_path: Path) -> None:
 def test_a_log_that_does_not_say_enough_is_refused(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(RecordError, match=said):
         bring(saved(tmp_path, text), "mllog")
+
+
+def test_numbers_written_as_text_are_numbers(tmp_path: Path) -> None:
+    text = mllog_text(64, [4, 5], settings={"global_batch_size": "64"}).replace('"epoch_num": 5', '"epoch_num": "5"')
+    row = bring(saved(tmp_path, text), "mllog").runs.iloc[0]
+    assert row["global_batch"] == 64 and row["epochs_to_target"] == 5
+
+
+def test_an_epoch_number_beyond_all_epochs_counts_samples(tmp_path: Path) -> None:
+    """As the logs of BERT, whose epoch_num ends at train_samples."""
+    text = mllog_text(768, [150_000, 2_400_000], benchmark="bert", settings={"train_samples": 2_400_000})
+    saved(tmp_path / "logs", text, "long.txt")
+    saved(tmp_path / "logs", text.replace("2400000}", "90000}"), "short.txt")
+    rows = bring(tmp_path / "logs", "mllog").runs
+    assert rows["examples_to_target"].tolist() == [2_400_000, 90_000]
+    assert rows["steps_to_target"].tolist() == [3125, 90_000 / 768] and rows["epochs_to_target"].iloc[0] == 1
+
+
+def test_names_behind_the_end_of_a_run_are_its_names(tmp_path: Path) -> None:
+    for benchmark, size in (("ssd", 118_287), ("bert", 300_000)):
+        lines = mllog_text(128, [10, 20], benchmark=benchmark, settings={"train_samples": size}).splitlines()
+        names = [line for line in lines if "submission_" in line]
+        text = "\n".join([*(line for line in lines if line not in names), *names])
+        saved(tmp_path / "logs", text, f"{benchmark}.txt")
+    rows = bring(tmp_path / "logs", "mllog").runs.set_index("experiment")
+    assert rows["train_examples"].to_dict() == {"ssd": 118_287, "bert": 300_000}
+
+
+def test_an_attempt_that_never_ended_is_a_run_of_its_own(tmp_path: Path) -> None:
+    def after(text: str, hours: int) -> str:
+        return re.sub(r'"time_ms": (\d+)', lambda found: f'"time_ms": {int(found[1]) + 3_600_000 * hours}', text)
+
+    whole = mllog_text(256, [4, 8, 12])
+    broken = "\n".join(whole.splitlines()[:-2])
+    rows = bring(saved(tmp_path / "two", broken + "\n" + after(whole, 1)), "mllog").runs
+    assert rows["status"].tolist() == ["failed", "completed"]
+    assert rows["seconds_to_target"].iloc[1] == 180 and rows["epochs_to_target"].iloc[1] == 12
+    start = next(line for line in whole.splitlines() if "run_start" in line)
+    ranks = whole.replace(start, "\n".join([start] * 8))
+    assert bring(saved(tmp_path / "ranks", ranks), "mllog").runs["seconds_to_target"].tolist() == [180]
+
+
+def test_a_log_without_a_batch_is_left_out_and_named(tmp_path: Path) -> None:
+    saved(tmp_path / "logs", mllog_text(64, [5]), "good.txt")
+    other = mllog_text(64, [5], benchmark="minigo", settings={"global_batch_size": None})
+    saved(tmp_path / "logs", other, "minigo.txt")
+    store = imported_store.write(tmp_path / "logs", tmp_path / "results", "mllog")
+    assert read(store).runs["experiment"].tolist() == ["resnet"]
+    assert imported_store.notes(store.manifest) == ("minigo.txt left out: no global_batch_size is said there.",)
+
+
+def test_a_clock_in_seconds_is_read(tmp_path: Path) -> None:
+    text = re.sub(r'"time_ms": (\d+)', lambda found: f'"time_s": {int(found[1]) / 1000}', mllog_text(64, [4, 5]))
+    assert bring(saved(tmp_path, text), "mllog").runs["seconds_to_target"].tolist() == pytest.approx([120])
+
+
+def test_sizes_of_an_epoch_that_contradict_each_other_give_no_steps(tmp_path: Path) -> None:
+    for batch, size in ((64, 18_286), (128, 9_143), (256, 4_571)):
+        saved(tmp_path / "logs", mllog_text(batch, [2, 4], benchmark="ssd", settings={"train_samples": size}),
+              f"{batch}.txt")
+    store = imported_store.write(tmp_path / "logs", tmp_path / "results", "mllog")
+    assert read(store).runs["steps_to_target"].isna().all()
+    note, = imported_store.notes(store.manifest)
+    assert "contradict each other about train_samples (4,571, 9,143, 18,286)" in note
+    assert "--train-examples 1170304" in note
+    told = imported_store.write(tmp_path / "logs", tmp_path / "told", "mllog", train_examples=1_170_304)
+    assert read(told).runs["steps_to_target"].tolist() == [73_144, 36_572, 18_286]

@@ -197,6 +197,22 @@ def test_a_batch_that_mostly_never_passes_is_not_useful() -> None:
     assert useful_batches([8], [None]).perfect_scaling_end is None
 
 
+def test_useful_batches_have_a_range_over_the_seeds() -> None:
+    batches, seeds = np.tile([8.0, 16.0, 32.0, 64.0], 4), np.repeat(np.arange(4.0), 4)
+    # Examples to the target: 8,000 at the two smallest, 1.19 and 1.5 times that at the others.
+    shares = np.tile([1.0, 1.0, 1.19, 1.5], 4)
+    noise = np.exp(0.02 * np.array([1, -1, 1, 1, -1, 1, -1, -1, 1, 1, -1, 1, -1, -1, 1, -1]))
+    steps = 8000 * shares / batches * noise
+    useful = useful_batches(batches, steps, seeds=seeds, least=steps)
+    # 1.19 is not told apart from 1.2, and 1.5 is.
+    assert useful.perfect_scaling_end in (16, 32) and useful.perfect_range == (16, 32)
+    assert useful.largest_useful == 64 and useful.useful_range == (64, 64)
+    # A run that never passed can show a batch to be beyond, never to be within.
+    never = np.where(batches == 64, math.inf, steps)
+    assert useful_batches(batches, never, seeds=seeds, least=steps).perfect_range == (16, 32)
+    assert useful_batches(batches[:4], steps[:4], seeds=seeds[:4], least=steps[:4]).perfect_range is None
+
+
 def test_half_of_peak_throughput_is_reached_at_the_knee() -> None:
     sizes = [8, 16, 32, 64, 128, 256]
     noise = [1.01, 0.99, 1.005, 0.995, 1.01, 0.99]
@@ -216,18 +232,33 @@ def test_a_slow_large_batch_does_not_hide_the_fixed_cost() -> None:
     assert knee.overhead_seconds.value == pytest.approx(4e-3, rel=0.02)
 
 
+def test_a_knee_whose_law_does_not_fit_says_so() -> None:
+    sizes = np.repeat([8, 16, 32, 64, 128, 256], 3)
+    noise = np.tile([0.99, 1.0, 1.01], 6)
+    straight = (4e-3 + 1e-4 * sizes) * noise
+    assert "does not fit" not in throughput_knee(sizes, straight).note
+    bent = straight * np.where(sizes > 64, 1.3, 1.0)  # an example takes longer where a cache has ended
+    assert "does not fit the step times (lack of fit: p =" in throughput_knee(sizes, bent).note
+
+
 def test_a_knee_outside_the_batches_is_said_to_be_there() -> None:
     assert "was not reached" in throughput_knee([8, 16, 32], [1.008, 1.016, 1.032]).note
     assert "not grow" in throughput_knee([8, 16, 32], [1.0, 0.99, 0.98]).note
     assert "peak at every batch" in throughput_knee([8, 16, 32], [0.7, 1.6, 3.4]).note
+    assert "lies below the smallest batch measured, 64" in throughput_knee([64, 128, 256], [1.01, 1.63, 2.92]).note
     assert "not enough points" in throughput_knee([8, 8], [1.0, 1.1]).note
 
 
 def test_sources_are_set_side_by_side_and_disagreement_is_flagged() -> None:
     steps, noise = Estimate(900, 700, 1150, 7), Estimate(2000, 1500, 2600, 5)
     flags = compare_sources({"steps to target": steps, "noise scale": noise})
-    assert len(flags) == 1 and "intervals are apart" in flags[0]
-    assert compare_sources({"steps": steps, "noise": Estimate(1000, 800, 1200, 5),
-                            "absent": unknown()}) == ()
+    assert len(flags) == 1 and "disagree" in flags[0]
+    agree = compare_sources({"steps": steps, "noise": Estimate(1000, 800, 1200, 5), "absent": unknown()})
+    assert len(agree) == 1 and agree[0].endswith("agree within their intervals.")
+    # These two overlap by a little, and still differ: log(1100/600) > hypot(log(900/600), log(1100/880)).
+    near = compare_sources({"steps": Estimate(600, 450, 900, 6), "noise": Estimate(1100, 880, 1400, 6)})
+    assert "disagree" in near[0]
+    bare = compare_sources({"steps": steps, "noise": Estimate(2000, math.nan, math.nan, 1)})
+    assert "not known whether they differ" in bare[0]
     bug = compare_sources({"steps": steps, "noise": Estimate(9000, math.nan, math.nan, 1)})
     assert "10-fold apart: look for a bug or an untuned learning rate" in bug[0]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 import pytest
 from statsmodels.regression.linear_model import OLS
 
-from batchscale.analysis.laws.noise_scale import (average_noise_scale, covariance_slope, covariance_trace,
-                                                  estimate_probes, noise_scale_curve, two_batch)
+from batchscale.analysis.laws.noise_average import noise_scale, NoiseScale, positive_ratio
+from batchscale.analysis.laws.noise_scale import (covariance_slopes, covariance_trace, estimate_probes, largest_probes,
+                                                  two_batch)
+from batchscale.analysis.statistics.estimate import Floats
 from batchscale.benchmarks.errors import RecordError
 
 # Linear regression on four examples, loss mean(r^2)/2: the gradient of example i is r_i x_i.
@@ -92,79 +95,117 @@ def test_steps_that_overflowed_and_single_groups_are_left_out() -> None:
         estimate_probes(rows().drop(columns="count"))
 
 
-def test_trace_and_gradient_are_smoothed_before_they_are_divided() -> None:
-    table = rows((1, 2, 2, 0.96875, FULL), (2, 1, 4, 1.9375, FULL))
-    curve = noise_scale_curve(table, decay=0.5)
-    # Weights 1 and 1/2, so the second step counts 2/3.
-    trace, squared = (1.5625 + 2 * 1.8125) / 3, (0.1875 + 2 * 0.125) / 3
-    assert curve["noise_scale"].tolist() == pytest.approx([1.5625 / 0.1875, trace / squared])
+def measured(scale: Callable[[float], float], steps: Sequence[float], seeds: int = 2, spread: float = 0.0,
+             groups: tuple[tuple[int, int], ...] = ((8, 16),)) -> pd.DataFrame:
+    """Probe rows of a squared gradient of 1 and this noise scale, which `spread` changes from seed to seed."""
+    table = [(seed, step, b, k, 1 + scale(step) * (1 + spread * (-1) ** seed) / b,
+              1 + scale(step) * (1 + spread * (-1) ** seed) / (b * k))
+             for seed in range(seeds) for step in steps for b, k in groups]
+    return pd.DataFrame(table, columns=["seed", "step", "batch", "count", "mean_norm_squared", "norm_squared_of_mean"])
 
 
-def test_a_smoothed_gradient_below_zero_is_nan_until_it_rises() -> None:
-    noise, signal = (1, 4, 4.0, 0.5), (1, 4, 8.0, 6.0)
-    curve = noise_scale_curve(rows((1, *noise), (2, *noise), (3, *signal), (4, *signal)), 0.5)
-    assert curve["noise_scale"].isna().tolist() == [True, True, False, False]
+def found_in(rows: pd.DataFrame, batch: int = 32, until: float = math.inf) -> NoiseScale:
+    return noise_scale(rows, 10 ** 12, batch, until)
 
 
-def test_a_run_average_covers_the_truth() -> None:
-    # 64-dimensional Gaussian gradients: |G|^2 = 1, tr(Sigma) = 64 * 0.25 = 16, B_simple = 16.
-    rng, table = np.random.default_rng(3), []
-    for step in range(60):
-        groups = 1 / 8 + rng.normal(0, 0.5 / math.sqrt(4), (8, 64))
-        table.append((step, 4, 8, np.mean(np.sum(groups ** 2, 1)), np.sum(groups.mean(0) ** 2)))
-    found = average_noise_scale(rows(*table))
-    assert found.noise_scale.low < 16 < found.noise_scale.high
-    assert found.noise_trace.low < 16 < found.noise_trace.high
-    assert found.gradient_norm_squared.low < 1 < found.gradient_norm_squared.high
-    assert found.noise_scale.n == 60
+def test_a_noise_scale_that_stays_is_found_at_any_batch_and_from_any_steps() -> None:
+    for batch in (1, 32, 4096):
+        found = found_in(measured(lambda _: 200.0, [1, 2, 4, 1000]), batch)
+        assert [each.value for each in (found.average, found.start, found.end)] == pytest.approx([200] * 3)
+        assert (found.first_step, found.last_step) == (1, 1000)
 
 
-def test_a_run_without_signal_has_a_trace_but_no_noise_scale() -> None:
-    found = average_noise_scale(rows((1, 1, 4, 4.0, 0.5), (2, 1, 4, 4.2, 0.6)))
-    assert math.isnan(found.noise_scale.value)
-    assert found.noise_trace.value > 0
+def test_the_average_is_over_the_progress_of_the_run_not_over_its_probes() -> None:
+    # B = 100 for 900 steps, then 1,900 for 900; at batch 100 a step makes 1/2 and then 1/20 of a step without noise.
+    rows = measured(lambda step: 100.0 if step <= 900 else 1900.0, [1, 2, 4, 8, 16, 900, 900.001, 1800])
+    found = found_in(rows, 100)
+    assert found.average.value == pytest.approx((100 * 450 + 1900 * 45) / (450 + 45), rel=2e-3)
+    assert [found.start.value, found.end.value] == pytest.approx([100, 1900])
+    # The same as steps(B) = S_min + E_min/B says of the run: 1,800 steps at batch 100.
+    assert 495 * (1 + found.average.value / 100) == pytest.approx(1800, rel=2e-3)
 
 
-def sampled(step: int, scale: float, batches: tuple[int, ...]) -> list[tuple[float, ...]]:
-    rng = np.random.default_rng(step)
+def test_up_to_a_step_between_two_probes_counts_what_lies_before_it() -> None:
+    rows = measured(lambda step: 100.0 if step <= 900 else 1900.0, [1, 2, 900, 900.001, 1800])
+    assert found_in(rows, 100, until=900).average.value == pytest.approx(100)
+    longer = found_in(rows, 100, until=1350)
+    assert longer.average.value == pytest.approx((100 * 450 + 1900 * 22.5) / 472.5, rel=2e-3)
+    assert longer.last_step == 1350 and found_in(rows, 100, until=1e9) == found_in(rows, 100)
+
+
+def test_seeds_are_averaged_before_the_one_division() -> None:
+    # The squared gradient of one seed is lost in noise: 1 - 1.5 = -0.5; that of the other is 1 + 1.5 = 2.5.
+    rows = measured(lambda _: 200.0, [1, 1000])
+    lost = rows["seed"].map({0: 1.5, 1: -1.5})
+    found = found_in(rows.assign(mean_norm_squared=rows["mean_norm_squared"] - lost,
+                                 norm_squared_of_mean=rows["norm_squared_of_mean"] - lost))
+    assert found.average.value == pytest.approx(200)
+    assert not found.average.has_interval and found.note.startswith("no interval, as the gradient cannot be told")
+
+
+def test_one_seed_has_no_interval_and_says_so() -> None:
+    found = found_in(measured(lambda _: 200.0, [1, 10], seeds=1))
+    assert found.average.n == 1 and not found.average.has_interval and found.note == "one seed, so no interval"
+
+
+def test_steps_that_a_seed_lacks_are_left_out_and_nothing_in_common_is_said() -> None:
+    rows = measured(lambda _: 200.0, [1, 10])
+    assert found_in(rows[(rows["seed"] == 0) | (rows["step"] == 1)]).last_step == 1
+    nothing = found_in(rows[(rows["seed"] == 0) ^ (rows["step"] == 1)])
+    assert math.isnan(nothing.average.value) and nothing.note == "no step was probed in all seeds"
+
+
+def test_the_probe_with_most_examples_counts_and_of_those_the_one_with_most_groups() -> None:
+    rows = measured(lambda _: 200.0, [1], groups=((1, 32), (512, 4), (128, 16), (8, 32)))
+    assert largest_probes(estimate_probes(rows))[["batch", "count"]].to_numpy().tolist() == [[128, 16]] * 2
+
+
+@pytest.mark.parametrize("above, below, least", [([90, 110], [1.0, 1.2], 8), ([90, 110], [-1.0, 1.2], 3),
+                                                 ([90, 110], [-0.2, -0.1], 30)])
+def test_a_positive_ratio_is_never_below_zero_and_has_a_lower_end(above: list[float], below: list[float],
+                                                                  least: float) -> None:
+    found, end = positive_ratio(np.array(above, float), np.array(below, float))
+    # The lower end is a root of Fieller's equation: there |A - rB| is just t standard errors.
+    a, b = np.array(above), np.array(below)
+    error = float(np.std(a - end * b, ddof=1)) / math.sqrt(2)
+    assert end == 0 or abs(float(np.mean(a - end * b))) == pytest.approx(12.7062 * error, rel=1e-4)
+    assert not found.has_interval or found.low == end >= 0
+    assert math.isnan(found.value) == (sum(below) <= 0)
+
+
+def sampled(step: int, scale: float, batches: tuple[int, ...], seed: int = 0) -> list[tuple[float, ...]]:
+    rng = np.random.default_rng([step, seed])
     table: list[tuple[float, ...]] = []
     for batch in batches:
         groups = 0.1 + rng.normal(0, scale / math.sqrt(batch), (32, 50))
-        table.append((step, batch, 32, float(np.mean(np.sum(groups ** 2, 1))),
+        table.append((seed, step, batch, 32, float(np.mean(np.sum(groups ** 2, 1))),
                       float(np.sum(groups.mean(0) ** 2))))
     return table
 
 
-def test_noise_falls_as_one_over_the_batch() -> None:
-    one = covariance_slope(rows(*sampled(1, 1.0, (8, 16, 32, 64, 128))))
-    assert one.slope.low < -1 < one.slope.high
-    assert one.batches == 5 and one.slope.n == 5 and one.note == ""
+def slopes(*given: tuple[float, ...]) -> Floats:
+    return covariance_slopes(pd.DataFrame(list(given), columns=["seed", "step", "batch", "count", "mean_norm_squared",
+                                                                "norm_squared_of_mean"]))
+
+
+def test_noise_falls_as_one_over_the_batch_in_each_seed() -> None:
+    batches = (8, 16, 32, 64, 128)
     # A second step with other weights has another level, not another slope.
-    both = covariance_slope(rows(*sampled(1, 1.0, (8, 16, 32, 64, 128)),
-                                 *sampled(2, 30.0, (8, 16, 32, 64, 128))))
-    assert -1.05 < both.slope.low < -1 < both.slope.high < -0.95
-    assert both.slope.high - both.slope.low < one.slope.high - one.slope.low
+    found = slopes(*[row for seed in (0, 1) for row in (*sampled(1, 1.0, batches, seed), *sampled(2, 30.0, batches,
+                                                                                                  seed))])
+    assert found.size == 2 and found == pytest.approx([-1, -1], abs=0.06)
 
 
-def test_levels_of_the_steps_cost_degrees_of_freedom() -> None:
+def test_each_step_has_a_level_of_its_own() -> None:
     batches = (8, 16, 32, 64)
-    table = rows(*sampled(1, 1.0, batches), *sampled(2, 5.0, batches), *sampled(3, 1.0, batches))
-    probes = estimate_probes(table)
+    table = [*sampled(1, 1.0, batches), *sampled(2, 5.0, batches), *sampled(3, 1.0, batches)]
+    probes = estimate_probes(pd.DataFrame(table, columns=["seed", "step", "batch", "count", "mean_norm_squared",
+                                                          "norm_squared_of_mean"]))
     levels = (probes["step"].to_numpy()[:, None] == [1, 2, 3]).astype(np.float64)
     design = np.column_stack([np.log(probes["batch"]), levels])
     fit = OLS(np.log(probes["covariance_trace"].to_numpy()), design).fit()
-    found = covariance_slope(table).slope
-    assert found.value == pytest.approx(fit.params[0])
-    assert (found.low, found.high) == pytest.approx(tuple(fit.conf_int()[0]))
-
-
-def test_of_several_batches_at_a_step_the_one_with_most_groups_counts() -> None:
-    both = rows((1, 2, 2, 0.96875, FULL), (1, 1, 4, 1.9375, FULL))
-    assert average_noise_scale(both).noise_trace.value == pytest.approx(1.8125)
-    assert average_noise_scale(both).noise_scale.value == pytest.approx(14.5)
+    assert slopes(*table) == pytest.approx([fit.params[0]])
 
 
 def test_a_slope_needs_four_batches_at_the_same_weights() -> None:
-    found = covariance_slope(rows(*sampled(1, 1.0, (8, 16, 32)), *sampled(2, 1.0, (64, 128))))
-    assert math.isnan(found.slope.value)
-    assert found.note == "not enough points: no step has 4 batches of 2 or more groups"
+    assert slopes(*sampled(1, 1.0, (8, 16, 32)), *sampled(2, 1.0, (64, 128))).size == 0

@@ -93,6 +93,17 @@ def test_a_prediction_states_its_interval() -> None:
     assert (far.high - far.low) / far.value > (near.high - near.low) / near.value
 
 
+def test_a_law_that_misses_by_more_than_launches_differ_says_so() -> None:
+    counts = np.repeat([1, 2, 4, 8, 16], 3)
+    noise = np.tile([0.99, 1.0, 1.01], 5)
+    right = fit_usl(counts, scalable_throughput(counts, 0.05, 1e-3, 100.0) * noise)
+    assert right.lack_of_fit > 0.05 and "does not fit" not in right.note
+    steps = np.where(counts > 4, 0.6, 1.0)  # a second node costs 40 % at once, which no such law has
+    wrong = fit_usl(counts, scalable_throughput(counts, 0.05, 1e-3, 100.0) * noise * steps)
+    assert wrong.lack_of_fit < 1e-3 and wrong.note.startswith("the law does not fit (lack of fit: p =")
+    assert math.isnan(fit_usl(list(SPECSDM91), list(SPECSDM91.values())).lack_of_fit)
+
+
 def test_three_replica_counts_are_not_enough() -> None:
     law = fit_usl([1, 2, 2, 4], [100, 190, 191, 350])
     assert math.isnan(law.contention.value) and math.isnan(law.predict(8).value)

@@ -6,6 +6,8 @@ import csv
 import json
 import re
 from dataclasses import replace
+from html import unescape
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,12 @@ from support.synthetic_records import SGD, Study, Timing, change, manifest, reco
 
 from batchscale.analysis import formatting
 from batchscale.analysis.figures import bars, lines
-from batchscale.analysis.formatting import estimated, percentage, table
+from batchscale.analysis.formatting import degenerate, estimated, percentage, table
 from batchscale.analysis.report import first_screen, page as report
 from batchscale.analysis.report.findings import Findings
 from batchscale.analysis.report.sections.runs import agreement
 from batchscale.analysis.statistics.estimate import Estimate, unknown
+from batchscale.analysis.tables.outcome import ACCURACY
 from batchscale.analysis.tables.reading import from_records
 from batchscale.benchmarks.text import byte_count, counted, duration, listed, number
 
@@ -87,7 +90,7 @@ def test_ten_claims_stand_in_the_page_and_in_the_decision(folder: Path) -> None:
     assert [claim["number"] for claim in decision["claims"]] == list(range(1, 11))
     text = (folder / "index.html").read_text(encoding="utf-8")
     for claim in decision["claims"]:
-        assert claim["claim"] in text
+        assert claim["claim"] in text and claim["tested"] in unescape(text)
 
 
 def test_results_have_one_row_per_run_and_phase(folder: Path) -> None:
@@ -239,7 +242,7 @@ def test_efficiency_above_one_hundred_percent_is_flagged_and_not_clamped(tmp_pat
     text = html_of(replace(SMALL, experiments=(), memory=None, timing=timing), tmp_path)
     section = text[text.index('<section id="scaling"'):text.index('<section id="noise"')]
     assert "above 100 %" in section and "suspect the baseline" in section
-    assert any(float(value) > 130 for value in re.findall(r"(\d{3}\.\d) %", section))
+    assert any(float(value) > 130 for value in re.findall(r"(\d{3}(?:\.\d+)?) %", section))
 
 
 @pytest.mark.parametrize(("value", "text"), [
@@ -250,10 +253,36 @@ def test_numbers(value: float, text: str) -> None:
 
 
 def test_estimates_carry_interval_and_n() -> None:
-    assert estimated(Estimate(2.0, 1.5, 2.5, 6), "s") == "2.00 s (1.50 to 2.50, n = 6)"
+    assert estimated(Estimate(2.0, 1.5, 2.5, 6, "seeds"), "s") == "2.00 s (1.50 to 2.50, n = 6 seeds)"
     assert percentage(Estimate(0.9, 0.88, 0.92, 6)) == "90.0 % (88.0 to 92.0, n = 6)"
     assert percentage(Estimate(0.01, -0.01, 0.03, 6), signed=True) == "+1.0 points (-1.0 to +3.0, n = 6)"
     assert estimated(unknown(3)) == "not known (n = 3)"
+    assert estimated(Estimate(7.0, nan, nan, 1, "launches"), "s") == "7.00 s (no interval, n = 1 launch)"
+
+
+@pytest.mark.parametrize(("value", "low", "high", "text"), [
+    (27.0712, 22.4193, 32.0077, "27.1 (22.4 to 32.0, n = 6)"), (438_460.0, 1_192.0, 918_112.0,
+                                                                "440,000 (1,000 to 920,000, n = 6)"),
+    (2_156_171.0, 2_057_768.0, 2_264_564.0, "2,156,000 (2,058,000 to 2,265,000, n = 6)"),
+    (0.381, 0.192, 124.3, "0.38 (0.19 to 120, n = 6)"), (16.11, 1.994, 30.24, "16 (2 to 30, n = 6)"),
+    (0.0012, -0.0003, 0.0027, "0.0012 (-0.0003 to 0.0027, n = 6)"), (1.0, 0.5, float("inf"),
+                                                                     "1.00 (0.50 to unbounded, n = 6)"),
+    (99.6, 89.64, 109.56, "100 (90 to 110, n = 6)")])
+def test_an_interval_leads_the_digits_of_what_it_is_about(value: float, low: float, high: float, text: str) -> None:
+    assert estimated(Estimate(value, low, high, 6)) == text
+
+
+def test_an_interval_narrower_than_can_be_resolved_is_called_degenerate() -> None:
+    steps = Estimate(951.6, 951.6, 951.6 + 1e-13, 4, "runs")
+    assert estimated(steps) == "952 (952 to 952, degenerate: narrower than can be resolved, n = 4 runs)"
+    accuracy = Estimate(0.9361, 0.9356, 0.9366, 6, "seeds")
+    assert percentage(accuracy) == "93.610 % (93.560 to 93.660, n = 6 seeds)"
+    few, many = (replace(ACCURACY, resolution=1 / examples) for examples in (360, 10_000))
+    assert few.level(accuracy) == \
+        "93.610 % (93.560 to 93.660, degenerate: narrower than can be resolved, n = 6 seeds)"
+    assert many.level(accuracy) == percentage(accuracy)
+    assert degenerate(accuracy, 1 / 360) and not degenerate(accuracy, 1 / 10_000)
+    assert not degenerate(unknown(), 1.0)
 
 
 def test_words() -> None:

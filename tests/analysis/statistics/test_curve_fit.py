@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
-from batchscale.analysis.statistics.curve_fit import exponential, fit_curve
-from batchscale.analysis.statistics.estimate import Estimate, Floats
+from batchscale.analysis.statistics.curve_fit import fit_curve
+from batchscale.analysis.statistics.estimate import Estimate, exponential, Floats
 
 X = np.linspace(0.0, 3.0, 12)
 Y = 2.0 * np.exp(-0.7 * X) + 0.05 * np.cos(9 * X)

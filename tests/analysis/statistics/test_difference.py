@@ -9,10 +9,11 @@ import pytest
 from scipy import stats
 from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
-from batchscale.analysis.statistics.difference import difference, paired_difference, Summary, summary_difference
+from batchscale.analysis.statistics.difference import (difference, paired_difference, Summary, summary_difference,
+                                                       widened)
 from batchscale.analysis.statistics.equivalence import equivalence
 from batchscale.analysis.statistics.multiple_testing import holm
-from batchscale.analysis.statistics.sample_size import more_seeds
+from batchscale.analysis.statistics.sample_size import more_seeds, seeds_until_not_worse
 from batchscale.analysis.statistics.sign_flip import sign_flip
 from batchscale.benchmarks.errors import RecordError
 
@@ -41,9 +42,10 @@ def test_goyal_at_8k_is_not_significantly_worse() -> None:
     (0.2, 0.1996, False), (0.3, 0.0233, True), (0.5, 4.32e-4, True)])
 def test_goyal_at_8k_is_the_same_within_some_margins(margin: float, p_value: float,
                                                      same: bool) -> None:
-    found = equivalence(difference(published(8192), REFERENCE), margin)
+    found = equivalence(difference(published(8192), REFERENCE), margin, 0.05)
     assert found.p_value == pytest.approx(p_value, abs=5e-5 if p_value > 0.01 else 5e-7)
     assert found.equivalent is same
+    assert equivalence(difference(published(8192), REFERENCE), margin).equivalent is (p_value < 0.025)
     assert (found.estimate.low, found.estimate.high) == pytest.approx((0.0140, 0.2660), abs=5e-5)
 
 
@@ -156,7 +158,7 @@ def test_more_seeds_for_sameness() -> None:
     arms = rng.normal(0.9, 0.01, (2, 5000, n))
     apart = arms[0].mean(1) - arms[1].mean(1)
     variances = arms.var(axis=2, ddof=1)
-    half = stats.t.ppf(0.95, 2 * n - 2) * np.sqrt(variances.sum(0) / n)
+    half = stats.t.ppf(0.975, 2 * n - 2) * np.sqrt(variances.sum(0) / n)
     assert np.mean(np.abs(apart) + half < 0.005) == pytest.approx(0.8, abs=0.03)
 
 
@@ -164,3 +166,38 @@ def test_more_seeds_can_be_none_needed_or_never_enough() -> None:
     assert more_seeds(difference(published(65536), REFERENCE), 0.5).more == 0
     never = more_seeds(difference(published(8192), REFERENCE), 0.14)
     assert never.more is None and "too near the margin" in never.statement
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 6])
+@pytest.mark.parametrize("variance", [0.0, 1e-7, 1e-6, 1e-5])
+def test_a_further_source_of_error_never_makes_an_interval_narrower(seeds: int, variance: float) -> None:
+    of = paired_difference(np.random.default_rng(seeds).normal(0, 0.002, seeds), np.zeros(seeds))
+    wide = widened(of, variance=variance, freedom=5.0)
+    assert wide.estimate.high >= of.estimate.high and wide.fixed_error == pytest.approx(math.sqrt(variance))
+
+
+def test_what_more_seeds_cannot_lessen_is_said() -> None:
+    of = widened(summary_difference(Summary(0.0, 0.002, 6)), variance=0.004 ** 2, freedom=5.0)
+    answer = more_seeds(of, 0.005)
+    assert answer.more is None and "these examples resolve differences of 0.0078" in answer.statement
+
+
+def test_equal_values_have_the_least_error_and_one_value_has_none() -> None:
+    equal = paired_difference([0.9] * 4, [0.9] * 4)
+    assert widened(equal, least_error=0.001).standard_error == 0.001
+    assert widened(equal, least_error=0.001).below(0.005) < 0.01
+    assert math.isnan(widened(paired_difference([0.9], [0.9]), least_error=0.001).standard_error)
+
+
+def test_seeds_until_a_loss_is_shown_to_be_below_the_margin() -> None:
+    """With the power stated; a gain takes fewer than a loss, and of a loss beyond the margin it is never shown."""
+    pilot = summary_difference(Summary(0.001, 0.006, 6))
+    more = seeds_until_not_worse(pilot, 0.005, 0.0125)
+    assert more is not None
+    n = 6 + more
+    draws = np.random.default_rng(6).normal(0.001, 0.006, (20_000, n))
+    t = (0.005 - draws.mean(1)) / draws.std(1, ddof=1) * math.sqrt(n)
+    assert np.mean(stats.t.sf(t, n - 1) < 0.0125) == pytest.approx(0.8, abs=0.03)
+    gain = seeds_until_not_worse(summary_difference(Summary(-0.002, 0.006, 6)), 0.005, 0.0125)
+    assert gain is not None and gain < more
+    assert seeds_until_not_worse(summary_difference(Summary(0.006, 0.006, 6)), 0.005, 0.0125) is None

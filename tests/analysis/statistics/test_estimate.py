@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from batchscale.analysis.statistics.estimate import (Estimate, mean_estimate, median_estimate, t_interval, unknown,
-                                                     unstable)
+from batchscale.analysis.statistics.estimate import (Estimate, geometric_mean, mean_estimate, median_estimate,
+                                                     t_interval, unknown, without_interval)
 from batchscale.benchmarks.errors import RecordError
 
 # Ten steps at batch 256, two of them twice as long as the others.
@@ -35,14 +35,45 @@ def test_a_mean_of_few_values_has_the_simulated_interval() -> None:
     assert estimate.n == 10
 
 
-def test_from_twenty_values_the_interval_is_a_bootstrap_and_repeats() -> None:
-    skewed = np.random.default_rng(1).lognormal(0.0, 1.0, 20)
-    estimate = mean_estimate(skewed)
-    # BCa follows the skew; a t interval is symmetric.
-    assert estimate.high - estimate.value > 1.1 * (estimate.value - estimate.low)
-    assert estimate == mean_estimate(skewed)
-    assert mean_estimate(skewed[:19]).high == pytest.approx(
-        t_interval(skewed[:19].mean(), skewed[:19].std(ddof=1), 19)[1])
+@pytest.mark.parametrize("n", [2, 19, 20, 25, 200])
+def test_a_mean_has_students_interval_at_any_count(n: int) -> None:
+    values = np.random.default_rng(n).normal(1.0, 0.2, n)
+    estimate = mean_estimate(values)
+    assert (estimate.low, estimate.high) == pytest.approx(t_interval(values.mean(), values.std(ddof=1), n))
+
+
+def test_a_geometric_mean_has_students_interval_of_its_logarithm_and_stays_above_zero() -> None:
+    rates = [216_574.0, 568_306.0, 530_499.0]
+    found = geometric_mean(rates)
+    logs = np.log(rates)
+    half = stats.t.ppf(0.975, 2) * logs.std(ddof=1) / math.sqrt(3)
+    assert found.value == pytest.approx(math.exp(logs.mean()))
+    assert (found.low, found.high) == pytest.approx((math.exp(logs.mean() - half), math.exp(logs.mean() + half)))
+    assert found.low > 0 > mean_estimate(rates).low
+    with pytest.raises(RecordError, match="1 of 2 are not positive"):
+        geometric_mean([1.0, 0.0])
+    assert not geometric_mean([2.0, 2.0]).has_interval and math.isnan(geometric_mean([]).value)
+
+
+def test_an_interval_is_cut_to_what_is_possible_and_covers_as_before() -> None:
+    accuracies = np.random.default_rng(3).beta(60, 2, (2000, 3))
+    truth, inside, before = 60 / 62, 0, 0
+    for values in accuracies:
+        whole = mean_estimate(values)
+        cut = whole.within(0.0, 1.0)
+        assert 0 <= cut.low <= cut.value <= cut.high <= 1
+        inside, before = inside + (cut.low <= truth <= cut.high), before + (whole.low <= truth <= whole.high)
+    assert inside == before
+    assert not Estimate(-2.0, -3.0, -1.0, 3).within(0.0, 1.0).has_interval
+    assert Estimate(0.5, math.nan, math.nan, 1).within(0.0, 1.0).value == 0.5
+
+
+def test_an_estimate_says_what_its_n_counts() -> None:
+    found = mean_estimate([1.0, 2.0, 3.0]).per("launches")
+    assert (found.counted, found.scaled(2).counted) == ("n = 3 launches",) * 2
+    assert found.to_json()["n_of"] == "launches" and "n_of" not in mean_estimate([1.0]).to_json()
+    assert [without_interval(1.0, 1).per(of).counted for of in ("launches", "seeds", "")] == \
+        ["n = 1 launch", "n = 1 seed", "n = 1"]
 
 
 @pytest.mark.parametrize("values", [[0.7], [0.1, 0.1, 0.1], [0.1] * 25])
@@ -58,7 +89,7 @@ def test_nothing_is_null_and_json_has_no_nan() -> None:
         '{"value": null, "low": null, "high": null, "n": 0}')
     assert Estimate(1.0, 0.5, math.inf, 3).to_json()["high"] is None
     assert str(unknown()) == "not known"
-    assert str(Estimate(1.0, 0.5, 2.0, 3)) == "1 [0.5, 2] (n=3)"
+    assert str(Estimate(1.0, 0.5, 2.0, 3)) == "1.00 [0.50, 2.00] (n = 3)"
 
 
 def test_a_value_that_is_not_finite_is_refused() -> None:
@@ -87,12 +118,3 @@ def test_intervals_overlap_only_where_both_exist() -> None:
     assert Estimate(1, 0, 2, 5).overlaps(Estimate(3, 2, 4, 5))
     assert not Estimate(1, 0, 2, 5).overlaps(Estimate(3, 2.5, 4, 5))
     assert not Estimate(1, 0, 2, 5).overlaps(unknown())
-
-
-def test_an_unstable_measurement_says_what_to_do() -> None:
-    # std(ddof 1)/mean = 0.04216/0.12; the median absolute deviation of these steps would be 0.
-    message = unstable("step_seconds", STEP_SECONDS)
-    assert message.startswith("step_seconds is unstable: the standard deviation is 35% of the mean")
-    assert "measure again" in message
-    assert unstable("step_seconds", [0.100, 0.101, 0.099]) == ""
-    assert unstable("step_seconds", [0.1]) == ""

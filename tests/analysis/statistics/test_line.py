@@ -35,8 +35,10 @@ def test_a_prediction_interval_is_that_of_statsmodels() -> None:
 
 def test_the_weighted_line_is_that_of_statsmodels() -> None:
     measured = 3 + 2 * X + NOISE
-    fit = WLS(measured, np.column_stack([np.ones(5), X]), weights=1 / measured ** 2).fit()
     law = fit_line(X, measured, relative_errors=True)
+    # The weights are those of the fitted values themselves.
+    fitted = law.intercept.value + law.slope.value * X
+    fit = WLS(measured, np.column_stack([np.ones(5), X]), weights=1 / fitted ** 2).fit()
     for found, value, ends in zip((law.intercept, law.slope), fit.params, fit.conf_int()):
         assert (found.value, found.low, found.high) == pytest.approx((value, *ends))
     assert np.array(law.covariance) == pytest.approx(fit.cov_params())
@@ -65,6 +67,14 @@ def test_relative_errors_weigh_small_values_as_much_as_large_ones() -> None:
     measured = (3 + 2 * X) * np.array([1, 1, 1, 1, 1.1])
     plain, weighted = fit_line(X, measured), fit_line(X, measured, relative_errors=True)
     assert abs(weighted.intercept.value - 3) < 0.5 * abs(plain.intercept.value - 3)
+
+
+def test_weights_of_the_fit_do_not_favour_what_was_measured_too_low() -> None:
+    # The same 30 % up and down at every x: a line of weights 1/y^2 lies far below the middle.
+    x = np.repeat(X, 2)
+    measured = (3 + 2 * x) * np.tile([0.7, 1.3], 5)
+    law = fit_line(x, measured, relative_errors=True)
+    assert (law.intercept.value, law.slope.value) == pytest.approx((3, 2), rel=1e-6)
 
 
 def test_too_few_points_say_so() -> None:

@@ -9,13 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchscale.analysis.laws.noise_scale import (average_noise_scale, covariance_slope, covariance_slopes,
-                                                  noise_scales)
 from batchscale.analysis.study.arms import load_arm, pairs, published_artefact
-from batchscale.analysis.study.batch_gaps import (EQUAL_EPOCHS, EQUAL_LOSS, EQUAL_STEPS, best_steps, chosen_metric,
-                                                  gap_table, not_worse_batches, steps_to_target, target_value)
+from batchscale.analysis.study.batch_gaps import EQUAL_EPOCHS, EQUAL_LOSS, EQUAL_STEPS, gap_table
 from batchscale.analysis.study.critical import NOISE, STEPS
 from batchscale.analysis.study.study import Study as Found
+from batchscale.analysis.study.non_inferiority import against_own_reference
 from batchscale.analysis.tables.results import Results
 from support.synthetic_records import SGD, Curve, Study, change, results
 
@@ -39,8 +37,8 @@ def test_gaps_at_equal_epochs_are_paired_by_seed() -> None:
         # The seeds' own offsets (0.003) are three times the noise; pairing takes them away.
         assert gap.estimate.high - gap.estimate.low < 0.008
     small, middle, large = gap_table(arm, 0.005)
-    assert small.same and small.not_worse and not large.not_worse and large.p_value < 0.001
-    assert not_worse_batches((large, small, middle)) == (128,)
+    assert small.same and not large.same and large.p_value < 0.001 and middle.worse
+    assert against_own_reference([arm]) == {"constant": (128,)}
 
 
 def test_equal_steps_are_those_of_the_larger_batch() -> None:
@@ -76,31 +74,18 @@ def test_a_model_that_learned_nothing_is_not_compared_at_equal_loss() -> None:
 
 def test_an_epoch_between_evaluations_is_read_on_a_straight_line() -> None:
     arm = constant(results(EXACT))
-    at = arm.at_epoch("train_loss", (4096,), 2.5)[4096]
-    two, three = (arm.at_epoch("train_loss", (4096,), e)[4096] for e in (2.0, 3.0))
+    at = arm.at("train_loss", (4096,), "epoch", 2.5)[4096]
+    two, three = (arm.at("train_loss", (4096,), "epoch", e)[4096] for e in (2.0, 3.0))
     assert at.to_numpy() == pytest.approx(((two + three) / 2).to_numpy())
     # Before the first evaluation of batch 4096, at one epoch, nothing is known.
-    early = arm.at_epoch("train_loss", (32, 4096), 0.2)
-    assert early.equals(arm.at_epoch("train_loss", (32, 4096), 1.0))
+    early = arm.at("train_loss", (32, 4096), "epoch", 0.2)
+    assert early.equals(arm.at("train_loss", (32, 4096), "epoch", 1.0))
 
 
 def test_pairs_leave_out_seeds_that_lack_one_of_two() -> None:
     matrix = pd.DataFrame({32: [1.0, 2.0, math.nan], 64: [0.5, math.nan, 3.0]})
     assert pairs(matrix, 32, 64).tolist() == [0.5]
     assert pairs(matrix, 32, 128).size == 0
-
-
-def test_steps_to_a_target_keep_the_runs_that_never_pass() -> None:
-    study = change(EXACT, "sgd", accuracy_gap={4096: 0.3}, diverged=(512,))
-    arm = constant(results(study))
-    assert chosen_metric(arm) == "validation_accuracy"
-    target = target_value(arm, 0.005)
-    assert target == pytest.approx(0.89, abs=0.003)
-    table = steps_to_target([arm], target)
-    batches, steps = best_steps(table)
-    by_batch = dict(zip(batches, steps))
-    assert by_batch[4096] is None and by_batch[512] is None
-    assert by_batch[32] is not None and len(table) == 24
 
 
 def test_the_critical_batch_three_ways() -> None:
@@ -128,14 +113,5 @@ def test_weights_kept_from_batch_to_batch_start_where_the_last_ended() -> None:
 def test_one_seed_gives_values_without_intervals(budget: str) -> None:
     for gap in gap_table(constant(results(replace(STUDY, seeds=1))), 0.005, budget):
         assert gap.estimate.n == 1 and not gap.estimate.has_interval
-        assert not gap.same and not gap.not_worse
+        assert not gap.same
     assert load_arm(results(STUDY), "sgd", "no such rule").batches == (32,)  # type: ignore
-
-
-def test_noise_by_seed_is_what_each_run_alone_gives() -> None:
-    rows = results(replace(STUDY, seeds=3)).gradient_norms
-    alone = [own for _, own in rows.groupby("seed")]
-    assert noise_scales(rows, 4096) == pytest.approx(
-        [average_noise_scale(own, 4096).noise_scale.value for own in alone])
-    assert covariance_slopes(rows) == pytest.approx(
-        [covariance_slope(own).slope.value for own in alone])

@@ -15,6 +15,7 @@ from batchscale.analysis.study.timing import slow_ranks
 from batchscale.analysis.tables import rank_rows
 from batchscale.analysis.tables.reading import from_records
 from batchscale.analysis.tables.results import Results
+from batchscale.benchmarks.records.rows import OwnWindow
 from batchscale.benchmarks.records.schema import problems
 
 HOSTS = ("g9", "g9", "g10", "g10")
@@ -26,9 +27,9 @@ def found(*launches: tuple[float, ...]) -> list[slow_ranks.Pace]:
     runs, rows = [], []
     for launch, seconds in enumerate(launches):
         runs.append({"run_id": str(launch), **PLACE})
-        windows = [{"rank": rank, "host": host, "phase": 0, "steps": 10, "seconds": 10 * own * noise}
+        windows = [OwnWindow(rank=rank, host=host, phase=0, steps=10, seconds=10 * own * noise)
                    for rank, (host, own) in enumerate(zip(HOSTS, seconds)) for noise in (1.0, 0.9, 5.0)]
-        rows += rank_rows.rank_rows({"run_id": str(launch), "own_windows": windows})
+        rows += rank_rows.rank_rows(str(launch), windows)
     return slow_ranks.paces(pd.DataFrame(runs), pd.DataFrame(rows))
 
 
@@ -54,8 +55,7 @@ def test_what_was_slow_in_one_launch_of_two_is_not_called_slow() -> None:
 
 
 def test_one_rank_has_no_peer() -> None:
-    rows = rank_rows.rank_rows({"run_id": "0", "own_windows": [
-        {"rank": 0, "host": "g9", "phase": 0, "steps": 1, "seconds": 1.0}]})
+    rows = rank_rows.rank_rows("0", [OwnWindow(rank=0, host="g9", phase=0, steps=1, seconds=1.0)])
     assert slow_ranks.paces(pd.DataFrame([{"run_id": "0", **PLACE}]), pd.DataFrame(rows)) == []
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from support.synthetic_records import ADAM, SGD, Curve, Study, Tuning, manifest, records, write_store
 
@@ -24,8 +25,9 @@ from batchscale.analysis.hypotheses.decide import decide
 from batchscale.analysis.report import page as report
 from batchscale.analysis.report.sections.decision.claims import judged
 from batchscale.analysis.study.arms import GAP, load_arms, published_artefact
-from batchscale.analysis.study.batch_gaps import gap_table, steps_to_target
+from batchscale.analysis.study.batch_gaps import gap_table
 from batchscale.analysis.study.study import Study as Found
+from batchscale.analysis.study.targets import steps_to_target
 from batchscale.analysis.tables.outcome import ACCURACY, LOSS, kind_of
 from batchscale.analysis.tables.reading import from_records, read
 from batchscale.analysis.tables.results import Results
@@ -92,8 +94,9 @@ def test_gaps_in_the_loss_are_those_in_the_accuracy(both: tuple[Results, Results
         for one, other in pairs:
             assert other.metric == "test_loss"
             assert other.estimate.value == pytest.approx(one.estimate.value, abs=1e-12)
-            assert other.estimate.low == pytest.approx(one.estimate.low, abs=1e-9)
-            assert (other.same, other.not_worse) == (one.same, one.not_worse)
+            # The error of an accuracy also holds what a finite number of examples adds.
+            assert other.estimate.low == pytest.approx(one.estimate.low, abs=1e-3)
+            assert other.same == one.same
         assert np.allclose(plain.at_end(GAP), mirror.at_end(GAP))
 
 
@@ -113,7 +116,7 @@ def test_sentences_speak_of_the_loss_and_never_of_points(both: tuple[Results, Re
     found = decide_of(Found(both[1]))
     text = " ".join((*found.headlines, *found.answers))
     assert "points" not in text and "accuracy" not in text and " %." not in text
-    lost = re.search(r"adds (0\.0\d+) of test loss at the constant rate", found.headlines[0])
+    lost = re.search(r"adds (0\.0\d+) \(.*?n = \d+ seeds\) of test loss at the constant rate", found.headlines[0])
     assert lost and float(lost.group(1)) == pytest.approx(GAPS.accuracy_gap[4096], abs=0.002)
     assert "test loss at batch 32 is 0.1" in found.answers[0]
     assert any("test loss added" in table.header[3] for table in found.overview)
@@ -123,7 +126,8 @@ def test_a_target_is_two_margins_worse_and_reached_from_above(both: tuple[Result
     (plain,), (mirror,) = (Found(results).critical for results in both)
     assert mirror.target == pytest.approx(1 - plain.target)
     steps = [steps_to_target(load_arms(results), one.target) for results, one in zip(both, (plain, mirror))]
-    assert steps[0].equals(steps[1]) and steps[0]["steps"].notna().any() and steps[0]["steps"].isna().any()
+    pd.testing.assert_frame_equal(*steps)
+    assert 0 < np.isinf(steps[0]["high"]).sum() < len(steps[0])
     assert set(mirror.to_json()) == {*plain.to_json(), "target_loss"} - {"target_accuracy"}
 
 
@@ -143,7 +147,7 @@ def test_claims_are_judged_in_the_loss_and_written_without_points(both: tuple[Re
         expected.estimate.value)
     assert "generalization gap in loss" in mirror[5].quantity
     rows = {row[0]: row for row in judged(mirror).tables[0].rows}
-    assert all("points" not in rows[number][3] for number in ("3", "6", "7"))
+    assert all("points" not in rows[number][4] for number in ("3", "6", "7"))
 
 
 def test_the_published_comparison_is_made_in_the_loss(both: tuple[Results, Results]) -> None:

@@ -13,7 +13,10 @@ import pytest
 from batchscale.analysis.study.timing.scaling import scalings
 from batchscale.analysis.tables.reading import from_records, read
 from batchscale.analysis.tables.results import experiments
+from batchscale.benchmarks.records import searches
+from batchscale.benchmarks.records.json_files import write_json
 from batchscale.benchmarks.records.schema import problems
+from batchscale.benchmarks.runs.run_config import from_json, to_json
 from support.synthetic_records import (ADAM, SGD, Study, Timing, change, manifest, records, results, write_store)
 from dataclasses import replace
 
@@ -213,3 +216,45 @@ def test_replicas_on_several_nodes_are_a_curve_of_their_own() -> None:
         assert ratio == pytest.approx(1 / 3 if "2 nodes" in strategy else 3, rel=0.02)
         assert one.points[-1].efficiency.n == 3
     assert {place for place in found.runs["placement"] if "2n" in place}
+
+
+def test_runs_of_an_earlier_model_are_kept_and_left_out(tmp_path: Path) -> None:
+    """The same settings under another identity: the tables have the plan's runs as it stands, and a note says so."""
+    old, new = (records(replace(SMALL, seeds=1)) for _ in range(2))
+    for record in new:
+        config = replace(from_json(record["config"]), fingerprint="b" * 10)
+        record |= {"config": to_json(config), "run_id": config.run_id}
+    store = write_store(tmp_path / "plan", old)
+    before = read(store)
+    write_store(tmp_path / "plan", new)
+    after = read(store)
+    assert not set(after.runs["run_id"]) & set(before.runs["run_id"]) and len(after.runs) == len(before.runs)
+    count = len({record["run_id"] for record in old})
+    assert after.notes == (f"{count} runs in the folder belong to an earlier form of this plan, its model or its data: "
+                           "kept, and left out here.",)
+
+
+def test_versions_that_are_counted_together_on_purpose_are_said() -> None:
+    made = records(replace(SMALL, seeds=2))
+    for number, record in enumerate(made):
+        record["workload"]["fingerprint"] = {"data": str(number % 2)}
+    model, dataset = (made[0]["config"][name] for name in ("model", "dataset"))
+    assert from_records(made, {"runs": []}).notes == (
+        f"Runs of 2 versions of {model} on {dataset} are counted together, since it was edited and the plan gone on "
+        "with on purpose (--continue-edited).",)
+    for record in made:
+        record["workload"]["fingerprint"] = {"data": "0"}
+    assert from_records(made, {"runs": []}).notes == ()
+
+
+def test_a_search_of_an_earlier_model_is_left_out(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "plan", records(replace(SMALL, seeds=1)))
+    for name, identity in (("one", "a" * 10), ("two", "b" * 10)):
+        answer = searches.Answer("x", "m", "sgd", "float32", "single", 1, 1, 0, 0, 8, 1, 0.1, 0.1, fingerprint=identity)
+        searches.write(store.folder / searches.FOLDER / name, answer)
+    assert len(read(store).searches) == 2  # not known which is the plan's
+    write_json(store.folder / "workloads.json", {"key": {"identity": "b" * 10}})
+    found = read(store)
+    assert [answer.fingerprint for answer in found.searches] == ["b" * 10]
+    assert found.notes == ("1 largest-batch search in the folder belongs to an earlier form of this plan, its model or "
+                           "its data: kept, and left out here.",)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from batchscale.benchmarks.config.fields import RunFields
 from batchscale.benchmarks.errors import PlanError
 from batchscale.benchmarks.planning import expansion, keys as plan_keys, plan
 from batchscale.benchmarks.schedules.phases import first_phase
@@ -140,16 +141,21 @@ def test_other_seeds_are_other_runs() -> None:
     (("seeds = 2", "sedes = 2"), "Did you mean 'seeds'?"),
     (("seeds = 2", 'seeds = "two"'), "must be a whole number"),
     (("seeds = 2", "seeds = true"), "must be a whole number"),
+    (("seeds = 2", "seeds = 2\nlearning_rate = nan"), "learning_rate = nan must be a number from 0 to 2^53"),
+    (("seeds = 2", "seeds = 2\njit = 1"), "jit = 1 must be true or false"),
+    (("seeds = 2", "seeds = 2\nloss = [1]"), "loss = [1] must be text in quotes, at most 2,000 characters"),
+    (("seeds = 2", f"seeds = 2\nnoise_batches = {[1] * 300}"), "must be a list of at most 256 whole numbers"),
     (('rules = ["constant", "linear", "sqrt"]', 'rules = ["liner"]'), "Did you mean 'linear'?"),
-    (('[32, 128, "all"]', '[32, "half"]'), 'whole numbers or "all"'),
+    (('[32, 128, "all"]', '[32, "half"]'),
+     'global_batches[1] = \'half\' must be a whole number from 0 to 2^53 or "all"'),
     (('[32, 128, "all"]', "[32, 5000]"), "larger than the 1146 training examples"),
-    (('name = "small"', ""), "name is missing"),
+    (('name = "small"', ""), "name is missing (names the results folder)"),
     (('name = "small"', 'name = "../up"'), "names the results folder"),
     (('name = "speed"', 'name = "sgd"'), "used 2 times"),
     (("[plan]", "[plans]"), "section='plans'"),
     (('global_batches = [32, 128, "all"]', ""), "neither global_batches nor replica_batches"),
     (("replica_batches = [64]", ""), "fixed over the replica counts; give replica_batches."),
-    (("launches = 3", "launches = -3"), "not negative"),
+    (("launches = 3", "launches = -3"), "launches = -3 must be a whole number from 0 to 2^53"),
     (('name = "sgd"', 'name = "sgd"\nmomentum = 0.95'), "momentum = 0.95 does nothing under optimizer = 'sgd'"),
     (('name = "sgd"', 'name = "sgd"\nreference_batch = 64'), "reference_batch = 64, which is not among its batches"),
     (("[plan]", "[plan"), "not valid TOML"),
@@ -187,5 +193,6 @@ def test_bundled_plans_expand(name: str) -> None:
 
 
 def test_every_key_that_is_passed_through_is_known() -> None:
-    assert set(plan_keys.PASSED_THROUGH) <= set(plan_keys.EXPERIMENT)
+    assert set(plan_keys.DECIDED) <= set(plan_keys.Experiment.__struct_fields__) & set(RunFields.__dataclass_fields__)
+    assert {"dataset", "epochs", "decay_epochs", "jit"} < set(plan_keys.PASSED_THROUGH)
     assert "| `global_batches` |" in plan_keys.reference()

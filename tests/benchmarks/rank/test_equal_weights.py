@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,30 +24,30 @@ CASES = [*("-".join(case) for case in itertools.product(("mlp_128", "cnn_small")
          "mlp_128-momentum-resident-accumulated", "cnn_small-lars-resident-accumulated",
          "mlp_128-momentum-resident-regression", "own-adam-resident-two_kinds", "own-adam-stream-two_kinds",
          "own-adam-resident-two_kinds_accumulated"]
-# Two processes for minutes: those of them that Horovod with MPI does not stand for do the cases that differ in how a
-# mean, a broadcast and a gather are made, and the rest where there is time.
-SEPARATE = ("multiworker", "horovod-gloo")
+# Every case is tried on Horovod with MPI. The others, which train by the same loop, do those that differ in how a mean,
+# a broadcast and a gather are made and in where variables lie; the rest is slow.
+WHOLE = ("single", "horovod-mpi")
 FEW = ("mlp_128-momentum-resident", "mlp_128-momentum-stream", "mlp_128-momentum-resident-accumulated",
        "own-adam-stream-two_kinds", "mlp_128-momentum-resident-interrupted")
+SOME = {"mirrored": (*FEW, "cnn_small-adam-resident", "cnn_small-lars-resident",
+                     "cnn_small-lars-resident-accumulated")}
+NORMALIZED = "normalized"
 TOLERANCE = 1e-9
 Weights = npt.NDArray[np.float64]
 
 
 class Launched:
-    """What two replicas of a strategy trained, each strategy launched once, and once more for the whole of SEPARATE."""
+    """What two replicas of a strategy trained, each case once."""
 
     def __init__(self, folders: pytest.TempPathFactory) -> None:
-        self.whole = launched_once(folders, "equal_weights")
-        self.few = launched_once(folders, "equal_weights", json.dumps(FEW))
+        self.folder = launched_once(folders, "equal_weights")
 
-    def __call__(self, strategy: str, case: str = "") -> Path:
-        few = strategy in SEPARATE and (not case or case in FEW)
-        return self.few(strategy) if few else self.whole(strategy)
+    def weights(self, strategy: str, case: str) -> Weights:
+        return np.asarray(np.load(self.folder(strategy, case) / "weights.npy"))
 
-    def weights(self, strategy: str, case: str, of: str = "") -> Weights:
-        """After training `case`, in the launch that trained `of` too."""
-        folder = self(strategy, of or case)
-        return np.asarray(np.load(folder / f"{folder.name}-{case}.npy"))
+    def normalized(self, strategy: str) -> dict[str, Any]:
+        """What batch norm left behind."""
+        return dict(json.loads((self.folder(strategy, NORMALIZED) / "normalized.json").read_text()))
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +56,9 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Launched:
 
 
 def pairs(cases: Sequence[str], strategies: Sequence[str] = STRATEGIES, suffix: str = "") -> list[ParameterSet]:
-    """Every strategy with every case; those that SEPARATE has no time for are slow."""
-    return [pytest.param(strategy, case, marks=[pytest.mark.slow] * (strategy in SEPARATE and case + suffix not in FEW))
+    """Every strategy with every case; those that are for WHOLE alone are slow on the others."""
+    return [pytest.param(strategy, case, marks=[pytest.mark.slow] * (
+                strategy not in WHOLE and case + suffix not in SOME.get(strategy, FEW)))
             for strategy in strategies for case in cases]
 
 
@@ -98,7 +99,7 @@ def test_several_inputs_and_outputs_train_alike_in_every_feed(launched: Launched
     ["mlp_128-momentum-resident", "cnn_small-adamw-resident"], suffix="-interrupted"))
 def test_interrupted_training_goes_on_to_the_same_weights(launched: Launched, case: str, strategy: str) -> None:
     cut = f"{case}-interrupted"
-    assert np.array_equal(launched.weights(strategy, case, of=cut), launched.weights(strategy, cut))
+    assert np.array_equal(launched.weights(strategy, case), launched.weights(strategy, cut))
 
 
 @pytest.mark.parametrize(("case", "other"), [
@@ -114,7 +115,7 @@ def test_the_distance_sees_a_difference(launched: Launched, case: str, other: st
 
 @pytest.mark.parametrize("strategy", STRATEGIES[1:])
 def test_moving_statistics_are_averaged_and_every_rank_evaluates_alike(launched: Launched, strategy: str) -> None:
-    found = json.loads((launched(strategy) / "normalized.json").read_text())
+    found = launched.normalized(strategy)
     apart, together = np.array(found["apart"]), np.array(found["together"])
     assert len(apart) == len(together) == 2 and found["weights_kept"]
     assert not np.array_equal(apart[0], apart[1]), "each replica normalizes its own batches"
@@ -126,14 +127,14 @@ def test_moving_statistics_are_averaged_and_every_rank_evaluates_alike(launched:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_probe_leaves_the_moving_statistics_as_they_were(launched: Launched, strategy: str) -> None:
-    found = json.loads((launched(strategy) / "normalized.json").read_text())
+    found = launched.normalized(strategy)
     assert found["probed"] != found["together"], "gradients in training mode move them"
     assert found["kept"] == found["together"]
 
 
 @pytest.mark.parametrize(("strategy", "ghost"), [("single", 64), ("mirrored", 32)])
 def test_the_batch_that_is_normalized_over_is_known(launched: Launched, strategy: str, ghost: int) -> None:
-    found = json.loads((launched(strategy) / "normalized.json").read_text())
+    found = launched.normalized(strategy)
     assert found["ghost_batch"] == ghost
     plain, accumulated = found["notes"]
     assert plain == [] and f"over {ghost // 4} examples" in accumulated[0]

@@ -98,3 +98,24 @@ def test_accuracy_is_the_metric_of_classification_alone() -> None:
 def test_names_of_losses_and_metrics_are_checked(loss: str, metrics: tuple[str, ...], message: str) -> None:
     with pytest.raises(PlanError, match=message):
         check(loss, metrics)
+
+
+@launched
+def test_only_layers_that_draw_are_noted_for_their_masks(found: dict[str, Any]) -> None:
+    drawing = {name for name, draws in found["draws"].items() if draws}
+    assert drawing == {"dropout", "lstm with dropout", "gru", "noise"}
+
+
+@pytest.mark.parametrize(("name", "meant"), [
+    ("mse", "'mse' is called 'mean_squared_error' here"), ("MAE", "'MAE' is called 'mean_absolute_error' here"),
+    ("categorical_crossentropy", r"one-hot labels give whole numbers, y.argmax\(axis=-1\)")])
+def test_names_that_keras_takes_lead_to_those_here(name: str, meant: str) -> None:
+    with pytest.raises(PlanError, match=meant):
+        check(name, ())
+
+
+def test_the_ending_matters_to_cross_entropies_and_accuracy_alone() -> None:
+    check("sparse_categorical_crossentropy", (), from_logits=False)
+    check("mine:loss", ("accuracy",), from_logits=False)
+    with pytest.raises(PlanError, match="from_logits = false has no meaning for loss='mean_squared_error'.*Leave it"):
+        check("mean_squared_error", (), from_logits=False)

@@ -14,12 +14,14 @@ from batchscale.benchmarks.errors import EXIT_USAGE
 pytestmark = pytest.mark.launched
 MISTAKES = {
     "data raises": "own_mistakes:no_data.*raised OSError: the disk is gone.*must return",
+    "data exits": r"own_mistakes:exits': the function ended Python by sys.exit\(3\); it is called without",
+    "data is one-hot floats": r"takes labels .*:one_hot_floats' are \(examples, 3\) float32.*argmax\(axis=-1",
     "data is uneven": "own_mistakes:uneven_data.* x_test 9, y_test 8; every example",
     "data is too small": "own_mistakes:two_examples.* has 2 training examples; it must have at least 3",
     "data is huge": r"loss 'mean_squared_error' is \[inf, inf, inf\] on the first 3 examples.*scale the inputs",
     "no function": "loss='own_mistakes:absent'.*has no function absent; it has: .*averaged",
     "no module": "metrics='nowhere:metric': importing nowhere raised ModuleNotFoundError",
-    "float labels": r"targets are \(examples\) float32.*for a regression choose loss = 'mean_squared_error'",
+    "float labels": r"are \(examples\) float32.*for a regression choose loss = 'mean_squared_error'",
     "labels as numbers": r"\(examples\) int32 and \(examples, 10\) float32.*loss = 'sparse_categorical_crossentropy'",
     "accuracy of numbers": "metric 'accuracy' takes targets 0 and 1.*such as mean_absolute_error",
     "yes and no of numbers": "loss 'binary_crossentropy' takes targets from 0 to 1.*those of 'own_tasks:regression'",
@@ -33,7 +35,7 @@ MISTAKES = {
     "model one_row": r"own_mistakes:one_row' gives \(1, 10\) for 3 examples; every output must have one row",
     "model detached_model": "no gradient to .*lost/kernel, .*lost/bias of model 'own_mistakes:detached_model'",
     "model unbuilt_model": r"own_mistakes:unbuilt_model' is not built.*keras.Input\(input_shape\)",
-    "loss raising": "loss 'own_mistakes:raising'.* raised RuntimeError: no such head; it is compiled",
+    "loss raising": "loss 'own_mistakes:raising'.* raised RuntimeError: no such head[.]",
     "loss averaged": r"loss 'own_mistakes:averaged' returned a single number.*leave out the mean",
     "loss broadcast": r"loss 'own_mistakes:broadcast' gives an example another value.*\(n, 1\), which gives \(n, n\)",
     "loss centred": "loss 'own_mistakes:centred' gives an example another value.*mean over axis 0",
@@ -49,6 +51,13 @@ MISTAKES = {
     "metric broadcast": "metric 'own_mistakes:broadcast' gives an example another value",
     "metric whole": "metrics 'own_mistakes:whole' returned the type int64",
 }
+MINE, TASKS = "own_mistakes.py", "own_tasks.py"
+RAISED_BY_OWN_CODE = {
+    "data raises": (MINE, "no_data", "the disk is gone"), "loss raising": (MINE, "raising", "raise RuntimeError("),
+    "metric raising": (MINE, "raising", "raise RuntimeError("), "loss numpy_loss": (MINE, "numpy_loss", ".numpy()"),
+    "model raising_model": (MINE, "_model", "keras.Sequential("),
+    "an output is missing": (TASKS, "both", '["amount"]'), "data exits": (MINE, "exits", "sys.exit(3)"),
+}
 GOOD = ("good", "good regression", "good two kinds", "metric infinite")  # a metric may be undefined at the start
 
 
@@ -59,8 +68,17 @@ def sentences() -> dict[str, str]:
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_one_sentence_with_the_function_and_the_fix(sentences: dict[str, str], name: str) -> None:
-    assert re.search(MISTAKES[name], sentences[name]), sentences[name]
-    assert "\n" not in sentences[name]
+    sentence, *frames = sentences[name].splitlines()
+    assert re.search(MISTAKES[name], sentence), sentence
+    assert bool(frames) == (name in RAISED_BY_OWN_CODE), frames
+
+
+@pytest.mark.parametrize("name", RAISED_BY_OWN_CODE)
+def test_what_own_code_raises_keeps_its_file_line_and_function(sentences: dict[str, str], name: str) -> None:
+    place, line = sentences[name].splitlines()[-2:]
+    file, function, text = RAISED_BY_OWN_CODE[name]
+    assert re.fullmatch(rf'  File ".*/{file}", line \d+, in {function}', place), sentences[name]
+    assert text in line
 
 
 def test_what_is_right_passes_and_every_case_is_looked_at(sentences: dict[str, str]) -> None:

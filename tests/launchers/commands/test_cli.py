@@ -48,7 +48,7 @@ def write(folder: Path, *changes: tuple[str, str]) -> str:
 
 @pytest.mark.parametrize(("change", "message"), [
     (("seeds", "sseds"), "Did you mean 'seeds'?"),
-    (("[32]", '["x"]'), "whole numbers"),
+    (("[32]", '["x"]'), "must be a whole number"),
     (("[32]", "[33]\nstrategies = ['mirrored']\nreplicas = [2]"), "nearest valid: 32 and 34"),
     (("digits", "digit"), "Did you mean 'digits'?"),
     (("mlp_128", "mlp_129"), "Did you mean 'mlp_128'?"),

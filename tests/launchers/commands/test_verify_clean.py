@@ -68,7 +68,7 @@ def test_what_was_written_can_be_believed(store: Store, capsys: Printed) -> None
 
 @pytest.mark.parametrize(("values", "reason"), [
     ({"attempt": 7}, "content was changed after it was written"),
-    ({"status": "great"}, "status='great' is none of completed"),
+    ({"status": "great"}, "status='great' is not known; choose one of: completed, "),
     ({"timing": {}}, "timing.data_seconds is missing"),
     ({"run_id": "other"}, "it belongs to run 'other'"),
 ])

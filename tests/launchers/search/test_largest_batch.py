@@ -161,7 +161,7 @@ def test_the_report_has_a_section_where_a_search_was_made(tmp_path: Path) -> Non
     text = (page.write(store, tmp_path / "after") / "report.md").read_text()
     assert "Largest batch\n" in text
     assert all(part in text for part in ("1,024", "1,088", "968", "1,936", "477 MiB", "1.00 GiB"))
-    assert "trials = 7 must be a list of at most 1000" in text
+    assert "trials = 7 must be a list of at most 1,000" in text
 
 
 @pytest.mark.parametrize("change", [{"trials": [{"replica_batch": "x"}]}, {"largest_batch": -1}, {"margin": True},

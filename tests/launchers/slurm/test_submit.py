@@ -64,7 +64,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def described(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is asked of TensorFlow."""
-    monkeypatch.setattr(study, "describe", lambda configs, store, patience_seconds: {})
+    monkeypatch.setattr(study, "describe", lambda *arguments: {})
     monkeypatch.setattr(slurm, "unavailable", lambda profile: {})
 
 

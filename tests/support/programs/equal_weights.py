@@ -1,7 +1,7 @@
-"""Trains 50 steps in float64 with the suite's own loop, for each model and optimizer, and saves the weights.
+"""Trains 50 steps in float64 with the suite's own loop, in one of CASES, and saves the weights.
 
-Then a few steps of a network with batch norm: the moving statistics before and after they are averaged, and what every
-rank's evaluation gives. `wanted` is a JSON list of the names of cases, without it all.
+Or, in the case "normalized", a few steps of a network with batch norm: the moving statistics before and after they are
+averaged, and what every rank's evaluation gives.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from batchscale.benchmarks.rank.training.program import Program
 
 STEPS, GLOBAL_BATCH, NORMALIZED_STEPS = 50, 64, 3
+NORMALIZED = "normalized"
 INTERRUPTED = "interrupted"  # after each epoch: a new model goes on from what was kept
 REGRESSION = {"dataset": "own_tasks:regression", "loss": "mean_squared_error", "metrics": ()}
 TWO_KINDS = {"dataset": "own_tasks:two_kinds", "model": "own_tasks:two_heads", "loss": "own_tasks:both",
@@ -111,20 +112,18 @@ def normalized(session: Session, config: RunConfig) -> dict[str, Any]:
             "metrics": metrics}
 
 
-def run(session: Session, strategy_name: str, folder: Path, wanted: str = "") -> None:
-    from batchscale.benchmarks.rank import agreement
+def run(session: Session, strategy_name: str, folder: Path, wanted: str) -> None:
     strategy = session.strategy
-    chosen = json.loads(wanted) if wanted else ["-".join(case) for case in CASES]
-    for case in CASES:
-        if "-".join(case) not in chosen:
-            continue
-        with tempfile.TemporaryDirectory() as kept:
-            program = train(session, configuration(strategy_name, *case), STEPS,
-                            Path(kept) if INTERRUPTED in case else None)
-        agreement.check_weights(strategy, program.variables, "at the end")
+    if wanted == NORMALIZED:
+        found = normalized(session, configuration(strategy_name, "resnet_20", "momentum", "resident"))
         if strategy.rank == 0:
-            weights = np.concatenate([strategy.copies(v)[0].ravel() for v in program.variables])
-            np.save(folder / f"{strategy_name}-{'-'.join(case)}.npy", weights)
-    found = normalized(session, configuration(strategy_name, "resnet_20", "momentum", "resident"))
+            (folder / "normalized.json").write_text(json.dumps(found))
+        return
+    from batchscale.benchmarks.rank import agreement
+    case = next(case for case in CASES if "-".join(case) == wanted)
+    with tempfile.TemporaryDirectory() as kept:
+        program = train(session, configuration(strategy_name, *case), STEPS,
+                        Path(kept) if INTERRUPTED in case else None)
+    agreement.check_weights(strategy, program.variables, "at the end")
     if strategy.rank == 0:
-        (folder / "normalized.json").write_text(json.dumps(found))
+        np.save(folder / "weights.npy", np.concatenate([strategy.copies(v)[0].ravel() for v in program.variables]))

@@ -1,12 +1,11 @@
 """Trains built-in models a few steps in every precision, with and without jit and synchronized batch norm.
 
-Writes found.json and .npy files.
+One of CASES, or "overflow"; writes found.json, and weights.npy in one of CASES.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ DIGITS, TINY = "digits", "synthetic:32x32x3,classes=2,examples=64"
 MODELS = {  # data set, optimizer, rate, global batch, steps
     "resnet_20": (DIGITS, "momentum", 0.05, 32, 20), "ResNet50": (TINY, "momentum", 0.001, 16, 3),
     "vit_4x64": (DIGITS, "adam", 0.001, 32, 30), "causal_2x64": ("tokens", "adam", 0.003, 32, 30)}
-SYNCHRONIZED_STEPS, OVERFLOW_STEPS = 50, 4
+SYNCHRONIZED_STEPS, OVERFLOW_STEPS = 20, 4
 CASES: dict[str, tuple[int, dict[str, Any]]] = {
     **{f"model {name}": (steps, {"model": name, "dataset": data, "optimizer": optimizer, "global_batch": batch,
                                  "base_learning_rate": rate})
@@ -103,26 +102,30 @@ def growth() -> list[float]:
         loss_scale.GROWTH_STEPS = usual
 
 
-def run(session: Session, name: str, folder: Path) -> None:
-    import keras
-    strategy = session.strategy
-    found: dict[str, Any] = {}
-    weights: Callable[[Program], Any] = lambda program: np.concatenate(
-        [strategy.copies(v)[0].ravel().astype(np.float64) for v in program.weights])
-    for case, (steps, changes) in CASES.items():
-        config = configuration(name, **changes)
-        program, losses, compiled = train(session, config, steps)
-        found[case] = {"losses": losses, "compiled": compiled, "ghost_batch": program.ghost_batch(config),
-                       "notes": program.notes(config), "dtypes": sorted({v.dtype.name for v in program.weights}),
-                       **program.scaling()}
-        if strategy.rank == 0:
-            np.save(folder / f"{case.replace(' ', '-')}.npy", weights(program))
-        keras.backend.clear_session()
+def overflow(session: Session, name: str) -> dict[str, Any]:
+    """What one example too large for 16 bits does to the scale of the loss and to the weights."""
     config = configuration(name, model="resnet_20", dataset="models_train:overflowing", precision="mixed_float16",
                            global_batch=16)
     program, _, _ = train(session, config, OVERFLOW_STEPS)
-    values = [np.asarray(strategy.copies(v)[0]) for v in program.variables]
-    found["overflow"] = {**program.scaling(), "finite": all(bool(np.isfinite(v).all()) for v in values),
-                         "notes": program.notes(config), "growth": growth()}
-    if strategy.rank == 0:
+    values = [np.asarray(session.strategy.copies(v)[0]) for v in program.variables]
+    return {**program.scaling(), "finite": all(bool(np.isfinite(v).all()) for v in values),
+            "notes": program.notes(config), "growth": growth()}
+
+
+def trained(session: Session, name: str, folder: Path, case: str) -> dict[str, Any]:
+    """What training one of CASES came to; the weights are saved."""
+    steps, changes = CASES[case]
+    config = configuration(name, **changes)
+    program, losses, compiled = train(session, config, steps)
+    if session.strategy.rank == 0:
+        copies = [session.strategy.copies(v)[0].ravel().astype(np.float64) for v in program.weights]
+        np.save(folder / "weights.npy", np.concatenate(copies))
+    return {"losses": losses, "compiled": compiled, "ghost_batch": program.ghost_batch(config),
+            "notes": program.notes(config), "dtypes": sorted({v.dtype.name for v in program.weights}),
+            **program.scaling()}
+
+
+def run(session: Session, name: str, folder: Path, case: str) -> None:
+    found = overflow(session, name) if case == "overflow" else trained(session, name, folder, case)
+    if session.strategy.rank == 0:
         (folder / "found.json").write_text(json.dumps(found))

@@ -33,7 +33,7 @@ CASES = {
 
 def values(name: str, targets: str, outputs: str) -> Any:
     y = tf.constant(ARRAYS[targets].astype("int32" if ARRAYS[targets].dtype.kind == "i" else "float64"))
-    return losses._function(name, "loss")(y, tf.constant(ARRAYS[outputs])).numpy().tolist()
+    return losses._function(name, "loss", losses.BUILT_IN)(y, tf.constant(ARRAYS[outputs])).numpy().tolist()
 
 
 def small_model(shape: Any, classes: Any) -> Any:
@@ -56,6 +56,16 @@ def evaluated() -> dict[str, Any]:
             "loss": float(loss), "gradient": gradients[0].numpy()[:, 0].tolist()}
 
 
+def draws() -> dict[str, bool]:
+    """Whether layers draw random numbers in training."""
+    layers = keras.layers
+    cases = {"dropout": layers.Dropout(0.5), "dropout of 0": layers.Dropout(0.0), "lstm": layers.LSTM(2),
+             "lstm with dropout": layers.LSTM(2, dropout=0.1), "gru": layers.GRU(2, recurrent_dropout=0.2),
+             "noise": layers.GaussianNoise(0.1), "noise of 0": layers.GaussianNoise(0.0), "dense": layers.Dense(2),
+             "attention": layers.MultiHeadAttention(1, 2)}
+    return {name: any(map(train.draws, layer._flatten_layers())) for name, layer in cases.items()}
+
+
 if __name__ == "__main__":
-    print(json.dumps({"arrays": {name: array.tolist() for name, array in ARRAYS.items()},
+    print(json.dumps({"draws": draws(), "arrays": {name: array.tolist() for name, array in ARRAYS.items()},
                       "values": {name: values(*case) for name, case in CASES.items()}, "evaluated": evaluated()}))

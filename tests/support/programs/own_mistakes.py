@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from typing import Any
 
 import keras
@@ -69,6 +70,14 @@ def no_data() -> Any:
     raise OSError("the disk is gone")
 
 
+def exits() -> Any:
+    sys.exit(3)
+
+
+def one_hot_floats() -> Any:
+    return (np.ones((9, 4)), np.eye(3)[np.arange(9) % 3]), (np.ones((9, 4)), np.eye(3)[np.arange(9) % 3])
+
+
 def uneven_data() -> Any:
     return (np.ones((9, 4)), np.arange(9) % 3), (np.ones((9, 4)), np.arange(8) % 3)
 
@@ -128,7 +137,9 @@ def one_value(targets: Any, outputs: Any) -> Any:
 
 CASES: dict[str, dict[str, Any]] = {
     "good": {}, "good regression": SQUARED, "good two kinds": TWO,
-    "data raises": {"dataset": "own_mistakes:no_data"}, "data is uneven": {"dataset": "own_mistakes:uneven_data"},
+    "data raises": {"dataset": "own_mistakes:no_data"}, "data exits": {"dataset": "own_mistakes:exits"},
+    "data is one-hot floats": {"dataset": "own_mistakes:one_hot_floats"},
+    "data is uneven": {"dataset": "own_mistakes:uneven_data"},
     "data is too small": {"dataset": "own_mistakes:two_examples"},
     "data is huge": {**SQUARED, "dataset": "own_mistakes:huge_data"},
     "no function": {"loss": "own_mistakes:absent"}, "no module": {"metrics": ("nowhere:metric",)},

@@ -15,8 +15,8 @@ from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import Role, role
 from ....formatting import estimated, Table, table
 from ....statistics.estimate import Estimate, unknown
-from ....study.batch_gaps import gap_between
-from ....study.groups import (MOST_PANELS, NO_ACCURACY, mean_of, seeds_text, Workload)
+from ....study.example_sampling import gap_between, sampling
+from ....study.groups import (MOST_PANELS, NO_ACCURACY, mean_of, peak_rates, seeds_text, Workload)
 from ....tables.outcome import LOSS, Outcome
 from ....tables.results import Results
 from ...blocks import Section
@@ -103,7 +103,8 @@ def _cell(rule: str, batch: int, arm: pd.DataFrame, reference: pd.DataFrame, out
 def batch_gap(reference: pd.DataFrame, arm: pd.DataFrame, outcome: Outcome) -> Estimate:
     """Return what this arm loses on the test data against the reference batch, paired by seed."""
     first, second = (rows.set_index("seed")[outcome.test] for rows in (reference, arm))
-    return gap_between(first, second, outcome).estimate
+    cross_fitted = bool((arm["rule"] == TUNED_RULE).any())
+    return gap_between(first, second, outcome, sampling(reference, arm, outcome, outcome.test), cross_fitted).estimate
 
 
 def _batch_panels(name: str, work: Workload, own: list[Cell]) -> Iterator[Figure]:
@@ -147,7 +148,7 @@ def _rows(work: Workload, own: list[Cell]) -> Iterator[tuple[str, ...]]:
         if work.is_listed_elsewhere(cell.rule, cell.batch):
             continue
         lost = cell.lost["status"].value_counts()
-        yield (work.name, cell.rule, f"{cell.batch:,}", number(float(cell.arm["peak_learning_rate"].iloc[0])),
+        yield (work.name, cell.rule, f"{cell.batch:,}", peak_rates(cell.arm),
                work.outcome.cell(cell.value), work.outcome.cell_difference(cell.gap),
                "" if cell.batch == work.reference_batch else work.outcome.cell_difference(cell.batch_gap),
                listed(f"{count} {status.replace('_', ' ')}" for status, count in lost.items()))

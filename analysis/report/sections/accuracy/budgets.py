@@ -6,15 +6,15 @@ import math
 from collections.abc import Iterator, Sequence
 
 from ....formatting import Table, table
-from ....statistics.decision_rules import FEWEST_SEEDS
 from ....study.arms import Arm
 from ....study.batch_gaps import BUDGETS, BatchGap, gap_table
 
 CAPTION = ("What a batch loses on the test data against the reference batch, paired by seed, 95 % interval, n: after "
            "equal epochs; after all steps of the larger batch, the reference read between its evaluations; and where "
-           "both first reach the train loss that both reach. The same: the whole interval is within the margin (two "
-           "one-sided tests). Worse, better: it leaves out zero. "
-           f"Both take {FEWEST_SEEDS} seeds or more, adjusted over the batches (Holm).")
+           "both first reach the train loss that both reach. The interval holds what other test examples would change. "
+           "The same: the whole interval is within the margin (two one-sided tests at 2.5 %). Worse, better: it leaves "
+           "out zero. Both adjusted over the batches (Holm), from two seeds on: the t interval pays for few seeds by "
+           "its width.")
 
 
 def budgets(arms: Sequence[Arm]) -> tuple[Table, ...]:

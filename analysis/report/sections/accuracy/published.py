@@ -11,8 +11,9 @@ from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import role
 from ....formatting import table
-from ....statistics.estimate import Estimate, mean_estimate
-from ....study.groups import (evaluations_of, finite, first_panels, mean_curve, own_evaluations, seeds_text, Workload)
+from ....statistics.estimate import Estimate
+from ....study.groups import (evaluations_of, finite, first_panels, mean_curve, mean_of, own_evaluations, seeds_text,
+                              Workload)
 from ...blocks import Section
 from ...builder import section
 from ...findings import Findings
@@ -79,4 +80,4 @@ def _carried_rows(work: Workload, evaluations: pd.DataFrame) -> Iterator[tuple[s
 
 def _end(rows: pd.DataFrame, which: str, metric: str) -> Estimate:
     steps = rows.groupby("run_id")["step"].transform(which)
-    return mean_estimate(finite(rows[rows["step"] == steps], metric))
+    return mean_of(rows[rows["step"] == steps], metric)

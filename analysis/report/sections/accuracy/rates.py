@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from .....benchmarks.schedules.rules import is_measured, RULES
-from .....benchmarks.text import counted, number
+from .....benchmarks.text import counted
 from ....formatting import estimated, table
-from ....study.groups import NO_ACCURACY, finite, mean_of, Workload
+from ....study.groups import NO_ACCURACY, finite, mean_of, peak_rates, Workload
 from ...blocks import Section
 from ...builder import section
 from ...findings import Findings
@@ -50,7 +50,7 @@ def _rows(work: Workload, decayed: bool, gained: bool) -> Iterator[tuple[str, ..
         if work.is_listed_elsewhere(rule, batch):
             continue
         warmup = finite(arm, "warmup_steps")
-        yield (work.name, rule, f"{batch:,}", number(float(arm["peak_learning_rate"].iloc[0])),
+        yield (work.name, rule, f"{batch:,}", peak_rates(arm),
                counted(int(warmup[0]), "step") if warmup and warmup[0] else "none",
                *((_kept(finite(arm, "weight_kept_per_epoch")),) if decayed else ()),
                *(_gains(rule, arm) if gained else ()))

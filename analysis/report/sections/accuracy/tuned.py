@@ -12,8 +12,8 @@ from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import Role, role
 from ....formatting import Table, table
-from ....statistics.difference import paired_difference
 from ....statistics.estimate import Estimate, unknown
+from ....study.example_sampling import gap_between, sampling
 from ....study.groups import batch_shades, seeds_text, Workload
 from ....tables.outcome import ACCURACY, Outcome
 from ....tables.tuned_rates import Trial, TunedBatch
@@ -33,9 +33,9 @@ def build(findings: Findings) -> Section | None:
             "evenly on a log scale around what the square-root rule gives there. The rate with the best mean "
             "validation accuracy, or loss where there is no accuracy, is the tuned arm at that batch; trials of which "
             "a seed diverged come last.",
-            "Test results are reported, never chosen by. The seeds that choose also report, so a tuned mean keeps "
-            "what luck its weights have on both splits; gaps between tuned batches share it, a difference from a "
-            "rule, which had one trial, does not.")
+            "Test results are reported, never chosen by. A rate's mean owes something to the luck it was chosen for, "
+            "so the tuned arm is read where it was not chosen: each half of the seeds at the rate that the other half "
+            "chooses. Its intervals allow for what two halves that choose for each other share.")
     works = [(name, work, own) for name, work in findings.panels
              if (own := [one for one in found if (one.experiment, one.placement) == _key(work)])]
     figures = tuple(figure for name, work, own in works for figure in _panel(name, work, own))
@@ -127,9 +127,5 @@ def advantage(best: pd.DataFrame, runs: pd.DataFrame, outcome: Outcome = ACCURAC
     lost a seed, for the seeds that survived are no fair sample."""
     if not (best["status"].eq("completed").all() and runs["status"].eq("completed").all()):
         return unknown()
-    columns = ["seed", outcome.test]
-    pairs = best[columns].merge(runs[columns], on="seed").dropna()
-    if pairs.empty:
-        return unknown()
-    first, second = (outcome.sign * pairs[f"{outcome.test}_{side}"].to_numpy() for side in ("x", "y"))
-    return paired_difference(first, second).estimate
+    first, second = (rows.set_index("seed")[outcome.test] for rows in (best, runs))
+    return gap_between(first, second, outcome, sampling(best, runs, outcome, outcome.test), True).estimate

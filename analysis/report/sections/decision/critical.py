@@ -13,13 +13,13 @@ from ....figures.bars import draw_rows, Row
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import OTHERS, STRATEGIES, Role, role
-from ....formatting import estimated, table
+from ....formatting import estimated, Table, table
 from ....laws.critical_batch import StepsToTarget
-from ....statistics.estimate import mean_estimate, without_interval
+from ....statistics.estimate import Estimate, Floats, geometric_mean, without_interval
 from ....study.arms import Arm
-from ....study.batch_gaps import steps_to_target
-from ....study.critical import CriticalBatch
+from ....study.critical import CriticalBatch, STEPS
 from ....study.groups import Workload
+from ....study.targets import steps_to_target
 from ...blocks import Section
 from ...builder import section
 from ...findings import Findings
@@ -47,15 +47,34 @@ def build(findings: Findings) -> Section | None:
              if item.statements[1:]]
     arms = findings.study.arms_by_experiment
     figures = [figure for name, work, item in known for figure in _panels(name, work, item, arms[item.experiment])]
-    rows = [(item.experiment, source, estimated(value), f"{item.outcome.name} {number(item.target)}",
-             _batch(item, "useful"), _batch(item, "perfect"))
+    rows = [(item.experiment, source, estimated(value), _batch(item, "useful") if source == STEPS else "",
+             _batch(item, "perfect") if source == STEPS else "")
             for _, _, item in known for source, value in item.sources.items()]
-    return Section(tuple(text), tuple(figures), table(
-        ("experiment", "source", "critical batch, examples", "target", "largest useful batch",
-         "perfect scaling ends"), rows,
-        "Steps to target: least squares on log steps over runs, n runs. Noise scale: mean over seeds. Knee: least "
-        "squares over launches. 95 % intervals. The last two columns are the 20 % rules of steps and of examples.",
-        (3, 4, 5), "Numbers"))
+    tables = table(
+        ("experiment", "source", "critical batch, examples", "largest useful batch", "perfect scaling ends"), rows,
+        "Steps to target: maximum likelihood over runs, with a level for each seed and runs that never passed as "
+        "longer than they ran; n counts runs that passed. Noise scale: over the run, n seeds. Knee: least squares over "
+        "launches. 95 % intervals. The last two columns are the 20 % rules of steps and of examples, in brackets the "
+        "measured batches between which each lies at 95 %.", (), "Numbers")
+    return Section(tuple(text), tuple(figures), (*tables, *_by_choice(known)))
+
+
+def _by_choice(known: Sequence[tuple[str, Workload, CriticalBatch]]) -> tuple[Table, ...]:
+    """The law at each target and under each rule: what the one headed depends on."""
+    rows = [(item.experiment, f"{item.outcome.name} {number(each.target)}, {each.margins} margins below", each.rule,
+             estimated(each.law.critical_batch), _p_value(each.law.lack_of_fit), str(len(each.law.censored)))
+            for _, _, item in known for each in (*item.by_target, *item.by_rule)]
+    return table(("experiment", "target", "rule", "critical batch from steps, examples", "lack of fit, p",
+                  "runs that never passed"), rows,
+                 "The first target of each experiment is the one above; no interval includes the choice of the target "
+                 "or of the rule. Lack of fit: F test of the law against a free level for each batch; below 0.05 the "
+                 "law does not describe these batches, and the interval does not hold.", (4, 5), "Targets and rules")
+
+
+def _p_value(value: float) -> str:
+    if math.isnan(value):
+        return "not tested"
+    return f"{value:.2g}" if value >= 1e-3 else "below 0.001"
 
 
 def _sentence(statement: str) -> str:
@@ -63,10 +82,14 @@ def _sentence(statement: str) -> str:
 
 
 def _batch(item: CriticalBatch, which: str) -> str:
-    if item.useful is None:
+    useful = item.useful
+    if useful is None:
         return ""
-    batch = item.useful.largest_useful if which == "useful" else item.useful.perfect_scaling_end
-    return f"{batch:,}" if batch is not None else ""
+    batch, ends = ((useful.largest_useful, useful.useful_range) if which == "useful"
+                   else (useful.perfect_scaling_end, useful.perfect_range))
+    if batch is None:
+        return ""
+    return f"{batch:,} ({ends[0]:,} to {ends[1]:,})" if ends else f"{batch:,} (no interval)"
 
 
 def _panels(name: str, work: Workload, item: CriticalBatch, arms: Sequence[Arm]) -> Iterator[Figure]:
@@ -86,19 +109,25 @@ def _steps_panel(name: str, work: Workload, item: CriticalBatch, law: StepsToTar
     series, lost = [], []
     for arm in arms:
         own = steps[steps["rule"] == arm.rule]
-        points = [(float(batch), mean_estimate(rows["steps"].dropna().tolist()))
+        points = [(float(batch), _geometric_mean(rows["high"].to_numpy(np.float64)))
                   for batch, rows in own.groupby("global_batch")]
         series.append(Series(arm.rule, role(arm.rule), tuple(points), work.marker))
         lost += [(float(batch), role(arm.rule), "") for batch, rows in own.groupby("global_batch")
-                 if rows["steps"].isna().any()]
+                 if np.isinf(rows["high"]).any()]
     series += _law(law, work)
-    never = f" Crosses: batches with runs that never pass, {int(steps['steps'].isna().sum())} in all." if lost else ""
+    never = f" Crosses: batches with runs that never pass, {int(np.isinf(steps['high']).sum())} in all." if lost else ""
     panel = Panel(f"{name}-steps", title, Axis("global batch, examples", 2, tuple(map(float, work.batches))),
                   Axis("steps to target", 10), tuple(series), lost=tuple(lost))
     return Figure(panel.name, title, draw_lines(panel),
                   f"{work.detail}. Target: {item.outcome.name} {number(item.target)}, two margins worse than the "
-                  "reference batch's. Bars: 95 % intervals over seeds that pass. The law is fitted to the fewest steps "
-                  f"over the rules, n = {law.critical_batch.n} runs.{never}")
+                  "reference batch's. Geometric means with 95 % intervals over seeds that pass. The law is fitted to "
+                  "the runs of the rule with the fewest steps at each batch, with those that never pass, "
+                  f"n = {law.critical_batch.n} runs that do.{never}")
+
+
+def _geometric_mean(steps: Floats) -> Estimate:
+    """Of the runs that pass, with its interval over seeds on the log scale."""
+    return geometric_mean(steps[np.isfinite(steps)])
 
 
 def _law(law: StepsToTarget, work: Workload) -> list[Series]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from ....importers.imported_store import notes, of
+from .....benchmarks.records.manifest import Imported
+from ....importers.imported_store import imported_from
 from ....tables.results import Results
 from ...blocks import Section
 from ...builder import section
@@ -16,24 +17,20 @@ from ...findings import Findings
 def build(findings: Findings) -> Section:
     """Return the file that the runs were imported from, and how to do it again."""
     results = findings.results
-    given: Mapping[str, object] = of(results.plan) or {}
-    text = [f"Imported from {given.get('file')} ({given.get('format')}), SHA-256 {given.get('sha256')}. The values are "
-            "kept as the file has them; nothing was run here.",
-            *notes(results.plan), *_sizes(given), *_failures(results)]
-    options = given.get("options")
-    words = [str(word) for word in options] if isinstance(options, list) else []
-    file = shlex.join([str(given.get("file")), *words])
-    return Section(tuple(text),
-                   commands=(f"batchscale import {given.get('format')} {file} --to RESULTS",
-                             f"batchscale report RESULTS/{results.plan.name}"))
+    imported = imported_from(results.plan)
+    assert imported is not None  # by the section's origin
+    text = [f"Imported from {imported.file} ({imported.format}), SHA-256 {imported.sha256}. The values are kept as the "
+            "file has them; nothing was run here.", *imported.notes, *_sizes(imported), *_failures(results)]
+    file = shlex.join([imported.file, *imported.options])
+    return Section(tuple(text), commands=(f"batchscale import {imported.format} {file} --to RESULTS",
+                                          f"batchscale report RESULTS/{results.plan.name}"))
 
 
-def _sizes(given: Mapping[str, object]) -> Iterator[str]:
-    sizes = given.get("train_examples")
-    source = given.get("train_examples_from")
-    outside = "" if str(source).startswith("the log") else ", not from the file"
-    for name, size in sizes.items() if isinstance(sizes, Mapping) else ():
-        if isinstance(size, int):
+def _sizes(imported: Imported) -> Iterator[str]:
+    source = imported.train_examples_from
+    outside = "" if source.startswith("the log") else ", not from the file"
+    for name, size in imported.train_examples.items():
+        if size is not None:
             yield f"{size:,} training examples in an epoch of {name}: from {source}{outside}."
 
 

@@ -11,11 +11,11 @@ from ....decision.decision import MemoryFinding
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import role
-from ....formatting import MARKERS, estimated, table
+from ....formatting import MARKERS, estimated, table, what_ran
 from ....laws.memory import MemoryLaw
-from ....statistics.estimate import Estimate, mean_estimate, without_interval
+from ....statistics.estimate import Estimate
 from ....statistics.held_out import extrapolation_warning
-from ....study.groups import MOST_PANELS
+from ....study.groups import mean_of, MOST_PANELS
 from ...blocks import Section
 from ...builder import section
 from ...findings import Findings
@@ -33,7 +33,7 @@ def build(findings: Findings) -> Section | None:
     figures, rows, warnings = [], [], []
     for index, one in enumerate(fitted):
         group, law, usable = one.group, one.law, one.group.measured
-        detail = f"{group.optimizer} on {group.model}, {group.placement}"
+        detail = what_ran(group.optimizer, group.model, group.placement)
         if index < MOST_PANELS and not usable.empty:
             figures.append(_panel(f"m{index}", group.experiment, detail, usable, law))
         rows.append((group.experiment, detail, byte_count(law.fixed_bytes.value),
@@ -77,13 +77,13 @@ def _bytes_per_example(slope: Estimate) -> str:
 
 
 def _panel(name: str, experiment: str, detail: str, runs: pd.DataFrame, law: MemoryLaw) -> Figure:
-    measured = tuple((float(batch), mean_estimate((own["growth_bytes"] / MEBIBYTE).tolist()))
+    measured = tuple((float(batch), mean_of(own, "growth_bytes").scaled(1 / MEBIBYTE))
                      for batch, own in runs.groupby("replica_batch"))
     batches = [x for x, _ in measured]
     series = [Series("measured", role("single"), measured, MARKERS[0], line=False)]
     if math.isfinite(law.bytes_per_example.value):
         places = np.geomspace(min(batches), max(batches), CURVE_POINTS)
-        line = tuple((float(x), _drawn(law.predict(float(x)).scaled(1 / MEBIBYTE))) for x in places)
+        line = tuple((float(x), law.predict(float(x)).scaled(1 / MEBIBYTE)) for x in places)
         series.append(Series("a + b n", role("tuned"), line, band=True))
     title = f"{experiment}: peak memory against batch per replica"
     panel = Panel(f"{name}-memory", title, Axis("batch per replica, examples", 2, tuple(batches)), Axis("MiB"),
@@ -91,10 +91,3 @@ def _panel(name: str, experiment: str, detail: str, runs: pd.DataFrame, law: Mem
     return Figure(panel.name, title, draw_lines(panel), f"{detail}. Points: one fresh process each, "
                   f"{counted(len(runs), 'run')}. Line: a + b n with the 95 % prediction interval of one more run"
                   + (f"; {law.note}" if law.note else "") + ".")
-
-
-def _drawn(estimate: Estimate) -> Estimate:
-    """Memory below 0 is not drawn."""
-    if not estimate.has_interval:
-        return without_interval(estimate.value, estimate.n)
-    return Estimate(estimate.value, max(estimate.low, 0.0), estimate.high, estimate.n)

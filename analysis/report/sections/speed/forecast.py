@@ -11,7 +11,7 @@ from .....benchmarks.text import listed
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import OTHERS, STRATEGIES, role
-from ....formatting import MARKERS, estimated, percentage, Table, table
+from ....formatting import MARKERS, estimated, percentage, Table, table, what_ran
 from ....prediction.batches import BatchForecast
 from ....prediction.forecast import Forecast, Prediction
 from ....prediction.replicas import MEASURED
@@ -29,10 +29,11 @@ def build(findings: Findings) -> Section | None:
     runs, found, by_batch = findings.study.timing, findings.forecasts, findings.batch_forecasts
     if not found:
         return None
-    text = ["Fitted to the step times of all launches: gradient and synchronization, which overlap. Intervals span "
-            "every law that the times cannot tell apart. `batchscale predict RESULTS --gpus 16,64 --network "
-            "ALPHA,BETA` asks for other counts, a slower link and a price.",
-            *dict.fromkeys(f"{one.name}: {one.note}" for one in found if one.note), *_errors(found)]
+    text = ["Fitted to the step times of all launches: gradient and synchronization, which overlap, and compute that "
+            "slows with replicas where the times show it. Intervals span every law that the times cannot tell apart, "
+            "hold what was measured, and are as much wider as the laws missed the most replicas. `batchscale predict "
+            "RESULTS --gpus 16,64 --network ALPHA,BETA` asks for other counts, a slower link and a price.",
+            *dict.fromkeys(f"{one.name}: {one.note}" for one in found if one.note), *_errors(found), *_refused(found)]
     text += [one.statement for one in by_batch if one.statement]
     figures = [figure for index, one in enumerate(found[:MOST_PANELS])
                for figure in _figures(f"f{index}", one, runs)]
@@ -51,8 +52,16 @@ def _errors(found: Sequence[Forecast]) -> Iterator[str]:
                    "intervals.")
 
 
+def _refused(found: Sequence[Forecast]) -> Iterator[str]:
+    """Why each is not predicted where it is not, once for a reason."""
+    for one in found:
+        for reason in dict.fromkeys(each.refusal for each in one.predictions if each.refusal):
+            counts = dict.fromkeys(str(each.replicas) for each in one.predictions if each.refusal == reason)
+            yield f"{one.name}: not predicted on {listed(list(counts))} replicas: {reason}."
+
+
 def _beyond(one: Forecast) -> list[Prediction]:
-    return [each for each in one.predictions if each.replicas > one.measured[-1] and each.synchronization == MEASURED]
+    return [each for each in one.predicted if each.replicas > one.measured[-1] and each.synchronization == MEASURED]
 
 
 def _figures(name: str, one: Forecast, timing: pd.DataFrame) -> Iterator[Figure]:
@@ -61,8 +70,8 @@ def _figures(name: str, one: Forecast, timing: pd.DataFrame) -> Iterator[Figure]
         return
     rows = timing[(strategy_names(timing) == one.strategy) & (timing["model"] == one.model)
                   & (timing["optimizer"] == one.optimizer)]
-    for scaling in dict.fromkeys(each.scaling for each in one.predictions):
-        own = [each for each in one.predictions if each.scaling == scaling and each.synchronization == MEASURED]
+    for scaling in dict.fromkeys(each.scaling for each in _beyond(one)):
+        own = [each for each in one.predicted if each.scaling == scaling and each.synchronization == MEASURED]
         held = _held(own[-1])
         line = [each for each in own if _held(each) == held]
         column = "replica_batch" if scaling == "weak" else "global_batch"
@@ -87,7 +96,7 @@ def _panel(name: str, one: Forecast, scaling: str, held: int, line: Sequence[Pre
                   (Series("ideal", STRATEGIES["single"], ideal, marker=""),
                    Series("predicted", role(one.strategy), predicted, marker="", band=True),
                    Series("measured", role(one.strategy), tuple(points), line=False)))
-    return Figure(name, title, draw_lines(panel), f"{one.optimizer} on {one.model}, batch {held:,} "
+    return Figure(name, title, draw_lines(panel), f"{what_ran(one.optimizer, one.model)}, batch {held:,} "
                   f"{'per replica' if scaling == 'weak' else 'in all'}. Band: 95 % interval of the prediction; "
                   f"measured up to {one.measured[-1]} replicas.")
 
@@ -103,7 +112,7 @@ def _batch_panel(name: str, one: BatchForecast) -> Figure:
     panel = Panel(name, title, Axis("global batch, examples", 2, tuple(batches)), Axis("examples per second", 10),
                   tuple(series))
     return Figure(name, title, draw_lines(panel),
-                  f"{one.optimizer} on {one.model}; labels: replicas. Points: measured, 95 % t intervals over "
+                  f"{what_ran(one.optimizer, one.model)}; labels: replicas. Points: measured, 95 % t intervals over "
                   "launches. Lines and bands: the laws' predictions and 95 % intervals, fitted without "
                   f"{one.largest:,} examples per replica and drawn up to four times the largest batch.")
 
@@ -112,11 +121,12 @@ def _table(found: Sequence[Forecast]) -> tuple[Table, ...]:
     rows = [(one.name, each.scaling, f"{_held(each):,}", str(each.replicas), estimated(each.examples_per_second),
              percentage(each.efficiency), listed(each.warnings)) for one in found for each in _beyond(one)]
     return table(("what", "scaling", "fixed batch", "replicas", "examples per second", "efficiency", "doubt"), rows,
-                 "Predicted, with 95 % intervals; efficiency against one replica by the same laws.", (2, 3), "Numbers")
+                 "Predicted, with 95 % intervals; efficiency against one replica, or the fewest measured, by the same "
+                 "laws, the error of both in its interval.", (2, 3), "Numbers")
 
 
 def _warnings(found: Sequence[Forecast]) -> Iterator[str]:
     for one in found:
         if _beyond(one) and not one.held_out:
-            yield (f"{one.name}: predictions beyond {one.measured[-1]} replicas are checked by nothing; measure a "
-                   "fourth count, so that the largest can be held out.")
+            yield (f"{one.name}: predictions beyond {one.measured[-1]} replicas are checked by nothing: "
+                   f"{one.unchecked}.")

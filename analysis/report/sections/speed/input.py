@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from .....benchmarks.text import counted
 from ....formatting import estimated, percentage, table
-from ....statistics.estimate import mean_estimate
+from ....statistics.estimate import geometric_mean
+from ....statistics.ratio import LAUNCHES
 from ....study.timing.input_bound import INPUT, LIMIT, OVERLAP, Halves
 from ...blocks import Section
 from ...builder import section
@@ -33,7 +34,8 @@ def build(findings: Findings) -> Section | None:
             *(FIXES[name] for name in FIXES if any(halves.verdict == name for halves in found)))
     return Section(text, (), table(
         ("timing point", "real, examples/s", "input alone", "model alone", "real of model", "verdict"),
-        [(_point(halves), *(estimated(mean_estimate(values)) for values in (halves.real, halves.given, halves.model)),
+        [(_point(halves), *(estimated(geometric_mean(values).per(LAUNCHES))
+                            for values in (halves.real, halves.given, halves.model)),
           percentage(halves.of_model), halves.verdict) for halves in found],
         "Mean over launches, 95 % interval, n launches; each launch is the median of its steady windows.", (1, 2, 3, 4),
         "Numbers"))

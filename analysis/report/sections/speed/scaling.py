@@ -41,8 +41,10 @@ def efficiencies(known: Sequence[Scaling]) -> Section:
     return Section(tuple(text), tuple(figures), table(
         ("experiment", "strategy", "fixed batch", "replicas", "baseline", "speed-up", "efficiency", "Karp-Flatt"),
         [row for item in known for row in _scaling_rows(item)],
-        "Ratio of the means over launches with its 95 % interval (Fieller). Karp-Flatt: the serial share that "
-        "explains the speed-up; negative where it is more than linear.", (2, 3), "Numbers"), warnings)
+        "Geometric mean of the launches' ratios, paired by launch, Student's 95 % interval of their logarithms; "
+        "with launch_summary = \"median\" their median. Unstable: the launches of a point vary by more than 10 %, so "
+        "no headline rests on it. Karp-Flatt: the serial share that explains the speed-up; negative where it is more "
+        "than linear.", (2, 3), "Numbers"), warnings)
 
 
 def _efficiency_panels(name: str, experiment: str, kind: str, found: Sequence[Scaling]) -> Iterator[Figure]:
@@ -97,7 +99,8 @@ def _scaling_rows(item: Scaling) -> Iterator[tuple[str, ...]]:
         if point.replicas != point.baseline_replicas:
             yield (f"{item.experiment} ({item.kind})", item.strategy, f"{item.fixed_batch:,}", str(point.replicas),
                    item.baseline, estimated(point.speedup),
-                   percentage(point.efficiency) + (", above 100 %" if point.warning else ""),
+                   percentage(point.efficiency) + (", above 100 %" if point.warning else "")
+                   + (", unstable" if point.unstable else ""),
                    estimated(point.karp_flatt))
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from .....benchmarks.text import counted, listed, number
-from ....formatting import estimated, percentage, Table, table
-from ....laws.step_model import NAMES, StepModelFit
+from .....benchmarks.text import counted, listed
+from ....formatting import estimated, percentage, table, Table
+from ....laws.step.model import NAMES, StepModelFit
 from ....statistics.estimate import Estimate
 from ....study.timing.step_fits import Goodput, StepFit
 from ...blocks import Section
@@ -44,8 +44,9 @@ def _doubts(found: Sequence[StepFit]) -> Iterator[str]:
     for one in found:
         if one.fit is not None and one.fit.rms_log_residual > POOR_FIT:
             yield (f"{one.name}: the step model misses the measured steps by {one.fit.rms_log_residual:.0%} (root mean "
-                   "square), so it does not describe them: do not read its parameters or predict with it. What grows "
-                   "with the batch on several replicas only, as when they share memory or cores, is not in the model.")
+                   "square), so it does not describe them: do not read its parameters. What grows with the batch on "
+                   "several replicas only, as when they share memory or cores, is not in this model; the laws that "
+                   "predict other scales have it.")
 
 
 def _models(found: Sequence[StepFit]) -> tuple[Table, ...]:
@@ -87,23 +88,26 @@ def _not_held_out(found: Sequence[StepFit]) -> Iterator[str]:
 def _exposed(found: Sequence[StepFit]) -> tuple[Table, ...]:
     rows = [(one.name, str(each.replicas), str(each.nodes), f"{each.replica_batch:,}",
              estimated(each.step_seconds.scaled(MILLI), "ms"), estimated(each.exposed_seconds.scaled(MILLI), "ms"),
-             f"{each.exposed_seconds.value / each.step_seconds.value:.0%}") for one in found for each in one.exposed]
+             percentage(each.share)) for one in found for each in one.exposed]
     return table(("what", "replicas", "nodes", "batch per replica", "step", "exposed communication",
                   "share of the step"), rows,
                  "Exposed communication: T(R, n) - T(1, n) of the same strategy, all that does not hide behind the "
-                 "gradient, waiting for the slowest replica included. Welch's 95 % interval over launches.",
-                 (1, 2, 3, 6),
+                 "gradient, waiting for the slowest replica included. 95 % intervals over launches, paired by launch, "
+                 "which begin at 0 where they would reach below.",
+                 (1, 2, 3),
                  "Exposed communication")
 
 
 def _goodputs(goodputs: Sequence[Goodput]) -> tuple[Table, ...]:
     rows = [(one.experiment, one.placement, f"{one.global_batch:,}", estimated(one.examples_per_second),
-             f"{one.efficiency:.0%}", estimated(one.goodput)) for one in goodputs]
-    return table(("experiment", "on", "global batch", "examples per second", "worth of an example", "goodput"), rows,
-                 "Goodput: examples per second times (phi + M0) / (phi + M), phi the noise scale, M0 the reference "
-                 "batch, M this one. Its interval is that of the throughput; phi's own is in the section on the noise "
-                 "scale.",
-                 (2, 4), "Goodput")
+             percentage(one.worth, 0), percentage(one.worth_at_start, 0), percentage(one.worth_at_end, 0),
+             estimated(one.goodput)) for one in goodputs]
+    return table(("experiment", "on", "global batch", "examples per second", "worth of an example", "at the start",
+                  "at the end", "goodput"), rows,
+                 "Goodput: examples per second times the worth of an example, (phi + M0) / (phi + M), phi the noise "
+                 "scale over the run, M0 the reference batch, M this one; its interval holds the uncertainty of both. "
+                 "At the start and at the end: the worth by the noise scale there, which grows while training.",
+                 (2,), "Goodput")
 
 
 def _best(goodputs: Sequence[Goodput]) -> Iterator[str]:
@@ -111,6 +115,10 @@ def _best(goodputs: Sequence[Goodput]) -> Iterator[str]:
         own = [one for one in goodputs if one.experiment == experiment and math.isfinite(one.goodput.value)]
         if own:
             best = max(own, key=lambda one: one.goodput.value)
+            alike = [one for one in own if one is not best and one.goodput.overlaps(best.goodput)]
             yield (f"{experiment}: goodput is greatest at batch {best.global_batch:,} on {best.placement} of "
                    f"{counted(len(own), 'timed shape')}, {estimated(best.goodput)} examples per second as good as "
-                   f"those at batch {best.reference_batch:,}, by a noise scale of {number(best.noise_scale)}.")
+                   f"those at batch {best.reference_batch:,}, by a noise scale over the run of "
+                   f"{estimated(best.noise_scale)}." + (
+                       f" The intervals of {counted(len(alike), 'other shape')} overlap with its own: they are not "
+                       "told apart." if alike else ""))

@@ -13,6 +13,7 @@ from ....formatting import MARKERS, estimated, percentage, Table, table
 from ....statistics.estimate import Estimate
 from ....study.groups import MOST_PANELS, launches_text, mean_of
 from ....study.timing.scaling import strategy_names
+from ....study.timing.steadiness import POINT, unsteady_points
 from ...blocks import Section
 from ...builder import section
 from ...findings import Findings, OWN
@@ -30,7 +31,7 @@ GPU_COLUMNS: dict[str, tuple[str, Callable[[Estimate], str]]] = {
 GPU_NOTE = (" Energy: of the GPUs alone, by their own counters. Power, clock and use: read after each window, by meters"
             " averaging over up to a second; clock and use of the worst GPU. A low clock is a GPU held "
             "back by heat or by its power limit.")
-INTERVAL = "Bars: 95 % t intervals over launches"
+INTERVAL = "Bars: 95 % intervals over launches, of the mean logarithm"
 
 
 @section("throughput", "Throughput against batch", origin="any", needs="No timing run has finished, so throughput and "
@@ -86,17 +87,20 @@ def _trained(first: pd.Series) -> str:
 
 def _throughput_table(runs: pd.DataFrame) -> tuple[Table, ...]:
     gpus = {name: column for name, column in GPU_COLUMNS.items() if runs[name].notna().any()}
-    rows = []
+    rows, apart = [], {point.key: point.told for point in unsteady_points(runs)}
     for (experiment, strategy, replicas, batch), own in runs.groupby(
             ["experiment", "strategy", "replicas", "global_batch"], sort=False):
         spread = own["window_spread"].max()
+        told = apart.get(tuple(own.iloc[0][POINT]), "")
         row = (experiment, strategy, replicas, f"{batch:,}", f"{own['replica_batch'].iloc[0]:,}",
                estimated(mean_of(own, "examples_per_second")), estimated(mean_of(own, "step_seconds").scaled(1000)),
-               f"{spread:.0%}" + (" (unstable)" if spread > 0.1 else "") if spread == spread else "")
+               f"{spread:.0%}" + (" (unstable)" if spread > 0.1 else "") if spread == spread else "",
+               f"unstable: {told}" if told else "steady" if len(own) > 1 else "one launch")
         rows.append((*row, *(write(mean_of(own, name)) for name, (_, write) in gpus.items())))
     header = ("experiment", "strategy", "replicas", "global batch", "per replica", "examples per second",
-              "step, ms", "largest spread")
+              "step, ms", "largest spread", "over launches")
     return table((*header, *(title for title, _ in gpus.values())), rows,
-                 "Mean over launches, 95 % interval, n launches. Spread: standard deviation over mean of one launch's "
-                 "windows; above 10 % the machine was not quiet."
+                 "Geometric mean over launches, Student's 95 % interval of the mean logarithm. Spread: standard "
+                 "deviation over mean of one launch's windows; above 10 % the machine was not quiet. Over launches: "
+                 "unstable above 10 %, with the launch without which the others agree."
                  + (GPU_NOTE if gpus else ""), (2, 3, 4, 7), "Numbers")

@@ -7,16 +7,17 @@ M = R n (k + 1) the global batch.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ...benchmarks.errors import RecordError
-from ..statistics.curve_fit import CurveFit, exponential, fit_curve
-from ..statistics.difference import difference, Summary
-from ..statistics.estimate import LEVEL, Estimate, Floats, unknown
-from ..statistics.line import fit_line
+from ....benchmarks.errors import RecordError
+from ...statistics.curve_fit import CurveFit, fit_curve
+from ...statistics.difference import difference, paired_difference
+from ...statistics.estimate import LEVEL, Estimate, exponential, Floats, unknown, without_interval
+from ...statistics.line import fit_line
+from ...statistics.ratio import LAUNCHES
 
 OVERLAP_RANGE = (1.0, 10.0)
 # The parameters in the order in which they are fitted; GRADIENT is the first two.
@@ -95,8 +96,8 @@ class StepModelFit:
     @property
     def estimates(self) -> dict[str, Estimate]:
         """Parameters that these points determine, by NAMES: seconds, and the exponent of the overlap."""
-        return {NAMES[part]: self.fit.parameter(index).scaled(float(self.unit_seconds[part]))
-                for index, part in enumerate(self.parts)}
+        return {NAMES[part]: self.fit.parameter(index).scaled(float(self.unit_seconds[part])).within(
+            *(OVERLAP_RANGE if part == OVERLAP else (0.0, math.inf))) for index, part in enumerate(self.parts)}
 
     def predict_seconds(self, point: StepPoint) -> Estimate:
         """Return the step time of one further launch in seconds, with its prediction interval."""
@@ -122,18 +123,47 @@ def step_seconds(gradient_seconds: float, synchronization_seconds: float, accumu
     return accumulation * gradient_seconds + joined
 
 
-def goodput(examples_per_second: Estimate, noise_scale: float, reference_batch: float,
-            global_batch: float) -> Estimate:
-    """Return throughput times statistical efficiency (phi + M0)/(phi + M), phi the noise scale (Qiao et al. 2021)."""
-    return examples_per_second.scaled(
-        (noise_scale + reference_batch) / (noise_scale + global_batch))
+def example_worth(noise_scale: Estimate, reference_batch: float, global_batch: float) -> Estimate:
+    """Return what an example is worth beside one at the reference batch, (phi + M0)/(phi + M) with phi the noise scale
+    (Qiao et al. 2021).
+
+    Over a whole run phi is the average over its progress: the examples to the end are S_min (phi + M).
+    """
+    return noise_scale.transformed(lambda phi: (phi + reference_batch) / (phi + global_batch))
 
 
-def exposed_communication(distributed: Sequence[float] | Floats | Summary,
-                          single: Sequence[float] | Floats | Summary,
+def goodput(examples_per_second: Estimate, worth: Estimate) -> Estimate:
+    """Return throughput times the worth of an example (Qiao et al. 2021), with the uncertainty of both.
+
+    The interval adds the half intervals of the two logs in squares on either side; it has none where one of the two
+    has none, and n is the smaller one. A worth known for certain, at the reference batch itself, adds nothing.
+    """
+    value = examples_per_second.value * worth.value
+    n = min(examples_per_second.n, worth.n)
+    if worth.value == 1 and (worth.low == worth.high or not worth.has_interval):
+        return examples_per_second
+    if not (examples_per_second.has_interval and worth.has_interval) or examples_per_second.low <= 0:
+        return without_interval(value, n)
+    below = math.hypot(*(math.log(each.value / each.low) for each in (examples_per_second, worth)))
+    above = math.hypot(*(math.log(each.high / each.value) for each in (examples_per_second, worth)))
+    return Estimate(value, value * math.exp(-below), value * math.exp(above), n)
+
+
+def exposed_communication(distributed: Mapping[int, float], single: Mapping[int, float],
                           level: float = LEVEL) -> Estimate:
-    """Return T(p, n) - T(1, n) in seconds, over launches at the same replica batch."""
-    return difference(distributed, single, level).estimate
+    """Return T(p, n) - T(1, n) in seconds at the same replica batch, launch -> seconds each, paired by launch.
+
+    Exchanging gradients takes no negative time, so the interval begins at 0 or above; a value below 0 with no
+    interval says that more replicas were faster at the same work each. Launches that share no number are compared
+    after Welch.
+    """
+    shared = [launch for launch in distributed if launch in single]
+    if len(shared) > 1 or min(len(distributed), len(single)) < 2:
+        found = paired_difference([distributed[launch] for launch in shared], [single[launch] for launch in shared],
+                                  level)
+    else:
+        found = difference(list(distributed.values()), list(single.values()), level)
+    return found.estimate.within(0.0, math.inf).per(LAUNCHES)
 
 
 def step_times(points: Sequence[StepPoint], seconds: Sequence[float]) -> Floats:
@@ -142,9 +172,6 @@ def step_times(points: Sequence[StepPoint], seconds: Sequence[float]) -> Floats:
     if len(points) != measured.size or not np.all(measured > 0):
         raise RecordError(f"{len(points)} points and {measured.size} step times; give one positive step time for each "
                           "point.")
-    if len({point.replica_batch for point in points}) < 2:
-        raise RecordError("one replica batch cannot tell a step's fixed time from its time per example; measure a "
-                          "second one.")
     return measured
 
 
@@ -155,6 +182,9 @@ def fit_step_model(points: Sequence[StepPoint], seconds: Sequence[float],
     Raises RecordError below two replica batches, or with no more points than parameters.
     """
     measured = step_times(points, seconds)
+    if len({point.replica_batch for point in points}) < 2:
+        raise RecordError("one replica batch cannot tell a step's fixed time from its time per example; measure a "
+                          "second one.")
     parts = _called_for(points)
     if len(points) <= len(parts):
         raise RecordError(f"{len(points)} step times cannot fit {len(parts)} parameters; "

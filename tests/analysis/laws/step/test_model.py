@@ -7,9 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from batchscale.analysis.laws.step_model import (exposed_communication, fit_step_model, goodput, step_seconds,
-                                                 StepModel, StepPoint, SynchronizationCost)
-from batchscale.analysis.statistics.difference import Summary
+from batchscale.analysis.laws.step.model import (example_worth, exposed_communication, fit_step_model, goodput,
+                                                 step_seconds, StepModel, StepPoint, SynchronizationCost)
 from batchscale.analysis.statistics.estimate import Estimate
 from batchscale.benchmarks.errors import RecordError
 
@@ -41,16 +40,33 @@ def test_throughput_counts_every_micro_step_of_every_replica() -> None:
 
 def test_goodput_pays_for_a_batch_beyond_the_noise_scale() -> None:
     rate = Estimate(1000.0, 900.0, 1100.0, 3)
-    assert goodput(rate, 1000, 128, 128) == rate
-    assert goodput(rate, 1000, 128, 1256).value == pytest.approx(1000 * 1128 / 2256)
-    assert goodput(rate, 1000, 128, 1256).high == pytest.approx(550)
+    noise = Estimate(1000.0, 800.0, 1300.0, 6)
+    assert goodput(rate, example_worth(noise, 128, 128)) == rate
+    worth = example_worth(noise, 128, 1256)
+    assert (worth.value, worth.low, worth.high) == pytest.approx((1128 / 2256, 928 / 2056, 1428 / 2556))
+    found = goodput(rate, worth)
+    assert found.value == pytest.approx(1000 * 1128 / 2256) and found.n == 3
+    # Both uncertainties are in it, so it is wider than either alone, and less than both ends together.
+    assert 900 * worth.low < found.low < min(1000 * worth.low, 900 * worth.value)
+    assert math.log(found.high / found.value) ** 2 == pytest.approx(
+        math.log(1.1) ** 2 + math.log(worth.high / worth.value) ** 2)
 
 
-def test_exposed_communication_is_a_difference_with_an_interval() -> None:
-    found = exposed_communication([0.110, 0.112, 0.111], [0.100, 0.101, 0.099])
+def test_a_noise_scale_without_interval_gives_a_goodput_without_one() -> None:
+    rate, noise = Estimate(1000.0, 900.0, 1100.0, 3), Estimate(1000.0, math.nan, math.nan, 1)
+    assert goodput(rate, example_worth(noise, 128, 128)) == rate
+    found = goodput(rate, example_worth(noise, 128, 1256))
+    assert found.value == pytest.approx(500) and not found.has_interval and found.n == 1
+
+
+def test_exposed_communication_is_paired_by_launch_and_never_below_zero() -> None:
+    found = exposed_communication({0: 0.110, 1: 0.112, 2: 0.111}, {2: 0.099, 1: 0.101, 0: 0.100})
     assert found.value == pytest.approx(0.011)
-    assert 0 < found.low < 0.011 < found.high
-    assert exposed_communication(Summary(0.11, 0.001, 3), Summary(0.1, 0.001, 3)).has_interval
+    assert 0 < found.low < 0.011 < found.high and found.counted == "n = 3 launches"
+    disturbed = exposed_communication({0: 0.018, 1: 0.040, 2: 0.017}, {0: 0.011, 1: 0.013, 2: 0.0115})
+    assert disturbed.low == 0 and disturbed.high > disturbed.value
+    apart = exposed_communication({3: 0.110, 4: 0.112}, {0: 0.100, 1: 0.101, 2: 0.099})
+    assert apart.value == pytest.approx(0.011) and apart.has_interval
 
 
 def test_exact_times_give_the_model_back() -> None:

@@ -1,0 +1,76 @@
+"""What predictions are worth: the most replicas held out, and intervals that cover what was missed there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ...benchmarks.errors import RecordError
+from ..laws.step.laws import fit_step_laws, half_widths, StepLaws
+from ..laws.step.model import StepPoint
+from ..laws.step.synchronization import undetermined
+from ..statistics.estimate import Estimate
+from ..statistics.held_out import HeldOutError
+from ..study.timing.step_fits import by_point, held_out_at, point_of
+
+# Upper over lower end of an interval from which it says nothing.
+WIDEST = 8.0
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The most replicas, predicted by laws that never saw them; `reason` says why there are none."""
+
+    errors: tuple[HeldOutError, ...]
+    reason: str = ""
+
+    @property
+    def excess(self) -> float:
+        """How many half widths of its interval the worst prediction is off; 1 where all are right or none is known."""
+        return max((half_widths(error.predicted, error.measured.value) for error in self.errors
+                    if math.isfinite(error.relative_error.value)), default=1.0)
+
+
+def points_of(rows: pd.DataFrame) -> list[StepPoint]:
+    """Return the point of each timing run."""
+    return [point_of(row) for row in rows.itertuples()]
+
+
+def laws_of(rows: pd.DataFrame) -> StepLaws:
+    """Return the laws of these timing runs. Raises RecordError where they do not give any."""
+    return fit_step_laws(points_of(rows), rows["step_seconds"].tolist())
+
+
+def held_out(rows: pd.DataFrame) -> HeldOut:
+    """Fit without the most replicas and predict them, at each point where the others determine the step."""
+    most = int(rows["replicas"].max())
+    rest, last = rows[rows["replicas"] < most], by_point(rows[rows["replicas"] == most])
+    if rest.empty:
+        return HeldOut((), f"every run had {most} replicas")
+    fewer = points_of(rest)
+    known = {point: own for point, own in last.items() if not undetermined(fewer, point)}
+    if not known:
+        return HeldOut((), f"without {most} replicas, {undetermined(fewer, next(iter(last)))}")
+    try:
+        laws = laws_of(rest)
+    except RecordError as error:
+        return HeldOut((), f"without {most} replicas, {str(error).rstrip('.')}")
+    return HeldOut(tuple(held_out_at(laws.predict_seconds, own) for own in known.values()))
+
+
+def doubtful(points: Sequence[StepPoint], point: StepPoint, seconds: Estimate, known: bool) -> str:
+    """Return why a prediction is refused, "" where it is not; `known`: its synchronization comes from a network."""
+    alone = undetermined(points, StepPoint(1, 1, point.replica_batch))
+    if alone if known else undetermined(points, point):
+        return alone if known or alone else f"{undetermined(points, point)}, or give --network ALPHA,BETA"
+    if not math.isfinite(seconds.value):
+        return "none of the laws that fit the measured steps is determined there"
+    if not seconds.has_interval or not seconds.high <= WIDEST * seconds.low:
+        width = f"spans a factor of {seconds.high / seconds.low:.3g}" if seconds.low > 0 and math.isfinite(
+            seconds.high) else "has no end"
+        return (f"the interval {width}, more than {WIDEST:g}: the measured steps spread too widely or leave too many "
+                "laws; measure more launches, batches or replica counts")
+    return ""

@@ -1,0 +1,74 @@
+"""Which batches are shown to lose less than the margin, over all arms of an experiment at once.
+
+A recommendation takes the fastest batch of any arm, so an error in any arm is an error of the recommendation. Each arm
+is a chain of tests from the smallest batch up, which ends at the first that is not shown, and all chains share one
+level (`ordered_chains`). The rates of a tuned arm are chosen by other seeds than they are tested on, so they are one
+chain, not one for each rate. Replicas at the same global batch compute the same steps, so they add no test.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from ...benchmarks.schedules.rules import has_own_reference, TUNED_RULE
+from ..statistics.decision_rules import not_worse
+from ..statistics.difference import Difference
+from ..statistics.multiple_testing import ordered_chains
+from .arms import Arm
+from .batch_gaps import chosen_metric, gap_at_end
+
+
+def standard(arms: Sequence[Arm]) -> Arm:
+    """The arm whose reference batch every option is held against: the tuned one where it is the better there, by
+    validation, or else what the rules share. A batch that merely equals a badly tuned reference is no gain."""
+    def merit(arm: Arm) -> float:
+        ends = arm.at_end(chosen_metric(arm))
+        value = float(ends[arm.reference_batch].mean()) if arm.reference_batch in ends else math.nan
+        return -math.inf if math.isnan(value) else arm.outcome.sign * value
+
+    return max([arms[0], *(arm for arm in arms[1:] if arm.rule == TUNED_RULE)], key=merit)
+
+
+def against_standard(arms: Sequence[Arm]) -> dict[str, tuple[int, ...]]:
+    """Return, for each rule, the batches shown to be not worse than the reference batch of the standard arm, by the
+    data that choose; the standard's own reference batch among them. One experiment's arms, one for each rule."""
+    if not arms:
+        return {}
+    best = standard(arms)
+    chains = {arm.rule: _losses(arm, best, chosen_metric(arm), _tested(arm, best)) for arm in arms}
+    kept = _kept(chains, best.outcome.margin, best.outcome.alpha)
+    for arm in arms:
+        if arm is best or not (has_own_reference(arm.rule) or has_own_reference(best.rule)):
+            kept[arm.rule] = (best.reference_batch, *kept[arm.rule])
+    return kept
+
+
+def against_own_reference(arms: Sequence[Arm], metric: str = "") -> dict[str, tuple[int, ...]]:
+    """Return, for each rule, the larger batches shown to be not worse than the arm's own reference batch, by `metric`,
+    or else by the test data. One experiment's arms, one for each rule."""
+    chains = {arm.rule: _losses(arm, arm, metric or arm.outcome.test, arm.larger) for arm in arms}
+    return _kept(chains, arms[0].outcome.margin, arms[0].outcome.alpha) if arms else {}
+
+
+def _tested(arm: Arm, best: Arm) -> tuple[int, ...]:
+    """The batches above the reference in order, and last the arm's own reference batch where that is another run than
+    the standard's: a chain that ends there is not shortened by it."""
+    own = has_own_reference(arm.rule) is not has_own_reference(best.rule)
+    return (*arm.larger, arm.reference_batch) if own and arm.reference_batch in arm.batches else arm.larger
+
+
+def _losses(arm: Arm, best: Arm, metric: str, batches: Sequence[int]) -> dict[int, Difference]:
+    if best.reference_batch not in best.at_end(metric):
+        return {}
+    return {batch: gap_at_end(arm, best, batch, metric) for batch in batches}
+
+
+def _kept(chains: Mapping[str, Mapping[int, Difference]], margin: float, alpha: float) -> dict[str, tuple[int, ...]]:
+    adjusted = ordered_chains([[of.below(margin) for of in chain.values()] for chain in chains.values()])
+    kept = {}
+    for (rule, chain), p_values in zip(chains.items(), adjusted):
+        shown = [bool(not_worse(p_value, of.estimate.n, alpha)) for p_value, of in zip(p_values, chain.values())]
+        upto = shown.index(False) if False in shown else len(shown)
+        kept[rule] = tuple(list(chain)[:upto])
+    return kept

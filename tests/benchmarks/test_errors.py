@@ -1,0 +1,48 @@
+"""Sentences for values that are not known, and what is kept of a user's errors."""
+
+from __future__ import annotations
+
+import pytest
+
+from batchscale.benchmarks.config.optimizers import OPTIMIZERS
+from batchscale.benchmarks.errors import frames, one_of, said
+from batchscale.benchmarks.planning.keys import Experiment
+from batchscale.benchmarks.schedules.decays import DECAYS
+
+KEYS = Experiment.__struct_fields__
+
+
+@pytest.mark.parametrize(("value", "choices", "hint"), [
+    ("AdamW", tuple(OPTIMIZERS), "'adamw'"), ("SGD", tuple(OPTIMIZERS), "'sgd'"), ("adma", tuple(OPTIMIZERS), "'adam'"),
+    ("batches", KEYS, "'global_batches' or 'noise_batches' or 'replica_batches'"), ("epoch", KEYS, "'epochs'"),
+])
+def test_the_nearest_choices_are_suggested(value: str, choices: tuple[str, ...], hint: str) -> None:
+    assert one_of("key", value, choices).endswith(f" Did you mean {hint}?")
+
+
+def test_nothing_is_suggested_where_nothing_is_near_and_an_empty_choice_can_be_seen() -> None:
+    sentence = one_of("decay", "xyzzy", DECAYS)
+    assert "Did you mean" not in sentence and "choose one of: none (empty), cosine" in sentence
+
+
+def test_an_error_is_said_whole_on_one_line_without_colours() -> None:
+    assert said(ValueError("first\n  \x1b[1msecond\x1b[0m.")) == "raised ValueError: first second"
+    assert said(KeyError()) == "raised KeyError: no message"
+    assert said(SystemExit(3)) == "ended Python by sys.exit(3)" and said(SystemExit()) == "ended Python by sys.exit()"
+    assert said(ValueError("a " * 500 + "end")).endswith("a end")
+
+
+def test_frames_are_the_users_own_last_ones() -> None:
+    def deep(level: int) -> None:
+        if not level:
+            raise OSError("no disk")
+        deep(level - 1)
+
+    with pytest.raises(OSError) as raised:
+        deep(9)
+    lines = frames(raised.value).splitlines()[1:]
+    assert len(lines) == 6 and lines[-1].strip() == 'raise OSError("no disk")'
+    assert all(line.startswith(f'  File "{__file__}", line ') for line in lines[::2])
+    with pytest.raises(TypeError) as installed:
+        pytest.raises(3)  # type: ignore[call-overload]
+    assert "site-packages" not in frames(installed.value)

@@ -1,0 +1,89 @@
+"""The noise scale as a study prints it: gradients of groups are normal in 400 dimensions around a gradient of known
+length, at every step that a run probes. Six seeds unless the cell says otherwise, batch 32. At B_noise = 5,000 and 128
+examples a probe the gradient is mostly lost: such studies say "no interval", which counts as holding the truth. Width
+in multiples of the truth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from batchscale.analysis.statistics.estimate import Floats
+from batchscale.analysis.study.critical import NOISE
+from batchscale.analysis.study.study import Study as Analysis
+from batchscale.analysis.tables.reading import from_records
+from simulation.coverage import covered, Coverage
+from support.synthetic_records import manifest, records, SGD, Study
+
+DIMENSIONS = 400
+BATCH = 32
+STEPS = 15_000
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A true noise scale at the start and at the end of a run, what a probe sees, the number of seeds, and by how much
+    (standard deviation of the log) the noise scale differs from seed to seed."""
+
+    start: float
+    end: float
+    probes: tuple[tuple[int, int], ...]
+    seeds: int = 6
+    spread: float = 0.0
+
+    def scale(self, steps: Floats) -> Floats:
+        """Return B_noise at each step: it grows in proportion to the steps made."""
+        return self.start + (self.end - self.start) * np.asarray(steps, dtype=np.float64) / STEPS
+
+    @property
+    def truth(self) -> float:
+        """The critical batch, integral B_noise ds / integral ds, with ds = dS/(1 + B_noise/B)."""
+        scale = self.scale(np.linspace(0, STEPS, 100_001))
+        progress = 1 / (1 + scale / BATCH)
+        return float((scale * progress).sum() / progress.sum())
+
+
+FEW, MANY = ((1, 32), (8, 16), (32, 4)), ((1, 32), (32, 32), (128, 16), (512, 4))
+TRUTHS = {"B_noise 200, 128 examples a probe": Cell(200, 200, FEW),
+          "B_noise 5,000, 128 examples a probe": Cell(5000, 5000, FEW),
+          "B_noise 200, 2,048 examples a probe": Cell(200, 200, MANY),
+          "B_noise 5,000, 2,048 examples a probe": Cell(5000, 5000, MANY),
+          "B_noise from 130 to 2,000": Cell(130, 2000, MANY, 6, 0.2),
+          "B_noise from 130 to 2,000, 3 seeds": Cell(130, 2000, MANY, 3, 0.2)}
+CELLS = tuple(TRUTHS)
+
+
+def simulate(cell: str, studies: int, seed: int) -> Coverage:
+    """Return how often the interval of a study's noise scale holds the truth, and whether one was below zero."""
+    truth, chance = TRUTHS[cell], np.random.default_rng(seed)
+    study = Study(experiments=(replace(SGD, curves={"constant": SGD.curves["constant"]}, batches=(BATCH,),
+                                       noise_batches=tuple(batch for batch, _ in truth.probes)),),
+                  timing=None, memory=None, seeds=truth.seeds, train_examples=STEPS * BATCH // 10)
+    blank = records(study)
+    plan = manifest(study, blank)
+    found = []
+    for _ in range(studies):
+        made = [{**record, "gradient_norms": _norms(record, truth, chance)} for record in blank]
+        found.append(Analysis(from_records(made, plan)).critical[0].sources[NOISE])
+    below = sum(each.low < 0 for each in found)
+    return covered(cell, truth.truth, [each.value for each in found], [each.low for each in found],
+                   [each.high for each in found], note=f"{below} intervals below zero")
+
+
+def _norms(record: dict[str, Any], cell: Cell, chance: np.random.Generator) -> list[dict[str, Any]]:
+    """The squared norms of normal gradients by their exact distributions; |G|^2 is 1, and tr(Sigma) is B_noise."""
+    examples = record["workload"]["train_examples"]
+    steps = np.array(sorted({row["step"] for row in record["evaluations"]}))
+    rows, own = [], float(np.exp(chance.normal(0, cell.spread)))
+    for batch, count in cell.probes:
+        # Groups are drawn without replacement, which takes 1/N off the variance of every mean.
+        variance = own * cell.scale(steps) / DIMENSIONS
+        of_mean = variance * (1 / (batch * count) - 1 / examples)
+        mean = of_mean * chance.noncentral_chisquare(DIMENSIONS, 1 / of_mean)
+        around = variance / batch * chance.chisquare(DIMENSIONS * (count - 1), steps.size) / count
+        rows += [{"phase": 0, "step": int(step), "batch": batch, "count": count, "mean_norm_squared": float(a + b),
+                  "norm_squared_of_mean": float(a)} for step, a, b in zip(steps, mean, around)]
+    return sorted(rows, key=lambda row: (row["step"], row["batch"]))

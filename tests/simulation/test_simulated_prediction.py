@@ -1,0 +1,30 @@
+"""Predictions hold the truth of simulated clusters, or are refused: a few of each kind here, all where time allows."""
+
+from __future__ import annotations
+
+import pytest
+from simulation.prediction import CELLS, simulate
+
+KNOWN = [name for name, cell in CELLS.items() if cell.known]
+# No law has the edge of the first; congestion takes three terms, of which the square grows fastest.
+WIDER = {"shared memory from two replicas on": 3.0, "congestion": 3.0}
+
+
+@pytest.mark.parametrize("cell", [name for name in CELLS if name not in KNOWN])
+def test_what_was_not_measured_is_refused(cell: str) -> None:
+    assert simulate(cell, 3, 1).seen == 1.0
+
+
+@pytest.mark.parametrize("cell", ["ring", "shared memory", "congestion", "full nodes"])
+def test_a_few_predictions_hold_the_truth(cell: str) -> None:
+    found = simulate(cell, 4, 1)
+    assert found.seen >= 0.75 and found.width < 3
+    assert "100.0% refused" not in found.note
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", [name for name in KNOWN if not CELLS[name].hidden])
+def test_predictions_hold_the_truth_in_nine_of_ten(cell: str) -> None:
+    found = simulate(cell, 300, 1)
+    assert found.seen >= 0.9, found
+    assert found.width < WIDER.get(cell, 2.0), found
