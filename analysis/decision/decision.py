@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from ...benchmarks.records.run_folder import RETRYABLE
+from ...benchmarks.runs.run_warnings import WarningGroup
 from ...benchmarks.schedules.rules import TUNED_RULE
 from ..formatting import estimated, Table, what_ran
 from ..hypotheses.decide import decide
@@ -27,6 +28,7 @@ from ..study.timing.scaling import Scaling
 from ..study.timing.steadiness import timing_warnings, unsteady_points
 from ..tables.results import Results
 from ..tables.selections import known_whole
+from .grounds import Grounds, grounds_of
 from .headline import headlines, overview, scaling_headlines
 from .next_plan import missing, plan_text
 from .options import Option, options
@@ -91,7 +93,8 @@ class Decision:
     sentences: those and all the rest that can be said. headlines, overview: the same for a hurried
     reader. open_questions: what was not measured.
     next_plan: TOML of a plan that measures it; "" when nothing is missing, or while this plan is
-    unfinished."""
+    unfinished. grounds: whether each experiment can be decided at all. run_warnings: what the records
+    warn of, in groups."""
 
     answers: tuple[str, ...]
     sentences: tuple[str, ...]
@@ -108,12 +111,14 @@ class Decision:
     worthwhile: float
     headlines: tuple[str, ...] = ()
     overview: tuple[Table, ...] = ()
+    grounds: tuple[Grounds, ...] = ()
+    run_warnings: tuple[WarningGroup, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """For decision.json: no NaN, every number with its interval and n."""
         many = {name: [item.to_json() for item in getattr(self, name)]
                 for name in ("recommendations", "options", "critical", "scaling", "memory",
-                             "deadlines")}
+                             "deadlines", "grounds", "run_warnings")}
         for item, one in zip(many["scaling"], self.scaling):
             item["largest_worthwhile_replicas"] = one.largest_worthwhile(self.worthwhile)
         told = {name: list(getattr(self, name)) for name in ("headlines", "answers", "sentences")}
@@ -131,26 +136,40 @@ def decide_of(study: Study, verdicts: Sequence[Verdict] | None = None, deadline_
     worthwhile: the least share of its throughput that a further replica must bring.
     """
     results, arms, by_experiment = study.results, study.arms, study.arms_by_experiment
-    listed = {name: options(arms, results) for name, arms in by_experiment.items()}
-    found = tuple(decide(results, arms) if verdicts is None else verdicts)
-    recommended = tuple(_cautioned(recommend(arms, listed[name], worthwhile), results)
+    measured = {name: options(arms, results) for name, arms in by_experiment.items()}
+    grounds = {name: grounds_of(arms, results) for name, arms in by_experiment.items()}
+    listed = {name: grounds[name].sound(own) for name, own in measured.items()}
+    refused = {name for name, one in grounds.items() if one.refusal}  # what their batches do to nothing is no finding
+    judged = [arm for arm in arms if arm.experiment not in refused]
+    found = tuple(decide(results, judged) if verdicts is None else verdicts)
+    recommended = tuple(grounds[name].judged(_cautioned(recommend(arms, listed[name], worthwhile), results))
                         for name, arms in by_experiment.items())
     unsteady = {(point.placement, point.global_batch) for point in unsteady_points(study.timing)}
     critical, scaling, memory = study.critical, study.scalings, _memory(study)
-    deadlines = tuple(Deadline(name, deadline_seconds, *cheapest_in_time(own, deadline_seconds))
-                      for name, own in listed.items()) if deadline_seconds is not None else ()
+    deadlines = tuple(_in_time(name, deadline_seconds, own, grounds[name]) for name, own in listed.items()) \
+        if deadline_seconds is not None else ()
     unfinished = _unfinished(results)
-    gaps = [] if unfinished else missing(results, by_experiment)
-    answers = (*accuracy_answers(results, arms), *_recommended(recommended))
+    gaps = [] if unfinished else [gap for gap in missing(results, by_experiment)
+                                  if gap.experiment["name"] not in refused]
+    answers = (*accuracy_answers(results, judged), *_recommended(recommended))
     sentences = (*answers, *_deadline(deadlines), *_claims(found), *_scaling(scaling, worthwhile),
                  *_critical(critical), *_memory_words(memory),
                  *(f"Open: {gap.what}." for gap in gaps), *unfinished)
-    return Decision(answers, sentences, recommended, tuple(o for own in listed.values() for o in own),
+    return Decision(answers, sentences, recommended, tuple(o for own in measured.values() for o in own),
                     critical, scaling, memory, deadlines, found,
                     (*unfinished, *(gap.what for gap in gaps)),
                     (*timing_warnings(results), *(text for one in results.tuned for text in one.warnings)),
                     plan_text(gaps, results), worthwhile,
-                    headlines(recommended, by_experiment, listed, unsteady), overview(recommended, by_experiment))
+                    headlines(recommended, {name: () if name in refused else arms
+                                            for name, arms in by_experiment.items()}, listed, unsteady),
+                    overview([one for one in recommended if one.experiment not in refused], by_experiment),
+                    tuple(grounds.values()), study.run_warnings)
+
+
+def _in_time(name: str, seconds: float, own: Sequence[Option], grounds: Grounds) -> Deadline:
+    """No option meets a deadline where nothing is recommended."""
+    return Deadline(name, seconds, None, grounds.refusal.rstrip(".")) if grounds.refusal else \
+        Deadline(name, seconds, *cheapest_in_time(own, seconds))
 
 
 def _cautioned(one: Recommendation, results: Results) -> Recommendation:

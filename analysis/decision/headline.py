@@ -22,12 +22,15 @@ from .sentences import trained
 def headlines(recommended: Sequence[Recommendation], found: Mapping[str, Sequence[Arm]],
               options: Mapping[str, Sequence[Option]],
               unsteady: Collection[tuple[str, int]] = ()) -> tuple[str, ...]:
-    """One paragraph for each experiment. unsteady: placements and global batches on whose times nothing may rest."""
+    """One paragraph for each experiment; where it has no arms to judge, the reason alone. unsteady: placements and
+    global batches on whose times nothing may rest."""
     return tuple(_headline(one, found[one.experiment], options[one.experiment], unsteady) for one in recommended)
 
 
 def _headline(one: Recommendation, arms: Sequence[Arm], options: Sequence[Option],
               unsteady: Collection[tuple[str, int]]) -> str:
+    if not arms:
+        return f"{trained(one.optimizer, one.model, one.loss)}: {one.reason}"
     parts = [_choice(one, options, arms[0].reference_batch, unsteady), one.caution, *_largest(arms), *_lost(arms)]
     return " ".join(part for part in parts if part)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,13 +84,12 @@ def plan_text(gaps: Sequence[Gap], results: Results) -> str:
 def _accuracy(arms: Sequence[Arm], results: Results) -> list[Gap]:
     arm, found, margin = arms[0], [], arms[0].outcome.margin
     basis = {**_of(arm, results), **_tuning(arms, results), **_given(arm, results, *RECIPE)}
-    rules = [one.rule for one in arms]
     seeds = int(arm.runs.loc[arm.runs["status"] == "completed", "seed"].nunique())
-    batches = sorted({*arm.batches, *arm.apart})
+    batches = _with_reference(arm, {*arm.batches, *arm.apart})
     wanted = _seeds_wanted(arms, margin)
     if len(batches) < 2:
-        batches = sorted({*batches, *_larger(arm, 4), *_larger(arm, 16)})
-    rules = _fitting([one.rule for one in arms], basis, max(batches, default=0))
+        batches = _with_reference(arm, {*batches, *_larger(arm, 4), *_larger(arm, 16)})
+    rules = _fitting(_rules(arms, results), basis, max(batches, default=0))
     if len({*arm.batches, *arm.apart}) < 2:
         found.append(Gap(f"{arm.experiment}: one batch alone; its effect is not known",
                          {"name": arm.experiment, **basis, "global_batches": batches,
@@ -103,6 +102,16 @@ def _accuracy(arms: Sequence[Arm], results: Results) -> list[Gap]:
     else:
         found += _beyond(arms, basis, seeds, margin)
     return found
+
+
+def _rules(arms: Sequence[Arm], results: Results) -> list[str]:
+    """Those of the plan: at the reference batch alone they are all one run, which does not tell them."""
+    return list(_given(arms[0], results, "rules").get("rules", ())) or [one.rule for one in arms]
+
+
+def _with_reference(arm: Arm, batches: Iterable[int]) -> list[int]:
+    """The batches, and that at which the rules' rates are given, which a plan must train; ascending."""
+    return sorted({*batches, int(arm.first("reference_batch"))})
 
 
 def _fitting(rules: Sequence[str], basis: Mapping[str, Any], largest: int) -> list[str]:
@@ -134,7 +143,7 @@ def _beyond(arms: Sequence[Arm], basis: Mapping[str, Any], seeds: int, margin: f
             return [Gap(f"{arm.experiment}: batch {largest:,} is still not worse; the limit lies "
                         "beyond", {"name": arm.experiment, **basis,
                                    "rules": _fitting([one.rule for one in arms], basis, more[-1]),
-                                   "global_batches": [arm.reference_batch, largest, *more],
+                                   "global_batches": _with_reference(arm, {arm.reference_batch, largest, *more}),
                                    "seeds": seeds})]
     return []
 
@@ -189,7 +198,8 @@ def _search(arms: Sequence[Arm], results: Results) -> list[Gap]:
              high * WIDER if any(one.edge == HIGHEST for one in edges) else high]
     batches = sorted({one.global_batch for one in edges})
     keys = {"name": f"{arms[0].experiment[:50]}_search", **_of(arms[0], results), **tuning, "search": wider,
-            "global_batches": batches, "rules": [TUNED_RULE], "seeds": int(arms[0].runs["seed"].nunique())}
+            "global_batches": _with_reference(arms[0], batches), "rules": [TUNED_RULE],
+            "seeds": int(arms[0].runs["seed"].nunique())}
     return [Gap(f"{arms[0].experiment}: the best rate lies at the edge of those tried at batch "
                 f"{', '.join(map(str, batches))}", keys)]
 

@@ -29,8 +29,8 @@ BESIDE = "training runs, other runs beside them"
 class Option:
     """seconds: training alone, of the whole run, `timed` how. device_hours follows from it, and
     money is NaN without a price. `not_worse`: than the reference batch by more than the margin;
-    `pareto`: no option of its experiment is better in one of time, device-hours and outcome
-    and at least as good in the others. `test`, `choosing`: what it is judged by, on the test data
+    `pareto`: no option of its experiment that was timed in the same way is better in one of time, device-hours and
+    outcome and at least as good in the others. `test`, `choosing`: what it is judged by, on the test data
     and on those that choose. times: launch, or else seed -> the seconds behind `seconds`."""
 
     experiment: str
@@ -137,9 +137,10 @@ def _mean(values: pd.Series) -> Estimate:
 
 
 def _dominates(one: Option, two: Option) -> bool:
-    """At least as good in all three and better in one; an unknown number never dominates."""
+    """At least as good in all three and better in one, by times taken in one way; an unknown number never
+    dominates."""
     first, second = _merits(one), _merits(two)
-    if any(map(math.isnan, (*first, *second))) or one is two:
+    if any(map(math.isnan, (*first, *second))) or one is two or one.timed != two.timed:
         return False
     return all(a <= b for a, b in zip(first, second)) and first != second
 

@@ -16,6 +16,7 @@ from ..study.batch_gaps import chosen_metric, gap_at_end
 from ..study.non_inferiority import standard
 from ..study.timing.scaling import brings, replica_shares
 from .options import ALONE, Option
+from .placement import at_home, timed_alike
 from .ties import as_fast, as_good, placement_order, SAME_TIME, taken
 
 
@@ -58,6 +59,7 @@ def recommend(arms: Sequence[Arm], found: Sequence[Option], threshold: float) ->
     choice = taken(tied)
     option, place_why = _placed([o for o in fit if (o.global_batch, o.rule) == (choice.global_batch, choice.rule)],
                                 threshold)
+    option = at_home(option, home)
     parts = [_reason(choice, arms, home, why), _named(tied, choice), _resolution(arms), place_why]
     return Recommendation(*about, option, " ".join(part for part in parts if part), valid, tuple(tied))
 
@@ -168,6 +170,6 @@ def cheapest_in_time(listed: Sequence[Option],
     if not good:
         return None, (f"none of {len(fit)} options meets {deadline_seconds:g} s; the fastest takes "
                       f"{min(late):.4g} s. Time more replicas")
-    best = min(good, key=lambda one: (one.device_hours.value, one.fewest_first,
-                                      -one.outcome.sign * one.choosing))
+    best = min(timed_alike(good), key=lambda one: (one.device_hours.value, one.fewest_first,
+                                                   -one.outcome.sign * one.choosing))
     return best, f"{best.seconds} s by {best.timed}"

@@ -27,6 +27,7 @@ class FirstScreen:
     data: str
     missing: tuple[str, ...]
     tables: tuple[Table, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def first_screen(results: Results, decided: Decision) -> FirstScreen:
@@ -36,7 +37,7 @@ def first_screen(results: Results, decided: Decision) -> FirstScreen:
     return FirstScreen(results.plan.name or "study", str(settings.get("question") or QUESTION),
                        decided.headlines or decided.sentences[:leading],
                        tuple(s for s in decided.sentences[leading:] if s not in opened), _data(results),
-                       (*_missing(results), *opened), decided.overview)
+                       (*_missing(results), *opened), decided.overview, tuple(map(str, decided.run_warnings)))
 
 
 def _data(results: Results) -> str:

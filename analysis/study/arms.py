@@ -2,7 +2,7 @@
 
 Matrices are DataFrames, one row per seed and one column per global batch, NaN where a run is not
 there. A batch at which any run diverged or ran out of memory stands apart: the seeds that
-survived are not a fair sample.
+survived are not a fair sample. So does one at which a run never reached its rule's rate: it does not show the rule.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ..tables.outcome import Outcome
 from ..tables.results import experiments, Results, rules
 from ..tables.selections import known_whole
 from .arm_runs import experiment_arm, is_shared
+from .learning.warned import never_at_peak
 
 # Below half of the first loss a model has learned something; above it gaps are all near zero.
 LEARNED_SHARE = 0.5
@@ -136,6 +137,7 @@ def load_arm(results: Results, experiment: str, rule: str) -> Arm | None:
         return None
     apart = {int(batch): _apart(rows) for batch, rows in runs.groupby("global_batch")
              if (rows["status"] != "completed").any()}
+    apart |= {batch: what for batch, what in never_at_peak(results, runs).items() if batch not in apart}
     trained = sorted(int(batch) for batch in set(runs["global_batch"]) - set(apart))
     stated = int(runs["reference_batch"].iloc[0])
     reference = stated if stated in trained or not trained else trained[0]

@@ -8,6 +8,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from ...benchmarks.runs.run_warnings import WarningGroup
 from ..tables.outcome import Outcome
 from ..tables.results import experiments, Results
 from ..tables.selections import timing_runs
@@ -17,6 +18,7 @@ from .arms import Arm, load_arms
 from .convergence import Convergence, convergences
 from .critical import critical_batch, CriticalBatch
 from .groups import Workload, workloads
+from .learning.warned import warning_groups
 from .memory_laws import memory_laws, MemoryGroup
 from .timing.scaling import Scaling, scalings
 from .timing.step_fits import step_fits, StepFit
@@ -52,6 +54,11 @@ class Study:
     def arms_by_experiment(self) -> dict[str, list[Arm]]:
         """Return the arms of each accuracy experiment, in the plan's order of experiments."""
         return {name: [arm for arm in self.arms if arm.experiment == name] for name in self.experiments}
+
+    @cached_property
+    def run_warnings(self) -> tuple[WarningGroup, ...]:
+        """Return what the runs' records warn of, in groups."""
+        return warning_groups(self.results)
 
     @property
     def has_curves(self) -> bool:

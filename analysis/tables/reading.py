@@ -43,6 +43,7 @@ class _Gathering:
     statuses: list[dict[str, Any]] = field(default_factory=list)
     environments: dict[str, int] = field(default_factory=dict)
     versions: Counter[str] = field(default_factory=Counter)
+    warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     trained: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
 
     def add(self, record: Record, version: object) -> None:
@@ -60,6 +61,8 @@ class _Gathering:
         if any(value is not None for value in memory.values()):
             self.memory.add(first, [memory], by_phase=False)
         self.versions[str(version)] += 1
+        if record.warnings:
+            self.warnings[record.run_id] = record.warnings
         self._note_trained(record)
         self.state(record.run_id, record.status, "", own[-1])
 
@@ -102,7 +105,7 @@ class _Gathering:
         return Results(plan, runs[~out].reset_index(drop=True), evaluations, self.windows.frame(runs), norms,
                        self.memory.frame(runs), statuses, environments, tuple(self._notes(environments)),
                        pd.DataFrame(self.ranks, columns=list(COLUMNS)), tuned, runs[out].reset_index(drop=True),
-                       metrics=metrics)
+                       metrics=metrics, warnings=self.warnings)
 
     def _notes(self, environments: pd.DataFrame) -> list[str]:
         notes = [f"{count} records have schema version {version}; this version reads "

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ...benchmarks.config.fields import RunFields
 from ...benchmarks.config.strategies import strategy_name
-from ...benchmarks.records.rows import Evaluation
+from ...benchmarks.records.rows import Evaluation, Workload
 from ...benchmarks.records.schema import Record
 from ...benchmarks.schedules.rules import is_measured, PUBLISHED_RULE
 from ..columns import CHECKS, METRIC, METRICS, NUMBERS, REPEATED, SHARPNESS, TEXT_KEYS, WHOLE, WHOLE_KEYS
@@ -88,7 +88,7 @@ def _measured(record: Record, evaluations: list[Evaluation], phase: int, batch: 
               "peak_learning_rate": config.base_learning_rate if published else derived.peak_learning_rate,
               "weight_kept_per_epoch": derived.weight_kept_per_epoch,
               "warmup_steps": None if published else derived.warmup_steps,
-              **_builtins(record.workload), **_builtins(record.timing), **_builtins(record.memory)}
+              **_workload(record.workload), **_builtins(record.timing), **_builtins(record.memory)}
     if evaluations:
         last = evaluations[-1]
         values |= {"train_seconds": last.train_seconds, "last_step": last.step,
@@ -110,6 +110,12 @@ def _measured(record: Record, evaluations: list[Evaluation], phase: int, batch: 
 def _builtins(section: msgspec.Struct | None) -> dict[str, Any]:
     """The section's values by name; none where the run ended before there were any."""
     return {} if section is None else dict(msgspec.to_builtins(section))
+
+
+def _workload(workload: Workload | None) -> dict[str, Any]:
+    """Several outputs have no one number of classes."""
+    values = _builtins(workload)
+    return {**values, "classes": None} if isinstance(values.get("classes"), dict) else values
 
 
 def _timed(record: Record, batch: int) -> dict[str, float]:

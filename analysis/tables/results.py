@@ -46,6 +46,7 @@ class Results:
     metrics: one row per run, part of the data and metric beside loss and accuracy, columns rows.METRIC.
     tuned: the tuned arms' batches with all trials; not_chosen: rows as of `runs`, of the other trials.
     searches: the answers of largest-batch searches, found or on the way.
+    warnings: run_id -> the sentences its record warns in.
     """
 
     plan: Manifest
@@ -62,6 +63,7 @@ class Results:
     not_chosen: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(RUN)))
     searches: tuple[Answer, ...] = ()
     metrics: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(METRIC)))
+    warnings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def all_runs(self) -> pd.DataFrame:

@@ -8,9 +8,6 @@ from typing import Any
 from ..config.strategies import STRATEGIES
 from ..errors import PlanError
 
-DEFAULT_REFERENCE = 32
-LARGEST_MARGIN = 0.2
-LARGEST_LOSS_MARGIN = 0.5
 KEPT = {"weak": ("replica_batches", "global_batches"), "strong": ("global_batches", "replica_batches")}
 
 
@@ -57,31 +54,3 @@ def _without(where: str, key: str, count: int, given: Mapping[str, Any], able: S
     return PlanError(f"{where}: {key} = {count} gives no run under strategies = {list(given)}, each of which has one "
                      f"{key.removesuffix('s')}; add strategies = [\"{able[0]}\"]"
                      + (f" (or {', '.join(able[1:])})." if able[1:] else "."))
-
-
-def reference_batch(experiment: Mapping[str, Any], examples: int) -> int:
-    """Return B0: the plan's, else 32, or the smallest batch of the experiment where 32 is not among them.
-
-    examples: those trained on, which "all" stands for.
-    """
-    if "reference_batch" in experiment:
-        return int(experiment["reference_batch"])
-    batches = all_batches(experiment, examples)
-    return DEFAULT_REFERENCE if DEFAULT_REFERENCE in batches else min(batches, default=DEFAULT_REFERENCE)
-
-
-def all_batches(experiment: Mapping[str, Any], examples: int) -> set[int]:
-    """Return the experiment's global batches, over all its replica counts."""
-    given = {examples if batch == "all" else int(batch) for batch in experiment.get("global_batches", ())}
-    return given | {batch * replicas * experiment["accumulation"] for batch in experiment.get("replica_batches", ())
-                    for replicas in experiment["replicas"]}
-
-
-def check_margins(settings: Mapping[str, Any], where: str) -> None:
-    """The margins are fractions, not points or per cent."""
-    if (margin := settings["margin"]) > LARGEST_MARGIN:
-        raise PlanError(f"{where}: margin = {margin:g} would count a loss of {100 * margin:g} points of accuracy as "
-                        f"none; it is a fraction, at most {LARGEST_MARGIN}. For half a point write margin = 0.005.")
-    if (margin := settings["loss_margin"]) > LARGEST_LOSS_MARGIN:
-        raise PlanError(f"{where}: loss_margin = {margin:g} would count a loss {100 * margin:g} % larger as the "
-                        f"same; it is a fraction, at most {LARGEST_LOSS_MARGIN}. For 2 % write loss_margin = 0.02.")

@@ -14,7 +14,8 @@ from ..runs.run_config import RunConfig
 from ..schedules import rules
 from ..schedules.rules import RULES
 from ..text import counted
-from . import coherence, keys, tuning
+from . import keys, tuning
+from .derived_keys import batches_of, reference_batch, warmup_epochs
 from .expected_time import priority
 from .plan import Plan
 
@@ -96,8 +97,7 @@ def _drift_guard(like: RunConfig, launch: int) -> RunConfig:
 def _runs(experiment: Mapping[str, Any], first_seed: int, train_examples: TrainExamples,
           unavailable: Mapping[str, str], skipped: list[Skip]) -> Iterator[RunConfig]:
     examples = train_examples(experiment["dataset"], experiment["validation_fraction"])
-    if experiment["kind"] == "accuracy":
-        experiment = {**experiment, "reference_batch": coherence.reference_batch(experiment, examples)}
+    experiment = {**experiment, "reference_batch": reference_batch(experiment, examples)}
     common = {name: experiment[name] for name in keys.PASSED_THROUGH if name in experiment}
     optimizer = experiment["optimizer"]
     spec = OPTIMIZERS[optimizer]
@@ -139,20 +139,12 @@ def _placement(experiment: Mapping[str, Any], strategy: str, replicas: int, node
 
 def _batches_and_rules(experiment: Mapping[str, Any], common: dict[str, Any], examples: int,
                        first_seed: int) -> Iterator[RunConfig]:
-    batches = [examples if b == "all" else b for b in experiment.get("global_batches", [])]
-    at_once = common["replicas"] * common["accumulation"]
-    batches += [n * at_once for n in experiment.get("replica_batches", [])]
-    if not batches:
-        raise PlanError(f"experiment {experiment['name']!r} has neither global_batches nor replica_batches; give one.")
+    batches = batches_of(experiment, examples, common["replicas"] * common["accumulation"])
     if experiment["kind"] != "accuracy":
         for batch in batches:
             for launch in range(experiment["launches"] if experiment["kind"] == "throughput" else 1):
                 yield RunConfig(**common, kind=experiment["kind"], global_batch=batch, seed=first_seed, launch=launch)
         return
-    if experiment["noise_batches"] and experiment["reference_batch"] not in batches:
-        raise PlanError(f"experiment {experiment['name']!r}: noise_batches are probed in the runs at reference_batch = "
-                        f"{experiment['reference_batch']}, which is not among its batches "
-                        f"({', '.join(map(str, sorted(batches)))}); add it, or set reference_batch to one of them.")
     common = {**common, "sharpness_examples": experiment["sharpness_examples"]}
     for seed in range(first_seed, first_seed + experiment["seeds"]):
         yield from _accuracy_runs(experiment, common, batches, seed)
@@ -169,11 +161,13 @@ def _accuracy_runs(experiment: Mapping[str, Any], common: dict[str, Any], batche
             # At the reference batch every rule is the same run: it is done once and shared.
             same = batch == reference and not RULES[rule].own_reference
             chosen = {"rule": rules.SHARED_RULE} if same else {"rule": rule, **_needed(experiment, rule)}
+            chosen = {**chosen, **warmup_epochs(experiment, chosen["rule"], batch)}
             yield RunConfig(**{**common, **chosen}, kind="accuracy", global_batch=batch,
                             seed=seed, noise_batches=tuple(experiment["noise_batches"]) if batch == reference else ())
     if experiment["as_published"]:
-        yield RunConfig(**{**common, "rule": rules.PUBLISHED_RULE}, kind="accuracy", global_batch=batches[-1],
-                        seed=seed, earlier_batches=tuple(batches[:-1]))
+        published = {"rule": rules.PUBLISHED_RULE, **warmup_epochs(experiment, rules.PUBLISHED_RULE, batches[-1])}
+        yield RunConfig(**{**common, **published}, kind="accuracy", global_batch=batches[-1], seed=seed,
+                        earlier_batches=tuple(batches[:-1]))
 
 
 def _needed(experiment: Mapping[str, Any], rule: str) -> dict[str, Any]:
@@ -186,6 +180,7 @@ def _trials(experiment: Mapping[str, Any], common: dict[str, Any], batch: int, s
     """The tuned arm at one batch, also at the reference batch, which is tuned like every other."""
     alone = experiment["rules"] == (rules.TUNED_RULE,) and batch == experiment["reference_batch"]
     probes = tuple(experiment["noise_batches"]) if alone else ()
+    common = {**common, **warmup_epochs(experiment, rules.TUNED_RULE, batch)}
     for trial, rate in enumerate(tuning.batch_rates(experiment, common["base_learning_rate"], batch)):
         yield RunConfig(**{**common, "base_learning_rate": rate}, rule=rules.TUNED_RULE, trial=trial, kind="accuracy",
                         global_batch=batch, seed=seed, noise_batches=probes)

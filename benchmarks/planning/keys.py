@@ -44,7 +44,8 @@ class PlanSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     name: Annotated[Text, about("names the results folder")]
     question: Annotated[Text, about("what the study is to answer, printed at the top of the report")] = ""
-    margin: Annotated[Amount, about("difference in accuracy, as a fraction up to 0.2, that counts as the same")] = 0.005
+    margin: Annotated[Amount, about(
+        "difference in accuracy, as a fraction of at most 0.2, that counts as the same: 0.005 are 0.5 points")] = 0.005
     loss_margin: Annotated[Amount, about(
         "of experiments without an accuracy: difference in loss that counts as the same, as a share of the "
         "loss at the reference batch")] = 0.02
@@ -96,10 +97,11 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         "eta0, at the reference batch; default: Keras' (adam, adamw and lamb 0.001, sgd, momentum and "
         "nesterov 0.01); lars has none")] = UNSET
     reference_batch: Annotated[Whole | UnsetType, about(
-        "B0, at which every rule gives eta0; default: 32, or the smallest batch where 32 is not among them")] = UNSET
-    warmup_epochs: Annotated[Amount, about(
+        "B0, at which every rule gives eta0, one of the batches; default: 32 where it is one, else the "
+        "smallest")] = UNSET
+    warmup_epochs: Annotated[Amount | UnsetType, about(
         "length of the gradual warm-up of the rules linear and tuned; cosine and polynomial decay begin here "
-        "under every rule")] = 5.0
+        "under every rule; default: 5, or half of the epochs of a run of fewer than 10")] = UNSET
     legw_epochs: Annotated[Amount | UnsetType, about(
         "epochs of warm-up at the reference batch under the rule legw, which needs it and multiplies it by "
         "kappa")] = UNSET

@@ -9,7 +9,7 @@ from textwrap import fill
 from typing import Any
 
 from ..text import plain
-from . import coherence
+from .derived_keys import USUAL_REFERENCE
 from .key_view import ABSENT, EXPERIMENT, Key, PLAN, REQUIRED
 
 WIDTH = 100
@@ -31,7 +31,7 @@ def text(name: str, chosen: Mapping[str, Any], file: str = "") -> str:
     """
     values = {**START, **chosen}
     numbers = [batch for batch in values["global_batches"] if batch != "all"]
-    values.setdefault("reference_batch", min(numbers, default=coherence.DEFAULT_REFERENCE))
+    values.setdefault("reference_batch", min(numbers, default=USUAL_REFERENCE))
     return "\n".join([
         *_top(file or f"{name}.toml"),
         "[plan]", *_keys(PLAN, {"name": name, **values}, ("name", "margin")),

@@ -178,6 +178,11 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
                                                 "multiply-add")]
     flops_not_counted: Annotated[tuple[str, ...], Meta(description="kinds of operation that this number leaves out, "
                                                        "with how often each occurs")] = ()
+    baseline_accuracy: Annotated[Measured, Meta(description="test accuracy of the training data's most common class; "
+                                                "null without one")] = None
+    baseline_loss: Annotated[Measured, Meta(
+        description="test loss of an answer that ignores the inputs: the classes' shares, or the mean of the training "
+        "targets; null where not known")] = None
     fingerprint: Annotated[dict[str, str] | None, Meta(
         description="digests of what was trained, by part: data, layers, "
         "sources of functions, versions")] = None

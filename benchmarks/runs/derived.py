@@ -9,6 +9,7 @@ from ..schedules.adam import adam_constants
 from ..schedules.rates import peak_rate, warmup_length_epochs, warmup_step_count
 from ..schedules.stability import stability_bound, weight_kept_per_epoch
 from .run_config import RunConfig
+from .run_warnings import PEAK_NEVER_REACHED
 
 
 def derived(config: RunConfig) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def flags(config: RunConfig) -> list[str]:
     if 0 < warmup < 30:
         found.append(f"warm-up lasts {warmup} steps, fewer than 30: the rate all but starts at its peak")
     if warmup > config.steps > 0 and config.kind == "accuracy":
-        found.append(f"warm-up of {warmup} steps is longer than the run of {config.steps}: the peak is never reached")
+        found.append(PEAK_NEVER_REACHED.sentence(warmup=warmup, steps=config.steps))
     constants = adam_constants(config)
     for name, beta in (("beta_1", constants.beta_1), ("beta_2", constants.beta_2)):
         if beta == 0:

@@ -116,6 +116,11 @@ class Rule:
         """Whether runs above the reference batch warm up."""
         return self.warmup_from is not None
 
+    @property
+    def follows_plan_warmup(self) -> bool:
+        """Whether the length of that warm-up is the plan's warmup_epochs."""
+        return self.warmup and self.warmup_epochs is _plan_warmup
+
 
 # A new rule goes to the end: the colours of the figures go by position.
 RULES: dict[str, Rule] = {

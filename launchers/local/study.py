@@ -6,6 +6,7 @@ import os
 import signal
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -157,7 +158,9 @@ def do(store: Store, expansion: Expansion, options: Options) -> int:
             usable = passes(runs, limits, progress)
         finally:
             progress.update()
-    return exit_code(runs, usable)
+        if lost := all_lost(runs):
+            progress.say(lost)
+    return exit_code(runs, usable) or (EXIT_RUNS_FAILED if lost else EXIT_OK)
 
 
 def introduction(name: str, runs: Sequence[Run], expected: Mapping[str, float], expansion: Expansion) -> list[str]:
@@ -212,6 +215,18 @@ def exit_code(runs: Sequence[Run], usable: bool = True) -> int:
     if any(status not in FINAL for status in statuses):
         return EXIT_INCOMPLETE if usable else EXIT_ENVIRONMENT
     return EXIT_RUNS_FAILED if any(status in ("invalid", "failed", "unreadable") for status in statuses) else EXIT_OK
+
+
+def all_lost(runs: Sequence[Run]) -> str:
+    """Return, where not one accuracy run of those that are done came through, what became of them and what to do; else
+    "". A single arm that diverges is a result; nothing but such arms is none."""
+    counts = Counter(run.status() for run in runs if run.config.kind == "accuracy")
+    if not counts or set(counts) - {"diverged", "out_of_memory"}:
+        return ""
+    fixes = {"diverged": "lower learning_rate", "out_of_memory": "lower the batches"}
+    said = " and ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items())
+    return (f"no accuracy run came through: of {counted(counts.total(), 'run')} {said}; "
+            f"{' and '.join(fixes[status] for status in counts)}, and start again.")
 
 
 class Terminated(KeyboardInterrupt):

@@ -155,13 +155,18 @@ def can_be_had(values: dict[str, Any]) -> bool:
     return set(values["replicas"]) == {1} or set(values["strategies"]) != {"single"}
 
 
+def with_reference(values: dict[str, Any]) -> dict[str, Any]:
+    """The experiment, with its reference batch among its batches, as a plan must have it."""
+    return {**values, "global_batches": list(dict.fromkeys([*values["global_batches"], values["reference_batch"]]))}
+
+
 accuracy: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries({
     "global_batches": st.lists(st.integers(1, 140).map(lambda n: 8 * n), min_size=1, max_size=4, unique=True),
     "rules": st.lists(st.sampled_from(POWER_RULES), min_size=1, max_size=3, unique=True),
     "seeds": st.integers(1, 3), "reference_batch": st.sampled_from([8, 32, 64]),
     "replicas": st.lists(st.sampled_from([1, 2, 4]), min_size=1, max_size=2, unique=True),
     "strategies": st.lists(st.sampled_from(["single", "mirrored", "horovod"]), min_size=1, max_size=3, unique=True),
-}).map(lambda values: dict[str, Any](values)).filter(can_be_had)
+}).map(with_reference).filter(can_be_had)
 timing: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries({
     "kind": st.just("throughput"), "replica_batches": st.lists(st.integers(1, 100), min_size=1, max_size=3),
     "launches": st.integers(1, 3), "strategies": st.just(["mirrored"]), "replicas": st.just([1, 2])})

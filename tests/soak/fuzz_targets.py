@@ -49,6 +49,7 @@ warmup_epochs = 1.5
 [[experiment]]
 name = "speed"
 kind = "throughput"
+scaling = "weak"
 dataset = "npz:mine.npz"
 replica_batches = [1, 2]
 strategies = ["single", "mirrored", "horovod-gloo"]

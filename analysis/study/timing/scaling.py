@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from ....benchmarks.config.strategies import strategy_name
+from ....benchmarks.config.strategies import STRATEGIES, strategy_name
 from ....benchmarks.text import counted
 from ...laws.efficiency import Kind, Launches, Ratio, ScalingPoint, strong_scaling, weak_scaling
 from ...laws.scalability import fit_amdahl, fit_usl, ScalabilityLaw
@@ -84,8 +84,10 @@ class Scaling:
 
 
 def scalings(results: Results) -> tuple[Scaling, ...]:
-    """All groups of timing runs that scale; a single replica count is listed with a note."""
+    """All groups of timing runs that scale; a single replica count is listed with a note. A strategy that has no more
+    than one replica is timed beside the others and scales nowhere."""
     runs = timing_runs(results)
+    runs = runs[~runs["strategy"].isin([name for name, spec in STRATEGIES.items() if not spec.many_replicas])]
     ratio = RATIOS.get(str(results.settings.get("launch_summary")), log_ratio)
     found = []
     for kind, fixed in (("weak", "replica_batch"), ("strong", "global_batch")):

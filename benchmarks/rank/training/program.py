@@ -18,6 +18,7 @@ import tensorflow as tf
 from ...data.arrays import Classes, each, Shapes
 from ...errors import PlanError
 from ...runs.run_config import RunConfig
+from ...runs.run_warnings import STATISTICS_NOT_FORGOTTEN
 from ...schedules.adam import adam_constants
 from ...schedules.phases import phases
 from .. import models
@@ -142,9 +143,7 @@ class Program:
                          f"{config.accumulation} times a step: accumulation is not the real global batch here")
         updates = sum(phase.steps for phase in phases(config)) * config.accumulation
         if config.kind == "accuracy" and updates < (needed := self.batch_norms.updates_needed()):
-            found.append(f"batch norm's moving statistics need {needed} updates to forget their start and this run "
-                         f"makes {updates}: its evaluations may judge the model worse than it is; take more epochs, "
-                         "or a model with a lower batch norm momentum")
+            found.append(STATISTICS_NOT_FORGOTTEN.sentence(needed=needed, updates=updates))
         if skipped := self.scaling().get("skipped_steps"):
             found.append(f"{skipped} step{'s were' if skipped > 1 else ' was'} left out because the gradient was not "
                          "finite in float16")

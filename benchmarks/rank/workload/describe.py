@@ -42,7 +42,8 @@ def workload(config: RunConfig, known: Mapping[str, str] = MappingProxyType({}))
     from ... import data
     imports.tensorflow_and_keras()
     from .. import models
-    from . import fingerprint as parts, flops, trial
+    from . import baseline, flops, trial
+    from . import fingerprint as parts
     from ..feeds.image_pipeline import ImagePipeline
     dataset, digests = loaded(config.dataset, known.get(config.dataset, ""))
     split = data.split(dataset, config.validation_fraction, 1)
@@ -63,6 +64,7 @@ def workload(config: RunConfig, known: Mapping[str, str] = MappingProxyType({}))
             "input_shape": _listed(split.input_shape), "classes": split.classes,
             "parameters": int(sum(int(v.value.numpy().size) for v in built.trainable_variables)),
             "flops_per_example": operations or None, "flops_not_counted": not_counted,
+            **baseline.baselines(config, y, split.test[1]),
             "fingerprint": trained, "files": fingerprint.witness(config.dataset)}
 
 

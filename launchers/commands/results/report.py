@@ -35,5 +35,6 @@ def write_report(results: Path, output: Path | None, deadline: str = "") -> int:
     store, limit = open_store(results), seconds(deadline, "--deadline")
     findings = Findings.of(store, limit if limit < float("inf") else None)
     folder = page.write_findings(findings, output or store.folder / "report")
-    print("\n".join([*map(plain, answer_lines(findings.decided.recommendations)), f"report: {folder / 'index.html'}"]))
+    print("\n".join([*(f"to know: {plain(str(warning))}" for warning in findings.decided.run_warnings),
+                     *map(plain, answer_lines(findings.decided.recommendations)), f"report: {folder / 'index.html'}"]))
     return EXIT_OK

@@ -172,7 +172,8 @@ def test_a_best_rate_at_the_edge_is_flagged_and_the_next_plan_searches_wider(bes
     next_up = plan.parse(plan_text(missing(found, {"sgd": arms}), found))
     search = next(e for e in next_up.experiments if e["name"] == "sgd_search")
     assert search["search"] == ((0.1, 100.0) if edge == HIGHEST else (0.01, 10.0))
-    assert search["global_batches"] == (512,) and search["rules"] == ("tuned",)
+    # The rates are scaled from batch 32, so that a plan trains it too: 512 alone would be a reference without warm-up.
+    assert search["global_batches"] == (32, 512) and search["rules"] == ("tuned",)
 
 
 def test_diverged_trials_are_never_chosen_where_another_completed() -> None:

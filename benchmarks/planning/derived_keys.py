@@ -1,0 +1,51 @@
+"""Keys whose default follows from the others of an experiment: the reference batch, and the length of the warm-up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import PlanError
+from ..schedules.rules import RULES
+
+USUAL_REFERENCE = 32
+# Goyal et al. 2017 (arXiv:1706.02677) warm up for 5 epochs of 90. A shorter run gives at most half of its epochs to it,
+# so that it trains at its rule's rate for as long as it takes to get there; at the default of 10 epochs both are 5.
+LONGEST_WARMUP_EPOCHS = 5.0
+WARMUP_SHARE = 0.5
+
+
+def batches_of(experiment: Mapping[str, Any], examples: int, at_once: int) -> list[int]:
+    """Return the global batches of an experiment in the plan's order, where `at_once` micro-batches are taken at once.
+    Raises PlanError where it has none."""
+    batches = [examples if batch == "all" else batch for batch in experiment.get("global_batches", ())]
+    batches += [batch * at_once for batch in experiment.get("replica_batches", ())]
+    if not batches:
+        raise PlanError(f"experiment {experiment['name']!r} has neither global_batches nor replica_batches; give one.")
+    return batches
+
+
+def reference_batch(experiment: Mapping[str, Any], examples: int) -> int:
+    """Return B0. Of accuracy runs it is one of their batches, since all are held against it: by default 32 where that
+    is among them, else the smallest. Raises PlanError where the plan gives another one."""
+    if experiment["kind"] != "accuracy":
+        return int(experiment.get("reference_batch", USUAL_REFERENCE))
+    batches = sorted({batch for replicas in experiment["replicas"]
+                      for batch in batches_of(experiment, examples, replicas * experiment["accumulation"])})
+    given = experiment.get("reference_batch", USUAL_REFERENCE if USUAL_REFERENCE in batches else batches[0])
+    if given not in batches:
+        raise PlanError(f"experiment {experiment['name']!r} has reference_batch = {given}, which is not among its "
+                        f"batches ({', '.join(map(str, batches))}): its rates would be scaled from a batch that no "
+                        "other is compared with. Add it to the batches, or set reference_batch to one of them and "
+                        "learning_rate to what is right there, or leave it out: it is then the smallest.")
+    return int(given)
+
+
+def warmup_epochs(experiment: Mapping[str, Any], rule: str, batch: int) -> dict[str, float]:
+    """Return the length of the warm-up where the plan gives none and the run has one: 5 epochs, or half of a run of
+    fewer than 10. Nothing where it changes no rate, so that the run stays the same run."""
+    warms_up = RULES[rule].follows_plan_warmup and batch != experiment["reference_batch"]
+    used = warms_up or experiment["decay"] in ("cosine", "polynomial")
+    if "warmup_epochs" in experiment or not used:
+        return {}
+    return {"warmup_epochs": min(LONGEST_WARMUP_EPOCHS, WARMUP_SHARE * experiment["epochs"])}
