@@ -85,7 +85,8 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return finish(write(tmp_path_factory.mktemp("undisturbed"), "single", 1, 600))
 
 
-@pytest.mark.parametrize(("number", "seconds"), [(signal.SIGTERM, 600), (signal.SIGKILL, 0)])
+@pytest.mark.parametrize(("number", "seconds"), [
+    (signal.SIGTERM, 600), pytest.param(signal.SIGKILL, 0, marks=pytest.mark.slow)])  # test_interruption.py kills one
 def test_a_stopped_or_killed_run_goes_on_from_where_it_was(tmp_path: Path, undisturbed: dict[str, Any], number: int,
                                                            seconds: float) -> None:
     attempt = interrupted(write(tmp_path, "single", 1, seconds), number)

@@ -21,8 +21,8 @@ from batchscale.benchmarks.errors import EXIT_OK, EXIT_RUNS_FAILED
 from batchscale.benchmarks.records.store import open_store
 
 pytestmark = pytest.mark.launched
-STRATEGIES = ("single", "mirrored", "horovod-mpi", *(pytest.param(name, marks=pytest.mark.slow) for name in
-                                                     ("multiworker", "horovod-gloo")))  # equal_weights has them
+STRATEGIES = ("single", "horovod-mpi", *(pytest.param(name, marks=pytest.mark.slow) for name in
+                                         ("mirrored", "multiworker", "horovod-gloo")))  # equal_weights has them
 TOLERANCE = 1e-9
 EXAMPLES = 700
 

@@ -79,6 +79,7 @@ def study(name: str, **changes: str) -> Results:
 
 
 @LAUNCHED
+@pytest.mark.slow
 def test_a_regression_runs_to_a_report_in_the_loss(folder: Path) -> None:
     results = study("regression", seeds="2", epochs="2", global_batches="[16, 64]", rules='["constant", "tuned"]',
                     drift_guard="true")

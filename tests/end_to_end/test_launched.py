@@ -194,7 +194,7 @@ def prepared(folder: Path) -> Store:
     return open_store(folder / "results")
 
 
-@pytest.mark.parametrize("transport", ["gloo", "mpi"])
+@pytest.mark.parametrize("transport", ["gloo", pytest.param("mpi", marks=pytest.mark.slow)])
 def test_a_broken_all_reduce_makes_the_run_invalid(tmp_path: Path, transport: str) -> None:
     require_strategy(f"horovod-{transport}")
     store = prepared(tmp_path)

@@ -36,6 +36,10 @@ TOLERANCE = 1e-9
 Weights = npt.NDArray[np.float64]
 
 
+NORMALIZING = [name if name in ("single", "mirrored", "horovod-mpi") else pytest.param(name, marks=pytest.mark.slow)
+               for name in STRATEGIES]
+
+
 class Launched:
     """What two replicas of a strategy trained, each case once."""
 
@@ -113,7 +117,7 @@ def test_the_distance_sees_a_difference(launched: Launched, case: str, other: st
     assert distance(launched.weights("single", case), launched.weights("single", other)) > 1e-3
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES[1:])
+@pytest.mark.parametrize("strategy", NORMALIZING[1:])
 def test_moving_statistics_are_averaged_and_every_rank_evaluates_alike(launched: Launched, strategy: str) -> None:
     found = launched.normalized(strategy)
     apart, together = np.array(found["apart"]), np.array(found["together"])
@@ -125,7 +129,7 @@ def test_moving_statistics_are_averaged_and_every_rank_evaluates_alike(launched:
     assert all(metrics == found["metrics"][0] for metrics in found["metrics"])
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", NORMALIZING)
 def test_a_probe_leaves_the_moving_statistics_as_they_were(launched: Launched, strategy: str) -> None:
     found = launched.normalized(strategy)
     assert found["probed"] != found["together"], "gradients in training mode move them"

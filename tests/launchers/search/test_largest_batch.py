@@ -272,6 +272,7 @@ def test_interrupted_the_same_command_goes_on_where_it_stopped(tmp_path: Path) -
 
 
 @pytest.mark.launched
+@pytest.mark.slow
 def test_a_trial_that_fails_otherwise_ends_the_search_with_its_error(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text("import os, keras\n\n\ndef build(shape, classes):\n"
                                      "    if 'BATCHSCALE_LAUNCHED' in os.environ:\n        raise ValueError('a bug')\n"
