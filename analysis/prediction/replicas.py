@@ -17,9 +17,10 @@ from ..laws.step.laws import StepLaws
 from ..laws.step.model import StepPoint
 from ..laws.step.one_law import StepLaw
 from ..laws.step.synchronization import HALVING, HIERARCHICAL, RING, undetermined
-from ..statistics.estimate import Estimate, mean_estimate, unknown, without_interval
+from ..statistics.estimate import Estimate, unknown, without_interval
 from ..statistics.held_out import FARTHEST, extrapolation_warning
 from ..statistics.ratio import quotient
+from ..study.groups import mean_of
 from ..study.study import Study
 from ..study.timing.step_fits import ALIKE, by_point
 from ..study.trained_steps import trained_steps, TrainedSteps
@@ -193,7 +194,7 @@ class _Case:
 
     def _measured_rate(self, point: StepPoint) -> Estimate:
         own = self.measured.get(point)
-        return mean_estimate(own["examples_per_second"].tolist()) if own is not None else unknown()
+        return mean_of(own, "examples_per_second") if own is not None else unknown()
 
     def _baseline(self, point: StepPoint, fixed_total: int | None) -> StepPoint:
         """One replica where the measured points determine its step, else the fewest measured at this batch."""

@@ -19,7 +19,7 @@ from ..config.optimizers import OPTIMIZERS
 from ..data.user_function import search_beside
 from ..errors import one_of, PlanError
 from ..limits import nested_deeper
-from . import keys, refusals, tuning
+from . import coherence, keys, tuning
 
 LONGEST_TEXT = 2**20
 MOST_LEVELS = 8
@@ -104,7 +104,7 @@ def parse(text: str, source: str = "plan") -> Plan:
         if key not in ("plan", "defaults", "experiment"):
             raise PlanError(f"{source}: " + one_of("section", key, ("plan", "defaults", "experiment")))
     settings = keys.settings(values.get("plan", {}), f"{source} [plan]")
-    refusals.check_margins(settings, f"{source} [plan]")
+    coherence.check_margins(settings, f"{source} [plan]")
     defaults = keys.defaults(values.get("defaults", {}), f"{source} [defaults]")
     experiments = values.get("experiment", [])
     if not isinstance(experiments, list) or not experiments:
@@ -115,8 +115,9 @@ def parse(text: str, source: str = "plan") -> Plan:
         merged = {**defaults, **experiment} if isinstance(experiment, dict) else experiment
         checked.append(keys.experiment(merged, where))
         tuning.check(checked[-1], where)
-        keys.check_scaling(checked[-1], where)
-        refusals.check_replicas(checked[-1], where)
+        coherence.check_scaling(checked[-1], where)
+        coherence.check_placements(checked[-1], where)
+        checked[-1]["scaling"] = coherence.scaling(checked[-1], where)
         if "momentum" in experiment and not OPTIMIZERS[checked[-1]["optimizer"]].momentum:
             raise PlanError(f"{where}: momentum = {experiment['momentum']} does nothing under optimizer = "
                             f"{checked[-1]['optimizer']!r}; take optimizer = \"momentum\", or leave it out.")

@@ -6,16 +6,21 @@ of the CPU time that a rank takes to start. Hidden meanwhile, they can be import
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
 OPTIONAL = ("sklearn", "pandas", "matplotlib")
+# The suite trains with Keras 3 on TensorFlow, whatever a shell or ~/.keras/keras.json chooses for other programs.
+CHOICE_OF_KERAS = {"KERAS_BACKEND": "tensorflow", "TF_USE_LEGACY_KERAS": "0"}
 
 
 def tensorflow_and_keras() -> None:
-    """Import TensorFlow and Keras for the first time, without the packages that they need not."""
+    """Import TensorFlow and Keras for the first time, as the suite needs them, without the packages that they need
+    not."""
+    os.environ.update(CHOICE_OF_KERAS)
     with hidden(OPTIONAL):
         import keras  # noqa: F401
         import tensorflow  # noqa: F401

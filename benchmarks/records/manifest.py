@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,6 +45,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     runs: Annotated[tuple[str, ...], Meta(description="names of the runs' folders, in the plan's order")]
     name: Annotated[str, Meta(description="the plan's name, and that of the results folder")] = ""
     source: Annotated[str, Meta(description="path that the plan was read from")] = ""
+    folder: Annotated[str, Meta(description="working directory of the command, in which a relative source begins")] = ""
     text: Annotated[str, Meta(description="the plan as it was read, TOML")] = ""
     settings: Annotated[dict[str, Any], Meta(description="the table [plan], defaults filled in")] = {}
     skipped: Annotated[tuple[Skipped, ...], Meta(description="see Skipped; what of the plan cannot be done")] = ()
@@ -69,3 +71,11 @@ def reference() -> str:
     """Return what plan.json holds as Markdown tables."""
     kinds: dict[str, type[msgspec.Struct]] = {"Manifest": Manifest, "Skipped": Skipped, "Imported": Imported}
     return "\n".join(f"### {title}\n\n{table(kind)}" for title, kind in kinds.items())
+
+
+def working_directory() -> str:
+    """The folder in which this process works, for the manifest; "" where it is gone."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""

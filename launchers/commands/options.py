@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
+from textwrap import fill
 
 from ...benchmarks.errors import PlanError
 
 SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def example(parser: ArgumentParser, command: str) -> None:
+    """End the parser's help with a command that can be typed as it stands."""
+    parser.formatter_class = RawDescriptionHelpFormatter
+    parser.description = fill(parser.description or "", 100)
+    parser.epilog = f"example:\n  {command}"
 
 
 def add_placement(parser: ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from ...benchmarks.records import leases
 from ...benchmarks.records.failures import OUT_OF_MEMORY, note, read_failure, sign_of_no_memory
 from ...benchmarks.records.json_files import read_json
 from ...benchmarks.records.run_folder import Run
+from ...benchmarks.text import plain
 
 ROOT = Path("/")
 STARTERS = ("mpirun", "horovodrun", "launchers.group")
@@ -20,6 +21,11 @@ HOROVODRUN = re.compile(r"Process (\d+) exit with status code (-?\d+)")
 GROUP = re.compile(r"^rank (\d+) ended by (SIG[A-Z0-9]+);", re.MULTILINE)
 STUCK = re.compile(r"^Timeout \(\d+:\d\d:", re.MULTILINE)  # by faulthandler, as it ends a process
 TAIL_BYTES = 65_536
+OWN_WORDS = "batchscale-rank:"
+# The end of a traceback, a crash as faulthandler names it, a shared library or program that is not there.
+ERROR_LINE = re.compile(r"^[\w.]*(Error|Exception|Exit|Interrupt)\b|^Fatal Python error|error:|No such file|not found|"
+                        r"cannot open shared object")
+LONGEST_LINE = 300
 
 
 def kernel_kills(root: Path = ROOT) -> int | None:
@@ -110,6 +116,21 @@ def dead_rank(log: str, code: int) -> tuple[int, str, str]:
     if any(name in log.partition("\n")[0] for name in STARTERS):
         return -1, leases.host(), f"the program that started the ranks {end}"
     return 0, leases.host(), end
+
+
+def last_words(logs: Path, code: int) -> str:
+    """Return why the ranks ended that began nothing: the last message of a rank's own, else the last line that names an
+    error, with how they ended and where their logs are."""
+    log = _text(logs / "worker.log")
+    texts = [*map(_text, sorted(logs.rglob("stderr"))), log.partition("\n")[2]]
+    lines = [line.strip() for text in texts for line in text[-TAIL_BYTES:].splitlines() if line.strip()]
+    if own := [line for line in lines if OWN_WORDS in line]:
+        return own[-1].partition(OWN_WORDS)[2].strip()
+    named = [line for line in lines if ERROR_LINE.search(line)]
+    rank, host, end = dead_rank(log, code)
+    who = f"rank {rank} on {host}" if rank >= 0 else "the ranks"
+    said = (named or lines or ["nothing was written"])[-1][:LONGEST_LINE]
+    return f"{who} {end if rank >= 0 else f'did not start ({end})'} before any run began: {plain(said)}; logs: {logs}"
 
 
 def _ended_by(number: int) -> str:

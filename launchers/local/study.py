@@ -7,8 +7,8 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -19,19 +19,21 @@ from ...benchmarks.errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EX
                                   PlanError)
 from ...benchmarks.planning import selection
 from ...benchmarks.planning.expansion import expand, Expansion
-from ...benchmarks.planning.foreseen import to_know
 from ...benchmarks.planning.keys import setting_seconds
 from ...benchmarks.planning.plan import Plan
 from ...benchmarks.records import identity
 from ...benchmarks.records.json_files import read_json, write_json
+from ...benchmarks.records.manifest import working_directory
 from ...benchmarks.records.run_folder import FINAL, Run
 from ...benchmarks.records.store import Store
 from ...benchmarks.runs.run_config import RunConfig
 from ...benchmarks.text import counted
-from ..machine import checks
+from ..machine import checks, inherited
+from ..machine.cores import usable_cores
 from .describe import describe
 from .machine_lock import machine_to_itself
-from .progress import Progress
+from .display import announcement
+from .display.progress import Progress
 from .schedule import expected_wall_seconds, Stage, stages
 from .supervisor import work
 from .worker import Limits, unfinished
@@ -60,7 +62,7 @@ def expansion_here(plan: Plan) -> Expansion:
 def unavailable_here(plan: Plan) -> dict[str, str]:
     """Return why strategies and replica counts of the plan cannot be had here, by name."""
     reasons = {name: reason for name, reason in checks.strategies_available().items() if reason}
-    gpus, cores = len(checks.gpu_names()), len(os.sched_getaffinity(0))
+    gpus, cores = len(checks.gpu_names()), len(usable_cores())
     for experiment in plan.experiments:
         for nodes in experiment["nodes"]:
             if nodes > 1:
@@ -85,14 +87,8 @@ def keep(store: Store, configs: list[RunConfig], workloads: dict[str, Any], fact
 
 def check(plan: Plan, options: Options) -> tuple[Store, Expansion, dict[str, Any]]:
     """Check everything, and describe the workloads; nothing is written and no rank starts. Raises BatchscaleError."""
-    wanted = selection.parse(options.only)
-    expansion = expansion_here(plan)
-    if not expansion.runs:
-        reasons = "; ".join(f"{s.what}: {s.reason}" for s in expansion.skipped) or "it has no experiments"
-        raise EnvironmentUnusable(f"no run of plan {plan.name!r} can be done here: {reasons}.")
-    if not any(wanted(config) for config in expansion.runs):
-        raise PlanError(f"--only {options.only!r} selects none of the {counted(len(expansion.runs), 'run')} of "
-                        f"{plan.name!r}.")
+    announcement.say_checking()
+    expansion = listed(plan, options.only)
     store = Store(options.results / plan.name)
     workloads = described(plan, store, expansion, options)
     return store, expansion, workloads
@@ -108,11 +104,23 @@ def described(plan: Plan, store: Store, expansion: Expansion, options: Options) 
     return workloads
 
 
+def listed(plan: Plan, only: str) -> Expansion:
+    """Return the plan's runs here. Raises EnvironmentUnusable, PlanError where there is none, or none selected."""
+    wanted = selection.parse(only)
+    expansion = expansion_here(plan)
+    if not expansion.runs:
+        raise EnvironmentUnusable(f"no run of plan {plan.name!r} can be done here: "
+                                  f"{announcement.reasons(expansion.skipped)}. `batchscale doctor` says what mends it.")
+    if not any(wanted(config) for config in expansion.runs):
+        raise PlanError(f"--only {only!r} selects none of the {counted(len(expansion.runs), 'run')} of {plan.name!r}.")
+    return expansion
+
+
 def facts(plan: Plan, expansion: Expansion) -> dict[str, Any]:
     """Return what plan.json says beside the list of runs."""
     skipped = [{"experiment": s.experiment, "what": s.what, "reason": s.reason} for s in expansion.skipped]
-    return {"name": plan.name, "source": plan.source, "text": plan.text, "settings": dict(plan.settings),
-            "skipped": skipped, "written": time.time()}
+    return {"name": plan.name, "source": plan.source, "folder": working_directory(), "text": plan.text,
+            "settings": dict(plan.settings), "skipped": skipped, "written": time.time()}
 
 
 def writable(folder: Path) -> None:
@@ -128,7 +136,8 @@ def writable(folder: Path) -> None:
 def run(plan: Plan, options: Options) -> int:
     """Do what of the plan is not done. Returns the exit code; every command may be repeated."""
     store, expansion, workloads = check(plan, options)
-    with machine_to_itself(lambda text: print(text, flush=True)):
+    alone = machine_to_itself(lambda text: print(text, flush=True)) if options.budget_seconds else nullcontext()
+    with alone:  # without a budget nothing is started, so nobody is disturbed and nothing is waited for
         keep(store, expansion.runs, workloads, facts(plan, expansion))
         return do(store, expansion, options)
 
@@ -140,12 +149,10 @@ def do(store: Store, expansion: Expansion, options: Options) -> int:
                     setting_seconds(store.manifest.settings, "watchdog_seconds"))
     wanted = selection.parse(options.only)
     runs = [run for run in store.runs() if wanted(run.config)]
-    expected = expected_wall_seconds([run.config for run in runs], sorted(os.sched_getaffinity(0)),
+    expected = expected_wall_seconds([run.config for run in runs], usable_cores(),
                                      len(checks.gpu_names()), read_json(store.folder / "workloads.json") or {})
     with stopping_on_sigterm(), Progress(runs, lambda run: unfinished(run, limits), expected) as progress:
-        for skip in expansion.skipped:
-            progress.say(f"left out: {skip.experiment}, {skip.what}: {skip.reason}")
-        for line in to_know([run.config for run in runs if unfinished(run, limits)]):
+        for line in introduction(store.manifest.name, runs, expected, expansion):
             progress.say(line)
         try:
             usable = passes(runs, limits, progress)
@@ -154,6 +161,15 @@ def do(store: Store, expansion: Expansion, options: Options) -> int:
         if lost := all_lost(runs):
             progress.say(lost)
     return exit_code(runs, usable) or (EXIT_RUNS_FAILED if lost else EXIT_OK)
+
+
+def introduction(name: str, runs: Sequence[Run], expected: Mapping[str, float], expansion: Expansion) -> list[str]:
+    """Return what is said before the first run: the plan, its size and time, what is left out, what to know."""
+    configs = [run.config for run in runs]
+    staged = stages(configs, usable_cores(), len(checks.gpu_names()))
+    return [announcement.header(name, len(runs), len(staged), sum(expected.values())),
+            *announcement.left_out(expansion.skipped), *inherited.sentences(os.environ),
+            *announcement.remarks(configs, announcement.MOST_REMARKS)]
 
 
 def passes(runs: Sequence[Run], limits: Limits, progress: Progress) -> bool:
@@ -167,7 +183,7 @@ def passes(runs: Sequence[Run], limits: Limits, progress: Progress) -> bool:
         if not todo:
             return True
         begun, begins = _attempts(todo), False
-        for stage in stages([run.config for run in todo], sorted(os.sched_getaffinity(0)), len(checks.gpu_names())):
+        for stage in stages([run.config for run in todo], usable_cores(), len(checks.gpu_names())):
             if time.time() >= limits.until:
                 progress.say("the budget is spent; run the same command again to go on")
                 return True

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 
 from ...benchmarks.errors import EXIT_ENVIRONMENT, EXIT_USAGE
 from ...benchmarks.records.run_folder import Run
-from . import guardian
+from . import deaths, guardian
 from .schedule import Stage
-from .worker import STOPS, Limits, Worker, kill_left, last_line, unfinished
+from .worker import STOPS, Limits, Worker, kill_left, unfinished
 
 GRACE_SECONDS = 40.0  # ranks look every 20 s of training whether to stop, and then keep their state
 POLL_SECONDS = 0.2
@@ -44,7 +44,7 @@ def _work(workers: Sequence[Worker], limits: Limits, runs: Sequence[Run], on_pol
                 code = worker.buried(runs)
                 # The programs that start ranks turn a rank's code into one of their own.
                 if code in (EXIT_ENVIRONMENT, EXIT_USAGE) or worker.empty_starts == MOST_EMPTY_STARTS:
-                    problem = last_line(worker.logs)
+                    problem = deaths.last_words(worker.logs, code)
                 done = code in STOPS or problem or worker.starts > len(runs) + 2
                 if done or not any(unfinished(run, limits) for run in runs):
                     active.remove(worker)

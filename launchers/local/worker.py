@@ -16,6 +16,7 @@ from ...benchmarks.errors import EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXI
 from ...benchmarks.planning.keys import WATCHDOG_SECONDS
 from ...benchmarks.records.json_files import cannot_write
 from ...benchmarks.records.run_folder import FINAL, Run
+from ..machine.inherited import shielded
 from . import deaths, guardian
 from .rank_commands import start
 from .schedule import Stage
@@ -78,7 +79,7 @@ class Worker:
         with open(self.logs / "worker.log", "ab") as log:
             self.process = subprocess.Popen(command.words, stdout=log, stderr=subprocess.STDOUT,
                                             stdin=subprocess.DEVNULL, start_new_session=True,
-                                            env={**os.environ, **command.environment,
+                                            env={**shielded(os.environ), **command.environment,
                                                  "BATCHSCALE_LAUNCHED": f"{time.time():.3f}",
                                                  "BATCHSCALE_LOGS": str(self.logs.absolute()),
                                                  guardian.VARIABLE: self.mark})
@@ -181,10 +182,3 @@ def fresh_folder(parent: Path, name: str) -> Path:
         except OSError as error:
             raise cannot_write(folder, error) from None
     raise FileExistsError(parent / name)
-
-
-def last_line(logs: Path) -> str:
-    """Return the last message that a worker or its ranks wrote; where there is none, where their logs are."""
-    texts = [p.read_text(errors="replace") for p in (*logs.rglob("stderr"), logs / "worker.log") if p.is_file()]
-    lines = [line.strip() for text in texts for line in text.splitlines() if "batchscale-rank:" in line]
-    return lines[-1].partition("batchscale-rank: ")[2] if lines else f"see {logs}"

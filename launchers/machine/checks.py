@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import socket
 import sys
 from dataclasses import dataclass
 from importlib import metadata
@@ -12,7 +13,8 @@ from pathlib import Path
 
 from ...benchmarks.config.strategies import variants
 from ...benchmarks.errors import DataError
-from . import installed
+from . import inherited, installed
+from .cores import cpu_quota, usable_cores
 from .setup_environment import NEWEST_PYTHON, OLDEST_PYTHON, OPEN_MPI, find_mpi, Mpi, printed
 
 INSTALL_TENSORFLOW = "python -m pip install 'tensorflow-cpu>=2.18,<2.22'"
@@ -59,7 +61,11 @@ def strategies_available() -> dict[str, str]:
 
 def gloo_problem(horovod: installed.Horovod) -> str:
     """Return why ranks cannot be started with Horovod and Gloo; "" when they can."""
-    return horovod.missing or ("" if horovod.gloo else "Horovod was built without Gloo")
+    if horovod.missing or not horovod.gloo:
+        return horovod.missing or "Horovod was built without Gloo"
+    if problem := inherited.name_problem():
+        return f"{problem}, by which ranks that talk by Gloo look for each other; add it to /etc/hosts"
+    return ""
 
 
 def mpi_problem(horovod: installed.Horovod) -> str:
@@ -86,7 +92,7 @@ def diagnose(deep: bool = False) -> list[Check]:
     if deep:
         checks.append(check_tensorflow_import())
     checks += [check_horovod(horovod), check_mpi(launcher), *check_mpi4py(horovod), check_gpus(),
-               check_cores(), check_memory(), check_slurm(), check_data(), check_cache()]
+               check_cores(), *check_inherited(), check_memory(), check_slurm(), check_data(), check_cache()]
     return checks + [Check(f"strategy {name}", not reason, reason or "can run")
                      for name, reason in strategies_available().items()]
 
@@ -189,11 +195,21 @@ def _listed(lines: list[str], entry: str) -> str:
 
 def check_cores() -> Check:
     """Cores of the machine, and those this process may use."""
-    usable, present = len(os.sched_getaffinity(0)), os.cpu_count() or 1
+    usable, present, quota = len(usable_cores()), os.cpu_count() or 1, cpu_quota()
+    limit = f" (the control group's quota is {quota:g} CPUs)" if quota is not None and quota < present else ""
     few = usable < 2
-    return Check("cores", not few, f"{usable} usable of {present}",
-                 "two replicas would share one core: scaling means nothing; widen taskset or "
-                 "--cpus-per-task" if few else "")
+    return Check("cores", not few, f"{usable} usable of {present}{limit}",
+                 "two replicas would share one core: scaling means nothing; widen taskset, "
+                 "--cpus-per-task or the container's --cpus" if few else "")
+
+
+def check_inherited() -> list[Check]:
+    """Find whether this machine knows its own name, and what of the environment is not for ranks that start here."""
+    problem = inherited.name_problem()
+    named = Check("host name", not problem, problem or f"{socket.gethostname()} can be resolved",
+                  "add it to /etc/hosts: 127.0.0.1 and the name" if problem else "")
+    found = inherited.sentences(os.environ)
+    return [named, *([Check("environment", True, "; ".join(found))] if found else [])]
 
 
 def check_memory() -> Check:

@@ -24,6 +24,7 @@ from pathlib import Path
 from ...benchmarks.data.cache import cache_folder
 from ...benchmarks.errors import EXIT_ENVIRONMENT, EXIT_OK, EnvironmentUnusable
 from . import installed
+from .cores import usable_cores
 from .horovod_target import HOROVOD, Target, this_target
 from .setup_environment import BUILD_REQUIREMENTS
 
@@ -189,7 +190,7 @@ def compiler_count() -> int:
     import psutil
 
     allowed = int(psutil.virtual_memory().available / MEMORY_PER_COMPILER_BYTES)
-    return max(1, min(len(os.sched_getaffinity(0)), allowed, 16))
+    return max(1, min(len(usable_cores()), allowed, 16))
 
 
 def first_errors(log: str, count: int = 6) -> str:

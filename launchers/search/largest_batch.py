@@ -6,7 +6,6 @@ stopped. This is the only planner that decides while runs go on.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -31,6 +30,7 @@ from ..local.schedule import stages
 from ..local.supervisor import work
 from ..local.worker import Limits, unfinished
 from ..machine import checks
+from ..machine.cores import usable_cores
 from . import starting_batch
 from .bisection import Bounds, Found, recommended, verified
 
@@ -241,7 +241,7 @@ class RealTrials:
             if run.status() == "running":
                 time.sleep(1.0)
                 continue
-            (stage,) = stages([run.config], sorted(os.sched_getaffinity(0)), len(checks.gpu_names()))
+            (stage,) = stages([run.config], usable_cores(), len(checks.gpu_names()))
             if problem := work(stage, limits, [run], lambda: None):
                 raise EnvironmentUnusable(problem)
 

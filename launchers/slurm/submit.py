@@ -23,6 +23,7 @@ from ...benchmarks.records.json_files import read_json, write_json
 from ...benchmarks.records.store import Store
 from ...benchmarks.text import counted
 from ..local import study
+from ..local.display import announcement
 from ..local.worker import fresh_folder, Limits, unfinished
 from ..machine import checks, installed
 from . import queue
@@ -74,6 +75,7 @@ def run(plan: Plan, options: study.Options, site_name: str, dry_run: bool) -> in
 
 def prepare(plan: Plan, options: study.Options, site: Site) -> tuple[Store, Expansion]:
     """Write every run's configuration; what the cluster cannot do is in `skipped`. Raises BatchscaleError."""
+    announcement.say_checking()
     expansion = expand(with_transport(plan, site), data.train_examples, unavailable(site))
     wanted = selection.parse(options.only)
     if not any(wanted(config) for config in expansion.runs):
@@ -83,6 +85,8 @@ def prepare(plan: Plan, options: study.Options, site: Site) -> tuple[Store, Expa
     workloads = study.described(plan, store, expansion, options)
     facts = study.facts(plan, expansion)
     study.keep(store, expansion.runs, workloads, facts)
+    for line in announcement.remarks(expansion.runs, announcement.MOST_REMARKS):
+        print(line)
     return store, expansion
 
 

@@ -97,7 +97,8 @@ def test_a_rank_that_raises_is_named_with_its_first_line_and_not_tried_again(sto
     assert run.status() == "failed" and len(run.attempts()) == 1
     assert found.where.startswith("rank 1 on ") and found.message == "RuntimeError: rank 1 raised in trace"
     status = stopped.status()
-    assert status.returncode == EXIT_RUNS_FAILED and f"first: {run.run_id}: failed, rank 1 on " in status.stdout
+    assert status.returncode == EXIT_RUNS_FAILED
+    assert f"first failed run: {run.run_id}: failed, rank 1 on " in status.stdout
     assert "RuntimeError: rank 1 raised in trace" in status.stdout and "--retry" in status.stdout
 
 

@@ -36,6 +36,7 @@ name = "sgd"
 dataset = "digits"
 model = "mlp_128"
 global_batches = {batches}
+reference_batch = 32
 seeds = {seeds}
 epochs = 1
 """

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ....analysis.comparison.compare import compare
 from ....analysis.comparison.markdown import markdown
+from ....analysis.comparison.readable import readable
 from ....analysis.comparison.sides import read_side
 from ....benchmarks.records.json_files import cannot_write
 
@@ -21,6 +23,7 @@ def add_arguments(parser: ArgumentParser) -> None:
                         "processor or launch; may be repeated")
     parser.add_argument("--strict", action="store_true", help="return 4 where anything is not decided and nothing "
                         "regressed")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown, as in a pipe, in a terminal too")
     parser.add_argument("--output", type=Path, help="also write the table here, as Markdown")
 
 
@@ -29,7 +32,7 @@ def run(arguments: Namespace) -> int:
     not let pass."""
     comparison = compare(read_side(arguments.base), read_side(arguments.new), arguments.tolerance, arguments.allow)
     text = markdown(comparison, arguments.strict)
-    print(text)
+    print(text if arguments.markdown or not sys.stdout.isatty() else readable(text))
     if arguments.output is not None:
         _write(arguments.output, text)
     return comparison.exit_code(arguments.strict)

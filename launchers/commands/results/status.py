@@ -5,6 +5,7 @@ The results folder is asked first; Slurm only what it thinks of the jobs, and wh
 
 from __future__ import annotations
 
+import shlex
 import time
 from argparse import ArgumentParser, Namespace
 from collections import Counter
@@ -13,9 +14,11 @@ from pathlib import Path
 
 from ....benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED
 from ....benchmarks.records.failures import ending
+from ....benchmarks.records.manifest import working_directory
 from ....benchmarks.records.run_folder import FINAL, Run
 from ....benchmarks.records.store import open_store, Store
 from ....benchmarks.text import counted, plain
+from ...local.display.by_experiment import table
 from ...slurm import queue
 from ..options import add_results
 
@@ -60,6 +63,7 @@ def _poll(results: Path) -> tuple[int, bool]:
     counts = Counter(statuses.values())
     print(f"{store.folder}: {counted(len(runs), 'run')}: "
           + ", ".join(f"{counts[name]} {name}" for name in ORDER if counts[name]))
+    print("\n".join(map(plain, table([run for run in runs if statuses[run.run_id] != "unreadable"], statuses))))
     active = jobs(store)
     bad = sorted((run for run in runs if statuses[run.run_id] in BAD), key=lambda run: run.last_began())
     for run in bad[:1]:
@@ -88,7 +92,8 @@ def jobs(store: Store) -> bool:
 
 def _first_error(run: Run, status: str) -> list[str]:
     found = ending(run.attempts()[-1])
-    return [f"first: {run.run_id}: {status}, {found.where}", f"  {found.message}",
+    kind = "failed" if status in ("invalid", "failed") else "interrupted"
+    return [f"first {kind} run: {run.run_id}: {status}, {found.where}", f"  {found.message}",
             f"  logs: {found.logs or run.folder.parent / 'logs'}"]
 
 
@@ -103,10 +108,7 @@ def _print_repeated(runs: Sequence[Run]) -> None:
 
 
 def _advice(store: Store, counts: Counter[str], active: bool) -> int:
-    submitted = queue.submissions(store.folder)
-    manifest = store.manifest
-    source = manifest.source or manifest.name
-    command = submitted[-1]["command"] if submitted else f"batchscale run {source} --results {store.folder.parent}"
+    command = _command(store)
     if any(counts[name] for name in counts if name not in FINAL):
         print("the jobs above go on by themselves" if active else f"to go on: {command}")
         return EXIT_INCOMPLETE
@@ -114,3 +116,17 @@ def _advice(store: Store, counts: Counter[str], active: bool) -> int:
         print(f"to do just those again: {command} --retry")
         return EXIT_RUNS_FAILED
     return EXIT_OK
+
+
+def _command(store: Store) -> str:
+    """The command that goes on with the plan. Its paths begin in the folder in which the plan was run: from another
+    one it goes there first."""
+    manifest, submitted = store.manifest, queue.submissions(store.folder)
+    place, results, source = manifest.folder, store.folder.parent, manifest.source or manifest.name
+    here = place in ("", working_directory())
+    if not here:
+        results = results.absolute()
+        results = results.relative_to(place) if results.is_relative_to(place) else results
+    command = str(submitted[-1]["command"]) if submitted else \
+        f"batchscale run {shlex.quote(source)} --results {shlex.quote(str(results))}"
+    return command if here else f"cd {shlex.quote(place)} && {command}"

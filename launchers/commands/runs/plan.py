@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ....benchmarks.errors import EXIT_OK
 from ....benchmarks.planning import selection
 from ....benchmarks.planning.expected_time import guessed
-from ....benchmarks.planning.foreseen import to_know
 from ....benchmarks.planning.plan import Plan, read
 from ....benchmarks.runs.run_config import RunConfig
 from ....benchmarks.schedules.rates import peak_rate
-from ....benchmarks.text import counted, duration
 from ...local import study
+from ...local.display import announcement
 from ...local.rank_commands import start
 from ...local.schedule import expected_wall_seconds, Stage, stages
 from ...machine import checks
+from ...machine.cores import usable_cores
 from ..options import add_placement
 
 
@@ -27,29 +27,38 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's own arguments to its parser."""
     parser.add_argument("plan", help="a bundled plan's name, or a .toml file")
     add_placement(parser)
+    parser.add_argument("--offline", action="store_true", help="do not build the model and try a step, which takes "
+                        "seconds: the keys alone are checked, and the time is a guess")
 
 
 def run(arguments: Namespace) -> int:
     """Print what a run of the plan would do; nothing is written."""
-    return show(read(arguments.plan), arguments.results, arguments.only, arguments.launcher)
+    return show(read(arguments.plan), arguments.results, arguments.only, arguments.launcher, arguments.offline)
 
 
-def show(plan: Plan, results: Path, only: str, launcher: str) -> int:
-    """Print the runs, stages, flags and commands of a plan on this machine; return the exit code."""
+def show(plan: Plan, results: Path, only: str, launcher: str, offline: bool = False) -> int:
+    """Print the runs, stages, flags and commands of a plan on this machine; return the exit code.
+
+    Data and models are built and a step is tried first, unless `offline`. Raises BatchscaleError for what cannot run.
+    """
+    workloads: Mapping[str, Any] = {}
+    if offline:
+        expansion = study.listed(plan, only)
+    else:
+        _, expansion, workloads = study.check(plan, study.Options(results, only))
     wanted = selection.parse(only)
-    expansion = study.expansion_here(plan)
     runs = [config for config in expansion.runs if wanted(config)]
-    here = sorted(os.sched_getaffinity(0)), len(checks.gpu_names())
-    staged, seconds = stages(runs, *here), sum(expected_wall_seconds(runs, *here).values())
-    print(f"plan {plan.name}: {counted(len(runs), 'run')} in {counted(len(staged), 'stage')}, "
-          f"about {duration(seconds)} here")
-    print("\n".join(_table(runs)))
-    for line in to_know(runs):
+    here = usable_cores(), len(checks.gpu_names())
+    staged, seconds = stages(runs, *here), sum(expected_wall_seconds(runs, *here, workloads).values())
+    print(announcement.header(plan.name, len(runs), len(staged), seconds))
+    print("\n".join([*_table(runs), *announcement.remarks(runs)]))
+    if offline:
+        print("neither data nor model was looked at (--offline): `batchscale plan` without it builds both and tries a "
+              "step")
+    for model in dict.fromkeys(config.model for config in runs if offline and guessed(config)):
+        print(f"the time of model {model} is a guess, since its operations were not counted (--offline)")
+    for line in announcement.left_out(expansion.skipped):
         print(line)
-    for model in dict.fromkeys(config.model for config in runs if guessed(config)):
-        print(f"the time of model {model} is a guess here; `batchscale run` builds it first and counts its operations")
-    for skip in expansion.skipped:
-        print(f"left out: {skip.experiment}, {skip.what}: {skip.reason}")
     for text in plan.settings["leaves_out"]:
         print(f"not in this plan: {text}")
     print("commands, one per stage (ranks can be started so by hand once `batchscale run` has written the runs):")

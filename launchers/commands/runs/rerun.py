@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ....benchmarks.errors import PlanError
@@ -11,11 +10,13 @@ from ....benchmarks.records.json_files import read_json
 from ....benchmarks.records.store import Store
 from ....benchmarks.runs.run_config import from_json
 from ...local.describe import describe
+from ...local.display import announcement
+from ...local.display.progress import Progress
 from ...local.machine_lock import machine_to_itself
-from ...local.progress import Progress
 from ...local.schedule import expected_wall_seconds
 from ...local.study import exit_code, keep, Options, passes
 from ...local.worker import Limits, unfinished
+from ...machine.cores import usable_cores
 
 
 def run(path: Path, options: Options) -> int:
@@ -23,6 +24,7 @@ def run(path: Path, options: Options) -> int:
     values = read_json(path)
     if not isinstance(values, dict) or not isinstance(values.get("config"), dict):
         raise PlanError(f"{path} holds no configuration; give a run's record.json or config.json.")
+    announcement.say_checking()
     config = from_json(values["config"])
     store = Store(options.results / f"again-{config.digest}")
     workloads, _ = identity.settled(store, describe([config], store), [config], go_on=False)
@@ -34,7 +36,7 @@ def run(path: Path, options: Options) -> int:
          {"name": store.folder.name, "source": str(path), "text": "", "settings": {}, "skipped": []})
     runs = store.runs()
     limits = Limits(store.folder, launcher=options.launcher)
-    seconds = expected_wall_seconds([config], sorted(os.sched_getaffinity(0)))
+    seconds = expected_wall_seconds([config], usable_cores())
     with machine_to_itself(print), Progress(runs, lambda run: unfinished(run, limits), seconds) as progress:
         usable = passes(runs, limits, progress)
         progress.update()

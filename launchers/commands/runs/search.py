@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 
 from ....benchmarks.planning.plan import read
 from ...search import largest_batch
-from ..options import add_placement
+from ..options import add_placement, example
 
 HELP = "the largest batch per replica that fits in memory: each size in a fresh process, the one found verified"
 WHOLE_NUMBERS = (
@@ -23,6 +23,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     kind = kinds.add_parser("largest-batch", help=HELP, description=HELP)
     kind.add_argument("plan", help="a bundled plan's name, or a .toml file: its models, data, optimizers, replicas")
     add_placement(kind)
+    example(kind, "batchscale search largest-batch mine.toml --memory-limit 4GiB")
     for name, value, meaning in WHOLE_NUMBERS:
         kind.add_argument(f"--{name}", type=int, default=value, metavar="N", help=meaning)
     kind.add_argument("--resolution", type=float, default=1 / 16, help="stop this close, as a fraction (default: 1/16)")

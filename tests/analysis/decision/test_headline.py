@@ -20,9 +20,9 @@ def test_the_headline_names_the_batch_the_rate_and_what_the_largest_batch_loses(
     headline, = decide_of(Found(results(lossy))).headlines
     assert headline.startswith("SGD on mlp_128: train with global batch 32 and learning rate 0.01; test accuracy 90.0")
     assert "By validation no larger batch is shown to cost at most 0.5 points." in headline
-    assert re.search(r"Batch 4,096 loses (20\.0|19\.9)\d+ points \(19\.[89]\d+ to (20|19)\.\d+,.* n = 6 seeds\) of test "
-                     r"accuracy at the constant rate and (5\.0|4\.9)\d+ \(4\.9\d+ to 5\.\d+,.* n = 6 seeds\) under "
-                     r"the square-root rule\.$", headline)
+    assert re.search(r"Batch 4,096 loses (20\.0|19\.9)\d+ points \(19\.[89]\d+ to (20|19)\.\d+,.* n = 6 seeds\) of "
+                     r"test accuracy at the constant rate and (5\.0|4\.9)\d+ \(4\.9\d+ to 5\.\d+,.* n = 6 seeds\) "
+                     r"under the square-root rule\.$", headline)
 
 
 def test_a_batch_that_keeps_the_accuracy_is_named_with_the_time_it_spares() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -12,8 +14,13 @@ import pytest
 from support import known_workloads, starts
 from support.launching import batchscale, environment
 
-from batchscale.benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_USAGE
+from batchscale.benchmarks.errors import EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_USAGE, PlanError
+from batchscale.benchmarks.planning.plan import bundled, parse
+from batchscale.launchers import cli
 from batchscale.launchers.commands.options import seconds
+from batchscale.launchers.commands.registry import Command, COMMANDS
+from batchscale.launchers.local import study
+from batchscale.launchers.machine import checks
 
 PLAN = """
 [plan]
@@ -82,7 +89,7 @@ def test_an_unwritable_results_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_dry_run_prints_commands_and_writes_nothing(tmp_path: Path) -> None:
-    done = batchscale("plan", write(tmp_path), cwd=tmp_path)
+    done = batchscale("plan", write(tmp_path), "--offline", cwd=tmp_path)
     assert done.returncode == EXIT_OK, done.stderr
     assert "batchscale-rank --results results/mine --shape single-1r-1n-1c" in done.stdout
     assert sorted(os.listdir(tmp_path)) == ["mine.toml"]
@@ -116,3 +123,83 @@ def _seconds_of_help() -> float:
 @pytest.mark.parametrize(("text", "expected"), [("90s", 90.0), ("10m", 600.0), ("1.5h", 5400.0), ("", float("inf"))])
 def test_lengths_of_time(text: str, expected: float) -> None:
     assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_the_example_in_a_command_s_help_is_a_command(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([command.name, "--help"])
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[-2:] == ["example:", f"  {command.example}"]
+    words = shlex.split(command.example)
+    assert words[:2] == ["batchscale", command.name]
+    assert cli.parser(command.name).parse_args(words[1:]).command == command.name
+
+
+def test_batchscale_alone_prints_help_and_knows_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == EXIT_OK
+    assert capsys.readouterr().out.startswith("usage: batchscale")
+    assert cli.main(["--version"]) == EXIT_OK
+    assert re.match(r"batchscale \d+\.\d+\.\d+ in /", capsys.readouterr().out)
+
+
+def test_bundled_plans_are_listed_with_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["plans"]) == EXIT_OK
+    lines = capsys.readouterr().out.splitlines()
+    for name, path in bundled().items():
+        line = next(line for line in lines if line.startswith(name))
+        assert line.removeprefix(name).strip() in path.read_text().replace("\n# ", " ")
+
+
+def test_new_writes_a_plan_and_never_over_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["new", str(tmp_path / "own.toml"), "--model", "m:build", "--data", "d:load", "--batches", "16", "all",
+             "--learning-rate", "0.1", "--jit", "true"]
+    assert cli.main(words) == EXIT_OK
+    text = (tmp_path / "own.toml").read_text()
+    experiment, = parse(text).experiments
+    assert (experiment["global_batches"], experiment["learning_rate"], experiment["jit"]) == ((16, "all"), 0.1, True)
+    assert cli.main([*words, "--epochs", "3"]) == EXIT_USAGE and "--force" in capsys.readouterr().err
+    assert (tmp_path / "own.toml").read_text() == text
+    assert cli.main([*words, "--epochs", "3", "--force"]) == EXIT_OK
+    assert parse((tmp_path / "own.toml").read_text()).experiments[0]["epochs"] == 3
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (("--seeds", "many"), "whole number"), (("--learning-rate", "inf"), "must be a number"),
+    (("--optimizer", "admw"), "Did you mean"), (("--model", "\udcff"), "no UTF-8 text"),
+])
+def test_new_refuses_what_a_plan_refuses_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                                            words: tuple[str, ...], message: str) -> None:
+    path = tmp_path / "own.toml"
+    assert cli.main(["new", str(path), "--model", "m:build", "--data", "d:load", *words]) == EXIT_USAGE
+    assert message in capsys.readouterr().err and not path.exists()
+
+
+@pytest.mark.parametrize("words", [(), ("--offline",)])
+def test_the_dry_run_looks_at_the_model_unless_offline(tmp_path: Path, words: tuple[str, ...],
+                                                       monkeypatch: pytest.MonkeyPatch,
+                                                       capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(*_: object) -> dict[str, object]:
+        raise PlanError("the model ends in a softmax")
+
+    monkeypatch.setattr(study, "describe", refuse)
+    monkeypatch.chdir(tmp_path)
+    code = cli.main(["plan", write(tmp_path), *words])
+    shown = capsys.readouterr()
+    if words:
+        assert code == EXIT_OK and "--offline" in shown.out and "plan mine: 3 runs" in shown.out
+    else:
+        assert code == EXIT_USAGE and shown.out == ""
+        assert shown.err.splitlines() == ["checking data and model", "batchscale plan: the model ends in a softmax"]
+    assert sorted(os.listdir(tmp_path)) == ["mine.toml"]
+
+
+def test_no_run_at_all_says_each_reason_once_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                            capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(checks, "strategies_available", lambda: dict.fromkeys(("single", "mirrored"), "no TensorFlow"))
+    plan = tmp_path / write(tmp_path, ("seeds = 1", "seeds = 1\nstrategies = ['single', 'mirrored']"))
+    for command in ("plan", "study"):
+        assert cli.main([command, str(plan), "--results", str(tmp_path / "results")]) == EXIT_ENVIRONMENT
+        message = capsys.readouterr().err
+        assert message.count("no TensorFlow (single with 1 replica, mirrored with 1 replica)") == 1
+        assert "batchscale doctor" in message and not (tmp_path / "results").exists()

@@ -16,7 +16,7 @@ from batchscale.benchmarks.errors import EXIT_ENVIRONMENT, EXIT_RUNS_FAILED, Pla
 from batchscale.benchmarks.records.store import Store
 from batchscale.benchmarks.runs.run_config import RunConfig
 from batchscale.launchers.local import guardian, machine_lock, study, supervisor, worker
-from batchscale.launchers.local.progress import Progress
+from batchscale.launchers.local.display.progress import Progress
 from batchscale.launchers.local.rank_commands import Start
 
 Started = list[subprocess.Popen[bytes]]

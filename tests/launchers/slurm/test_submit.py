@@ -64,7 +64,8 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def described(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is asked of TensorFlow."""
-    monkeypatch.setattr(study, "describe", lambda *arguments: {})
+    monkeypatch.setattr(study, "describe", lambda configs, *_: {
+        config.workload_key: {"train_examples": config.train_examples, "fingerprint": {}} for config in configs})
     monkeypatch.setattr(slurm, "unavailable", lambda profile: {})
 
 

@@ -1,19 +1,24 @@
-"""Live progress: one moving line with an ETA in a terminal, a plain line per finished run in a log."""
+"""Live progress: one moving line in a terminal, with what is running and for how long; a plain line for each finished
+run in a log."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from ...benchmarks.records.run_folder import Run
-from ...benchmarks.text import counted, duration
+from ....benchmarks.records.run_folder import Run
+from ....benchmarks.text import counted, duration
+from .figure import summary
+from .remaining import Remaining
 
-TRUSTED_SECONDS = 60.0
+BAR_WIDTH = 16
+MOST_LOOKS = 40  # of runs looked at for those that are running: each costs a millisecond beside what is timed
 
 
 class Progress:
-    """Watches the store. The ETA scales the expected seconds of what is left by what the finished part took.
+    """Watches the store and says what ended, what is running, and how long the rest is expected to take.
 
     `unfinished` says whether a run is still to be done; `seconds` is what each adds to the wall time, by digest.
     """
@@ -23,8 +28,8 @@ class Progress:
         self._waiting = {run.run_id: run for run in runs if unfinished(run)}
         self._done = self._total - len(self._waiting)
         self._expected = seconds
-        self._cost_left = sum(self._cost(run) for run in self._waiting.values())
-        self._cost_done, self._began = 0.0, time.monotonic()
+        self._began = time.monotonic()
+        self._remaining = Remaining(sum(map(self._cost, self._waiting.values())), self._began)
         self._live = sys.stdout.isatty()
         self._printed: set[str] = set()
 
@@ -45,7 +50,8 @@ class Progress:
                 if not self._unfinished(run):
                     self._finished(run, run.status())
         if self._live and self._waiting:
-            print(f"\r\033[K{self._counts()} done, {self._eta()}", end="", flush=True)
+            columns = shutil.get_terminal_size().columns
+            print(f"\r\033[K{self._line()[:columns - 1]}", end="", flush=True)
 
     def say(self, text: str) -> None:
         """Print a line above the moving one."""
@@ -60,8 +66,7 @@ class Progress:
     def _finished(self, run: Run, status: str) -> None:
         del self._waiting[run.run_id]
         self._done += 1
-        cost = self._cost(run)
-        self._cost_left, self._cost_done = self._cost_left - cost, self._cost_done + cost
+        self._remaining.finished(self._cost(run), time.monotonic())
         self.say(f"{self._counts()} {run.run_id}: {status}{summary(run)}; {self._eta()}")
 
     def _cost(self, run: Run) -> float:
@@ -70,25 +75,25 @@ class Progress:
     def _counts(self) -> str:
         return f"[{self._done}/{self._total}]"
 
-    def _eta(self) -> str:
-        """Until much has been done the expectation counts for more than the pace."""
+    def _line(self) -> str:
+        """The bar, the time so far and what is left, and what is running."""
+        full = BAR_WIDTH * self._done // max(self._total, 1)
+        running = self._running()
+        passed = duration(round(time.monotonic() - self._began))
+        return (f"{'█' * full}{'░' * (BAR_WIDTH - full)} {self._counts()} {passed} so far, {self._eta(running)}"
+                + (f"; running: {', '.join(_with_age(run) for run in running)}" if running else ""))
+
+    def _running(self) -> list[Run]:
+        """Those of the next runs that a worker holds: runs are taken in the plan's order, but for other shapes'."""
+        looked = list(self._waiting.values())[:MOST_LOOKS]
+        return [run for run in looked if run.status() == "running"]
+
+    def _eta(self, running: Sequence[Run] = ()) -> str:
         if not self._waiting:
             return "finished"
-        pace = (time.monotonic() - self._began + TRUSTED_SECONDS) / (self._cost_done + TRUSTED_SECONDS)
-        return f"about {duration(self._cost_left * pace)} left"
+        left = self._remaining.seconds(sum(map(self._cost, running)), time.monotonic())
+        return f"about {duration(round(left))} left"
 
 
-def summary(run: Run) -> str:
-    """Return the figure of a run that a person looks for first, with a comma before it; "" where there is none."""
-    record = run.record()
-    if record is None:
-        failure = run.failure()
-        return f" ({failure['message'][:200]})" if failure and failure.get("message") else ""
-    if record["evaluations"]:
-        last = record["evaluations"][-1]
-        final = [(name, last[f"test_{name}"]) for name in ("accuracy", "loss") if last.get(f"test_{name}") is not None]
-        return f", test {final[0][0]} {final[0][1]:.4g}" if final else ""
-    steady = [w for w in record["windows"] if w["steady"] and w["rank"] == 0]
-    seconds = sum(w["seconds"] for w in steady)
-    rate = sum(w["steps"] for w in steady) * record["config"]["global_batch"] / seconds if seconds else 0.0
-    return f", {rate:,.0f} examples/s" if rate else ""
+def _with_age(run: Run) -> str:
+    return f"{run.run_id} ({duration(round(max(time.time() - run.last_began(), 0.0)))})"
