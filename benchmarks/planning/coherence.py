@@ -8,6 +8,9 @@ from typing import Any
 from ..config.strategies import STRATEGIES
 from ..errors import PlanError
 
+# Nobody calls accuracies 20 points apart the same, or losses of which one is half as large again; whoever writes such a
+# number means per cent.
+LARGEST_MARGINS = {"margin": (0.2, "points of accuracy"), "loss_margin": (0.5, "% of the reference batch's loss")}
 KEPT = {"weak": ("replica_batches", "global_batches"), "strong": ("global_batches", "replica_batches")}
 
 
@@ -54,3 +57,16 @@ def _without(where: str, key: str, count: int, given: Mapping[str, Any], able: S
     return PlanError(f"{where}: {key} = {count} gives no run under strategies = {list(given)}, each of which has one "
                      f"{key.removesuffix('s')}; add strategies = [\"{able[0]}\"]"
                      + (f" (or {', '.join(able[1:])})." if able[1:] else "."))
+
+
+def check_margins(settings: Mapping[str, Any], where: str) -> None:
+    """Check that both margins are fractions and more than nothing. Raises PlanError."""
+    for name, (largest, unit) in LARGEST_MARGINS.items():
+        value = settings[name]
+        if value > largest:
+            raise PlanError(f"{where}: {name} = {value:g} is a fraction, so {100 * value:g} {unit} would count as the "
+                            f"same; the most is {largest:g}. If {value:g} {unit} are meant, write {name} = "
+                            f"{value / 100:g}.")
+        if not value > 0:
+            raise PlanError(f"{where}: {name} = {value:g} lets nothing count as the same, so no batch could be shown "
+                            f"to cost nothing; give a fraction above 0, such as {0.005 if name == 'margin' else 0.02}.")

@@ -13,4 +13,4 @@ def to_know(runs: Sequence[RunConfig]) -> list[str]:
     """Return one sentence for each kind of warning, with the runs and arms that it holds for."""
     found = (Warned(config.run_id, config.experiment, config.rule, config.global_batch, flag)
              for config in runs if config.kind == "accuracy" for flag in flags(config))
-    return [f"to know: {group}" for group in grouped(found)]
+    return [str(group) for group in grouped(found)]

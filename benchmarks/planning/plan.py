@@ -19,7 +19,7 @@ from ..config.optimizers import OPTIMIZERS
 from ..data.user_function import search_beside
 from ..errors import one_of, PlanError
 from ..limits import nested_deeper
-from . import coherence, keys, refusals, tuning
+from . import coherence, keys, tuning
 
 LONGEST_TEXT = 2**20
 MOST_LEVELS = 8
@@ -104,7 +104,7 @@ def parse(text: str, source: str = "plan") -> Plan:
         if key not in ("plan", "defaults", "experiment"):
             raise PlanError(f"{source}: " + one_of("section", key, ("plan", "defaults", "experiment")))
     settings = keys.settings(values.get("plan", {}), f"{source} [plan]")
-    refusals.check_margins(settings, f"{source} [plan]")
+    coherence.check_margins(settings, f"{source} [plan]")
     defaults = keys.defaults(values.get("defaults", {}), f"{source} [defaults]")
     experiments = values.get("experiment", [])
     if not isinstance(experiments, list) or not experiments:

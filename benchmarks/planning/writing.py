@@ -14,7 +14,7 @@ from .key_view import ABSENT, EXPERIMENT, Key, PLAN, REQUIRED
 
 WIDTH = 100
 FIRST_BATCHES = (32, 128, 512)
-# Where a new plan differs from the keys' defaults; 5 seeds are the fewest on which a report recommends a batch.
+# Where a new plan differs from the keys' defaults.
 START: Mapping[str, Any] = {"global_batches": FIRST_BATCHES, "rules": ("constant", "linear", "sqrt"), "seeds": 5}
 WHAT = ("dataset", "model", "loss", "metrics")
 TRAINED = ("optimizer", "momentum", "weight_decay", "learning_rate", "reference_batch", "warmup_epochs", "decay",

@@ -150,14 +150,14 @@ def toml(first_seed: int, experiments: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def can_be_had(values: dict[str, Any]) -> bool:
-    """Several replicas under single are refused."""
-    return set(values["replicas"]) == {1} or set(values["strategies"]) != {"single"}
-
-
 def with_reference(values: dict[str, Any]) -> dict[str, Any]:
     """The experiment, with its reference batch among its batches, as a plan must have it."""
     return {**values, "global_batches": list(dict.fromkeys([*values["global_batches"], values["reference_batch"]]))}
+
+
+def can_be_had(values: dict[str, Any]) -> bool:
+    """Several replicas under single are refused."""
+    return set(values["replicas"]) == {1} or set(values["strategies"]) != {"single"}
 
 
 accuracy: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries({

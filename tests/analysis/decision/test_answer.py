@@ -24,13 +24,14 @@ def test_batch_rate_and_accuracy_with_its_interval_end_the_command(tmp_path: Pat
     assert lines[0].endswith(f"({STUDY.experiments[0].name}):")
     assert re.fullmatch(rf"  batch +{chosen.global_batch:,}", lines[1])
     assert re.fullmatch(rf"  rate +{re.escape(chosen.rate)}, .+", lines[2])
-    low, high = (f"{100 * end:.1f}" for end in (chosen.test.low, chosen.test.high))
-    assert re.fullmatch(rf"  accuracy +[0-9.]+ % \({low} to {high}, n = {chosen.test.n}\) on the test data", lines[3])
+    low, high = (f"{100 * end:.2f}" for end in (chosen.test.low, chosen.test.high))
+    interval = rf"\({low} to {high}, n = {chosen.test.n} seeds\)"
+    assert re.fullmatch(rf"  accuracy +[0-9.]+ % {interval} on the test data", lines[3])
     assert lines[-1] == f"report: {store.folder / 'report' / 'index.html'}"
 
 
 def test_where_nothing_is_recommended_the_reason_is_the_answer(tmp_path: Path) -> None:
-    store = Store(folder(tmp_path / "mine", study=replace(STUDY, seeds=2)))
+    store = Store(folder(tmp_path / "mine", study=replace(STUDY, seeds=1)))
     found = Findings.of(store).decided.recommendations
     assert answer_lines(found) == [f"{line.partition(':')[0]}: nothing is recommended. {one.reason}"
                                    for line, one in zip(answer_lines(found), found)]

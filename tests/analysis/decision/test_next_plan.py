@@ -52,7 +52,6 @@ def test_the_next_plan_keeps_the_recipe_and_the_numbers_that_rules_need(tmp_path
         dataset = "glyphs"
         model = "mlp_128"
         global_batches = [128]
-        reference_batch = 32
         rules = ["adascale", "legw"]
         legw_epochs = 0.5
         accumulation = 4

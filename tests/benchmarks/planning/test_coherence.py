@@ -18,7 +18,7 @@ def runs(keys: str, settings: str = "") -> list[RunConfig]:
 
 @pytest.mark.parametrize(("keys", "expected"), [
     ("global_batches = [64, 512]", 64), ("global_batches = [512, 32]", 32), ("global_batches = ['all', 600]", 600),
-    ("global_batches = ['all']", 1200), ("global_batches = [64, 512]\nreference_batch = 32", 32),
+    ("global_batches = ['all']", 1200), ("global_batches = [64, 512]\nreference_batch = 512", 512),
     ("replica_batches = [60]\nreplicas = [1, 2]\nstrategies = ['mirrored']", 60),
     ("global_batches = [64]\nkind = 'throughput'", 32),
 ])
@@ -46,7 +46,7 @@ def test_timed_replica_counts_are_a_scaling_experiment(keys: str, expected: str)
     ("kind = 'throughput'\nreplicas = [1, 2]\nstrategies = ['mirrored']\nglobal_batches = [64]\nreplica_batches = [8]",
      "", "replica_batches alone"),
     ("global_batches = [64]", "margin = 0.5", "50 points of accuracy .* margin = 0.005"),
-    ("global_batches = [64]", "loss_margin = 2", "200 % larger .* loss_margin = 0.02"),
+    ("global_batches = [64]", "loss_margin = 2", "200 % of the reference batch's loss .* loss_margin = 0.02"),
 ])
 def test_what_would_be_dropped_or_misread_is_refused_with_the_fix(keys: str, settings: str, message: str) -> None:
     with pytest.raises(PlanError, match=message):

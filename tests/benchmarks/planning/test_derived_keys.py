@@ -1,4 +1,4 @@
-"""Defaults that follow from other keys, and what a plan asks for that nothing would answer to."""
+"""Defaults that follow from other keys, and margins that are refused."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_no_arm_of_a_bundled_plan_is_too_short_for_its_rate(name: str) -> None:
     found = expansion.expand(plan.read(name), lambda *_: 48_000, {}).runs
     assert [line for line in to_know(found) if "the peak is never reached" in line] == []
     short = [replace(config, warmup_epochs=5.0) for config in found if config.rule == "linear" and config.epochs < 5]
-    assert all(taken_by(line.removeprefix("to know: ").partition(" (")[0]) == RULE for line in to_know(short)[:1])
+    assert all(taken_by(line.partition(" (")[0]) == RULE for line in to_know(short)[:1])
 
 
 @pytest.mark.parametrize(("setting", "message"), [

@@ -26,7 +26,7 @@ dataset = "digits"
 model = "mlp_128"
 global_batches = [64, 128, 512]
 rules = ["constant", "linear"]
-reference_batch = 32
+warmup_epochs = 5
 epochs = 2
 seeds = 2
 """
@@ -72,7 +72,6 @@ def test_the_moving_line_fits_the_terminal_and_says_what_is_running_and_since_wh
 def test_what_to_know_is_said_once_for_all_batches_it_holds_for() -> None:
     runs = expand(parse(PLAN), lambda *_: 1200, {}).runs
     found = announcement.remarks(runs)
-    longer, = (line for line in found if "longer than the run" in line)
-    assert longer.startswith("to know: ") and "sgd, linear, batch " in longer
-    assert len(set(found)) == len(found)
-    assert announcement.remarks(runs, 0) == [f"to know: {len(found)} more; `batchscale plan` lists them"]
+    assert "longer than the run" in found[0] and found[0].endswith(" (4 runs: sgd, linear, batch 128 and 512)")
+    assert len(found) > 1 and len(set(found)) == len(found) and all(line.startswith("to know: ") for line in found)
+    assert announcement.remarks(runs, 1) == [found[0], f"to know: {len(found) - 1} more; `batchscale plan` lists them"]
