@@ -30,7 +30,7 @@ def left_out(skipped: Iterable[Skip]) -> list[str]:
 
 def remarks(runs: Sequence[RunConfig], most: int | None = None) -> list[str]:
     """Return a line for each thing to know about the runs; beyond `most` the rest is counted."""
-    found = to_know(runs)
+    found = [f"to know: {text}" for text in to_know(runs)]
     if most is None or len(found) <= most:
         return found
     return [*found[:most], f"to know: {len(found) - most} more; `batchscale plan` lists them"]
