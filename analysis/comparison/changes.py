@@ -19,8 +19,8 @@ Answer = Literal["regression", "missing", "not decided", "improvement", "no chan
 
 @dataclass(frozen=True)
 class Metric:
-    """What is compared. relative: as a ratio, on logarithms; paired: repeat by repeat (seed, or batch), because
-    what a repeat shares on both sides then falls away; else launches are independent."""
+    """Quantity that is compared. relative: as a ratio, on logarithms. paired: repeat by repeat (seed, or batch),
+    because what a repeat shares on both sides then cancels; else launches are independent."""
 
     name: str
     higher_is_better: bool
@@ -50,13 +50,14 @@ class Cell:
 
     @property
     def measured(self) -> bool:
+        """Return whether there is a value of any repeat, or a summary."""
         return bool(self.values) or self.summary is not None
 
 
 @dataclass(frozen=True)
 class Side:
-    """A result set by what was measured: (metric, label) -> Cell. `margin`: the accuracy difference that counts as
-    the same; `facts`: what may differ and is told, such as the commit."""
+    """One of the two result sets: `cells` by (metric, label). `margin`: the accuracy difference that counts as the
+    same. `facts`: what may differ and is reported, such as the commit."""
 
     name: str
     kind: str
@@ -83,8 +84,9 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`together`: the changes over all configurations; `added`: what only the new side has and the base never planned;
-    `allowed`: keys that differ with leave."""
+    """Two sides and the changes between them. `together`: the changes over all configurations; `added`: what only the
+    new side has and the base never planned; `allowed`: key -> both values, of the conditions that differ by
+    permission."""
 
     base: Side
     new: Side
@@ -94,7 +96,7 @@ class Comparison:
     allowed: Mapping[str, tuple[str, str]]
 
     def of(self, answer: Answer) -> list[Change]:
-        """Return the metrics that were answered so."""
+        """Return the changes that have this answer."""
         return [change for change in self.changes if change.answer == answer]
 
     def exit_code(self, strict: bool = False) -> int:
@@ -105,5 +107,5 @@ class Comparison:
 
 
 def written(values: frozenset[str]) -> str:
-    """Return several values as one text."""
+    """Return several values as one text, sorted and joined by "or"."""
     return " or ".join(sorted(values))

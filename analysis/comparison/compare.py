@@ -13,7 +13,8 @@ from .judging import judge, judge_together
 
 
 def compare(base: Side, new: Side, tolerance: float = TOLERANCE, allow: Sequence[str] = ()) -> Comparison:
-    """Raises PlanError for sides that are not alike, naming each key and both values."""
+    """Return the changes from base to new. Raises PlanError for a tolerance outside [0, 1), for an unknown key in
+    `allow`, and for sides that are not alike, naming each key and both values."""
     if not 0 <= tolerance < 1:
         raise PlanError(f"--tolerance {tolerance} must be 0 or more and below 1; 0.05 is five percent.")
     if base.kind != new.kind:

@@ -19,8 +19,8 @@ NAMED = ("experiment", "model", "optimizer", "placement", "global_batch", "rule"
 
 
 def imported_side(name: str, form: str, runs: Iterable[ImportedRun]) -> Side:
-    """Rounds of a benchmark, launches of a timing point and seeds of an arm are repeats. Other kinds of run have
-    nothing that can be compared."""
+    """Return the side that imported runs make. Rounds of a benchmark, launches of a timing point and seeds of an arm
+    are repeats; runs of other kinds are left out, because nothing in them can be compared."""
     cells: dict[tuple[str, str], Cell] = {}
     groups: dict[tuple[str, str], list[ImportedRun]] = defaultdict(list)
     for run in runs:

@@ -28,7 +28,8 @@ Pairs = Mapping[tuple[str, str], tuple[Cell, Cell | None]]
 
 
 def judge(pairs: Pairs, tolerance: float, margin: float, allow: frozenset[str] = frozenset()) -> tuple[Change, ...]:
-    """(metric, label) -> what changed, Holm over all that can be compared."""
+    """Return the change of each (metric, label) of `pairs`, in their order, with Holm's adjustment over all that can be
+    compared. `tolerance` is a share, for relative metrics; `margin` an absolute difference, for the others."""
     found = {key: _difference(base, new) if new is not None else None for key, (base, new) in pairs.items()}
     steady = _moderated({key: of for key, of in found.items() if of is not None}, pairs)
     limits = {key: _limits(METRICS[key[0]], tolerance, margin) for key in pairs}

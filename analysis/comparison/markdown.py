@@ -17,7 +17,9 @@ LONGEST = 200
 
 
 def markdown(found: Comparison, strict: bool = False) -> str:
-    """A heading with the verdict, a table of every metric, and what a reader must know beside it."""
+    """Return the comparison as Markdown: a heading with the verdict, a table of the changes over all configurations and
+    of at most LONGEST metrics, regressions first, and notes for the reader. `strict`: metrics that are not decided keep
+    it from passing."""
     ordered = sorted(found.changes, key=lambda change: ORDER.index(change.answer))
     passed = {EXIT_OK: "passed", EXIT_UNDECIDED: "cannot decide"}.get(found.exit_code(strict), "failed")
     lines = [f"### Batchscale comparison {passed}: {_counts(found)}", "",

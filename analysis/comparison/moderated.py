@@ -17,7 +17,7 @@ MOST_FREEDOM = 1e6
 
 @dataclass(frozen=True)
 class Moderated:
-    """One variance and the degrees of freedom that it is known to, for each sample."""
+    """Variance of each sample, and the degrees of freedom to which it is known."""
 
     variances: Floats
     freedoms: Floats

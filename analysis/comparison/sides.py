@@ -40,7 +40,8 @@ DEFAULTS = {item.name: item.default for item in dataclasses.fields(RunConfig)
 
 
 def read_side(path: Path) -> Side:
-    """Raises RecordError for what holds nothing that can be compared."""
+    """Return the side in a results folder or in a file of pytest-benchmark. Raises RecordError for what holds nothing
+    that can be compared, and BatchscaleError for a folder of several plans."""
     side = _benchmarks(path) if path.is_file() else _results(path)
     if not any(cell.measured for cell in side.cells.values()):
         raise RecordError(f"{path} holds no throughput, step time, accuracy or memory to compare.")
@@ -69,7 +70,8 @@ def _results(path: Path) -> Side:
 
 
 def configurations(store: Store) -> dict[str, dict[str, Any]]:
-    """run_id -> its configuration as it stands in the folder; keys of a later version have their defaults."""
+    """Return run_id -> its configuration as it stands in the folder, with the default for each key that it lacks.
+    Raises RecordError where a configuration is absent or cannot be read."""
     found = {}
     for run_id in store.manifest.runs:
         value = read_json(store.run(run_id).folder / "config.json")
@@ -82,7 +84,8 @@ def configurations(store: Store) -> dict[str, dict[str, Any]]:
 
 
 def results_side(name: str, results: Results, configs: Mapping[str, Mapping[str, Any]]) -> Side:
-    """configs: run_id -> configuration, of every run of the plan."""
+    """Return the side that the throughput, accuracy and memory runs of a plan make, without the drift guard. configs:
+    run_id -> configuration, of every run of the plan."""
     rows = {str(row["run_id"]): row for row in results.runs.assign(peak=peak_bytes(results.runs)).to_dict("records")}
     ended = dict(zip(results.statuses["run_id"].astype(str), results.statuses["status"].astype(str)))
     places = [_place(dict(row)) for row in results.environments.to_dict("records")]

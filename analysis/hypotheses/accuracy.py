@@ -19,12 +19,13 @@ STAGNATION = "equal epochs and equal steps"
 
 
 def apart_note(arm: Arm) -> str:
-    """The batches that stand apart, in a sentence; empty without any."""
+    """Return a sentence that names the batches that stand apart and why; empty without any."""
     found = [f"{batch:,} ({what})" for batch, what in arm.apart.items()]
     return f" Apart, not compared: batch {', '.join(found)}." if found else ""
 
 
 def no_contrast(number: int, arm: Arm, budget: str) -> Verdict:
+    """Return the undecided verdict on a claim for an arm that has no larger batch to compare."""
     have = ", ".join(f"{batch:,}" for batch in arm.batches) or "none"
     return undecided(number, f"No larger batch can be compared with the reference batch "
                      f"{arm.reference_batch:,} (trained by every run: {have}).{apart_note(arm)} "
@@ -33,7 +34,8 @@ def no_contrast(number: int, arm: Arm, budget: str) -> Verdict:
 
 def assemble(number: int, arm: Arm, budget: str, decisive: Sequence[Detail],
              details: Sequence[Detail], note: str = "") -> Verdict:
-    """The verdict of the decisive details together; its estimate is the first one's."""
+    """Return the verdict of the decisive details together, with the estimate of the first one; `details` are all that
+    it lists per batch."""
     first, (answer, supports, contradicts) = decisive[0], together(decisive)
     words = "; ".join(worded(detail) for detail in decisive)
     return Verdict(number, CLAIMS[number], answer, first.estimate, first.quantity,
@@ -43,13 +45,13 @@ def assemble(number: int, arm: Arm, budget: str, decisive: Sequence[Detail],
 
 
 def worded(detail: Detail) -> str:
-    """The contrast with its number and answer."""
+    """Return a contrast in words: its quantity, estimate, answer and note."""
     return f"{detail.quantity}: {detail.estimate}, {detail.answer}" + (f" ({detail.note})" if detail.note else "")
 
 
 def faster_at_first(arm: Arm) -> Verdict:
-    """Claim 2: train loss at equal steps, a tenth into the larger batch's training, reference minus larger batch,
-    above 0; the same at equal examples and at equal seconds stands beside it."""
+    """Judge claim 2: train loss at equal steps, a tenth into the larger batch's training, reference minus larger batch,
+    above 0; the same at equal examples and at equal seconds is reported beside it."""
     if not arm.larger:
         return no_contrast(2, arm, FIRST_BUDGET)
     steps = {batch: FIRST_SHARE * _steps(arm, batch) for batch in arm.larger}
@@ -83,11 +85,14 @@ def _saved(arm: Arm, batch: int, step: float, name: str, axis: str) -> Contrast:
 
 
 def lost_words(arm: Arm) -> str:
+    """Return in words what a batch loses on the test data: `test accuracy lost`, or `test loss added` where the arm is
+    judged by its loss."""
     return "test accuracy lost" if arm.outcome.percent else "test loss added"
 
 
 def gap_words(arm: Arm, gap: str) -> str:
-    """`generalization gap`, or `generalization gap in loss` where the arm is judged by its loss."""
+    """Return `gap` as it is where the arm is judged by accuracy, or followed by `in loss` where it is judged by its
+    loss."""
     return gap if arm.outcome.percent else f"{gap} in loss"
 
 
@@ -96,7 +101,7 @@ def _against(arm: Arm, batch: int, what: str) -> str:
 
 
 def ends_worse(arm: Arm) -> Verdict:
-    """Claim 3: test accuracy lost (or test loss added) by more than the margin, and a higher train loss."""
+    """Judge claim 3: test accuracy lost (or test loss added) by more than the margin, and a higher train loss."""
     if not arm.larger:
         return no_contrast(3, arm, EQUAL_EPOCHS)
     details, judged = {}, arm.outcome
@@ -116,11 +121,11 @@ def ends_worse(arm: Arm) -> Verdict:
 
 
 def drops_then_stagnates(arm: Arm) -> Verdict:
-    """Claim 5: the largest batch falls faster than the middle one at first, has stopped at the end, and ends higher,
-    at equal epochs and at equal steps.
+    """Judge claim 5: the largest batch falls faster than the middle one at first, has stopped at the end, and ends
+    higher, at equal epochs and at equal steps.
 
-    One that still falls at the end was trained too short to tell, and so was one that is higher at equal epochs alone:
-    neither supports the claim nor contradicts it.
+    A batch that still falls at the end was trained too short to decide, and so was one that is higher at equal epochs
+    alone: neither supports the claim nor contradicts it.
     """
     if len(arm.batches) < 3:
         found = no_contrast(5, arm, STAGNATION)

@@ -17,7 +17,7 @@ from .verdict import Contrast, judge_first, undecided, Verdict
 
 
 def adam_less_sensitive(sgd: Arm, adam: Arm) -> Verdict:
-    """Claim 4: batch gap of SGD minus that of Adam at the same batches, above 0."""
+    """Judge claim 4: batch gap of SGD minus that of Adam at the same batches, above 0."""
     common = [batch for batch in sgd.larger if batch in adam.larger]
     name = f"{gap_words(sgd, 'batch gap')} of SGD minus that of Adam"
     if sgd.reference_batch != adam.reference_batch or not common:
@@ -32,8 +32,8 @@ def adam_less_sensitive(sgd: Arm, adam: Arm) -> Verdict:
 
 
 def deeper_shows_more(shallow: Arm, deep: Arm) -> Verdict:
-    """Claim 10: batch gap of the deeper and wider model minus that of the smaller one, above 0, at batches that both
-    were trained with: the gap is a curve, which no line between two of its batches follows."""
+    """Judge claim 10: batch gap of the deeper and wider model minus that of the smaller one, above 0, at batches that
+    both were trained with: the gap is a curve, and a straight line between two batches does not follow it."""
     gaps, of_deep = batch_gaps(shallow), batch_gaps(deep)
     common = [batch for batch in deep.larger if batch in shallow.larger]
     if not common or shallow.reference_batch != deep.reference_batch:
@@ -56,15 +56,17 @@ def _difference(first: pd.Series, second: pd.Series) -> Floats:
 
 
 def optimizer_pairs(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
-    """(SGD, Adam) arms alike in all else."""
+    """Return the pairs of an SGD arm and an arm under an adaptive optimizer that are alike in rule, outcome, dataset,
+    model, loss, epochs and placement."""
     return [(one, two) for one in arms for two in arms
             if one.text("optimizer") == "sgd" and is_adaptive(two.text("optimizer"))
             and _alike(one, two, ("dataset", "model", "loss", "epochs", "placement"))]
 
 
 def depth_pairs(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
-    """(shallow, deep) arms under Adam, alike in all but the model; of one family, by name, the one with more trainable
-    parameters counts as the deeper: parameters say nothing of the depth of unlike models."""
+    """Return the (shallow, deep) pairs of arms under one adaptive optimizer that are alike in all but the model. Both
+    models are of one family, by name; the one with more trainable parameters counts as the deeper, because parameters
+    say nothing of the depth of unlike models."""
     return [(one, two) for one in arms for two in arms
             if is_adaptive(one.text("optimizer")) and one.text("model") != two.text("model")
             and _alike(one, two, ("dataset", "optimizer", "loss", "epochs", "placement"))

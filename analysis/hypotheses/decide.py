@@ -27,9 +27,9 @@ RATE_MATTERS = (2, 3, 4, 5, 6, 7, 10)
 
 
 def decide(results: Results, arms: Sequence[Arm] | None = None) -> list[Verdict]:
-    """Always ten verdicts, 1 to 10; without data "not decided", with what to measure.
+    """Return the ten verdicts, of claims 1 to 10 in order; a claim without data is "not decided", with what to measure.
 
-    arms: from load_arms, to spare loading them twice.
+    arms: those of `load_arms`, where the caller has loaded them already.
     """
     arms = [arm for arm in (load_arms(results) if arms is None else arms) if not has_own_budget(arm.rule)]
     found = {1: noisier_gradients(results), 8: more_memory(results), 9: throughput_limit(results),

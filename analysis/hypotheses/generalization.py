@@ -25,8 +25,8 @@ WORDS = "generalization gap"
 
 
 def generalizes_better(arm: Arm) -> list[Verdict]:
-    """Claim 6: generalization gap of the larger batch minus the reference's, above the margin;
-    first at equal train loss, which decides, then at equal epochs."""
+    """Judge claim 6: generalization gap of the larger batch minus the reference's, above the margin; first at equal
+    train loss, which decides, then at equal epochs."""
     if not arm.larger:
         return [no_contrast(6, arm, EQUAL_LOSS)]
     reference, ends = arm.reference_batch, arm.at_end(GAP)
@@ -67,9 +67,9 @@ def _equal_loss_verdict(arm: Arm, contrasts: Sequence[Contrast], idle: Sequence[
 
 
 def strongest_near_all(arm: Arm) -> list[Verdict]:
-    """Claim 7: what the gap grows where B/N > 0.1 beyond its trend per doubling below, at equal train loss.
+    """Judge claim 7: how much the gap grows where B/N > 0.1 beyond its trend per doubling below, at equal train loss.
 
-    Equal epochs, which leave the largest batches untrained, stand beside it and never decide.
+    The same at equal epochs, which leave the largest batches untrained, is reported beside it and never decides.
     """
     size = int(arm.first("train_examples"))
     below = [batch for batch in arm.batches if batch <= NEAR_ALL * size]

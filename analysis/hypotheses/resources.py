@@ -23,7 +23,8 @@ NO_GROWTH = 0.1
 
 
 def noisier_gradients(results: Results) -> list[Verdict]:
-    """Claim 1: slope of log tr Cov(g_B) on log B below 0, a slope per seed.
+    """Judge claim 1: slope of log tr Cov(g_B) on log B below 0, one slope per seed; one verdict per experiment and
+    rule.
 
     Independent examples give -1; a slope away from it says that the probe's groups are not independent, which is a
     check of the probe and not of the claim.
@@ -62,7 +63,7 @@ def _slope_verdict(experiment: str, rule: str, slope: Estimate) -> Verdict:
 
 
 def more_memory(results: Results) -> list[Verdict]:
-    """Claim 8: bytes per example of the memory law above 0, one law per model and optimizer."""
+    """Judge claim 8: bytes per example of the memory law above 0; one verdict per group of memory runs."""
     found = [_memory_verdict(group.experiment, group.law) for group in memory_laws(results)]
     return found or [undecided(8, "No memory runs. Measure at least "
                                f"{DISTINCT_SIZES} batches with kind = \"memory\".",
@@ -85,7 +86,8 @@ def _memory_verdict(experiment: str, law: MemoryLaw) -> Verdict:
 
 
 def throughput_limit(results: Results) -> list[Verdict]:
-    """Claim 9: throughput grows between the two smallest batches, and no longer between the two largest."""
+    """Judge claim 9: throughput grows between the two smallest batches, and no longer between the two largest; one
+    verdict per group of timing runs on the same replicas."""
     found = [_growth_verdict(str(keys[0]), rows) for keys, rows in throughput_groups(results)]
     return found or [undecided(9, "No timing runs of at least 3 batches per replica on the same "
                                "replicas. Measure them with kind = \"throughput\" and 3 launches.",

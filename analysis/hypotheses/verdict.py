@@ -73,8 +73,8 @@ def decisive(batches: Sequence[int]) -> int:
 
 @dataclass(frozen=True)
 class Detail:
-    """One contrast of a claim. global_batch is None where it is no batch's own; p_value is the
-    adjusted one behind `answer`; supports, contradicts: the p values of either answer."""
+    """One contrast of a claim. global_batch: None where the contrast is not about one batch. p_value: the adjusted one
+    behind `answer`. supports, contradicts: the p values of either answer."""
 
     quantity: str
     global_batch: int | None
@@ -86,6 +86,7 @@ class Detail:
     contradicts: float = math.nan
 
     def to_json(self) -> dict[str, Any]:
+        """Return the contrast with its estimate and answer; the p value is None where it is not finite."""
         return {"quantity": self.quantity, "global_batch": self.global_batch,
                 "estimate": self.estimate.to_json(), "verdict": self.answer,
                 "p_value": self.p_value if math.isfinite(self.p_value) else None,
@@ -94,10 +95,13 @@ class Detail:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer to one claim for one rule and budget. `others` are the same claim's answers
-    for other experiments, rules and budgets (their own `others` empty); `turned_round` names
-    the rules under which the answer is the opposite one. `supports`, `contradicts`: the p values of either answer, of
-    the contrasts that decide. `beside`: under a budget that is not fair to every batch, so that it never decides."""
+    """Answer to one claim for one rule and budget.
+
+    `others` are the same claim's answers for other experiments, rules and budgets (their `others` are empty);
+    `turned_round` names the rules under which the answer is the opposite one. `supports`, `contradicts`: the p values
+    of either answer, of the contrasts that decide. `beside`: the budget is not fair to every batch, so that it never
+    decides.
+    """
 
     number: int
     claim: str
@@ -121,6 +125,7 @@ class Verdict:
         return TESTED[self.number]
 
     def to_json(self) -> dict[str, Any]:
+        """Return the verdict with what was tested, its contrasts and the claim's other verdicts."""
         return {"number": self.number, "claim": self.claim, "tested": self.tested, "verdict": self.verdict,
                 "estimate": self.estimate.to_json(), "quantity": self.quantity,
                 "experiment": self.experiment, "rule": self.rule, "budget": self.budget,
@@ -131,8 +136,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A value per seed for one batch, to be judged: above `beyond` supports, within `same` of
-    zero contradicts (0: nothing is the same). `reach`: no value lies further from zero than this."""
+    """Values per seed for one batch, to be judged: above `beyond` supports, within `same` of zero contradicts (0:
+    nothing is the same). `reach`: no value lies further from zero than this."""
 
     quantity: str
     global_batch: int | None
@@ -143,13 +148,14 @@ class Contrast:
 
 def undecided(number: int, reason: str, experiment: str = "", rule: str = "",
               budget: str = "") -> Verdict:
-    """No data: the reason says what to measure."""
+    """Return a verdict without an estimate; `reason` says what to measure."""
     return Verdict(number, CLAIMS[number], NOT_DECIDED, unknown(), "", experiment, rule, budget,
                    reason)
 
 
 def judge(contrasts: Sequence[Contrast], beyond: float, same: float) -> tuple[Detail, ...]:
-    """One detail per contrast, adjusted over all of them."""
+    """Return one detail per contrast, its p values adjusted over all of them (Holm). `beyond` and `same` are in the
+    unit of the values."""
     found = [paired_difference(c.values, [0.0] * len(c.values)) for c in contrasts]
     above = holm([_p_beyond(of, beyond, 1.0) for of in found])
     below = holm([_p_beyond(of, beyond, -1.0) for of in found])
@@ -203,10 +209,8 @@ def _lacking(of: Difference, beyond: float, same: float, tried: int) -> str:
 
 
 def judge_first(contrasts: Sequence[Contrast], beyond: float, same: float) -> tuple[Detail, ...]:
-    """One detail per contrast, the one that decides first: judged alone, the others adjusted over themselves.
-
-    It is the contrast of the decisive batch.
-    """
+    """Return one detail per contrast, that of the decisive batch first: it is judged alone, and the others are adjusted
+    over themselves."""
     batch = decisive([contrast.global_batch or 0 for contrast in contrasts])
     first = [contrast for contrast in contrasts if (contrast.global_batch or 0) == batch]
     rest = [contrast for contrast in contrasts if (contrast.global_batch or 0) != batch]
@@ -214,7 +218,7 @@ def judge_first(contrasts: Sequence[Contrast], beyond: float, same: float) -> tu
 
 
 def together(parts: Sequence[Detail]) -> tuple[Answer, float, float]:
-    """The answer to a claim of several parts, with the p values of support and of contradiction.
+    """Return the answer to a claim of several parts, with the p values of support and of contradiction.
 
     Supported when all parts are (intersection-union: the largest p value, no adjustment); contradicted by a part, with
     Bonferroni over the parts.
@@ -230,27 +234,30 @@ def together(parts: Sequence[Detail]) -> tuple[Answer, float, float]:
 
 
 def opposite(first: Answer, second: Answer) -> bool:
+    """Return whether one answer supports a claim and the other contradicts it."""
     return {first, second} == {SUPPORTED, CONTRADICTED}
 
 
 def under(rules: Sequence[str]) -> str:
-    """`under the linear and sqrt rule`; the tuned arm has no rule, and is `at tuned rates`."""
+    """Return the rules in words, as in `under the linear and sqrt rule`; the tuned arm has no rule, so it is `at tuned
+    rates`."""
     scaled = [rule for rule in rules if rule != TUNED_RULE]
     parts = [f"under the {' and '.join(scaled)} rule"] if scaled else []
     return " and ".join([*parts, "at tuned rates"] if TUNED_RULE in rules else parts)
 
 
 def chosen_of(candidates: Sequence[Verdict]) -> Verdict:
-    """The first candidate under a fair budget that has a number, or else the first."""
+    """Return the first candidate under a fair budget that has a number, else the first under a fair budget, else the
+    first. Raises IndexError without candidates."""
     fair = [verdict for verdict in candidates if not verdict.beside]
     known = [verdict for verdict in fair if not math.isnan(verdict.estimate.value)]
     return (known or fair or list(candidates))[0]
 
 
 def among(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """The verdicts with one error rate over all of them (Holm over either answer's p values).
+    """Return the verdicts with one error rate over all of them (Holm over either answer's p values).
 
-    What is decided alone but not among them is not decided, and says so.
+    What is decided alone but not among them becomes not decided, and its reason says so.
     """
     judged = [index for index, verdict in enumerate(verdicts)
               if not (math.isnan(verdict.supports) and math.isnan(verdict.contradicts))]
@@ -266,7 +273,8 @@ def among(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 
 def with_others(chosen: Verdict, rest: Sequence[Verdict]) -> Verdict:
-    """The verdict with the claim's other candidates beside it."""
+    """Return the verdict with the claim's other candidates beside it, and the rules among them that turn its answer
+    round."""
     rest = tuple(rest)
     turned = tuple(verdict.rule for verdict in rest
                    if (verdict.experiment, verdict.budget) == (chosen.experiment, chosen.budget)

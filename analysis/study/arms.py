@@ -33,7 +33,12 @@ CURVE = ("step", "epoch", "train_seconds", *METRICS)
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """`batches`: trained by every run, ascending. `apart`: batch -> what became of its runs."""
+    """Runs and evaluations of one experiment under one rule.
+
+    `batches`: the global batches at which every run completed and reached the rate of its rule, ascending. `apart`:
+    batch -> what became of its runs, for the other batches. `reference_batch`: the stated one, or the smallest trained
+    where that one is not among `batches`.
+    """
 
     experiment: str
     rule: str
@@ -46,7 +51,7 @@ class Arm:
 
     @property
     def larger(self) -> tuple[int, ...]:
-        """The batches above the reference."""
+        """Return the batches above the reference."""
         return tuple(batch for batch in self.batches if batch > self.reference_batch)
 
     @cached_property
@@ -63,6 +68,7 @@ class Arm:
         return is_shared(self.rule, batch, int(self.first("reference_batch")))
 
     def first(self, column: str) -> float:
+        """Return a number that all the runs have in common, read from the first; NaN where imported runs lack it."""
         return float(self._first_run[column])
 
     def whole(self, column: str) -> int | None:
@@ -70,12 +76,13 @@ class Arm:
         return known_whole(self.first(column))
 
     def text(self, column: str) -> str:
+        """Return a text that all the runs have in common, read from the first."""
         return str(self._first_run[column])
 
     @cached_property
     def curves(self) -> dict[tuple[int, int], dict[str, Floats]]:
-        """(seed, batch) -> evaluations in order of step, one array per CURVE name; the batches
-        that stand apart are left out."""
+        """Return (seed, batch) -> evaluations in order of step, one float64 array per name in CURVE that was recorded,
+        and the generalization gap as GAP; batches that stand apart are left out."""
         rows = self.evaluations
         rows = rows[rows["global_batch"].isin(self.batches)]
         rows = rows.sort_values(["seed", "global_batch", "step"])
@@ -92,28 +99,35 @@ class Arm:
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
+        """Return the seeds that have a curve, ascending."""
         return tuple(sorted({seed for seed, _ in self.curves}))
 
     def at_end(self, metric: str) -> pd.DataFrame:
-        """The metric after the last step: equal epochs."""
+        """Return the metric after the last step, where all batches have had equal epochs: a row per seed, a column per
+        batch."""
         return self._each(self.batches, lambda own: float(own[metric][-1]))
 
     def at(self, metric: str, batches: Sequence[int], axis: str, place: float) -> pd.DataFrame:
-        """The metric at `place` of an axis (step, epoch, train_seconds), read between evaluations on a straight line;
-        not before the first evaluation of all, and after the last what it was there. NaN where the axis was not
-        recorded."""
+        """Return the metric at `place` of an axis (step, epoch, train_seconds): a row per seed, a column per batch.
+
+        Values between two evaluations are read on a straight line. A place before the latest of the curves' first
+        evaluations is moved up to it; after the last evaluation its value is kept. NaN where the axis was not recorded.
+        """
         own = [curve[axis] for (_, batch), curve in self.curves.items() if batch in batches and axis in curve]
         start = max((float(places[0]) for places in own if places.size), default=0.0)
         return self._each(batches, lambda curve: _read(curve, metric, axis, max(place, start)))
 
     def at_step(self, metric: str, batches: Sequence[int], step: float) -> pd.DataFrame:
-        """The metric after `step` steps; see `at`."""
+        """Return the metric after `step` steps, a row per seed and a column per batch; read as in `at`."""
         return self.at(metric, batches, "step", step)
 
     def at_equal_loss(self, metric: str, batches: Sequence[int]) -> pd.DataFrame:
-        """The metric where each run first reaches the train loss that all of the seed's runs
-        reach, read between evaluations on a straight line. NaN where that loss is above half
-        of the first one: such a model has not learned enough to compare."""
+        """Return the metric where each run first reaches the train loss that all runs of its seed reach: a row per seed
+        that has all the batches, a column per batch.
+
+        Values between two evaluations are read on a straight line. NaN where that loss is not below half of the largest
+        first loss of the seed's runs: such a model has not learned enough to compare.
+        """
         values = {}
         for seed in self.seeds:
             own = {batch: self.curves[seed, batch] for batch in batches
@@ -131,7 +145,7 @@ class Arm:
 
 
 def load_arm(results: Results, experiment: str, rule: str) -> Arm | None:
-    """The arm, or None where it has no runs."""
+    """Return the arm of an experiment under one rule; None where it has no runs."""
     runs, evaluations = experiment_arm(results, experiment, rule)
     if runs.empty:
         return None
@@ -153,7 +167,8 @@ def load_arms(results: Results) -> list[Arm]:
 
 
 def pairs(matrix: pd.DataFrame, first: int, second: int) -> Floats:
-    """first minus second for the seeds that have both, float[seeds]."""
+    """Return the values of batch `first` minus those of batch `second` for the seeds that have both, float[seeds];
+    empty where the matrix lacks either batch."""
     if first not in matrix or second not in matrix:
         return np.empty(0)
     values = (matrix[first] - matrix[second]).to_numpy(np.float64)
@@ -161,8 +176,9 @@ def pairs(matrix: pd.DataFrame, first: int, second: int) -> Floats:
 
 
 def published_artefact(results: Results, experiment: str) -> pd.DataFrame:
-    """Weights kept from batch to batch, beside runs that begin anew: per global batch the mean test accuracy (or loss)
-    at the first evaluation and at the end, its spread there (ddof 1) and n; empty without such runs."""
+    """Return, per global batch, the mean test accuracy (or loss) at the first evaluation (start) and at the end, its
+    spread at the end (ddof 1) and n, of runs that keep their weights from batch to batch (kept_) and of runs that begin
+    anew (clean_); empty without runs that keep them."""
     (_, kept), (_, clean) = (experiment_arm(results, experiment, rule) for rule in (PUBLISHED_RULE, SHARED_RULE))
     if kept.empty:
         return pd.DataFrame()

@@ -35,9 +35,12 @@ GAP_TABLES = 128
 
 @dataclass(frozen=True)
 class BatchGap:
-    """One batch against the reference batch. p_value: differs from 0; same_p_value: the same
-    within the margin (TOST), both adjusted over the batches. Whether a batch is not worse is a question to all arms
-    together: `non_inferiority`. `alpha`: of a one-sided test."""
+    """Gap of one batch against the reference batch.
+
+    p_value: that the gap differs from 0. same_p_value: that both are the same within the margin (two one-sided tests,
+    TOST). Both are adjusted over the batches. `alpha`: the level of a one-sided test. Whether a batch is not worse is
+    decided over all arms together, in `non_inferiority`.
+    """
 
     experiment: str
     rule: str
@@ -68,6 +71,7 @@ class BatchGap:
         return bool(better(self.estimate.value, self.p_value, self.estimate.n))
 
     def to_json(self) -> dict[str, Any]:
+        """Return every field and `same`; numbers that are not finite are None."""
         values = {name: value if not isinstance(value, float) or math.isfinite(value) else None
                   for name, value in vars(self).items()}
         return {**values, "estimate": self.estimate.to_json(), "same": self.same}
@@ -75,11 +79,11 @@ class BatchGap:
 
 def gap_table(arm: Arm, margin: float, budget: str = EQUAL_EPOCHS,
               metric: str = "") -> tuple[BatchGap, ...]:
-    """One row per larger batch. margin: in the unit of the arm's outcome. metric: one of its columns, by default
-    that on the test data.
+    """Return one gap per larger batch, in ascending order.
 
-    Equal steps: each pair after all steps of its larger batch. Equal train loss: where both first reach the loss that
-    both reach.
+    margin: in the unit of the arm's outcome. metric: a column of the arm's evaluations, by default that on the test
+    data. budget: at equal steps each pair is read after all steps of its larger batch, at equal train loss where both
+    first reach the loss that both reach.
     """
     return _gap_table(arm, margin, budget, metric or arm.outcome.test)
 
@@ -127,5 +131,5 @@ def _at(arm: Arm, budget: str, metric: str, batch: int) -> pd.DataFrame:
 
 
 def chosen_metric(arm: Arm) -> str:
-    """The validation column of what the arm is judged by; the test column where none was split off."""
+    """Return the validation column of the arm's outcome; the test column where no validation data were split off."""
     return arm.outcome.chosen_by(arm.runs)

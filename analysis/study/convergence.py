@@ -26,9 +26,12 @@ WIDEST_SPREAD = 10.0
 
 @dataclass(frozen=True)
 class TargetPoint:
-    """One reference point: olympic mean of the epochs, or else of the samples, to the target, NaN below 3 runs; of
-    trials, the best one. steps: of that, NaN where the size of an epoch is not known. never: runs that did not
-    pass the target; one of them is the worst that an olympic mean drops, with more there is none."""
+    """One reference point: a batch, and how much training its runs took to the target.
+
+    amount: the olympic mean of the epochs or samples to the target, NaN below 3 runs; of trials, the best one. steps:
+    the steps in that amount, NaN where the size of an epoch is not known. never: the number of runs that did not pass
+    the target; one of them is the worst that an olympic mean drops, and with more there is no mean.
+    """
 
     source: str
     global_batch: int
@@ -42,17 +45,18 @@ class TargetPoint:
     never: int = 0
 
     def to_json(self) -> dict[str, Any]:
+        """Return the source, the batch, the amount and steps to the target, and how many runs never passed it."""
         return {"source": self.source, "global_batch": self.global_batch, "amount": self.amount.to_json(),
                 "steps": self.steps.to_json(), "never": self.never}
 
 
 @dataclass(frozen=True)
 class Convergence:
-    """One benchmark's points in order of batch and the law through their means, n of which is the number of points.
+    """Points of one benchmark in order of batch, and the law through their means, whose n is the number of points.
 
-    tuned: a point is the best of its trials, not an olympic mean. unit: what is counted, of which `examples_each` are
-    one (NaN where that is not known, and then so are steps). minimum_amount and minimum_steps are the law's, at small
-    and at large batches.
+    tuned: a point is the best of its trials, not an olympic mean. unit: what is counted, of which one is
+    `examples_each` examples (NaN where that is not known, and then so are steps). minimum_amount and minimum_steps are
+    those of the law, at small and at large batches.
     """
 
     experiment: str
@@ -68,18 +72,20 @@ class Convergence:
 
     @property
     def critical_batch(self) -> Estimate:
+        """Return the critical batch of the law, in examples of the global batch."""
         return self.law.critical_batch
 
     @property
     def each(self) -> str:
-        """What stands for a reference point."""
+        """Return in words what a point is: the best trial or an olympic mean."""
         return "best trial" if self.tuned else "olympic mean"
 
     def law_amount(self, batch: float) -> float:
-        """Epochs or samples to the target by the law."""
+        """Return the amount to the target at a global batch by the law, in `unit`: steps(B) times B."""
         return self.law.steps(batch) * batch
 
     def to_json(self) -> dict[str, Any]:
+        """Return the law, its points and the warnings; `examples_each` is None where it is not known."""
         known = math.isfinite(self.examples_each)
         return {"experiment": self.experiment, "unit": self.unit, "of": self.each,
                 "examples_each": int(self.examples_each) if known else None,
@@ -90,7 +96,7 @@ class Convergence:
 
 
 def convergences(results: Results) -> tuple[Convergence, ...]:
-    """One per benchmark among the imported runs, in order of first mention; none without such runs."""
+    """Return one result per benchmark among the imported runs, in order of first mention; none without such runs."""
     runs = results.runs[results.runs["kind"] == CONVERGENCE]
     return tuple(_convergence(str(name), rows, results) for name, rows in runs.groupby("experiment", sort=False))
 

@@ -23,8 +23,10 @@ STEPS, NOISE, KNEE = "steps to target", "gradient noise scale", "throughput knee
 
 @dataclass(frozen=True)
 class CriticalBatch:
-    """`sources`: name -> critical batch, in examples of the global batch (the knee: of one replica's batch).
-    `statements` put agreement, disagreement and what is not known in words.
+    """Critical batch of one experiment from several sources.
+
+    `sources`: name -> critical batch, in examples of the global batch (the knee: of one replica's batch). `statements`
+    put agreement, disagreement and what is not known in words.
 
     by_target: the law at each target, under the rule with the fewest steps at each batch; the first is the one of
     `sources`. by_rule: the law of the first target under each rule alone. noise: over the run; noise_to_target: over
@@ -43,12 +45,12 @@ class CriticalBatch:
 
     @property
     def steps(self) -> StepsToTarget | None:
-        """The law of the first target; None where the reference batch sets none."""
+        """Return the law of the first target; None where the reference batch sets none."""
         return self.by_target[0].law if self.by_target else None
 
     @property
     def useful(self) -> UsefulBatches | None:
-        """The batches that are useful on the way to the first target."""
+        """Return the batches that are useful on the way to the first target; None where there is no target."""
         return self.by_target[0].useful if self.by_target else None
 
     def to_json(self) -> dict[str, Any]:

@@ -38,8 +38,12 @@ E[largest of k standard normals]^2 / (k - 1), which is 0.32, 0.36, 0.35, 0.34 an
 
 @dataclass(frozen=True)
 class Sampling:
-    """`step`: the smallest difference between two values of one run. variance: of a mean gap, over sets of this many
-    examples, known to `freedom` degrees; 0 where the number of examples is not known, or the outcome is a loss."""
+    """Part of a gap that comes from the choice of examples.
+
+    `step`: the smallest difference between two values of one run. variance: that of a mean gap over sets of this many
+    examples, known to `freedom` degrees of freedom; 0 where the number of examples is not known, or the outcome is a
+    loss.
+    """
 
     step: float = 0.0
     variance: float = 0.0

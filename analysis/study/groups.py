@@ -23,7 +23,7 @@ NO_ACCURACY = "No accuracy run has finished, so there is nothing to show here."
 
 @dataclass(frozen=True)
 class Workload:
-    """Accuracy runs that differ in batch, rule and seed alone; `marker` is theirs in every figure."""
+    """Accuracy runs that differ in batch, rule and seed alone; `marker` stands for them in every figure."""
 
     experiment: str
     name: str
@@ -39,7 +39,7 @@ class Workload:
 
     @property
     def reference_batch(self) -> int:
-        """Return the global batch that the others are held against."""
+        """Return the global batch that the others are compared with."""
         return int(self.runs["reference_batch"].iloc[0])
 
     @property
@@ -49,7 +49,7 @@ class Workload:
 
     @property
     def rules(self) -> list[str]:
-        """Rules in the order of every figure; ones not known here come after those that are."""
+        """Return the rules in the order of every figure; rules that `rule_order` does not know come last."""
         found = list(self.runs["rule"].unique())
         return sorted(found, key=rule_order)
 
@@ -69,7 +69,7 @@ class Workload:
 
 
 def workloads(results: Results) -> list[Workload]:
-    """In the plan's order."""
+    """Return the groups of accuracy runs, one per experiment and placement, in the plan's order."""
     runs = results.runs[results.runs["kind"] == "accuracy"]
     grouped = runs.groupby(["experiment", "placement"], sort=False)
     several = runs.groupby("experiment")["placement"].nunique()
@@ -90,27 +90,29 @@ def peak_rates(runs: pd.DataFrame) -> str:
 
 
 def finite(frame: pd.DataFrame, column: str) -> list[float]:
-    """The column's finite values; the rest are counted by who calls."""
+    """Return the finite values of a column; the others are left out."""
     values = frame[column].to_numpy(dtype=np.float64)
     return [float(value) for value in values[np.isfinite(values)]]
 
 
 def mean_of(frame: pd.DataFrame, column: str) -> Estimate:
-    """Mean of a column over the repeats that a frame of runs holds: seeds, launches, or runs of one kind."""
+    """Return the mean of a column's finite values over the repeats in a frame of runs: seeds, launches, or runs of one
+    kind."""
     kinds = set(frame["kind"]) if "kind" in frame else set()
     return column_mean(finite(frame, column), column).per(REPEATS.get(kinds.pop(), "") if len(kinds) == 1 else "")
 
 
 def column_mean(values: Sequence[float], column: str) -> Estimate:
-    """Mean of a column's finite values on the scale on which they vary, its interval within what they can be: of times
-    and rates the geometric one."""
+    """Return the mean of a column's finite values on the scale on which they vary: the geometric mean of times and
+    rates, else the arithmetic one with its interval cut to what the column can be."""
     if column in PROPORTIONAL and all(value > 0 for value in values):
         return geometric_mean(values)
     return mean_estimate(values).within(*possible(column))
 
 
 def mean_curve(frame: pd.DataFrame, x: str, y: str) -> tuple[tuple[float, Estimate], ...]:
-    """Mean of y over seeds against the mean of x, at each step that all seeds have; t intervals."""
+    """Return (mean x, mean y) over seeds at each step that all seeds have, with t intervals of y; empty where no y is
+    finite."""
     usable = frame[np.isfinite(frame[y].to_numpy(dtype=np.float64))]
     if usable.empty:
         return ()
@@ -126,11 +128,13 @@ def _curve_point(mean: float, low: float, high: float, n: int) -> Estimate:
 
 
 def seeds_text(counts: Iterable[int]) -> str:
-    """`n = 6 seeds`, or `n = 2 to 6 seeds`."""
+    """Return a count of seeds in words: `n = 6 seeds`, `n = 2 to 6 seeds`, or `no seeds`; zeros are left out."""
     return _n_text(counts, "seed", "seeds")
 
 
 def launches_text(counts: Iterable[int]) -> str:
+    """Return a count of launches in words: `n = 3 launches`, `n = 2 to 6 launches`, or `no launches`; zeros are left
+    out."""
     return _n_text(counts, "launch", "launches")
 
 
@@ -144,24 +148,25 @@ def _n_text(counts: Iterable[int], one: str, more: str) -> str:
 
 
 def batch_shades(batches: Sequence[int]) -> dict[int, float]:
-    """Opacity by batch, light to full, so that one colour stays one rule."""
+    """Return the opacity of each batch, from 0.4 at the smallest to 1 at the largest, so that one colour stays one
+    rule."""
     steps = max(len(batches) - 1, 1)
     return {batch: 0.4 + 0.6 * index / steps for index, batch in enumerate(sorted(batches))}
 
 
 def first_panels(items: Sequence[Workload]) -> Iterator[tuple[str, Workload]]:
-    """The workloads that get panels, each with a name that is safe as an id."""
+    """Yield the first MOST_PANELS workloads, each with a name that is safe as an id."""
     for index, item in enumerate(items[:MOST_PANELS]):
         yield f"w{index}", item
 
 
 def evaluations_of(work: Workload, evaluations: pd.DataFrame, rule: str, batch: int) -> pd.DataFrame:
-    """The evaluations of one arm, all its seeds."""
+    """Return the evaluations of one rule at one batch, those of all its seeds."""
     runs = work.arm(rule, batch)["run_id"]
     return evaluations[evaluations["run_id"].isin(runs) & (evaluations["global_batch"] == batch)]
 
 
 def own_evaluations(work: Workload, results: Results) -> pd.DataFrame:
-    """All evaluations of the workload's runs."""
+    """Return all evaluations of the workload's runs."""
     rows = results.evaluations
     return rows[rows["run_id"].isin(work.runs["run_id"])]

@@ -18,8 +18,8 @@ GROUP = ["experiment", "dataset", "model", "optimizer", "placement", "cores_per_
 
 @dataclass(frozen=True, eq=False)
 class MemoryGroup:
-    """Hold finished memory runs that differ in the batch alone. `runs` have `growth_bytes`, the peak of one replica,
-    NaN where it was not read or is not above the baseline."""
+    """Finished memory runs that differ in the batch alone, and the law of their peaks. `runs` have `growth_bytes`, the
+    peak of one replica, NaN where it was not read or is not above the baseline."""
 
     experiment: str
     dataset: str

@@ -20,8 +20,11 @@ from .batch_gaps import chosen_metric, gap_at_end
 
 
 def standard(arms: Sequence[Arm]) -> Arm:
-    """The arm whose reference batch every option is held against: the tuned one where it is the better there, by
-    validation, or else what the rules share. A batch that merely equals a badly tuned reference is no gain."""
+    """Return the arm whose reference batch every option is compared with.
+
+    This is the tuned arm where its reference batch has the better mean by validation, else the first arm, whose
+    reference batch the rules share. A batch that merely equals a badly tuned reference is no gain.
+    """
     def merit(arm: Arm) -> float:
         ends = arm.at_end(chosen_metric(arm))
         value = float(ends[arm.reference_batch].mean()) if arm.reference_batch in ends else math.nan
@@ -31,8 +34,9 @@ def standard(arms: Sequence[Arm]) -> Arm:
 
 
 def against_standard(arms: Sequence[Arm]) -> dict[str, tuple[int, ...]]:
-    """Return, for each rule, the batches shown to be not worse than the reference batch of the standard arm, by the
-    data that choose; the standard's own reference batch among them. One experiment's arms, one for each rule."""
+    """Return, for each rule, the batches shown to be not worse than the reference batch of the standard arm, by
+    validation where such data were split off, else by the test data. That reference batch is listed first under each
+    rule that shares its runs. `arms` are those of one experiment, one for each rule."""
     if not arms:
         return {}
     best = standard(arms)
@@ -45,8 +49,8 @@ def against_standard(arms: Sequence[Arm]) -> dict[str, tuple[int, ...]]:
 
 
 def against_own_reference(arms: Sequence[Arm], metric: str = "") -> dict[str, tuple[int, ...]]:
-    """Return, for each rule, the larger batches shown to be not worse than the arm's own reference batch, by `metric`,
-    or else by the test data. One experiment's arms, one for each rule."""
+    """Return, for each rule, the larger batches shown to be not worse than the reference batch of the same arm, by
+    `metric`, or else by the test data. `arms` are those of one experiment, one for each rule."""
     chains = {arm.rule: _losses(arm, arm, metric or arm.outcome.test, arm.larger) for arm in arms}
     return _kept(chains, arms[0].outcome.margin, arms[0].outcome.alpha) if arms else {}
 

@@ -26,7 +26,7 @@ from .timing.step_fits import step_fits, StepFit
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """Hold the tables of one plan; every property is computed at its first use and kept."""
+    """Tables of one plan and what is computed from them, each at its first use, and kept."""
 
     results: Results
 

@@ -30,10 +30,10 @@ FEWEST = "the rule with the fewest steps at each batch"
 
 @dataclass(frozen=True)
 class TargetLaw:
-    """The law of the steps to one target under one rule, or under the rule with the fewest steps at each batch.
+    """Law of the steps to one target under one rule, or under the rule with the fewest steps at each batch.
 
-    margins: how far the target lies below the end of the reference batch; passes_at: the geometric mean of the steps
-    of the reference batch's runs to it, NaN where one never passed.
+    margins: how far the target lies below the end of the reference batch; passes_at: the geometric mean of the steps of
+    the reference batch's runs to it, NaN where one never passed.
     """
 
     margins: int

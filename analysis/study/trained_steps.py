@@ -17,7 +17,8 @@ from .critical import CriticalBatch
 
 @dataclass(frozen=True)
 class TrainedSteps:
-    """The steps to the target of an experiment, the largest batch that it trained, and the examples there are."""
+    """Steps to the target of one experiment, the largest global batch that it trained, and its number of training
+    examples."""
 
     experiment: str
     law: StepsToTarget
@@ -25,7 +26,8 @@ class TrainedSteps:
     train_examples: int
 
     def steps(self, batch: int) -> Estimate:
-        """S_min + E_min/B; the interval is of the ends of both parts, which is more than they leave together."""
+        """Return the steps at a global batch by the law S_min + E_min/B; unknown where `doubt` gives a reason. The
+        interval adds the ends of both parts' intervals, so it is wider than that of their sum."""
         if self.doubt(batch):
             return unknown()
         parts = [part for part in (self.law.minimum_steps, self.law.minimum_examples.scaled(1 / batch))
@@ -34,7 +36,7 @@ class TrainedSteps:
                         parts[0].n)
 
     def doubt(self, batch: int) -> str:
-        """Why the steps at this batch are not known; empty when they are."""
+        """Return the reason why the steps at this batch are not known; empty when they are."""
         if batch > self.train_examples:
             return f"batch {batch:,} is more than the {self.train_examples:,} training examples"
         if not self.law.steps(batch) > 0:
@@ -48,7 +50,8 @@ class TrainedSteps:
 
 def trained_steps(results: Results, rows: pd.DataFrame,
                   critical: Mapping[str, CriticalBatch]) -> TrainedSteps | None:
-    """Of the first experiment with this data, model and optimizer whose steps have a law."""
+    """Return the steps of the first experiment with the dataset, model and optimizer of `rows` whose steps have a law;
+    None where there is none."""
     runs, first = results.runs, rows.iloc[0]
     same = runs[(runs["kind"] == "accuracy") & (runs["status"] == "completed")
                 & (runs[["dataset", "model", "optimizer"]] == first[["dataset", "model", "optimizer"]]).all(axis=1)]

@@ -23,7 +23,8 @@ MORE_THAN_EVEN = 0.001  # a most common class with so much more than its even sh
 
 @dataclass(frozen=True)
 class Chance:
-    """What is reached without learning: `level` in the unit of the outcome, NaN where not known; `words` name it."""
+    """Result that is reached without learning: `level` in the unit of the outcome, NaN where not known; `words` name
+    it."""
 
     level: float
     words: str
@@ -49,8 +50,9 @@ class Learned:
 
 
 def chance_of(arm: Arm) -> Chance:
-    """Return what the arm's data give to who learns nothing: of an accuracy 1 / classes or the share of the most common
-    class, whichever is more; of a loss that of the mean or of the classes' shares, or else the loss before training."""
+    """Return the result that the arm's data allow without learning: of an accuracy the larger of 1 / classes and the
+    share of the most common class; of a loss the baseline loss of always answering the mean or the classes' shares, or
+    else the loss before training."""
     outcome = arm.outcome
     classes, share, loss = (arm.first(name) for name in ("classes", "baseline_accuracy", "baseline_loss"))
     if outcome.percent:

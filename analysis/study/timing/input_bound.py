@@ -23,7 +23,7 @@ NOT_DECIDED = "not decided"
 
 
 def verdict(real: float, given: float, model: float) -> str:
-    """Of one launch, from examples per second: together, input alone, model alone.
+    """Return what limits one launch, from its examples per second together, of the input alone and of the model alone.
 
     Halves that overlap perfectly give min(input, model) together; one after the other, 1 / (1/input + 1/model).
     """
@@ -35,8 +35,8 @@ def verdict(real: float, given: float, model: float) -> str:
 
 
 def hidden_share(real: float, given: float, model: float) -> float:
-    """How much of the shorter half's time passes behind the longer: 1 all of it, 0 none; below 0 they hinder each
-    other."""
+    """Return the share of the shorter half's time that passes behind the longer: 1 all of it, 0 none; below 0 the
+    halves hinder each other. The rates are in examples per second."""
     halves = (1 / given, 1 / model)
     return (sum(halves) - 1 / real) / min(halves)
 
@@ -52,21 +52,23 @@ class Halves:
 
     @property
     def verdicts(self) -> tuple[str, ...]:
+        """Return the verdict on each launch."""
         return tuple(map(verdict, self.real, self.given, self.model))
 
     @property
     def verdict(self) -> str:
-        """What all launches say; else it is not decided."""
+        """Return the verdict that all launches have in common; NOT_DECIDED where they differ."""
         found = set(self.verdicts)
         return found.pop() if len(found) == 1 else NOT_DECIDED
 
     @property
     def of_model(self) -> Estimate:
-        """Real throughput as a fraction of the model's own, launch by launch."""
+        """Return the real throughput as a fraction of the model's alone: the geometric mean over launches."""
         return geometric_mean([real / model for real, model in zip(self.real, self.model)]).per(LAUNCHES)
 
     @property
     def hidden(self) -> float:
+        """Return the mean over launches of `hidden_share`."""
         return float(np.mean([hidden_share(*launch) for launch in zip(self.real, self.given, self.model)]))
 
     @property
@@ -76,7 +78,7 @@ class Halves:
         return "and even one after the other they would be faster: they hinder each other"
 
     def sentence(self) -> str:
-        """The verdict with its numbers, in plain words."""
+        """Return the verdict with its numbers, in plain words."""
         real, given, model = (geometric_mean(values).per(LAUNCHES) for values in (self.real, self.given, self.model))
         found = self.verdict
         reason = {
@@ -92,6 +94,7 @@ class Halves:
                 f"{estimated(model, 'examples/s')}, both together {estimated(real, 'examples/s')}; {reason}.")
 
     def to_json(self) -> dict[str, Any]:
+        """Return the place, the three throughputs in examples per second, the hidden share and the verdict."""
         halves = zip(("real", "input", "model"), (self.real, self.given, self.model))
         rates = {f"{name}_examples_per_second": geometric_mean(values).per(LAUNCHES).to_json()
                  for name, values in halves}
@@ -100,7 +103,8 @@ class Halves:
 
 
 def three_ways(runs: pd.DataFrame) -> list[Halves]:
-    """Every timing point that read from disk; `runs`: of Results."""
+    """Return every timing point that was timed in all three ways: with its input from disk, the input alone and the
+    model alone. `runs` is the table of Results."""
     known = runs.drop_duplicates("run_id").dropna(subset=list(COLUMNS))
     return [Halves(tuple(place), *(tuple(map(float, rows[column])) for column in COLUMNS))
             for place, rows in known.groupby(list(PLACE), sort=False)]

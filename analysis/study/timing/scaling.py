@@ -22,22 +22,24 @@ from ...tables.selections import timing_runs
 from .steadiness import by_launch
 
 RATIOS: Mapping[str, Ratio] = {"mean": log_ratio, "median": median_ratio}
-"""By the plan's launch_summary."""
+"""Comparison of two replica counts, by the plan's launch_summary."""
 SAME = ["experiment", "dataset", "model", "optimizer", "strategy", "transport",
         "cores_per_replica", "accumulation", "precision"]
 
 
 def strategy_names(rows: pd.DataFrame) -> pd.Series[str]:
-    """The strategy of each row, with its transport."""
+    """Return the strategy of each row with its transport, on the index of the rows."""
     return pd.Series([strategy_name(*both) for both in zip(rows["strategy"], rows["transport"])], rows.index, dtype=str)
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """One strategy at one fixed batch (per replica where weak, global where strong). `marginal`:
-    replicas -> share of a baseline replica's throughput that each replica added since the
-    previous count brought, paired by launch; `held_out`: law -> the most replicas, predicted from fewer; `note`
-    says what is not known."""
+    """One strategy at one fixed batch (per replica where weak, global where strong).
+
+    `marginal`: replicas -> share of a baseline replica's throughput that each replica added since the previous count
+    brought, paired by launch; `held_out`: law -> its error at the most replicas, predicted from fewer; `note` says what
+    is not known.
+    """
 
     kind: Kind
     experiment: str
@@ -59,8 +61,8 @@ class Scaling:
         return not any(point.unstable for point in self.points)
 
     def largest_worthwhile(self, threshold: float) -> int | None:
-        """The largest count up to which every step is shown to bring at least `threshold`; None with
-        one count alone."""
+        """Return the largest replica count up to which every increase is shown to bring at least `threshold`, a share
+        of a baseline replica's throughput; None with one count alone."""
         if not self.marginal:
             return None
         largest = self.points[0].replicas
@@ -71,6 +73,7 @@ class Scaling:
         return largest
 
     def to_json(self) -> dict[str, Any]:
+        """Return the points, the marginal efficiency and the fitted laws; a law that was not fitted is None."""
         points = [{"replicas": p.replicas, "speedup": p.speedup.to_json(),
                    "efficiency": p.efficiency.to_json(), "karp_flatt": p.karp_flatt.to_json(),
                    "warning": p.warning, "unstable": p.unstable} for p in self.points]
@@ -84,8 +87,8 @@ class Scaling:
 
 
 def scalings(results: Results) -> tuple[Scaling, ...]:
-    """All groups of timing runs that scale; a single replica count is listed with a note. A strategy that has no more
-    than one replica is timed beside the others and scales nowhere."""
+    """Return every group of timing runs that scales; a single replica count is listed with a note. A strategy that
+    cannot have more than one replica is left out."""
     runs = timing_runs(results)
     runs = runs[~runs["strategy"].isin([name for name, spec in STRATEGIES.items() if not spec.many_replicas])]
     ratio = RATIOS.get(str(results.settings.get("launch_summary")), log_ratio)

@@ -17,9 +17,11 @@ WHOLE_NODE = -1
 
 @dataclass(frozen=True)
 class Pace:
-    """A rank, or a whole node, beside its peers at one timing point (values of PLACE).
+    """Step time without the exchange of gradients of a rank, or of a whole node (rank WHOLE_NODE), beside its peers at
+    one timing point (values of PLACE).
 
-    `ratios`: its time over the median of the others', launch by launch.
+    `own_step_seconds`: the median over launches, in seconds. `ratios`: its time over the median of the others', launch
+    by launch.
     """
 
     place: tuple[Any, ...]
@@ -30,18 +32,20 @@ class Pace:
 
     @property
     def ratio(self) -> float:
+        """Return the median over launches of its time over the others' median."""
         return median(self.ratios)
 
     @property
     def slow(self) -> bool:
-        """In every launch, of several: what was slow once may have been disturbed."""
+        """Return whether it was slower than LIMIT allows in every one of several launches: what was slow once may have
+        been disturbed."""
         return len(self.ratios) > 1 and min(self.ratios) > LIMIT
 
 
 def paces(runs: pd.DataFrame, ranks: pd.DataFrame) -> list[Pace]:
-    """Every rank, and every node by the median of its ranks, at every timing point; the slowest first.
+    """Return every rank, and every node by the median of its ranks, at every timing point; the slowest come first.
 
-    `runs`, `ranks`: of Results.
+    `runs` and `ranks` are tables of Results.
     """
     places = runs[["run_id", *PLACE]].drop_duplicates("run_id")
     joined = ranks.merge(places, on="run_id")

@@ -30,8 +30,8 @@ PLACED = ["placement", "nodes", "cores_per_replica", "precision"]
 
 @dataclass(frozen=True)
 class Exposed:
-    """Step time beyond one replica's at the same replica batch: communication that nothing hides, and waiting; `share`:
-    of the step, a fraction. Paired by launch."""
+    """Step time in seconds beyond one replica's at the same replica batch, paired by launch: communication that nothing
+    hides, and waiting. `share` is the fraction of the step that it takes."""
 
     replicas: int
     nodes: int
@@ -41,6 +41,7 @@ class Exposed:
     share: Estimate
 
     def to_json(self) -> dict[str, Any]:
+        """Return the replicas, nodes and batch, the times in seconds, and the exposed share of the step."""
         return {"replicas": self.replicas, "nodes": self.nodes, "replica_batch": self.replica_batch,
                 "step_seconds": self.step_seconds.to_json(), "exposed_seconds": self.exposed_seconds.to_json(),
                 "share_of_step": self.share.to_json()}
@@ -48,8 +49,11 @@ class Exposed:
 
 @dataclass(frozen=True)
 class StepFit:
-    """One model on one strategy. `fit` is None, with the reason in `note`, where the runs do not give it;
-    `held_out`: a row per replica batch, measured at the most replicas and predicted from fewer."""
+    """Step model of one model on one strategy.
+
+    `fit` is None, with the reason in `note`, where the runs do not give it; `held_out`: one error per point measured at
+    the most replicas and predicted from fewer.
+    """
 
     model: str
     optimizer: str
@@ -61,10 +65,12 @@ class StepFit:
 
     @property
     def name(self) -> str:
+        """Return the optimizer, the model and the strategy in words."""
         return what_ran(self.optimizer, self.model, self.strategy)
 
     def to_json(self) -> dict[str, Any]:
-        """The model's parameters are in seconds but for the overlap; what was not measured is not there."""
+        """Return the fitted parameters, in seconds but for the overlap, the held-out errors and the exposed times;
+        `step_model` is None without a fit."""
         fitted = {name: value.to_json() for name, value in self.fit.estimates.items()} if self.fit else None
         errors = [{"replica_batch": error.size, "measured_seconds": error.measured.to_json(),
                    "predicted_seconds": error.predicted.to_json(), "relative_error": error.relative_error.to_json()}
@@ -78,8 +84,8 @@ class StepFit:
 class Goodput:
     """Examples per second, and what they are worth beside those of the reference batch.
 
-    noise_scale: the average over a run, which `worth` and `goodput` are by; worth_at_start and worth_at_end are by the
-    noise scale at the first probed step and over the last tenth of the steps.
+    noise_scale: the average over a run, from which `worth` and `goodput` are computed; worth_at_start and worth_at_end
+    use the noise scale at the first probed step and over the last tenth of the steps.
     """
 
     experiment: str
@@ -99,7 +105,7 @@ class Goodput:
 
 
 def step_fits(results: Results) -> tuple[StepFit, ...]:
-    """One per model and strategy with timing runs, in the plan's order."""
+    """Return one fit per model and strategy with timing runs, in the plan's order."""
     return tuple(_step_fit(rows) for _, rows in timing_runs(results).groupby(ALIKE, sort=False, dropna=False))
 
 
@@ -144,7 +150,8 @@ def _held_out(rows: pd.DataFrame) -> tuple[HeldOutError, ...]:
 
 
 def held_out_at(predict: Callable[[StepPoint], Estimate], own: pd.DataFrame) -> HeldOutError:
-    """The launches of one point, which the law behind `predict` never saw."""
+    """Return the error of `predict`, a law that was fitted without these launches, at their one point; with a note
+    where the law predicts NaN."""
     point = point_of(next(own.itertuples()))
     predicted = predict(point)
     note = "its topology was not measured at fewer replicas" if math.isnan(predicted.value) else ""
@@ -167,7 +174,8 @@ def _exposed(rows: pd.DataFrame) -> list[Exposed]:
 
 
 def goodputs(results: Results, critical: Sequence[CriticalBatch]) -> tuple[Goodput, ...]:
-    """Of every timed batch of the experiments whose noise scale is known, against their reference batch."""
+    """Return the goodput of every timed batch of the experiments whose noise scale is known and positive, relative to
+    their reference batch."""
     runs, timed = results.runs, timing_runs(results)
     found = []
     for one in critical:

@@ -19,8 +19,9 @@ from .steadiness import by_launch
 
 
 def throughput_groups(results: Results) -> list[tuple[tuple[object, ...], pd.DataFrame]]:
-    """Timing runs on the same replicas with 3 or more batches, fewest replicas first. Of one replica, that which waits
-    for no other process comes first: a launcher's cycle would be taken for the model's own cost of a step."""
+    """Return the timing runs on the same replicas with 3 or more batches, fewest replicas first. At equal replicas a
+    strategy that waits for no other process comes first: a launcher's cycle would be taken for the model's cost of a
+    step."""
     runs = timing_runs(results)
     groups = [(keys, rows) for keys, rows in runs.groupby(GROUP, sort=False, dropna=False)
               if rows["replica_batch"].nunique() >= 3]
@@ -29,7 +30,7 @@ def throughput_groups(results: Results) -> list[tuple[tuple[object, ...], pd.Dat
 
 
 def knee(rows: pd.DataFrame) -> ThroughputKnee | str:
-    """The throughput knee over launches, or why there is none."""
+    """Return the throughput knee over launches, or the reason in words why there is none."""
     try:
         return throughput_knee(rows["replica_batch"].tolist(), rows["step_seconds"].tolist())
     except RecordError as error:
@@ -37,7 +38,7 @@ def knee(rows: pd.DataFrame) -> ThroughputKnee | str:
 
 
 def growth(rows: pd.DataFrame, batches: Sequence[int]) -> Estimate:
-    """Logarithmic slope of throughput between two replica batches, paired by launch: 1 is
+    """Return the logarithmic slope of throughput between two replica batches, the smaller first, paired by launch: 1 is
     growth in proportion, 0 none."""
     small, large = (by_launch(rows[rows["replica_batch"] == n], "examples_per_second") for n in batches)
     doublings = math.log(batches[1] / batches[0])
