@@ -12,10 +12,16 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # Folders and modules whose docstrings all obey the rule; add a path once its docstrings do.
 COVERED = (
+    "analysis/columns.py",
     "analysis/exporters",
     "analysis/figures",
+    "analysis/formatting.py",
+    "analysis/importers",
     "analysis/laws",
+    "analysis/meter_columns.py",
+    "analysis/prediction",
     "analysis/report",
+    "analysis/tables",
     "benchmarks/data",
     "benchmarks/micro",
     "benchmarks/rank",
