@@ -151,13 +151,16 @@ FIGURE = {"series": "label of the line, bar or row", "x": "place, in the unit of
 
 
 def reference(names: Iterable[str] = RUN) -> str:
-    """The columns as a Markdown table."""
+    """Return the meanings of columns as a Markdown table. Raises KeyError for a column without a meaning."""
     rows = "\n".join(f"| `{name}` | {MEANINGS[name].rstrip('.')} |" for name in names)
     return f"| column | what it is |\n|---|---|\n{rows}\n"
 
 
 def readme(tables: dict[str, Sequence[str]], figures: bool = False) -> str:
-    """The page beside the files. tables: name of a CSV file -> its columns."""
+    """Return the Markdown page that explains exported files. tables: name of a CSV file -> its columns.
+
+    figures: whether to explain the figures' files too. Raises KeyError for a column without a meaning.
+    """
     parts = ["# The numbers behind the report", "One run a row in results.csv; the other tables are long, one reading "
              "a row, with the columns of their run repeated. Fractions are from 0 to 1, times in seconds, memory in "
              "bytes. An empty cell was not measured; it is never 0. `batchscale import csv results.csv` reads "

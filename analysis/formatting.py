@@ -28,7 +28,7 @@ class Table:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "",
           numbers: Iterable[int] = (), fold: str = "", longest: int = LONGEST_TABLE) -> tuple[Table, ...]:
-    """One table, or none without rows; rows beyond `longest` are counted, not shown."""
+    """Return a tuple with one table, empty without rows; rows beyond `longest` are counted and not shown."""
     written = [tuple(str(cell) for cell in row) for row in rows]
     if not written:
         return ()
@@ -37,7 +37,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]], caption: str 
 
 
 def estimated(estimate: Estimate, unit: str = "", digits: int = 3, resolution: float = 0.0) -> str:
-    """Value, interval and n, as every number in a report is written, to two digits of the interval's half width.
+    """Return value, interval and n as reports write every number, to two digits of the interval's half width.
 
     digits: significant ones of a value without an interval. resolution: what one test example, evaluation or tick of a
     timer amounts to; an interval narrower than that is called degenerate, as it shows no spread but the grid.
@@ -46,7 +46,7 @@ def estimated(estimate: Estimate, unit: str = "", digits: int = 3, resolution: f
 
 
 def percentage(estimate: Estimate, places: int = 1, signed: bool = False, resolution: float = 0.0) -> str:
-    """A fraction as percent, with interval and n; `signed` writes differences in percentage points.
+    """Return a fraction as per cent, with interval and n; `signed` writes a difference in percentage points.
 
     places: decimals of a value without an interval. resolution: as a fraction; see `estimated`.
     """
@@ -81,7 +81,7 @@ MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+!|~$])")
 
 
 def plain(text: str) -> str:
-    """Text that stays text in Markdown: one line, its special characters escaped.
+    """Return text as one line that Markdown shows unchanged, its special characters escaped.
 
     >>> plain("<b> a_b")
     '\\\\<b\\\\> a\\\\_b'

@@ -16,7 +16,7 @@ from .laws.cost import energy_joules
 @dataclass(frozen=True)
 class MeterColumn:
     """One column: its meaning with its unit, the field of the record that holds the meter's rows, and the number that
-    a run's or phase's rows come to, NaN where they do not tell."""
+    a run's or phase's rows come to, NaN where it cannot be computed."""
 
     meaning: str
     field: str
@@ -41,18 +41,18 @@ def joules_per_example(energy: Sequence[Energy]) -> float:
 
 
 def gpu_watts(readings: Sequence[GpuReading]) -> float:
-    """Return the mean power of a GPU in watts, NaN where one does not tell: the others' mean would describe others."""
+    """Return the mean power of a GPU in watts, NaN where one reports none: the others' mean would not include it."""
     watts = [number(row.power_milliwatts) / 1000 for row in readings]
     return mean(watts) if watts else math.nan
 
 
 def gpu_clock_share(readings: Sequence[GpuReading]) -> float:
-    """Return the mean over windows of the slowest GPU's clock over its highest, NaN where a GPU does not tell."""
+    """Return the mean over windows of the slowest GPU's clock over its highest, NaN where a GPU reports none."""
     return _worst(readings, lambda row: _share(row.clock_mhz, row.highest_clock_mhz))
 
 
 def gpu_busy_share(readings: Sequence[GpuReading]) -> float:
-    """Return the mean over windows of the least busy GPU's share of time, NaN where a GPU does not tell."""
+    """Return the mean over windows of the least busy GPU's share of time, NaN where a GPU reports none."""
     return _worst(readings, lambda row: _share(row.busy_percent, 100))
 
 

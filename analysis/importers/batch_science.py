@@ -40,7 +40,11 @@ MOST_ROWS = 100_000
 
 
 def read(sources: Sources, options: Options) -> Found:
-    """Raises RecordError for a folder of another layout, and where no target is known."""
+    """Return the trials of every study.json below a folder as runs, with the steps each took to the target.
+
+    The target is the option's, else the paper's (TARGETS). Raises RecordError for a file or folder of another layout,
+    for a file that cannot be believed, and where no target is known.
+    """
     if not sources.is_folder():
         raise RecordError(f"{sources.named(sources.path)} is no folder; give {HINT}.")
     studies = [path for path in sources.below("study.json") if path.name == "study.json"]

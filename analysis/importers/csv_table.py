@@ -44,7 +44,11 @@ MOST_ROWS = 20_000
 
 
 def read(sources: Sources, options: Options) -> Found:
-    """Raises RecordError for a table that lacks a column its runs need, or holds a cell that is none."""
+    """Return the runs of a CSV table, one a row; repeated rows and rows without a result are counted in the notes.
+
+    Raises RecordError for a table that is no CSV or lacks a column that its runs need, for a cell that its column
+    cannot hold, and for one run with two results.
+    """
     where = sources.named(sources.path)
     rows = _rows(sources, where)
     header = [name.strip() for name in next(rows, [])]
@@ -129,7 +133,7 @@ def _check_header(header: Sequence[str], where: str) -> None:
 
 
 def reference() -> str:
-    """What a table needs, by kind of run, as a Markdown table."""
+    """Return the columns that a table needs, by kind of run, as a Markdown table."""
     rows = "\n".join(f"| {kind} | {_needed(kind)} |" for kind in KINDS)
     return f"| kind of run | columns it needs |\n|---|---|\n{rows}\n"
 

@@ -27,7 +27,11 @@ FACTS = ("author", "framework", "model", "hardware", "costPerHour", "timestamp",
 
 
 def read(sources: Sources, options: Options) -> Found:
-    """Raises RecordError for a table that lacks a column or has an accuracy that is none."""
+    """Return each entry as a run: accuracies as fractions, and seconds and epochs to the target where it is reached.
+
+    In a folder, tables of other tasks are left out with a note. Raises RecordError for a table that lacks a column or
+    holds a cell that is no hour, epoch or per cent, and where no entry is left.
+    """
     folder = sources.is_folder()
     paths = sources.below(".tsv") if folder else [sources.path]
     notes, runs = [], []

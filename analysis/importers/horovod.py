@@ -37,7 +37,7 @@ ROUNDING = 0.051  # the text has one decimal
 
 @dataclass
 class Block:
-    """What one launch printed; -1 and NaN for what has not come yet."""
+    """Values that one launch printed; -1 and NaN stand for what has not come yet."""
 
     model: str
     batch: int = -1
@@ -50,17 +50,23 @@ class Block:
 
     @property
     def begun(self) -> bool:
-        """Whether a line of a launch has come."""
+        """Whether a line of a launch has come after its model's."""
         return self.batch > 0 or self.size > 0 or bool(self.rates)
 
     def steady(self) -> list[float]:
-        """Images per second of one replica, without the iteration that warms up (the Keras script has no other)."""
+        """Return the images per second of one replica, by iteration.
+
+        The first iteration is left out where the text shows no warm-up, as with the Keras script: it warms up instead.
+        """
         ordered = [self.rates[index] for index in sorted(self.rates)]
         return ordered if self.warmed else ordered[1:]
 
 
 def read(sources: Sources, options: Options) -> Found:
-    """Raises RecordError for text that no such script printed."""
+    """Return each launch that the text of a file or folder holds as a timing run, with one window per iteration.
+
+    Raises RecordError for text that none of these benchmarks printed, and for launches with missing or changed lines.
+    """
     paths = sources.below("") if sources.is_folder() else [sources.path]
     blocks = [(path.stem, block) for path in paths for block in _blocks(sources, path)]
     if not blocks:

@@ -31,10 +31,10 @@ TARGET = re.compile(r"\s*([^\s<>=]{1,100})\s*(<=|>=|<|>)\s*([^\s<>=]{1,40})\s*")
 
 @dataclass(frozen=True)
 class ImportedRun:
-    """One run. `columns`: those of rows.RUN that the format has; what it lacks is left out, never 0.
+    """One run. `columns`: those of columns.RUN that the format has; what it lacks is left out, never 0.
 
-    evaluations: columns of rows.EVALUATION, one list each of equal length, NaN where one evaluation lacks the value.
-    windows: rows with the keys of rows.WINDOW. words: what the file says, in its own words.
+    evaluations: names in columns.EVALUATION, one list each of equal length, NaN where one evaluation lacks the value.
+    windows: rows with the keys of columns.WINDOW. words: what the file says, in its own words.
     """
 
     columns: Mapping[str, Any]
@@ -47,7 +47,7 @@ class ImportedRun:
 @dataclass(frozen=True)
 class Found:
     """All runs of one import. `question`: what they answer. `notes`: what a reader must know, in sentences. `facts`:
-    what the import was told or knows besides the file."""
+    what the import knows from its options or its format."""
 
     runs: tuple[ImportedRun, ...]
     question: str
@@ -64,6 +64,7 @@ class Target:
     value: float
 
     def reached(self, measured: float) -> bool:
+        """Return whether a measured value passes the target."""
         return bool(COMPARISONS[self.comparison](measured, self.value))
 
     def __str__(self) -> str:
@@ -72,7 +73,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line adds to a file. train_examples: of one epoch."""
+    """Options of the command line that add to a file. train_examples: training examples of one epoch.
+
+    Raises RecordError for train_examples outside 1 to LARGEST.
+    """
 
     train_examples: int | None = None
     target: Target | None = None
@@ -83,7 +87,7 @@ class Options:
 
 
 def parse_target(text: str) -> Target | None:
-    """None for "". Raises RecordError.
+    """Return the target that text such as METRIC<VALUE describes; None for "". Raises RecordError for other text.
 
     >>> str(parse_target("val/classification_error<0.3"))
     'val/classification_error < 0.3'
@@ -104,7 +108,10 @@ def largest(column: str) -> float:
 
 
 def as_number(text: str, most: float = LARGEST) -> float | None:
-    """The finite number that a cell of a table holds; None for any other text."""
+    """Return the finite number that a cell of a table holds.
+
+    It is None for other text, for text above LONGEST_TEXT characters, and for an absolute value above `most`.
+    """
     try:
         value = float(text) if len(text) <= LONGEST_TEXT and "_" not in text else math.nan
     except ValueError:
@@ -118,7 +125,7 @@ def number(value: object) -> float:
 
 
 def label(value: object) -> str:
-    """A name from a file as one printable line; "" for what is no text."""
+    """Return a name from a file as one printable line of at most LONGEST_TEXT characters; "" for what is no text."""
     if not isinstance(value, str):
         return ""
     text = " ".join(value[:10 * LONGEST_TEXT].split())
@@ -126,7 +133,7 @@ def label(value: object) -> str:
 
 
 def whole(value: object, what: str, most: float = LARGEST) -> int:
-    """A count of 1 or more. Raises RecordError, which names `what`."""
+    """Return a value as a whole number of 1 to `most`. Raises RecordError, which names it as `what`, for any other."""
     count = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
     if not 1 <= count <= most or count != int(count):
         raise RecordError(f"{what}={str(value)[:40]} must be a whole number of 1 or more.")
@@ -134,6 +141,7 @@ def whole(value: object, what: str, most: float = LARGEST) -> int:
 
 
 def check_evaluation_names(names: Iterable[str]) -> None:
+    """Raise RecordError where a name is none of the columns EVALUATION."""
     unknown = sorted(set(names) - set(EVALUATION))
     if unknown:
         raise RecordError(f"evaluations hold {unknown[0][:40]!r}, which is no column of ours.")

@@ -131,7 +131,11 @@ def notes(manifest: Manifest) -> tuple[str, ...]:
 
 
 def runs(store: Store) -> Iterator[ImportedRun]:
-    """The imported runs of a store; none of a plan of our own. Raises RecordError for a damaged file."""
+    """Yield the imported runs of a store; none of a plan of our own.
+
+    Raises RecordError for a line that no import writes, for another number of runs than plan.json says, and for a
+    format that is not known.
+    """
     found = imported_from(store.manifest)
     if found is None:
         return
@@ -175,12 +179,15 @@ def _run(value: object) -> ImportedRun:
 
 
 def row_of(run: ImportedRun) -> dict[str, Any]:
-    """A row of the table; text that the format lacks is "", and numbers are left out."""
+    """Return a run as a row of the table: text that the format lacks is "", and numbers that it lacks are left out."""
     return {**dict.fromkeys(TEXTS, ""), "phase": 0, **run.columns}
 
 
 def evaluations_of(run: ImportedRun) -> Iterator[dict[str, Any]]:
-    """Its evaluations, one row each, columns EVALUATION; NaN for what the format lacks."""
+    """Yield each evaluation of a run as a row with the columns EVALUATION.
+
+    A column that the format lacks is NaN, `phase` 0.
+    """
     count = max((len(list(values)) for values in run.evaluations.values()), default=0)
     columns = {name: list(run.evaluations.get(name, ())) or [math.nan] * count for name in EVALUATION}
     for index in range(count):

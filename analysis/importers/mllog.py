@@ -52,14 +52,17 @@ class Log:
 
 @dataclass
 class Reading:
-    """What was seen besides runs."""
+    """Lines seen that make no run: the number of damaged ones, and the last round too old to be read."""
 
     damaged: int = 0
     old: str = ""
 
 
 def read(sources: Sources, options: Options) -> Found:
-    """Raises RecordError for logs that hold no run, or mean different things by the same name."""
+    """Return the runs of a log or of a folder of logs, each with what it took to the target where it succeeded.
+
+    Raises RecordError for logs that hold no run, and for logs that mean different things by the same name.
+    """
     paths = sources.below(".txt", ".log", ".out") if sources.is_folder() else [sources.path]
     seen, logs = Reading(), []
     for path in paths:

@@ -50,7 +50,11 @@ class ReferencePoint:
 
 
 def read(sources: Sources, options: Options) -> Found:
-    """Raises RecordError for a file that is absent, too large, not JSON, or not of this format."""
+    """Return the runs of a file of reference points: epochs, examples and steps to the target, where they are known.
+
+    Raises RecordError for a file that is absent, too large, not JSON or not of this format, and where train_examples is
+    given for several benchmarks.
+    """
     found = points(_values(sources), sources.named(sources.path))
     benchmarks = dict.fromkeys(point.benchmark for point in found)
     if options.train_examples is not None and len(benchmarks) > 1:
@@ -105,7 +109,11 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def points(values: object, where: str) -> tuple[ReferencePoint, ...]:
-    """The reference points of parsed JSON, in order of batch. Raises RecordError."""
+    """Return the reference points of parsed JSON, in order of benchmark, batch and name.
+
+    where: name of the file in messages. Raises RecordError for what is no object of reference points, for too many
+    points or runs, and for a benchmark that counts epochs at some points and samples at others.
+    """
     if not isinstance(values, Mapping) or not values:
         raise RecordError(f"{where} holds no reference points; {EXPECTED} in each of them.")
     if len(values) > MOST_POINTS:

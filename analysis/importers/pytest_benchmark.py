@@ -21,7 +21,10 @@ QUESTION = "How long does one round of each benchmark take?"
 
 
 def read(sources: Sources, options: Options) -> Found:
-    """Raises RecordError for a file that pytest-benchmark did not write."""
+    """Return one run per benchmark, its step_seconds the median round, else the mean; one window per round.
+
+    Raises RecordError for a file that pytest-benchmark did not write.
+    """
     sources.content(sources.path, HINT.removeprefix("give "))
     found = read_benchmarks(sources.path)
     environment = {"host": found.facts.get("host"), "processor": found.machine.get("processor"),
@@ -66,7 +69,8 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class BenchmarkFile:
-    """`machine`: what must be alike to compare; `facts`: what is told."""
+    """Benchmarks of one file. machine: what must be alike to compare two files; facts: host and commit, which are
+    reported only."""
 
     benchmarks: tuple[Benchmark, ...]
     machine: Mapping[str, str]
@@ -74,7 +78,10 @@ class BenchmarkFile:
 
 
 def read_benchmarks(path: Path) -> BenchmarkFile:
-    """Raises RecordError, with one reason, for a file that cannot be believed."""
+    """Return the benchmarks of a file, their machine and facts; times are in seconds.
+
+    Raises RecordError, with one reason, for a file that cannot be believed.
+    """
     try:
         given = load_json(path)
         benchmarks = given.get("benchmarks") if isinstance(given, dict) else None

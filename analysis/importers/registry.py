@@ -13,7 +13,7 @@ TARGET, SIZES = "--target", "--train-examples"
 
 @dataclass(frozen=True)
 class Kind:
-    """What a run of one kind must say: all columns of `needed`, and at least one of `one_of` where there are any."""
+    """Columns that a run of one kind must have: all of `needed`, and at least one of `one_of` where there are any."""
 
     needed: tuple[str, ...]
     one_of: tuple[str, ...] = ()

@@ -34,22 +34,27 @@ class Sources:
 
     @property
     def sha256(self) -> str:
-        """Of all that was read, in order; of one file, its own."""
+        """SHA-256 in hexadecimal of the bytes of all files read so far, in the order of reading."""
         return self._hash.hexdigest()
 
     def is_folder(self) -> bool:
+        """Return whether the path is a folder; False where the system cannot say."""
         try:
             return self.path.is_dir()
         except (OSError, ValueError):
             return False
 
     def named(self, path: Path) -> str:
-        """A path as a message shows it."""
+        """Return a path for messages: relative to the import's folder, printable, at most LONGEST_TEXT characters."""
         inside = path.relative_to(self.path) if path != self.path and path.is_relative_to(self.path) else path
         return "".join(c if c.isprintable() else "?" for c in str(inside))[:LONGEST_TEXT]
 
     def content(self, path: Path, hint: str, most_bytes: int = MOST_BYTES) -> bytes:
-        """A whole file. hint: what to give instead. Raises RecordError."""
+        """Return the bytes of a whole file and add them to the hash. hint: what to give instead, for the message.
+
+        Raises RecordError for what is no regular file or cannot be read, for more than `most_bytes`, and for more than
+        MOST_TOTAL_BYTES or MOST_FILES over all files of the import.
+        """
         try:
             if not path.is_file():
                 raise RecordError(f"{self.named(path)} is not a file; give {hint}.")
@@ -70,8 +75,11 @@ class Sources:
         self._hash.update(data)
 
     def lines(self, path: Path, hint: str) -> Iterator[str]:
-        """Lines without their ends; what is no UTF-8 is replaced. Raises RecordError, of UTF-16 as well, which some
-        spreadsheets write as "Unicode text"."""
+        """Yield the lines of a file without their ends; bytes that are no UTF-8 are replaced.
+
+        Raises RecordError as `content` does, for UTF-16, which spreadsheets write as "Unicode text", and for a line
+        of more than LONGEST_LINE bytes.
+        """
         data = self.content(path, hint).removeprefix(b"\xef\xbb\xbf")
         if data.startswith(UTF_16):
             raise RecordError(f"{self.named(path)} is text in UTF-16; save it as UTF-8.")
@@ -82,7 +90,11 @@ class Sources:
             yield line.decode("utf-8", "replace")
 
     def below(self, *endings: str) -> list[Path]:
-        """The folder's files whose names end so, in order; links to folders are not followed."""
+        """Return the files below the folder whose names end with one of `endings`, result_2 before result_10.
+
+        Links to folders are not followed, nor folders below DEEPEST_FOLDER levels. Raises RecordError for more than
+        MOST_FILES files.
+        """
         found: list[Path] = []
         for folder, names, files in os.walk(self.path):
             names.sort()
@@ -100,7 +112,10 @@ def _numbered(path: Path) -> list[tuple[int, int, str]]:
 
 
 def json_value(text: str, whole_text: bool = True) -> Any:
-    """JSON from a text; with whole_text False more may stand behind it. Raises RecordError, its message the reason."""
+    """Return the JSON value at the start of a text; more may follow it only where whole_text is False.
+
+    Raises RecordError, whose message is the reason, for broken JSON and for more than MOST_LEVELS levels.
+    """
     decoder = json.JSONDecoder(parse_int=_whole, parse_constant=_refuse_constant)
     try:
         value, end = decoder.raw_decode(text.lstrip(" \t\r\n"))

@@ -32,8 +32,11 @@ Line = tuple[tuple[float, Estimate], ...]
 
 @dataclass(frozen=True)
 class BatchForecast:
-    """One model on one strategy. `held_out`: by replicas, the step at `largest` examples per replica, predicted from
-    smaller batches; `predicted` and `measured` by replicas; the former reach four times as far as the latter."""
+    """Forecasts of one model on one strategy, by number of replicas.
+
+    held_out: the step at `largest` examples per replica, predicted from smaller batches. predicted, measured: examples
+    per second by global batch; the former reach four times as far as the latter.
+    """
 
     model: str
     optimizer: str
@@ -45,17 +48,19 @@ class BatchForecast:
 
     @property
     def name(self) -> str:
+        """Optimizer, model and strategy in words."""
         return what_ran(self.optimizer, self.model, self.strategy)
 
     @property
     def statement(self) -> str:
-        """What the laws say of the largest batch, which they never saw; "" where it was not timed with the others."""
+        """Sentence on the error, at the largest batch, of laws fitted without it; "" where no error is known."""
         each = [f"{error.relative_error.value:+.0%} on {count} replica{'s' * (count > 1)} "
                 f"({'within' if error.within else 'outside'} the interval)" for count, error in self.held_out.items()]
         return (f"{self.name}: fitted without {self.largest:,} examples per replica, the largest batch timed, the laws "
                 f"are off there by {', '.join(each)}.") if each else ""
 
     def to_json(self) -> dict[str, Any]:
+        """Return the names, the largest replica batch and the held-out errors, in seconds, as a JSON object."""
         return {"model": self.model, "optimizer": self.optimizer, "strategy": self.strategy,
                 "largest_replica_batch": self.largest,
                 "held_out": [{"replicas": replicas, "measured_seconds": error.measured.to_json(),
@@ -65,7 +70,10 @@ class BatchForecast:
 
 
 def batch_forecasts(results: Results) -> tuple[BatchForecast, ...]:
-    """One per model and strategy that was timed at four batches per replica or more, without accumulation."""
+    """Return a forecast per model and strategy that was timed at four batches per replica or more.
+
+    Only runs on one node without accumulation count; it is left out where no law fits the smaller batches.
+    """
     runs = timing_runs(results)
     runs = runs[~(runs["accumulation"] > 1) & ~(runs["nodes"] > 1)]
     found = (_forecast(rows) for _, rows in runs.groupby(ALIKE, sort=False, dropna=False))

@@ -29,7 +29,7 @@ class HeldOut:
 
     @property
     def excess(self) -> float:
-        """How many half widths of its interval the worst prediction is off; 1 where all are right or none is known."""
+        """Return how far off the worst prediction is, in half widths of its interval; 1 where no error is known."""
         return max((half_widths(error.predicted, error.measured.value) for error in self.errors
                     if math.isfinite(error.relative_error.value)), default=1.0)
 

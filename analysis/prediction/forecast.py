@@ -39,6 +39,7 @@ class Prediction:
     refusal: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        """Return the fields as a JSON object, estimates with their intervals."""
         return {name: value.to_json() if isinstance(value, Estimate) else value for name, value in vars(self).items()}
 
 
@@ -60,14 +61,16 @@ class Forecast:
 
     @property
     def predicted(self) -> tuple[Prediction, ...]:
-        """Those that were not refused."""
+        """Predictions that were not refused."""
         return tuple(one for one in self.predictions if not one.refusal)
 
     @property
     def name(self) -> str:
+        """Optimizer, model and strategy in words."""
         return what_ran(self.optimizer, self.model, self.strategy)
 
     def to_json(self) -> dict[str, Any]:
+        """Return the names, laws, held-out errors in seconds and all predictions as a JSON object."""
         errors = [{"replica_batch": one.size, "measured_seconds": one.measured.to_json(),
                    "predicted_seconds": one.predicted.to_json(), "relative_error": one.relative_error.to_json(),
                    "within_interval": one.within} for one in self.held_out]

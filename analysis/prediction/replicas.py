@@ -36,7 +36,7 @@ MEASURED = "as measured"
 
 
 def replica_counts(text: str) -> tuple[int, ...]:
-    """`8,16` as numbers, ascending. Raises PlanError."""
+    """Return the numbers of text such as `8,16`, ascending, each once. Raises PlanError for any other text."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isascii() and part.isdigit() and len(part) < 9 and 1 <= int(part) <= MOST_REPLICAS
                for part in parts):
@@ -45,7 +45,10 @@ def replica_counts(text: str) -> tuple[int, ...]:
 
 
 def given_link(text: str) -> Link | None:
-    """`ALPHA,BETA`: seconds per message and seconds per byte; "" is none. Raises PlanError."""
+    """Return the link that `ALPHA,BETA` describes, seconds per message and seconds per byte; None for "".
+
+    Raises PlanError for other text, and unless 0 <= ALPHA < 10 and 0 < BETA < 1.
+    """
     if not text:
         return None
     try:

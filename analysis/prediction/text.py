@@ -16,7 +16,10 @@ HEADER = ("gpus", "scaling", "batch", "all-reduce", "measured", "examples/s", "9
 
 
 def text(found: Sequence[Forecast], link: Link | None, by_batch: Sequence[BatchForecast] = ()) -> str:
-    """A table per model and strategy, its held-out error, and every warning once."""
+    """Return a table per model and strategy with its held-out error and each warning once, as plain text.
+
+    link: the network that all-reduces were computed from, if any; by_batch: forecasts whose statements follow.
+    """
     lines = []
     if link is not None:
         lines.append(f"Network: {link.latency_seconds:g} s per message, {number(link.bytes_per_second)} bytes/s.")

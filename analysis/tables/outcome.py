@@ -26,8 +26,11 @@ UNKNOWN = "not known"
 
 @dataclass(frozen=True)
 class Outcome:
-    """`sign`: 1 where higher is better, else -1. `gap`: the column of the generalization gap. `margin`: in the unit
-    of the values, what counts as the same. `worse`, `better`: verbs for a batch that ends so."""
+    """Measure by which an experiment's runs are judged: accuracy or loss, with the margin that counts as the same.
+
+    sign: 1 where higher is better, else -1. gap: the column of the generalization gap. margin: the largest difference
+    that counts as the same, in the unit of the values. worse, better: verbs for a batch that ends worse or better.
+    """
 
     name: str
     sign: int
@@ -44,85 +47,103 @@ class Outcome:
 
     @property
     def test(self) -> str:
+        """Name of the column of the test data, such as `test_accuracy`."""
         return f"test_{self.name}"
 
     @property
     def validation(self) -> str:
+        """Name of the column of the validation data, such as `validation_accuracy`."""
         return f"validation_{self.name}"
 
     @property
     def percent(self) -> bool:
+        """Whether the values are fractions that are shown in per cent, as accuracies are; False for losses."""
         return self.sign > 0
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """What no value can lie beyond, with a little room."""
+        """Return the least and the greatest value to believe: [0, 1] with 0.01 of room for fractions, no limit for
+        losses."""
         return (-0.01, 1.01) if self.percent else (-math.inf, math.inf)
 
     @property
     def span(self) -> float:
-        """How far apart two values can be at most: 1 for fractions, no limit for losses."""
+        """Return the greatest possible distance of two values: 1 for fractions, no limit for losses."""
         return 1.0 if self.percent else math.inf
 
     @property
     def unit(self) -> str:
-        """What differences are differences of, after the number."""
+        """Words that follow the number of a difference and name the column it is a difference of."""
         return " of test accuracy" if self.percent else " of test loss"
 
     @property
     def within(self) -> str:
-        """The margin in words."""
+        """Margin in words, in percentage points of accuracy or as an amount of loss."""
         if self.percent:
             return f"{100 * self.margin:g} points"
         return f"{number(self.margin)} of loss"
 
     @property
     def counts_as_same(self) -> str:
-        """The margin in words, with where it comes from."""
+        """Margin in words; for a loss also as a share of the reference batch's loss, in per cent."""
         if self.percent:
             return f"{100 * self.margin:g} percentage points"
         return f"{self.within} ({100 * self.share:.3g} % of the reference batch's)"
 
     def generalization_gap(self, values: Any) -> Any:
-        """Train minus test accuracy, or test minus train loss: above zero, training data are predicted better."""
+        """Return train minus test accuracy, or test minus train loss: above zero, training data are predicted better.
+
+        values: anything with the columns train_<name> and test_<name>, such as a table of runs; the result has the
+        shape of one column.
+        """
         return self.sign * (values[f"train_{self.name}"] - values[self.test])
 
     def mean(self, values: Sequence[float] | Floats | pd.Series[float]) -> Estimate:
-        """The mean over seeds; the interval of an accuracy ends where accuracies do.
+        """Return the mean over seeds with its interval, which is cut to [0, 1] for an accuracy.
 
-        Student's interval cut to [0, 1], and not one of logits: the mean stays what gaps are differences of, and a cut
-        takes away nothing that could be true.
+        It is Student's interval and not one of logits: the mean stays the number that gaps are differences of, and the
+        cut removes only values that no accuracy can have.
         """
         found = mean_estimate(np.asarray(values, dtype=np.float64)).per("seeds")
         return found.within(0.0, 1.0) if self.percent else found
 
     def chosen_by(self, runs: pd.DataFrame) -> str:
-        """The validation column, by which choices are made; the test column where none was split off."""
+        """Return the name of the validation column, which choices are made by; the test column's where no run has the
+        former."""
         return self.validation if runs[self.validation].notna().any() else self.test
 
     def short(self, value: float) -> str:
+        """Return a value as text without interval: per cent with one decimal for an accuracy, a plain number for a
+        loss."""
         return f"{100 * value:.1f} %" if self.percent else number(value)
 
     def amount(self, value: float) -> str:
-        """The size of a difference, without its unit."""
+        """Return the absolute size of a difference as text without unit: percentage points, or an amount of loss."""
         return f"{100 * abs(value):.1f}" if self.percent else number(abs(value))
 
     def level(self, value: Estimate) -> str:
-        """A value for people: 93.2 % (93.0 to 93.4, n = 6 seeds)."""
+        """Return a value with its interval as text, such as 93.2 % (93.0 to 93.4, n = 6 seeds); UNKNOWN where it is not
+        finite."""
         return self.cell(value) if math.isfinite(value.value) else UNKNOWN
 
     def difference(self, value: Estimate, unit: bool = True) -> str:
-        """A difference over seeds for people: 1.25 points (1.10 to 1.40, n = 6 seeds)."""
+        """Return a difference over seeds as text, such as 1.25 points (1.10 to 1.40, n = 6 seeds).
+
+        Its interval is cut to what differences can be (`span`). unit: whether to write "points" behind an accuracy's.
+        """
         possible, factor = value.within(-self.span, self.span).per(value.of or "seeds"), 100 if self.percent else 1
         return estimated(possible.scaled(factor), "points" if self.percent and unit else "",
                          resolution=factor * self.resolution)
 
     def cell(self, value: Estimate) -> str:
-        """A value in a table."""
+        """Return a value with its interval as a table's cell: per cent for an accuracy, a plain number for a loss."""
         return percentage(value, resolution=self.resolution) if self.percent else estimated(value)
 
     def cell_difference(self, value: Estimate, places: int = 1) -> str:
-        """A difference in a table, with its sign."""
+        """Return a difference with its sign and interval as a table's cell, cut to what differences can be (`span`).
+
+        places: decimals of an accuracy's difference that has no interval.
+        """
         value = value.within(-self.span, self.span).per(value.of or "seeds")
         if self.percent:
             return percentage(value, places, signed=True, resolution=self.resolution)
@@ -134,14 +155,20 @@ LOSS = Outcome("loss", -1, "loss_gap", "adds", "saves", DEFAULT_LOSS_MARGIN)
 
 
 def kind_of(runs: pd.DataFrame) -> Outcome:
-    """Accuracy where any of an experiment's runs has one, or none has a finite loss either; with the default margin."""
+    """Return the outcome of these runs with its default margin: ACCURACY or LOSS.
+
+    It is LOSS where no run has a finite test accuracy and one has a finite test loss, else ACCURACY.
+    """
     accuracy, loss = (np.isfinite(runs[name].to_numpy(np.float64)).any() for name in ("test_accuracy", "test_loss"))
     return ACCURACY if accuracy or not loss else LOSS
 
 
 def judged_by(runs: pd.DataFrame, margin: float, loss_margin: float, alpha: float = ONE_SIDED) -> Outcome:
-    """The outcome of one experiment's runs. margin: of accuracy, as a fraction; loss_margin: as a share of the mean
-    loss that the reference batch ends with on the data that choose; alpha: of a one-sided test against the margin."""
+    """Return the outcome of one experiment's runs with its margin in the unit of the values.
+
+    margin: of accuracy, as a fraction; loss_margin: as a share of the mean loss of the reference batch on the data that
+    choose (of all runs where the reference batch has none); alpha: level of a one-sided test against the margin.
+    """
     found = replace(kind_of(runs), alpha=alpha)
     if found.percent:
         examples = float(runs["test_examples"].max()) if "test_examples" in runs else math.nan

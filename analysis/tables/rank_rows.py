@@ -13,7 +13,11 @@ COLUMNS = ("run_id", "rank", "host", "own_step_seconds")
 
 
 def rank_rows(run_id: str, windows: Sequence[OwnWindow]) -> list[dict[str, Any]]:
-    """One row per rank, keys COLUMNS: the median over its windows of seconds per step."""
+    """Return one row per rank and host with the keys COLUMNS, sorted by rank.
+
+    own_step_seconds is the median over the rank's windows of seconds per step; windows without steps or time are left
+    out.
+    """
     found: dict[tuple[int, str], list[float]] = defaultdict(list)
     for window in windows:
         if window.steps > 0 and window.seconds > 0:

@@ -126,8 +126,10 @@ class _Gathering:
 
 
 def read(store: Store) -> Results:
-    """The plan's own runs, or the imported ones. Nothing in the folder is changed. Raises RecordError without a
-    plan."""
+    """Return the tables of a store's imported runs and of its plan's runs; change nothing in the folder.
+
+    Raises RecordError where the store has no readable plan, or its imported runs are damaged.
+    """
     manifest, found = store.manifest, _Gathering()
     for brought in imported_store.runs(store):
         found.add_imported(brought)
@@ -161,7 +163,10 @@ def _left_out(count: int, one: str, many: str = "") -> list[str]:
 
 
 def from_records(records: Iterable[Mapping[str, Any]], manifest: object) -> Results:
-    """The tables of records at hand; runs of the manifest without one are pending. Raises RecordError."""
+    """Return the tables of records in memory; runs of the manifest that have no record are pending.
+
+    Raises RecordError for a manifest that cannot be read; a record that cannot be read has the status unreadable.
+    """
     plan, found = manifest_of(manifest), _Gathering()
     for record in records:
         run_id = record.get("run_id") if isinstance(record, Mapping) else None

@@ -22,20 +22,24 @@ from .timing import step_timing
 
 
 class Numbers:
-    """Rows of numbers of many runs, 8 bytes each; `row` is their row in `runs`."""
+    """Rows of numbers of many runs, 8 bytes a number; `row` is the index of their run in `runs`."""
 
     def __init__(self, columns: Sequence[str]) -> None:
         self._columns = ("row", *columns)
         self._values = array("d")
 
     def add(self, row: int, values: Iterable[Mapping[str, Any]], by_phase: bool = True) -> None:
+        """Append the values of one run, one row per mapping; columns that a mapping lacks are NaN.
+
+        row: index in `runs` of the run's first phase; by_phase: whether `phase` of a mapping is added to it.
+        """
         for item in values:
             offset = int(item.get("phase") or 0) if by_phase else 0
             self._values.append(row + offset)
             self._values.extend(number(item.get(name)) for name in self._columns[1:])
 
     def frame(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """The rows, each with the keys of its run."""
+        """Return all rows as a table, each with the keys of its run from `runs` (columns REPEATED) before it."""
         table = np.frombuffer(self._values, dtype=np.float64).reshape(-1, len(self._columns))
         numbers = pd.DataFrame(table, columns=list(self._columns))
         whole = [name for name in self._columns[1:] if name in WHOLE]
@@ -52,8 +56,8 @@ class Numbers:
 
 
 def run_rows(record: Record) -> list[dict[str, Any]]:
-    """One row per phase that was reached (one for a run that evaluates nothing); keys are RUN
-    without `environment`."""
+    """Return one row per phase that was reached, one for a run without evaluations; keys are RUN without
+    `environment`."""
     reached = max((row.phase for row in record.evaluations), default=0)
     rows = []
     for phase, batch in enumerate(record.config.batches[:reached + 1]):
@@ -154,7 +158,10 @@ def _sharpness(record: Record, phase: int) -> dict[str, Any]:
 
 
 def metric_rows(record: Record) -> list[dict[str, Any]]:
-    """The other metrics at the end of the last phase of a completed run; keys are METRIC."""
+    """Return the metrics beside loss and accuracy at the last evaluation, one row each with the keys METRIC.
+
+    The list is empty for a run that did not complete or has no evaluation.
+    """
     if not record.evaluations or record.status != "completed":
         return []
     keys = _keys(record, 0, record.config.global_batch, "completed")

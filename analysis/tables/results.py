@@ -31,21 +31,21 @@ ENVIRONMENT = ("host", "system", "processor", "cores", "memory_bytes", "python",
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """What a plan's runs left behind. Absent numbers are NaN.
+    """Tables of what a plan's runs measured. Absent numbers are NaN.
 
     plan: the manifest (runs, settings, skipped, text, ...).
-    runs: one row per run and phase, columns rows.RUN: keys, metrics at the end (NaN where the
+    runs: one row per run and phase, columns RUN: keys, metrics at the end (NaN where the
     phase diverged), step_seconds and examples_per_second of timing runs, timing and memory;
     `environment` is a row of `environments`. Of a tuned arm's trials only those that stand for it are
     here and in the frames below: one row per batch and seed, as of any other rule.
-    evaluations, windows, gradient_norms, memory: long, with the keys rows.REPEATED.
+    evaluations, windows, gradient_norms, memory: long, with the keys REPEATED.
     statuses: one row per run of the plan, columns STATUS, runs without a record included.
     environments: one row per distinct machine and software, with `runs`, the runs it did.
     notes: what a reader must know about these records, in sentences.
-    ranks: one row per rank of the timing runs of several ranks, columns slow_ranks.COLUMNS.
-    metrics: one row per run, part of the data and metric beside loss and accuracy, columns rows.METRIC.
+    ranks: one row per rank of the timing runs of several ranks, columns rank_rows.COLUMNS.
+    metrics: one row per run, part of the data and metric beside loss and accuracy, columns METRIC.
     tuned: the tuned arms' batches with all trials; not_chosen: rows as of `runs`, of the other trials.
-    searches: the answers of largest-batch searches, found or on the way.
+    searches: the answers of largest-batch searches, complete or partial.
     warnings: run_id -> the sentences its record warns in.
     """
 
@@ -67,16 +67,17 @@ class Results:
 
     @cached_property
     def all_runs(self) -> pd.DataFrame:
-        """`runs`, and those of the trials that do not stand for a tuned arm."""
+        """Table of `runs` and of `not_chosen`, the trials that do not stand for a tuned arm."""
         return pd.concat([self.runs, self.not_chosen]) if len(self.not_chosen) else self.runs
 
     @property
     def settings(self) -> Mapping[str, Any]:
+        """Settings of the plan, as its manifest holds them."""
         return self.plan.settings
 
     @cached_property
     def accuracy(self) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
-        """experiment -> its accuracy runs and their evaluations."""
+        """Accuracy runs and their evaluations by the name of their experiment."""
         runs, curves = (dict(list(frame[frame["kind"] == "accuracy"].groupby("experiment")))
                         for frame in (self.runs, self.evaluations))
         return {str(name): (rows, curves.get(name, self.evaluations[:0])) for name, rows in runs.items()}
@@ -88,7 +89,7 @@ class Results:
 
     @cached_property
     def outcomes(self) -> dict[str, Outcome]:
-        """experiment -> what its accuracy runs are judged by, with the margin that holds for them."""
+        """Outcome that judges the accuracy runs, with its margin, by the name of their experiment."""
         loss_margin = self._positive("loss_margin", DEFAULT_LOSS_MARGIN)
         alpha = one_sided_level(self.earlier_looks)
         return {name: judged_by(runs, self.margin, loss_margin, alpha) for name, (runs, _) in self.accuracy.items()}
@@ -105,7 +106,7 @@ class Results:
 
 
 def experiments(results: Results) -> tuple[str, ...]:
-    """Names of the accuracy experiments, in the plan's order of first mention."""
+    """Return the names of the accuracy experiments in the order of the plan's text; those it lacks come last."""
     names = results.runs.loc[results.runs["kind"] == "accuracy", "experiment"]
     order = [str(item.get("name")) for item in _planned(results.plan)]
     found = list(dict.fromkeys(names))
@@ -113,7 +114,8 @@ def experiments(results: Results) -> tuple[str, ...]:
 
 
 def rules(results: Results, experiment: str) -> tuple[str, ...]:
-    """The learning-rate rules of an experiment's runs, the constant one first."""
+    """Return the learning-rate rules of an experiment's accuracy runs in order of `rule_order`, without the published
+    one."""
     runs = results.runs
     own = runs[(runs["experiment"] == experiment) & (runs["kind"] == "accuracy")]
     found = [rule for rule in dict.fromkeys(own["rule"]) if rule != PUBLISHED_RULE]
@@ -121,7 +123,7 @@ def rules(results: Results, experiment: str) -> tuple[str, ...]:
 
 
 def planned(plan: Manifest, experiment: str) -> dict[str, Any]:
-    """The keys that the plan's own text gives an experiment, its defaults among them; none without that text."""
+    """Return the keys that the plan's text gives an experiment, its defaults among them; empty where it names none."""
     defaults = _tables(plan).get("defaults")
     own = next((item for item in _planned(plan) if item.get("name") == experiment), {})
     return {**(defaults if own and isinstance(defaults, dict) else {}), **own}

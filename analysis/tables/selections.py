@@ -12,8 +12,10 @@ DRIFT_GUARD = "drift_guard"
 
 
 def peak_bytes(rows: pd.DataFrame) -> list[float | None]:
-    """The allocator's peak where there is one, else what training added to the process; None
-    where that was not read or is not positive (less than the meter resolves)."""
+    """Return the peak memory of each row in bytes: the allocator's, else what training added to the process.
+
+    It is None where neither was read or the value is not positive, which is less than the meter resolves.
+    """
     added = rows["device_peak_bytes"].fillna(rows["peak_bytes"] - rows["baseline_bytes"])
     return [float(value) if value > 0 else None for value in added]
 
@@ -24,7 +26,7 @@ def known_whole(value: float) -> int | None:
 
 
 def timing_runs(results: Results) -> pd.DataFrame:
-    """Timing runs with a step time; the drift guard is no measurement of its own."""
+    """Return the rows of timing runs that have a step time, without those of the drift guard."""
     runs = results.runs
     return runs[(runs["kind"] == "throughput") & (runs["experiment"] != DRIFT_GUARD)
                 & (runs["step_seconds"] > 0)]

@@ -39,6 +39,8 @@ class Trial:
     missing: int
 
     def to_json(self) -> dict[str, Any]:
+        """Return the fields as a JSON object; the validation estimate has the name of its column, the outcome is left
+        out."""
         own = {name: value for name, value in vars(self).items() if name not in ("outcome", "validation")}
         return {**own, self.outcome.validation: self.validation.to_json()}
 
@@ -58,31 +60,35 @@ class TunedBatch:
 
     @property
     def finished_trials(self) -> int:
+        """Number of trials of which every planned seed has a result, a lost one included."""
         return sum(not trial.missing for trial in self.trials)
 
     @property
     def partial(self) -> bool:
+        """Whether fewer trials are finished than were planned."""
         return self.finished_trials < self.planned_trials
 
     @property
     def lost_share(self) -> float:
-        """Of the trials tried, those of which a seed diverged or ran out of memory."""
+        """Share of the trials tried of which a seed diverged or ran out of memory."""
         return self.lost_trials / len(self.trials)
 
     @property
     def lost_trials(self) -> int:
+        """Number of trials of which a seed diverged or ran out of memory."""
         return sum(bool(trial.lost) for trial in self.trials)
 
     @property
     def edge(self) -> str:
-        """Which end of the rates tried the chosen one is; "" inside, or where no rate completed."""
+        """Return LOWEST or HIGHEST where the chosen rate is that end of those tried; "" inside, or where none
+        completed."""
         if not self.chosen.completed:
             return ""
         return {self.trials[0].trial: LOWEST, self.trials[-1].trial: HIGHEST}.get(self.chosen.trial, "")
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader must know before believing the chosen rate."""
+        """Return sentences that a reader must know before believing the chosen rate; empty where there are none."""
         where, found = f"{self.experiment}, tuned arm at batch {self.global_batch:,}", []
         if self.partial:
             found.append(f"{where}: {self.finished_trials} of {self.planned_trials} trials are finished, so the arm "
@@ -97,6 +103,7 @@ class TunedBatch:
         return tuple(found)
 
     def to_json(self) -> dict[str, Any]:
+        """Return the fields and what follows from them (edge, lost share, warnings ...) as a JSON object."""
         return {**vars(self), "trials": [trial.to_json() for trial in self.trials], "chosen": self.chosen.to_json(),
                 "standing": {str(seed): trial for seed, trial in self.standing.items()},
                 "finished_trials": self.finished_trials, "partial": self.partial, "edge": self.edge,
@@ -104,7 +111,10 @@ class TunedBatch:
 
 
 def tuned_batches(runs: pd.DataFrame, statuses: pd.DataFrame) -> tuple[TunedBatch, ...]:
-    """One per experiment, placement and batch. runs: all trials'; statuses: every planned run."""
+    """Return one tuned batch per experiment, placement and global batch of the tuned arm.
+
+    runs: rows of all trials; statuses: one row per planned run, for the numbers of trials and seeds.
+    """
     own = runs[runs["rule"] == TUNED_RULE]
     kinds = {name: kind_of(rows) for name, rows in runs[runs["kind"] == "accuracy"].groupby("experiment")}
     planned = statuses[statuses["rule"] == TUNED_RULE]
@@ -152,7 +162,8 @@ def _order(trial: Trial) -> tuple[bool, int, float, float]:
 
 
 def not_chosen(runs: pd.DataFrame, found: tuple[TunedBatch, ...]) -> pd.Series:
-    """bool[runs]: the trials that do not stand for the tuned arm at their seed."""
+    """Return bool[runs], true for tuned trials that do not stand for their arm at their seed; found: of
+    `tuned_batches`."""
     standing: set[tuple[Hashable, ...]] = {(b.experiment, b.placement, b.global_batch, seed, trial)
                                            for b in found for seed, trial in b.standing.items()}
     keys = zip(runs["experiment"], runs["placement"], runs["global_batch"], runs["seed"], runs["trial"], runs["rule"])
