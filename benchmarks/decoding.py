@@ -33,7 +33,7 @@ TOML_WORDS = {"text": "text in quotes", "object": "a table of keys"}
 
 def decoded(value: object, kind: type[T], error: type[BatchscaleError], where: str = "",
             words: dict[str, str] = JSON_WORDS) -> T:
-    """The value as a `kind`. Raises `error`: `where`, then the key, its value and what it must be.
+    """Return the value as a `kind`. Raises `error`, saying `where`, then the key, its value and what it must be.
 
     `words` are those of the file's format for text and objects.
     """
@@ -141,7 +141,7 @@ def _options(kind: inspect.Type) -> Iterator[inspect.Type]:
 
 
 def describe(kind: inspect.Type, words: dict[str, str] = JSON_WORDS) -> str:
-    """A type in words, with its limits and an example where it has one."""
+    """Return a type in words, with its limits and an example where it has one."""
     options = list(dict.fromkeys(_named(option, words) for option in _options(kind)))
     if any(option.startswith("a number") for option in options):  # which whole numbers are
         options = [option for option in options if not option.startswith("a whole number")]

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def nested_deeper(value: Any, levels: int) -> bool:
-    """Whether lists and objects lie inside one another more than `levels` deep; found without recursion."""
+    """Return whether lists and objects lie inside one another more than `levels` deep; found without recursion."""
     level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(levels):
         level = [inner for outer in level for inner in (outer.values() if isinstance(outer, dict) else outer)

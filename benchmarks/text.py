@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def plain(text: object) -> str:
-    r"""One line whose every character can be seen: control characters, and bytes that are no text, are spelt out.
+    r"""Return one line of visible characters: control characters, and bytes that are no text, are spelt out.
 
     >>> print(plain("a\nb \x1b[2J\udcff é"))
     a\nb \x1b[2J\udcff é
@@ -20,7 +20,8 @@ UNKNOWN = "not known"
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number with `digits` significant digits; large ones with thousands separated."""
+    """Return a number with `digits` significant digits; large ones with thousands separated. Not finite: "not
+    known"."""
     if not math.isfinite(value):
         return UNKNOWN
     if value and (abs(value) >= 1e15 or abs(value) < 1e-4):
@@ -30,7 +31,7 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def rounded(value: float, places: int) -> str:
-    """A number to `places` decimals, thousands separated; below 0 to tens, hundreds and so on.
+    """Return a number to `places` decimals, thousands separated; below 0 to tens, hundreds and so on.
 
     >>> rounded(2156171.0, -4), rounded(-0.0004, 2)
     ('2,160,000', '0.00')
@@ -48,7 +49,7 @@ DEGENERATE = 1e-9  # of its value: the width of an interval below which it is ro
 
 
 def with_ends(value: float, low: float, high: float) -> tuple[str, str, str]:
-    """A value and the ends of its interval, to two digits of the interval's half width.
+    """Return a value and the ends of its interval, to two digits of the interval's half width.
 
     Where one side is far longer than the other, each end goes by its own side and the value by the shorter one. An end
     that would be written as 0 keeps one digit, as on which side of 0 it lies matters. An interval without width leaves
@@ -79,12 +80,12 @@ def _places(half: float) -> int:
 
 
 def counted(count: int, singular: str, plural: str = "") -> str:
-    """`1 run`, `2 runs`, `1,024 batches`."""
+    """Return a count with its noun: `1 run`, `2 runs`, `1,024 batches`."""
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
 def listed(names: Iterable[str], most: int = 6) -> str:
-    """`a, b and c`; beyond `most` the rest is counted."""
+    """Return the names as `a, b and c`, each once; beyond `most` the rest is counted."""
     items = list(dict.fromkeys(names))
     if len(items) > most:
         items = [*items[:most], f"{len(items) - most} more"]
@@ -92,7 +93,7 @@ def listed(names: Iterable[str], most: int = 6) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`42 s`, `3 min 20 s`, `2 h 5 min`."""
+    """Return a duration in words: `42 s`, `3 min 20 s`, `2 h 5 min`; "not known" where it is not finite."""
     if not math.isfinite(seconds):
         return UNKNOWN
     if seconds < 100:
@@ -102,7 +103,8 @@ def duration(seconds: float) -> str:
 
 
 def byte_count(value: float) -> str:
-    """Bytes in the largest binary unit that leaves 1 or more."""
+    """Return a number of bytes in the largest binary unit, up to GiB, that leaves 1 or more; "not known" if not
+    finite."""
     if not math.isfinite(value):
         return UNKNOWN
     for power, unit in ((3, "GiB"), (2, "MiB"), (1, "KiB")):

@@ -66,6 +66,7 @@ class MemoryFinding:
         return self.group.law
 
     def to_json(self) -> dict[str, Any]:
+        """Return the finding for decision.json, memory in bytes; capacity_bytes is null where it is not known."""
         known = math.isfinite(self.capacity_bytes)
         return {"experiment": self.experiment, "model": self.model,
                 "fixed_bytes": self.law.fixed_bytes.to_json(),
@@ -84,17 +85,19 @@ class Deadline:
     reason: str
 
     def to_json(self) -> dict[str, Any]:
+        """Return the deadline for decision.json, in seconds; `option` is null where none meets it."""
         return {**vars(self), "option": self.option.to_json() if self.option else None}
 
 
 @dataclass(frozen=True)
 class Decision:
-    """answers: what growing the batch did to accuracy or loss, then the recommendations, in plain words;
-    sentences: those and all the rest that can be said. headlines, overview: the same for a hurried
-    reader. open_questions: what was not measured.
-    next_plan: TOML of a plan that measures it; "" when nothing is missing, or while this plan is
-    unfinished. grounds: whether each experiment can be decided at all. run_warnings: what the records
-    warn of, in groups."""
+    """Everything that a study's results decide, in plain words and as numbers.
+
+    answers: what growing the batch did to accuracy or loss, then the recommendations, in plain words; sentences: those
+    and all the rest that can be said. headlines, overview: the same for a hurried reader. open_questions: what was not
+    measured. next_plan: TOML of a plan that measures it; "" when nothing is missing, or while this plan is unfinished.
+    grounds: whether each experiment can be decided at all. run_warnings: what the records warn of, in groups.
+    """
 
     answers: tuple[str, ...]
     sentences: tuple[str, ...]
@@ -115,7 +118,7 @@ class Decision:
     run_warnings: tuple[WarningGroup, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """For decision.json: no NaN, every number with its interval and n."""
+        """Return the decision for decision.json: no NaN, every number with its interval and n."""
         many = {name: [item.to_json() for item in getattr(self, name)]
                 for name in ("recommendations", "options", "critical", "scaling", "memory",
                              "deadlines", "grounds", "run_warnings")}

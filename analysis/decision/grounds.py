@@ -27,8 +27,8 @@ Key = tuple[int, str]  # global batch and rule, as options have them
 
 @dataclass(frozen=True)
 class Grounds:
-    """What one experiment gives a decision to stand on. `refusal`: why nothing is recommended, "" where something may
-    be; `left_out`: batches and rules that may not be recommended; `caution` says which and why."""
+    """Evidence of one experiment that a decision rests on. `refusal`: why nothing is recommended, "" where something
+    may be; `left_out`: batches and rules that may not be recommended; `caution` says which and why."""
 
     experiment: str
     chance: Chance

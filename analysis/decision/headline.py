@@ -22,8 +22,10 @@ from .sentences import trained
 def headlines(recommended: Sequence[Recommendation], found: Mapping[str, Sequence[Arm]],
               options: Mapping[str, Sequence[Option]],
               unsteady: Collection[tuple[str, int]] = ()) -> tuple[str, ...]:
-    """One paragraph for each experiment; where it has no arms to judge, the reason alone. unsteady: placements and
-    global batches on whose times nothing may rest."""
+    """Return one paragraph for each experiment; where it has no arms to judge, the reason alone.
+
+    unsteady: placements and global batches whose times vary too widely to be compared.
+    """
     return tuple(_headline(one, found[one.experiment], options[one.experiment], unsteady) for one in recommended)
 
 
@@ -88,7 +90,10 @@ def _lost(arms: Sequence[Arm]) -> list[str]:
 
 
 def overview(recommended: Sequence[Recommendation], found: Mapping[str, Sequence[Arm]]) -> tuple[Table, ...]:
-    """The same numbers with their intervals: a row for each experiment and rule, accuracies and losses apart."""
+    """Return the headlines' numbers with their intervals in tables, accuracies and losses apart.
+
+    Each table has a row for each experiment and rule.
+    """
     return tuple(part for percent in (True, False) for part in _overview(
         [one for one in recommended if found[one.experiment][0].outcome.percent is percent], found, percent))
 
@@ -131,8 +136,8 @@ def _reference(arm: Arm) -> str:
 
 
 def scaling_headlines(found: Sequence[Scaling]) -> list[str]:
-    """Per strategy and kind of scaling, its efficiency at the most replicas from the worst fixed batch to the best, of
-    the batches at which no point is unstable; the others are named."""
+    """Return a sentence per strategy and kind of scaling: its efficiency at the most replicas, from the worst fixed
+    batch to the best, of the batches at which no point is unstable; the others are named."""
     groups: dict[tuple[str, str, int, int], list[Scaling]] = {}
     for one in found:
         if one.points and one.marginal:

@@ -34,7 +34,11 @@ MOST_SENTENCES = 6
 
 
 def decide_imported(results: Results, found: Sequence[Convergence], deadline_seconds: float | None = None) -> Decision:
-    """Nothing is recommended: a batch with the fewest steps need not be the fastest. Nor is a deadline judged."""
+    """Return what imported records answer, without a recommendation: a batch with the fewest steps need not be the
+    fastest.
+
+    A deadline (in seconds) is not judged either: where one is given, an answer says why not.
+    """
     scaled, kinds = scalings(results), set(results.runs["kind"])
     answers = [sentence for one in found for sentence in _answers(one)]
     answers += [*_times(results), *_throughputs(results), *scaling_headlines(scaled), *_rounds(results)]

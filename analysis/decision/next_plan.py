@@ -36,8 +36,8 @@ WIDER = 10.0  # times the end of the search that the best rate touches
 
 @dataclass(frozen=True)
 class Gap:
-    """One thing that is not known, in words, and the experiment that would tell (TOML keys). `again`: it asks the same
-    of the same seeds and more."""
+    """One thing that is not known, in words, and the experiment that would measure it (TOML keys). `again`: it asks the
+    same of the same seeds and more."""
 
     what: str
     experiment: Mapping[str, Any]
@@ -45,7 +45,7 @@ class Gap:
 
 
 def missing(results: Results, by_experiment: Mapping[str, Sequence[Arm]]) -> list[Gap]:
-    """In order of what a decision needs most."""
+    """Return what is not known, with the experiments that would measure it, in order of what a decision needs most."""
     found = [gap for name, arms in by_experiment.items()
              for gap in (*_accuracy(arms, results), *_search(arms, results))]
     basis = _basis(by_experiment, results)

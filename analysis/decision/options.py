@@ -27,11 +27,14 @@ BESIDE = "training runs, other runs beside them"
 
 @dataclass(frozen=True)
 class Option:
-    """seconds: training alone, of the whole run, `timed` how. device_hours follows from it, and
-    money is NaN without a price. `not_worse`: than the reference batch by more than the margin;
-    `pareto`: no option of its experiment that was timed in the same way is better in one of time, device-hours and
-    outcome and at least as good in the others. `test`, `choosing`: what it is judged by, on the test data
-    and on those that choose. times: launch, or else seed -> the seconds behind `seconds`."""
+    """One way to train: a batch under a rule at one placement, with its time, cost and outcome.
+
+    seconds: training alone, of the whole run, `timed` how. device_hours follows from it, and money is NaN without a
+    price. `not_worse`: than the reference batch by more than the margin; `pareto`: no option of its experiment that was
+    timed in the same way is better in one of time, device-hours and outcome and at least as good in the others. `test`,
+    `choosing`: what it is judged by, on the test data and on those that choose. times: launch, or else seed -> the
+    seconds behind `seconds`.
+    """
 
     experiment: str
     rule: str
@@ -57,11 +60,16 @@ class Option:
 
     @property
     def rate(self) -> str:
+        """Return the learning rate in words, to three digits; "not recorded" where it is not finite.
+
+        Under a rule that measures its gain while training, the words name that factor.
+        """
         if not math.isfinite(self.learning_rate):
             return "not recorded"
         return f"{self.learning_rate:.3g}" + (" times its measured gain" if is_measured(self.rule) else "")
 
     def to_json(self) -> dict[str, Any]:
+        """Return the option for decision.json; numbers that are not finite are null."""
         names = {"test": self.outcome.test, "choosing": f"choosing_{self.outcome.name}"}
         return {names.get(name, name): value.to_json() if isinstance(value, Estimate) else
                 None if isinstance(value, float) and not math.isfinite(value) else value
@@ -69,7 +77,7 @@ class Option:
 
 
 def options(arms: Sequence[Arm], results: Results) -> tuple[Option, ...]:
-    """Those of one experiment's arms (one per rule); diverged batches are none."""
+    """Return the options of one experiment's arms (one arm per rule); batches that diverged give none."""
     price = results.settings.get("price_per_device_hour")
     price = float(price) if isinstance(price, (int, float)) else None
     found: dict[tuple[int, str, str], Option] = {}

@@ -22,9 +22,11 @@ from .ties import as_fast, as_good, placement_order, SAME_TIME, taken
 
 @dataclass(frozen=True)
 class Recommendation:
-    """option is None where nothing can be recommended; `reason` says why, either way. tied: the options at one
-    placement among which it was taken by a rule, itself among them. `caution`: what speaks against trusting the
-    option's rate."""
+    """Option recommended for one experiment; `option` is None where nothing can be. `reason` says why, either way.
+
+    tied: the options at one placement among which it was taken by a rule, itself among them. `caution`: what speaks
+    against trusting the option's rate.
+    """
 
     experiment: str
     optimizer: str
@@ -37,13 +39,18 @@ class Recommendation:
     caution: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        """Return the recommendation for decision.json; each tied option as its batch, rule and placement."""
         tied = [{"global_batch": one.global_batch, "rule": one.rule, "placement": one.placement} for one in self.tied]
         return {**vars(self), "option": self.option.to_json() if self.option else None, "tied": tied}
 
 
 def recommend(arms: Sequence[Arm], found: Sequence[Option], threshold: float) -> Recommendation:
-    """The fastest batch and rule that are not worse than the reference, ties decided by a rule, and as many replicas
-    as are shown to bring at least `threshold` of their share each."""
+    """Return the recommendation of the fastest batch and rule that are not worse than the reference.
+
+    A rule decides ties. It takes as many replicas as are shown to bring at least `threshold` of their share each. arms,
+    found: the arms and options of one experiment. Its option is None with fewer than FEWEST_SEEDS results at the
+    reference batch.
+    """
     arm = arms[0]
     at_reference = arm.runs[arm.runs["global_batch"] == arm.reference_batch]
     seeds = int(at_reference[chosen_metric(arm)].notna().sum())
@@ -160,8 +167,11 @@ def _validity(arms: Sequence[Arm], seeds: int, margin: float) -> str:
 
 def cheapest_in_time(listed: Sequence[Option],
                      deadline_seconds: float) -> tuple[Option | None, str]:
-    """The fewest device-hours among options that are not worse and whose time, at the upper end
-    of its interval, meets the deadline."""
+    """Return the option with the fewest device-hours of those that meet the deadline, and its time in words.
+
+    An option meets it when it is not worse than the reference and the upper end of its time's interval, or the time
+    where it has none, is within the deadline. Where no option does, it is None, with the reason.
+    """
     fit = [o for o in listed if o.not_worse and math.isfinite(o.seconds.value)]
     late = [o.seconds.high if o.seconds.has_interval else o.seconds.value for o in fit]
     good = [option for option, seconds in zip(fit, late) if seconds <= deadline_seconds]

@@ -25,14 +25,17 @@ def spoken(name: str) -> str:
 
 
 def trained(optimizer: str, model: str, loss: str) -> str:
-    """Who was trained, with the loss where it is not the usual one: Adam on mlp_128 (mean_squared_error). What an
-    imported table does not name is left out."""
+    """Return in words what was trained, with the loss where it is not the usual one: Adam on mlp_128
+    (mean_squared_error).
+
+    What an imported table does not name is left out.
+    """
     named = what_ran(spoken(optimizer), model) or "A model that is not named"
     return named + (f" ({loss})" if loss not in ("", CROSS_ENTROPY) else "")
 
 
 def accuracy_answers(results: Results, arms: Sequence[Arm]) -> list[str]:
-    """One sentence or a few per experiment, in the plan's order of experiments."""
+    """Return one sentence or a few per experiment on what its batches cost, in the plan's order of experiments."""
     return [text for name in experiments(results)
             if (text := _experiment(results, [arm for arm in arms if arm.experiment == name]))]
 

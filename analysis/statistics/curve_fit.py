@@ -36,27 +36,32 @@ class CurveFit:
 
     @property
     def residual_variance(self) -> float:
+        """Return RSS / (n - k), in the residuals' unit squared; NaN where no degree of freedom is left."""
         freedom = self.degrees_of_freedom
         return float(self.residuals @ self.residuals) / freedom if freedom > 0 else float("nan")
 
     @property
     def has_covariance(self) -> bool:
+        """Return whether every number of the covariance is finite."""
         return bool(np.all(np.isfinite(self.covariance)))
 
     @property
     def rms(self) -> float:
+        """Return the root mean square of the residuals, in their unit."""
         return float(np.sqrt(np.mean(self.residuals ** 2)))
 
     def parameter(self, index: int) -> Estimate:
+        """Return one fitted parameter with its interval; it has none at its bound, or where the covariance is NaN."""
         value = float(self.parameters[index])
         if self.at_bound[index]:
             return without_interval(value, self.residuals.size)
         return self._around(value, float(self.covariance[index, index]))
 
     def derived(self, function: Callable[[Floats], float], new_value: bool = False) -> Estimate:
-        """A smooth function of the parameters by the delta method.
+        """Return the estimate of a smooth function of the parameters, with its interval by the delta method.
 
-        new_value: the interval is for one further measurement, in the residuals' units.
+        new_value: the interval is that of one further measurement, so the residual variance is added; the function then
+        has the residuals' unit.
         """
         gradient = approx_fprime(self.parameters, function)
         variance = float(gradient @ self.covariance @ gradient)
@@ -88,7 +93,11 @@ def lack_of_fit(places: Floats, residuals: Floats, parameters: int) -> float:
 
 def fit_curve(residuals: Callable[[Floats], Floats], starts: Sequence[Sequence[float]],
               lower: Sequence[float], upper: Sequence[float], level: float = LEVEL) -> CurveFit:
-    """The least squares over all starts, unweighted, within the bounds (scale parameters to 1)."""
+    """Fit the parameters by unweighted least squares within the bounds from every start, and return the best fit.
+
+    residuals: from the parameters, float[k], to float[n]; each start, lower and upper: k numbers. Scale the parameters
+    to about 1: one that ends within AT_BOUND of a bound is put on it.
+    """
     solutions = [least_squares(residuals, start, bounds=(lower, upper), jac="3-point",
                                x_scale="jac", xtol=TOLERANCE, ftol=TOLERANCE, gtol=TOLERANCE)
                  for start in starts]

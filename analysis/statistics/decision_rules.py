@@ -27,7 +27,7 @@ OPEN = f"Not decided: the {LEVEL:.0%} interval, after adjustment, does not decid
 
 @dataclass(frozen=True)
 class Answer:
-    """Whether a rule decides in favour, and the sentence of the rule; true where it does."""
+    """Answer of a rule, true where the rule decides in favour, with the sentence of the rule."""
 
     holds: bool
     sentence: str

@@ -55,7 +55,11 @@ class Difference:
 
 
 def summarize(arm: Measured) -> Summary:
-    """Mean, std (ddof 1) and n; std is NaN below two values and exactly 0 for equal values."""
+    """Return mean, standard deviation (ddof 1) and count of an arm; a `Summary` is returned as it is.
+
+    The standard deviation is NaN below two values and exactly 0 for equal values. Raises RecordError when a value is
+    not finite.
+    """
     if isinstance(arm, Summary):
         return arm
     values = finite_values(arm)
@@ -68,7 +72,11 @@ def summarize(arm: Measured) -> Summary:
 
 
 def difference(first: Measured, second: Measured, level: float = LEVEL) -> Difference:
-    """Welch's comparison of two independent arms: values, or `Summary` from a table."""
+    """Return the difference of two independent arms, first minus second, by Welch's t test.
+
+    An arm is its values, float[n], or a `Summary` from a table. With fewer than two values in either arm, or without
+    spread, there is no interval, t or p. Raises RecordError when a value is not finite.
+    """
     one, two = summarize(first), summarize(second)
     if min(one.n, two.n) < 2:
         return _difference(one.mean - two.mean, math.nan, math.nan, min(one.n, two.n), level)
@@ -82,7 +90,10 @@ def difference(first: Measured, second: Measured, level: float = LEVEL) -> Diffe
 
 def paired_difference(first: Sequence[float] | Floats, second: Sequence[float] | Floats,
                       level: float = LEVEL) -> Difference:
-    """Mean of first[i] - second[i], one pair per seed."""
+    """Return the mean of first[i] - second[i], one pair per seed, float[n] each, with Student's interval.
+
+    Raises RecordError when the arms differ in length or a value is not finite.
+    """
     above, below = finite_values(first), finite_values(second)
     if above.size != below.size:
         raise RecordError(f"{above.size} and {below.size} values cannot be paired; "
@@ -94,7 +105,10 @@ def paired_difference(first: Sequence[float] | Floats, second: Sequence[float] |
 
 
 def summary_difference(differences: Summary, level: float = LEVEL) -> Difference:
-    """The paired comparison from mean, std and n of the differences."""
+    """Return the paired difference from mean, standard deviation (ddof 1) and count of the pairs' differences.
+
+    Its error is std / sqrt(n) with n - 1 degrees of freedom; without spread there is no interval, t or p.
+    """
     error = differences.std / math.sqrt(differences.n) if differences.n else math.nan
     return _difference(differences.mean, error, differences.n - 1, differences.n, level)
 

@@ -25,9 +25,11 @@ class Equivalence:
 
 
 def equivalence(of: Difference, margin: float, alpha: float = ONE_SIDED) -> Equivalence:
-    """TOST within +-margin, from a Welch or a paired difference (Schuirmann 1987).
+    """Test whether a difference lies within +-margin by two one-sided t tests (TOST, Schuirmann 1987).
 
-    alpha: of each one-sided test; the default makes the answer that of the 95 % interval.
+    of: a Welch or a paired difference. alpha: the level of each one-sided test; the default makes the answer that of
+    the 95 % interval. The margin is in the difference's unit. Without spread nothing is shown, and p is NaN. Raises
+    RecordError when the margin is not positive.
     """
     if not margin > 0:
         raise RecordError(f"margin={margin} decides nothing; give a positive one, such as 0.005.")

@@ -34,6 +34,7 @@ class Estimate:
 
     @property
     def has_interval(self) -> bool:
+        """Return whether both ends of the interval are numbers; they may be infinite."""
         return not (math.isnan(self.low) or math.isnan(self.high))
 
     @property
@@ -50,11 +51,13 @@ class Estimate:
         return {"value": value, "low": low, "high": high, "n": self.n, **({"n_of": self.of} if self.of else {})}
 
     def transformed(self, function: Callable[[float], float]) -> Estimate:
-        """The estimate of a monotone function of this quantity."""
+        """Return the estimate of a monotone function of this quantity: the function of the value and of both ends, in
+        order."""
         ends = (function(self.low), function(self.high)) if self.has_interval else (math.nan,) * 2
         return replace(self, value=function(self.value), low=min(ends), high=max(ends))
 
     def scaled(self, factor: float) -> Estimate:
+        """Return the estimate of this quantity times a factor, which may be negative."""
         return self.transformed(lambda number: number * factor)
 
     def within(self, least: float, most: float) -> Estimate:
@@ -73,7 +76,7 @@ class Estimate:
         return replace(self, of=of)
 
     def overlaps(self, other: Estimate) -> bool:
-        """Whether both have intervals and those share a point."""
+        """Return whether both estimates have intervals and these share a point."""
         both = self.has_interval and other.has_interval
         return both and self.low <= other.high and other.low <= self.high
 
@@ -86,17 +89,17 @@ class Estimate:
 
 
 def without_interval(value: float, n: int) -> Estimate:
-    """A value of which nothing more can be said."""
+    """Return an estimate that has a value, from n values, but no interval."""
     return Estimate(float(value), math.nan, math.nan, n)
 
 
 def unknown(n: int = 0) -> Estimate:
-    """A number that the data do not give."""
+    """Return an estimate whose value is not known: value and ends are NaN."""
     return without_interval(math.nan, n)
 
 
 def finite_values(values: Sequence[float] | Floats, what: str = "values") -> Floats:
-    """The values as float64[n]; RecordError when one is not finite."""
+    """Return the values as float64[n]. Raises RecordError when one is not finite; `what` names them in the message."""
     array = np.asarray(values, dtype=np.float64).ravel()
     bad = int(np.count_nonzero(~np.isfinite(array)))
     if bad:
@@ -106,28 +109,28 @@ def finite_values(values: Sequence[float] | Floats, what: str = "values") -> Flo
 
 
 def all_equal(values: Floats) -> bool:
-    """Degenerate data; a standard deviation would see rounding in equal values."""
+    """Return whether no two values differ; a standard deviation would see rounding in equal values."""
     return values.size == 0 or bool(np.ptp(values) == 0)
 
 
 def t_critical(degrees_of_freedom: ArrayLike, level: float = LEVEL) -> Floats:
-    """The two-sided Student quantile, elementwise; NaN where there is no freedom left."""
+    """Return the two-sided Student quantile, elementwise; NaN where there is no freedom left."""
     return np.asarray(stats.t.ppf((1 + level) / 2, degrees_of_freedom), dtype=np.float64)
 
 
 def t_interval(mean: ArrayLike, std: ArrayLike, n: ArrayLike,
                level: float = LEVEL) -> tuple[Floats, Floats]:
-    """Student interval of a mean, elementwise; std has ddof 1 and n counts the values."""
+    """Return both ends of Student's interval of a mean, elementwise; std has ddof 1 and n counts the values."""
     centre, spread, count = (np.asarray(part, dtype=np.float64) for part in (mean, std, n))
     half = t_critical(count - 1, level) * spread / np.sqrt(count)
     return centre - half, centre + half
 
 
 def mean_estimate(values: Sequence[float] | Floats, level: float = LEVEL) -> Estimate:
-    """Mean of independent values (seeds, launches) with Student's interval.
+    """Return the mean of independent values (seeds, launches) with Student's interval.
 
-    One value, or equal values, give no interval. RecordError when a value is not finite. What is positive by nature
-    and varies in proportion takes `geometric_mean`.
+    One value, or equal values, give no interval. Raises RecordError when a value is not finite. Use `geometric_mean`
+    for what is positive by nature and varies in proportion.
     """
     array = finite_values(values)
     if array.size == 0:
@@ -140,10 +143,11 @@ def mean_estimate(values: Sequence[float] | Floats, level: float = LEVEL) -> Est
 
 
 def geometric_mean(values: Sequence[float] | Floats, level: float = LEVEL) -> Estimate:
-    """Geometric mean of independent positive values (times, rates), with Student's interval of the mean logarithm.
+    """Return the geometric mean of independent positive values (times, rates), with Student's interval of the mean
+    logarithm.
 
     What disturbs a time or a rate multiplies it, so its logarithm is what varies evenly; the interval stays above 0.
-    One value, or equal values, give no interval. RecordError when a value is not finite or not positive.
+    One value, or equal values, give no interval. Raises RecordError when a value is not finite or not positive.
     """
     array = finite_values(values)
     if np.any(array <= 0):
@@ -161,10 +165,11 @@ def exponential(log_estimate: Estimate) -> Estimate:
 
 
 def median_estimate(values: Sequence[float] | Floats, level: float = LEVEL) -> Estimate:
-    """Median of steady windows with the exact order-statistic interval (from n = 6 at 95 %).
+    """Return the median of steady windows with the exact order-statistic interval (from n = 6 at 95 %).
 
-    Windows of one launch follow each other and are not independent: where there are several
-    launches, take `mean_estimate` of the launches' medians.
+    Windows of one launch follow each other and are not independent: where there are several launches, take
+    `mean_estimate` of the launches' medians. Equal values give no interval. Raises RecordError when a value is not
+    finite.
     """
     array = finite_values(values)
     if array.size == 0:
@@ -177,9 +182,10 @@ def median_estimate(values: Sequence[float] | Floats, level: float = LEVEL) -> E
 
 
 def relative_spread(values: Sequence[float] | Floats) -> float:
-    """Standard deviation (ddof 1) over mean; NaN below two values.
+    """Return the standard deviation (ddof 1) over the size of the mean; NaN below two values.
 
-    Not the median absolute deviation: that is 0 when a fifth of the steps take twice as long.
+    The median absolute deviation would not do: it is 0 when a fifth of the steps take twice as long. Raises RecordError
+    when a value is not finite.
     """
     array = finite_values(values)
     if array.size < 2:

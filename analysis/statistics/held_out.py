@@ -32,13 +32,16 @@ class HeldOutError:
 
     @classmethod
     def of(cls, size: float, values: Sequence[float] | Floats, predicted: Estimate, note: str = "") -> HeldOutError:
-        """What was measured at `size`, against what was predicted there."""
+        """Return the error of a prediction at `size` against the values measured there, float[n].
+
+        Their geometric mean is what was measured where all are positive, else their mean.
+        """
         measured = _typical(values)
         return cls(size, measured, predicted, predicted.transformed(lambda value: value / measured.value - 1), note)
 
     @property
     def within(self) -> bool:
-        """Whether what was measured lies in the interval predicted without it."""
+        """Return whether what was measured lies in the interval predicted without it."""
         return self.predicted.low <= self.measured.value <= self.predicted.high
 
 
@@ -65,7 +68,7 @@ def _typical(values: Sequence[float] | Floats, level: float = LEVEL) -> Estimate
 
 
 def extrapolation_warning(size: float, measured: Sequence[float] | Floats) -> str:
-    """What is doubtful about a prediction beyond four times the largest size; else empty."""
+    """Return a warning about a prediction beyond FARTHEST (four) times the largest size measured; "" up to there."""
     largest = float(np.max(np.asarray(measured, dtype=np.float64)))
     if size <= FARTHEST * largest:
         return ""

@@ -31,7 +31,7 @@ class LinearLaw:
     note: str
 
     def predict(self, x: float) -> Estimate:
-        """One further measurement at x, with its prediction interval."""
+        """Return one further measurement at x, in the unit of y, with its prediction interval."""
         value = self.intercept.value + self.slope.value * x
         (first, cross), (_, second) = self.covariance
         noise = self.residual_variance * (value ** 2 if self.relative_errors else 1.0)
@@ -41,10 +41,12 @@ class LinearLaw:
         return Estimate(value, value - half, value + half, self.intercept.n)
 
     def x_where(self, y: float) -> Estimate:
-        """The x at which the line reaches y (calibration interval, Fieller)."""
+        """Return the x at which the line reaches y, with its calibration interval (Fieller); not known unless the slope
+        is positive."""
         return self._ratio(y - self.intercept.value, sign=-1.0)
 
     def intercept_over_slope(self) -> Estimate:
+        """Return a / b, in the unit of x, with Fieller's interval; not known unless the slope is positive."""
         return self._ratio(self.intercept.value, sign=1.0)
 
     def _ratio(self, numerator: float, sign: float) -> Estimate:
@@ -61,11 +63,12 @@ class LinearLaw:
 
 def fit_line(x: Sequence[float] | Floats, y: Sequence[float] | Floats,
              relative_errors: bool = False, level: float = LEVEL) -> LinearLaw:
-    """Least squares of y on x, float[n] each; weights 1/fit^2 where errors grow with y.
+    """Fit y = a + b x by least squares, float[n] each, with weights 1/fit^2 where errors grow with y.
 
     The weights are from the fitted values, in a few rounds (iteratively reweighted least squares): weights from the
-    noisy y themselves would favour what was measured too low. Two distinct x give a line without intervals; fewer
-    give NaN and a note.
+    noisy y themselves would favour what was measured too low. Two points give a line without intervals; fewer than two
+    distinct x give NaN and a note. Raises RecordError when x and y differ in length, when a number is not finite, and
+    when a y is not positive though errors are relative to it.
     """
     across, up = finite_values(x, "x"), finite_values(y, "y")
     if across.size != up.size:

@@ -9,10 +9,10 @@ import numpy as np
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Holm's step-down adjustment (Holm 1979); a NaN stays NaN and still counts as one of the
-    family.
+    """Return the p values of one family after Holm's step-down adjustment, in the order given (Holm 1979).
 
-    Not statsmodels' multipletests: it collects garbage at every call, a tenth of a second each.
+    A NaN stays NaN and still counts as one of the family. Statsmodels' multipletests is not used because it collects
+    garbage at every call, which takes a tenth of a second.
     """
     given = np.asarray(p_values, dtype=np.float64)
     filled = np.where(np.isnan(given), 1.0, given)

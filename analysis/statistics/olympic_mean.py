@@ -14,7 +14,10 @@ FEWEST_RUNS = 3
 
 
 def trimmed(values: Sequence[float] | Floats) -> Floats:
-    """The values in order without the best and the worst one, float[n-2]."""
+    """Return the values in ascending order without the best and the worst one, float[n-2].
+
+    Raises RecordError for fewer than FEWEST_RUNS values, and when a value is not finite.
+    """
     array = np.sort(finite_values(values))
     if array.size < FEWEST_RUNS:
         raise RecordError(f"{array.size} runs cannot lose their best and worst; run at least {FEWEST_RUNS}.")
@@ -22,8 +25,11 @@ def trimmed(values: Sequence[float] | Floats) -> Floats:
 
 
 def olympic_mean(values: Sequence[float] | Floats, level: float = LEVEL) -> Estimate:
-    """Mean without the best and the worst run; interval from the winsorized variance
-    (Tukey & McLaughlin 1963), n counts all runs."""
+    """Return the mean without the best and the worst run, with an interval from the winsorized variance.
+
+    The interval is that of Tukey & McLaughlin (1963); n counts all runs. There is none where the runs that remain are
+    equal. Raises RecordError for fewer than FEWEST_RUNS runs, and when a value is not finite.
+    """
     runs = finite_values(values)
     mean = float(np.mean(trimmed(runs)))
     if np.ptp(trimmed(runs)) == 0:

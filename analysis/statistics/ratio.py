@@ -19,9 +19,9 @@ LAUNCHES = "launches"
 def fieller_interval(numerator: float, denominator: float, numerator_variance: float,
                      denominator_variance: float, covariance: float,
                      t: float) -> tuple[float, float]:
-    """Interval of numerator/denominator (Fieller 1954), t the two-sided Student quantile.
+    """Return both ends of the interval of numerator/denominator (Fieller 1954); t is the two-sided Student quantile.
 
-    NaN ends where the denominator cannot be told from zero: the set is then unbounded.
+    Both are NaN where the denominator cannot be distinguished from zero: the set is then unbounded.
     """
     square = denominator ** 2 - t ** 2 * denominator_variance
     if not square > 0:
@@ -34,7 +34,11 @@ def fieller_interval(numerator: float, denominator: float, numerator_variance: f
 
 def paired_ratio(numerators: Sequence[float] | Floats, denominators: Sequence[float] | Floats,
                  level: float = LEVEL) -> Estimate:
-    """Ratio of the means of two series measured together, float[n] each."""
+    """Return the ratio of the means of two series measured together, float[n] each, with Fieller's interval.
+
+    One pair gives no interval; none, or a denominator of mean 0, gives no value either. Raises RecordError when a value
+    is not finite.
+    """
     above, below = finite_values(numerators), finite_values(denominators)
     n = above.size
     if n == 0 or np.mean(below) == 0:

@@ -15,7 +15,8 @@ MORE_SEEDS_LIMIT = 1000
 
 @dataclass(frozen=True)
 class MoreSeeds:
-    """`more` seeds would decide for `outcome`; None when no affordable number would."""
+    """Number of further seeds per arm, `more`, that would decide for `outcome`; None when no affordable number
+    would."""
 
     outcome: str
     more: int | None
@@ -25,11 +26,12 @@ class MoreSeeds:
 
 def more_seeds(of: Difference, margin: float, level: float = LEVEL,
                power: float = 0.8) -> MoreSeeds:
-    """How many more seeds per arm would decide, if mean and spread stay as they are.
+    """Return how many more seeds per arm would decide, if mean and spread stay as they are.
 
     A value beyond the margin is tested against it, one within it for equivalence: whether the interval of `level`
-    leaves the margin out, or lies within it. Noncentral t is taken as a shifted t. What more seeds do not lessen
-    (`fixed_error`) stays.
+    leaves the margin out, or lies within it. Noncentral t is taken as a shifted t. The part of the error that more
+    seeds do not lessen (`fixed_error`) stays. The number is None without spread, and where MORE_SEEDS_LIMIT seeds would
+    not be enough.
     """
     value, n = of.estimate.value, of.estimate.n
     within = abs(value) < margin

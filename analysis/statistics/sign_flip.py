@@ -25,7 +25,11 @@ class SignFlip:
 
 
 def sign_flip(differences: Sequence[float] | Floats) -> SignFlip:
-    """Share of all 2^n sign patterns whose sum lies at least as far from 0 (Fisher 1935)."""
+    """Return the share of all 2^n sign patterns whose sum lies at least as far from 0, the exact p value (Fisher 1935).
+
+    It is NaN, with a reason, for fewer than SIGN_FLIP_MINIMUM or more than SIGN_FLIP_MAXIMUM differences. Raises
+    RecordError when one is not finite.
+    """
     values = finite_values(differences)
     reason = _not_countable(values.size)
     if reason:

@@ -93,6 +93,7 @@ class RunFields:
 
     @property
     def steps_per_epoch(self) -> int:
+        """Return floor(N / B), the whole steps in an epoch; at least 1 in a memory run."""
         whole = self.train_examples // self.global_batch
         return max(1, whole) if self.kind == "memory" else whole
 
@@ -107,7 +108,7 @@ class RunFields:
 
     @property
     def adapts(self) -> bool:
-        """Whether the rate, and with it the number of steps, is measured while training."""
+        """Return whether the rate, and with it the number of steps, is measured while training."""
         return self.rule == MEASURED_RULE
 
     @property
@@ -117,11 +118,12 @@ class RunFields:
 
     @property
     def strategy_name(self) -> str:
+        """Return the strategy with its transport, such as horovod-mpi."""
         return strategy_name(self.strategy, self.transport)
 
     @property
     def dtype(self) -> str:
-        """Of weights and examples; mixed precision computes in 16 bits and keeps both in float32."""
+        """Type of weights and examples; mixed precision computes in 16 bits and keeps both in float32."""
         return "float64" if self.precision == "float64" else "float32"
 
     @property
@@ -140,16 +142,17 @@ class RunFields:
 
     @property
     def alone(self) -> bool:
-        """Whether nothing else may run on the machine meanwhile."""
+        """Return whether nothing else may run on the machine meanwhile."""
         return self.kind != "accuracy"
 
     @property
     def digest(self) -> str:
+        """Return the digest of the whole configuration, 10 hexadecimal digits; an empty fingerprint is left out."""
         return self._digest(("fingerprint",) if not self.fingerprint else ())
 
     @property
     def settings_digest(self) -> str:
-        """Of all but the fingerprint, which is not known before the model has been built."""
+        """Digest of all settings but the fingerprint, which is not known before the model has been built."""
         return self._digest(("fingerprint",))
 
     def _digest(self, left_out: tuple[str, ...]) -> str:
@@ -159,7 +162,7 @@ class RunFields:
 
     @property
     def run_id(self) -> str:
-        """Readable, and unique by the digest of the whole configuration. Never parsed."""
+        """Readable name of the run, unique by the digest of the whole configuration. It is never parsed."""
         parts = (self.experiment, self.strategy, self.transport, f"{self.replicas}r", f"b{self.global_batch}",
                  self.rule, f"t{self.trial}" if self.trial >= 0 else "", f"s{self.seed}",
                  f"l{self.launch}" if self.kind == "throughput" else "", self.digest)

@@ -31,7 +31,7 @@ LONGEST_NAME = 60
 
 
 def default_metrics(loss: str) -> tuple[str, ...]:
-    """Accuracy where the loss is one of classification, else none."""
+    """Return accuracy alone where the loss is one of classification, else no metric."""
     return (ACCURACY,) if is_cross_entropy(loss) else ()
 
 
@@ -41,14 +41,16 @@ def is_cross_entropy(loss: str) -> bool:
 
 
 def metric_name(metric: str) -> str:
-    """How a metric is called in records: its built-in name or its function's."""
+    """Return the name of a metric in records: its built-in name or its function's."""
     return metric.rpartition(":")[2]
 
 
 def check(loss: str, metrics: Sequence[str], from_logits: bool = True) -> None:
-    """Raises PlanError for a name that is neither built in nor a function's, or that stands twice.
+    """Raise PlanError for a name that is neither built in nor a function's, or that a metric of this run already has.
 
-    `from_logits`: false where the model ends in probabilities, which matters to the cross-entropies and the accuracy.
+    A metric's name may not be "loss" or longer than LONGEST_NAME characters either. `from_logits`: false where the
+    model ends in probabilities, which matters to the cross-entropies and the accuracy alone; false without any of them
+    is an error.
     """
     if loss not in LOSSES and ":" not in loss:
         raise PlanError(one_of("loss", loss, LOSSES) + _instead(loss) + " Or give package.module:function.")

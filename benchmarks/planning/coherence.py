@@ -15,7 +15,8 @@ KEPT = {"weak": ("replica_batches", "global_batches"), "strong": ("global_batche
 
 
 def check_scaling(experiment: Mapping[str, Any], where: str) -> None:
-    """Weak scaling keeps the batch of each replica, strong scaling the global one."""
+    """Check that weak scaling has batches of each replica alone, and strong scaling global ones alone. Raises
+    PlanError."""
     kept, other = KEPT.get(experiment["scaling"], ("", ""))
     if kept and (other in experiment or kept not in experiment):
         raise PlanError(f"{where}: scaling = {experiment['scaling']!r} keeps the batches of {kept} fixed over the "
@@ -36,7 +37,10 @@ def scaling(experiment: Mapping[str, Any], where: str) -> str:
 
 
 def check_placements(experiment: Mapping[str, Any], where: str) -> None:
-    """Every number of replicas and of nodes can be had with one of the strategies."""
+    """Check that every number of replicas and of nodes can be had with one of the strategies.
+
+    Raises PlanError where one cannot, where nodes would be left without a replica, and where a list is empty.
+    """
     specs = {name: STRATEGIES[name.partition("-")[0]] for name in experiment["strategies"]}
     replicas, nodes = experiment["replicas"], experiment["nodes"]
     for count in replicas:

@@ -42,10 +42,11 @@ class Expansion:
 
 
 def expand(plan: Plan, train_examples: TrainExamples, unavailable: Mapping[str, str]) -> Expansion:
-    """All runs of the plan. `unavailable`: strategy ("mirrored", "horovod-mpi", ...) -> why this machine lacks it.
+    """Return all runs of the plan, and what was left out. Raises PlanError where there may be more than MOST_RUNS.
 
-    Order: the reference run of the drift guard, timing launches interleaved over shapes, accuracy runs longest first,
-    memory runs, the drift guard again.
+    `unavailable`: strategy ("mirrored", "horovod-mpi", ...) -> why this machine lacks it. Order: the reference run of
+    the drift guard, timing launches interleaved over shapes, accuracy runs longest first, memory runs, the drift guard
+    again.
     """
     if (most := sum(map(_most_runs, plan.experiments))) > MOST_RUNS:
         raise PlanError(f"plan {plan.name!r} lists up to {most:,} runs; the most is {MOST_RUNS:,}. Lower seeds or "

@@ -25,17 +25,21 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def guessed(config: RunConfig) -> bool:
-    """Whether this model's cost is not known before it was described."""
+    """Return whether this model's cost is a guess until it has been described."""
     return config.model not in MULTIPLY_ADDS
 
 
 def priority(config: RunConfig) -> tuple[float, bool]:
-    """Longest first, so that slots end together; a run that goes on from another's end right after that one."""
+    """Return a key that sorts runs, the largest first: longest first, so that slots end together.
+
+    A run that goes on from another's end comes right after that one.
+    """
     return expected_seconds(first_phase(config) if config.earlier_batches else config), not config.earlier_batches
 
 
 def expected_seconds(config: RunConfig, workload: Mapping[str, Any] = NOTHING) -> float:
-    """Seconds on its replicas' cores; the start of a worker, WORKER_START_SECONDS, comes once per stage.
+    """Return the seconds expected of a run on its replicas' cores, without WORKER_START_SECONDS, which come once per
+    stage.
 
     `workload`: the record's, where it has been described; its operations are counted, not guessed.
     """

@@ -169,8 +169,10 @@ PASSED_THROUGH = tuple(name for name in RunFields.__dataclass_fields__
 
 
 def setting_seconds(settings: Mapping[str, Any], name: str) -> float:
-    """A [plan] key in seconds, by plan.json's settings; its default where they say none. It is in no run's
-    configuration."""
+    """Return a [plan] key in seconds, from plan.json's settings; its default where they have no usable number.
+
+    The key is in no run's configuration.
+    """
     value = settings.get(name)
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= LARGEST:
         return float(value)

@@ -29,6 +29,9 @@ DOTTED = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[
 
 @dataclass(frozen=True)
 class Plan:
+    """Checked plan: its text, the table [plan] with defaults filled in, and its experiments. source: the file's
+    path."""
+
     name: str
     text: str
     settings: Mapping[str, Any]
@@ -42,16 +45,18 @@ class Plan:
 
     @property
     def datasets(self) -> list[str]:
+        """Return the names of the data sets, sorted, each once."""
         return sorted({str(e["dataset"]) for e in self.experiments})
 
 
 def bundled() -> dict[str, Path]:
-    """The plans that come with the suite, by name."""
+    """Return the plans that come with the suite: name -> path."""
     return {p.stem: p for p in sorted((Path(__file__).parents[1] / "plans").glob("*.toml"))}
 
 
 def find(plan: str) -> Path:
-    """A plan file by path, or a bundled plan by name. Raises PlanError."""
+    """Return the path of a plan, given as a path or as a bundled plan's name. Raises PlanError where there is no such
+    plan."""
     path = Path(plan)
     if _is_file(path):
         return path
@@ -71,7 +76,7 @@ def _is_file(path: Path) -> bool:
 
 
 def read(plan: str) -> Plan:
-    """Parse and check a plan; users' modules are looked for beside it from here on.
+    """Read, parse and check a plan; users' modules are looked for beside it from here on.
 
     Raises PlanError naming the file, the key, the value, the choices and the fix.
     """
@@ -88,6 +93,10 @@ def read(plan: str) -> Plan:
 
 
 def parse(text: str, source: str = "plan") -> Plan:
+    """Parse and check the text of a plan, TOML; `source` names it in messages.
+
+    Raises PlanError naming the source, the key, the value, the choices and the fix.
+    """
     if len(text) > LONGEST_TEXT:
         raise PlanError(f"{source} has more than {LONGEST_TEXT:,} characters, which is no plan.")
     if DOTTED.search(text):  # before parsing, whose memory grows with the square of their number

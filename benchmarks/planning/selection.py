@@ -22,7 +22,8 @@ Selection = Callable[[RunConfig], bool]
 
 
 def parse(text: str) -> Selection:
-    """The selection that `text` describes; "" selects everything. Raises PlanError."""
+    """Return the selection that `text` describes, true for the runs that are meant; "" selects every run. Raises
+    PlanError."""
     conditions = [_condition(part) for part in text.split(",") if part.strip()]
     return lambda config: all(condition(config) for condition in conditions)
 

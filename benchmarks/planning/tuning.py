@@ -20,7 +20,7 @@ DIGITS = 6  # of a rate, so that its last bit, and with it the run's name, is th
 
 
 def trial_rates(middle: float, trials: int, search: tuple[float, float]) -> list[float]:
-    """The rates, float[trials]: low (high / low)^u times `middle`, u Halton's points in base 2 after the first, 0.
+    """Return the rates, float[trials]: low (high / low)^u `middle`, u Halton's points in base 2 after the first, 0.
 
     >>> trial_rates(0.01, 3, (0.1, 10))
     [0.01, 0.00316228, 0.0316228]
@@ -32,13 +32,15 @@ def trial_rates(middle: float, trials: int, search: tuple[float, float]) -> list
 
 
 def batch_rates(experiment: Mapping[str, Any], base_learning_rate: float, batch: int) -> list[float]:
-    """The rates tried at a batch: around sqrt(kappa) eta0, what the square-root rule would give there."""
+    """Return the rates tried at a batch, float[trials], around sqrt(kappa) eta0, what the square-root rule would give
+    there."""
     middle = math.sqrt(batch / experiment["reference_batch"]) * base_learning_rate
     return trial_rates(middle, experiment["trials"], experiment["search"])
 
 
 def check(experiment: Mapping[str, Any], where: str) -> None:
-    """Raises PlanError where an experiment with a tuned arm cannot be tuned as it says."""
+    """Raise PlanError where an experiment with a tuned arm cannot be tuned with its trials, search or validation
+    data."""
     if TUNED_RULE not in experiment["rules"] or experiment["kind"] != "accuracy":
         return
     trials, search = experiment["trials"], experiment["search"]
@@ -54,6 +56,6 @@ def check(experiment: Mapping[str, Any], where: str) -> None:
 
 
 def runs_per_seed(experiment: Mapping[str, Any]) -> int:
-    """Accuracy runs of one seed at one batch, over all rules."""
+    """Return the number of accuracy runs of one seed at one batch, over all rules."""
     rules = len(experiment["rules"])
     return int(rules + experiment["trials"] - 1) if TUNED_RULE in experiment["rules"] else rules

@@ -25,7 +25,7 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
-    """What was imported, and how to do it again."""
+    """Source of the imported runs, and how to import them again."""
 
     format: Annotated[str, Meta(description="format that it was read as")]
     runs: Annotated[Count, Meta(description="lines of imported.jsonl, one run each")]
@@ -40,7 +40,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What plan.json says; keys that are not known are a later version's."""
+    """Contents of plan.json; keys that are not known are a later version's."""
 
     runs: Annotated[tuple[str, ...], Meta(description="names of the runs' folders, in the plan's order")]
     name: Annotated[str, Meta(description="the plan's name, and that of the results folder")] = ""
@@ -54,7 +54,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(folder: Path) -> Manifest:
-    """The manifest of a results folder. Raises RecordError where there is none that can be believed."""
+    """Return the manifest of a results folder. Raises RecordError where there is none that can be read and believed."""
     value = read_json(folder / FILE)
     if not isinstance(value, dict):
         raise RecordError(f"{folder / FILE} is absent or cannot be read; give the folder that `batchscale run` wrote, "
@@ -63,7 +63,7 @@ def read(folder: Path) -> Manifest:
 
 
 def of(value: object) -> Manifest:
-    """The manifest that is at hand as JSON holds it. Raises RecordError."""
+    """Return the manifest that is given, or converted from what JSON holds. Raises RecordError."""
     return value if isinstance(value, Manifest) else decoded(value, Manifest, RecordError, f"{FILE}: ")
 
 
@@ -74,7 +74,7 @@ def reference() -> str:
 
 
 def working_directory() -> str:
-    """The folder in which this process works, for the manifest; "" where it is gone."""
+    """Return the folder in which this process works, for the manifest; "" where it is gone."""
     try:
         return os.getcwd()
     except OSError:

@@ -133,8 +133,8 @@ def _phases(record: Record) -> Iterator[str]:
 
 
 def finite(value: Any) -> Any:
-    """`value` as JSON can hold it, everywhere inside: NaN and infinities become null, bytes of a path that are no UTF-8
-    their escapes."""
+    """Return `value` as JSON can hold it, everywhere inside: NaN and infinities become null, bytes of a path that are
+    no UTF-8 their escapes, tuples lists."""
     if isinstance(value, str):
         return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, float) and not math.isfinite(value):

@@ -10,19 +10,19 @@ from .schema import SCHEMA_VERSION, finite
 
 
 def other_version(record: Any) -> bool:
-    """Whether this is a record by another version of the schema, which is none of ours to set aside."""
+    """Return whether this is a record by another version of the schema, which this version must not set aside."""
     version = record.get("schema_version") if isinstance(record, dict) else None
     return isinstance(version, int) and version != SCHEMA_VERSION
 
 
 def sealed(record: dict[str, Any]) -> dict[str, Any]:
-    """The record as JSON gives it back, with the hash of all the rest in `content_hash`."""
+    """Return the record as JSON gives it back, with the hash of all the rest in `content_hash`."""
     plain = json.loads(json.dumps(finite({k: v for k, v in record.items() if k != "content_hash"}), allow_nan=False))
     return {**plain, "content_hash": content_hash(plain)}
 
 
 def altered(record: dict[str, Any]) -> list[str]:
-    """Why the record is not what was written, by its hash; empty when it is, or when it has no hash."""
+    """Return why the record is not what was written, by its hash; empty when it is, or when it has no hash."""
     if "content_hash" not in record:
         return []
     found = content_hash({k: v for k, v in record.items() if k != "content_hash"})

@@ -72,17 +72,19 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def folder(plan_folder: Path, like: RunConfig) -> Path:
-    """Where the search for runs like this one is kept; another memory limit is another search."""
+    """Return the folder of the search for runs like this one; another memory limit is another search."""
     return plan_folder / FOLDER / f"{like.experiment}-{like.strategy_name}-{like.replicas}r-{like.digest}"
 
 
 def write(place: Path, answer: Answer) -> None:
+    """Write an answer to search.json in its search's folder, with the global batch that it recommends."""
     values = msgspec.to_builtins(answer)
     write_json(place / ANSWER, {**values, "recommended_global_batch": answer.recommended_global_batch})
 
 
 def read(place: Path) -> Answer:
-    """The search kept in a folder. Raises RecordError for what cannot be believed."""
+    """Return the search kept in a folder. Raises RecordError where it is absent, cannot be read or cannot be
+    believed."""
     values = read_json(place / ANSWER)
     if not isinstance(values, dict):
         raise RecordError(f"{place / ANSWER} is absent or cannot be read; run the search again to write it.")
@@ -90,7 +92,7 @@ def read(place: Path) -> Answer:
 
 
 def read_all(plan_folder: Path) -> tuple[list[Answer], list[str]]:
-    """Every search of the plan, in the order of their names, and what could not be read, in sentences."""
+    """Return every search of the plan, in the order of their names, and sentences on those that could not be read."""
     answers, wrong = [], []
     for path in sorted((plan_folder / FOLDER).glob(f"*/{ANSWER}")):
         try:

@@ -13,7 +13,7 @@ from .run_warnings import PEAK_NEVER_REACHED
 
 
 def derived(config: RunConfig) -> dict[str, Any]:
-    """What follows from the configuration, for records and people."""
+    """Return what follows from the configuration, for records and people."""
     return {
         "replica_batch": config.replica_batch, "steps_per_epoch": config.steps_per_epoch, "steps": config.steps,
         "peak_learning_rate": peak_rate(config), "warmup_steps": warmup_step_count(config),
@@ -23,7 +23,7 @@ def derived(config: RunConfig) -> dict[str, Any]:
 
 
 def flags(config: RunConfig) -> list[str]:
-    """What a reader must know about the rates of this run, in plain words."""
+    """Return what a reader must know about the rates of this run, in plain words; empty where there is nothing."""
     found = []
     warmup = warmup_step_count(config)
     if 0 < warmup < 30:
@@ -45,13 +45,13 @@ def flags(config: RunConfig) -> list[str]:
 
 
 def instabilities(config: RunConfig, sharpness: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Of the record's rows of sharpness."""
+    """Return the sentences of `instability` for the record's rows of sharpness; rows within the bound give none."""
     found = (instability(config, row["learning_rate"], row["eigenvalue"]) for row in sharpness)
     return [sentence for sentence in found if sentence]
 
 
 def instability(config: RunConfig, rate: float, eigenvalue: float) -> str:
-    """A sentence where the rate is beyond the bound of stability at the sharpness measured; else "".
+    """Return a sentence where the rate is beyond the bound of stability at the sharpness measured; else "".
 
     `eigenvalue`: the top Hessian eigenvalue lambda where training ended, `rate`: that of the last step.
     """

@@ -19,11 +19,13 @@ class RunConfig(RunFields):
 
 
 def to_json(config: RunConfig) -> dict[str, Any]:
+    """Return the configuration as `config.json` holds it: every field by its name."""
     return asdict(config)
 
 
 def from_json(values: dict[str, Any]) -> RunConfig:
-    """The configuration in a `config.json`. Raises PlanError for an unknown, missing or mistyped key."""
+    """Return the configuration in a `config.json`. Raises PlanError for an unknown, missing or mistyped key, or a
+    broken rule."""
     known = {field.name for field in fields(RunConfig)}
     for name in values:
         if name not in known:

@@ -23,7 +23,7 @@ FEWEST_SHARPNESS_EXAMPLES = 1000
 
 
 def validate(config: RunFields) -> None:
-    """Raises PlanError naming the first broken rule, its value, the choices and the fix."""
+    """Raise PlanError where a rule is broken, naming the first one, its value, the choices and the fix."""
     if not isinstance(config.experiment, str) or not NAME.fullmatch(config.experiment):
         raise PlanError(f"experiment={config.experiment!r} must be 1 to 60 letters, digits, '_' or '.', and start with "
                         "a letter or digit; it becomes part of a folder's name.")

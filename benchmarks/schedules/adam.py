@@ -21,7 +21,9 @@ class AdamConstants:
 
 
 def adam_constants(config: RunFields) -> AdamConstants:
-    """Adam's betas and epsilon in this run; under adam_sqrt they follow kappa.
+    """Return Adam's betas and epsilon in this run; under adam_sqrt they follow kappa.
+
+    There 1 - beta grows by kappa, up to 1, and epsilon shrinks by its square root.
 
     >>> from types import SimpleNamespace as run
     >>> scaled = adam_constants(run(rule="adam_sqrt", kappa=4.0))

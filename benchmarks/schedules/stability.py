@@ -20,7 +20,7 @@ def stability_bound(optimizer: str, momentum: float) -> float | None:
 
 
 def weight_kept_per_epoch(config: RunFields) -> float | None:
-    """(1 - eta wd)^(N / B): what decoupled decay alone leaves of a weight after an epoch at the peak rate.
+    """Return (1 - eta wd)^(N / B), what decoupled decay alone leaves of a weight after an epoch at the peak rate.
 
     None without decoupled decay: lars adds its decay to the gradient. Its logarithm, about -eta wd N / B, stays under
     the linear rule and shrinks as kappa^-1/2 under the square-root rule: decay and batch change together.

@@ -23,14 +23,17 @@ Function = Callable[[Any, Any], Any]
 
 @dataclass(frozen=True)
 class Objective:
-    """What one configuration trains for, and what its evaluations measure; metrics by their names in records."""
+    """Loss that one configuration trains for, and metrics that its evaluations measure, by their names in records."""
 
     loss: Function
     metrics: Mapping[str, Function]
 
 
 def objective(config: RunConfig) -> Objective:
-    """Raises PlanError when a user's function cannot be imported."""
+    """Return the loss and metrics of a configuration. Raises PlanError when a user's function cannot be imported.
+
+    Each is a function of (targets, outputs) that gives one number per example, (n,).
+    """
     built_in = BUILT_IN if config.from_logits else {**BUILT_IN, **OF_PROBABILITIES}
     return Objective(_function(config.loss, "loss", built_in),
                      {metric_name(name): _function(name, "metrics", built_in) for name in config.metrics})
@@ -49,7 +52,10 @@ def _function(name: str, setting: str, functions: Mapping[str, Function]) -> Fun
 
 
 def per_example(what: str, values: Any) -> Any:
-    """(n,): one number per example, further axes averaged. Raises PlanError for a scalar or no number."""
+    """Return one number per example, (n,), with further axes averaged; `what` names the function in messages.
+
+    Raises PlanError for a single number, for what is no tensor and for a type that is neither float nor bool.
+    """
     try:
         values = tf.convert_to_tensor(values)
     except (TypeError, ValueError):
@@ -94,19 +100,23 @@ def _one_hot(targets: Any, outputs: Any) -> str:
 
 
 def shown(tensor: Any) -> str:
-    """(examples, 28, 28) int32: a tensor's shape and type, for messages."""
+    """Return a tensor's shape and type for messages, such as (examples, 28, 28) int32."""
     sides = ["?" if side is None else str(side) for side in tensor.shape.as_list()[1:]]
     return f"({', '.join(['examples', *sides])}) {tensor.dtype.name}"
 
 
 def cross_entropy(targets: Any, outputs: Any) -> Any:
-    """-log softmax(outputs)[target]; targets (n, ...), outputs (n, ..., classes)."""
+    """Return -log softmax(outputs)[target], (n, ...); targets (n, ...) are classes, outputs (n, ..., classes) logits.
+
+    Raises PlanError for targets that are no whole numbers, and for other shapes.
+    """
     _check_labels(targets, outputs)
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=outputs)
 
 
 def cross_entropy_of_probabilities(targets: Any, outputs: Any) -> Any:
-    """-log of the target's output, as Keras takes it from what a softmax gives; shapes as of `cross_entropy`.
+    """Return -log of the target's output, as Keras takes it from what a softmax gives; shapes and errors as of
+    `cross_entropy`.
 
     Of a softmax in the same graph Keras takes the logits, so that nothing is lost where a probability is almost 0.
     """
@@ -124,32 +134,47 @@ def _check_labels(targets: Any, outputs: Any) -> None:
 
 
 def binary_cross_entropy(targets: Any, outputs: Any) -> Any:
-    """-y log s - (1 - y) log(1 - s) with s = sigmoid(output)."""
+    """Return -y log s - (1 - y) log(1 - s), (n, ...), with y the target and s = sigmoid(output).
+
+    A last axis of one is dropped where the other has none. Raises PlanError where the shapes differ otherwise.
+    """
     targets, outputs = _matched(BINARY_CROSS_ENTROPY, targets, outputs)
     return tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=outputs)
 
 
 def binary_cross_entropy_of_probabilities(targets: Any, outputs: Any) -> Any:
-    """-y log p - (1 - y) log(1 - p) with p = output, as Keras takes it from what a sigmoid gives.
+    """Return -y log p - (1 - y) log(1 - p) with p = output, as Keras takes it from what a sigmoid gives, in p's shape.
 
-    The output stays the tensor that it is: Keras finds the logits of a sigmoid in the same graph by it.
+    The output stays the tensor that it is: Keras finds the logits of a sigmoid in the same graph by it. Raises
+    PlanError where the shapes differ by more than a last axis of one.
     """
     matched, _ = _matched(BINARY_CROSS_ENTROPY, targets, outputs)
     return keras.ops.binary_crossentropy(tf.reshape(matched, tf.shape(outputs)), outputs, from_logits=False)
 
 
 def squared_error(targets: Any, outputs: Any) -> Any:
+    """Return (target - output)^2, (n, ...); a last axis of one is dropped where the other has none.
+
+    Raises PlanError where the shapes differ otherwise.
+    """
     targets, outputs = _matched("mean_squared_error", targets, outputs)
     return tf.square(targets - outputs)
 
 
 def absolute_error(targets: Any, outputs: Any) -> Any:
+    """Return |target - output|, (n, ...); a last axis of one is dropped where the other has none.
+
+    Raises PlanError where the shapes differ otherwise.
+    """
     targets, outputs = _matched("mean_absolute_error", targets, outputs)
     return tf.abs(targets - outputs)
 
 
 def accuracy(targets: Any, outputs: Any) -> Any:
-    """1 where the largest logit is the target's, or where a single logit's sign is; (n, ...)."""
+    """Return 1 where the largest logit is the target's, or where a single logit's sign is, else 0; float32, (n, ...).
+
+    Raises PlanError for float targets with several logits, and for a single one where the shapes do not match.
+    """
     if outputs.shape.rank == targets.shape.rank + 1 and outputs.shape[-1] != 1:
         if not targets.dtype.is_integer:
             raise PlanError(f"{ACCURACY!r} needs whole numbers as targets, not {shown(targets)}.")
@@ -158,7 +183,10 @@ def accuracy(targets: Any, outputs: Any) -> Any:
 
 
 def accuracy_of_probabilities(targets: Any, outputs: Any) -> Any:
-    """1 where the largest probability is the target's, or where a single one is above one half as the target is."""
+    """Return 1 where the largest probability is the target's, or a single one is above 1/2 as the target is, else 0.
+
+    Shapes, type and errors are those of `accuracy`.
+    """
     if outputs.shape.rank == targets.shape.rank + 1 and outputs.shape[-1] != 1:
         return accuracy(targets, outputs)
     return _same_side(targets, outputs, 0.5)

@@ -35,7 +35,7 @@ PATIENCE_SECONDS = 60.0  # for a data function's second call, which shows whethe
 
 
 def workload(config: RunConfig, known: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
-    """The record's `workload`. `known`: digests of data sets by name, as they were described before.
+    """Return the record's `workload`. `known`: digests of data sets by name, as they were described before.
 
     Raises DataError, PlanError for what cannot be built, trained or evaluated.
     """
@@ -96,7 +96,8 @@ def _listed(shape: Shapes) -> Any:
 
 
 def watched(work: Callable[..., Any], *given: Any) -> Any:
-    """Do it; what takes longer than the first argument allows ends the process."""
+    """Return `work(*given)`; end the process where that takes longer than the program's first argument allows, in
+    seconds."""
     patience_seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
     if patience_seconds:
         faulthandler.dump_traceback_later(patience_seconds, exit=True)
@@ -107,6 +108,7 @@ def watched(work: Callable[..., Any], *given: Any) -> Any:
 
 
 def main() -> int:
+    """Describe the workloads that standard input asks for, on standard output; return the exit code."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     wanted = json.load(sys.stdin)

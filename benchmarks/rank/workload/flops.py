@@ -34,20 +34,23 @@ Shape = tuple[int, ...]
 
 
 def forward_flops(model: Any, example: Arrays) -> tuple[int | None, list[str]]:
-    """(operations on one example or None, the kinds of operation that were not counted). `example`: a batch of 1."""
+    """Return the operations on one example, None where none was counted, and the kinds that were not counted.
+
+    Each kind of operation comes with how often it occurs. `example`: a batch of at least 1.
+    """
     total, missed = count(forward(model, example).graph)
     return total or None, missed
 
 
 def forward(model: Any, example: Arrays) -> Any:
-    """The model's call on one example as a concrete function. `example`: a batch of at least 1."""
+    """Return the model's inference on one example as a concrete function. `example`: a batch of at least 1."""
     import tensorflow as tf
     spec = each(lambda values: tf.TensorSpec((1, *values.shape[1:]), values.dtype), example)
     return tf.function(lambda x: model(x, training=False), autograph=False).get_concrete_function(spec)
 
 
 def count(graph: Any) -> tuple[int, list[str]]:
-    """(operations of the whole graph, the kinds that were not counted with how often each occurs)."""
+    """Return the operations of the whole graph, and the kinds that were not counted with how often each occurs."""
     total, missed = 0, Counter[str]()
     for operation in operations(graph):
         found = operation_flops(operation)
@@ -59,7 +62,7 @@ def count(graph: Any) -> tuple[int, list[str]]:
 
 
 def operations(graph: Any) -> Iterator[Any]:
-    """Those of the graph and of the functions that it calls."""
+    """Yield the operations of the graph and of the functions that it calls, without the calls."""
     for operation in graph.get_operations():
         if operation.type in CALLS:
             yield from operations(graph._get_function(operation.get_attr("f").name).graph)
@@ -68,7 +71,8 @@ def operations(graph: Any) -> Iterator[Any]:
 
 
 def operation_flops(operation: Any) -> int | None:
-    """None where the kind is not known, or a shape is not static."""
+    """Return the floating-point operations of one operation; None where its kind is not known, or a shape is not
+    static."""
     kind = operation.type
     if kind in FREE:
         return 0
