@@ -32,7 +32,7 @@ $(READY): setup.cfg pyproject.toml constraints.txt launchers/machine/setup_envir
 	@touch $@
 
 test: setup
-	$(ACTIVATED) pytest -n 2 --most-starts $(MOST_STARTS) -m "not slurm and not faults and not slow"
+	$(ACTIVATED) pytest -n 2 --no-loadscope-reorder --most-starts $(MOST_STARTS) -m "not slurm and not faults and not slow"
 
 # All of them; SLURM_TESTS="slurm and not slow" leaves out what waits for time limits and requeued jobs.
 SLURM_TESTS := slurm

@@ -52,20 +52,25 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Files that start TensorFlow come first: they take longest, and one of them at the end would be waited for."""
     in_order_by_chance(config, items)
+    launched = {path: "mark.launched" in path.read_text() for path in {item.path for item in items}}
+    items.sort(key=lambda item: not launched[item.path])
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give all files that start ranks to one worker, since two at once would take each other's cores; the other files
-    go to whichever worker is free, each as a whole, since its tests share what is made once for the file."""
+    """Give all files that share ranks to one worker, and all that share the process of small programs, so that each is
+    started once; the other files go to whichever worker is free, each as a whole, since its tests share what is made
+    once for the file."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class OneWorkerForRanks(LoadScopeScheduling):  # type: ignore[misc]
+    class OneWorkerForWhatIsShared(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.partition("::")[0]
-            return "ranks" if "mark.launched" in (ROOT / path).read_text() else path
+            text = (ROOT / path).read_text()
+            return next((name for name in ("rank_servers", "one_process") if f"support.{name} import" in text), path)
 
-    return OneWorkerForRanks(config, log)
+    return OneWorkerForWhatIsShared(config, log)
 
 
 def in_order_by_chance(config: pytest.Config, items: list[pytest.Item]) -> None:

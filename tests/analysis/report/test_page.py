@@ -237,8 +237,7 @@ def test_drift_of_the_machine_is_a_warning_beyond_a_tenth(tmp_path: Path) -> Non
 
 @pytest.mark.usefixtures("undrawn")
 def test_efficiency_above_one_hundred_percent_is_flagged_and_not_clamped(tmp_path: Path) -> None:
-    timing = Timing(synchronization_seconds=-4e-4, replica_batches=(32, 128), global_batches=(),
-                    strategies=("mirrored",))
+    timing = Timing(synchronization_seconds=-4e-4, replica_batches=(32, 128), global_batches=(), strategies=("mirrored",))
     text = html_of(replace(SMALL, experiments=(), memory=None, timing=timing), tmp_path)
     section = text[text.index('<section id="scaling"'):text.index('<section id="noise"')]
     assert "above 100 %" in section and "suspect the baseline" in section
@@ -246,8 +245,7 @@ def test_efficiency_above_one_hundred_percent_is_flagged_and_not_clamped(tmp_pat
 
 
 @pytest.mark.parametrize(("value", "text"), [
-    (48_000.0, "48,000"), (0.01234, "0.0123"), (0.0, "0"), (-1.5, "-1.50"), (1e-9, "1.00e-09"), (float("nan"),
-                                                                                                 "not known")])
+    (48_000.0, "48,000"), (0.01234, "0.0123"), (0.0, "0"), (-1.5, "-1.50"), (1e-9, "1.00e-09"), (nan, "not known")])
 def test_numbers(value: float, text: str) -> None:
     assert number(value) == text
 
