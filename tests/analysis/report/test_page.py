@@ -237,8 +237,8 @@ def test_drift_of_the_machine_is_a_warning_beyond_a_tenth(tmp_path: Path) -> Non
 
 @pytest.mark.usefixtures("undrawn")
 def test_efficiency_above_one_hundred_percent_is_flagged_and_not_clamped(tmp_path: Path) -> None:
-    timing = Timing(synchronization_seconds=-4e-4, replica_batches=(32, 128), global_batches=(), strategies=("mirrored",))
-    text = html_of(replace(SMALL, experiments=(), memory=None, timing=timing), tmp_path)
+    fast = Timing(synchronization_seconds=-4e-4, replica_batches=(32, 128), global_batches=(), strategies=("mirrored",))
+    text = html_of(replace(SMALL, experiments=(), memory=None, timing=fast), tmp_path)
     section = text[text.index('<section id="scaling"'):text.index('<section id="noise"')]
     assert "above 100 %" in section and "suspect the baseline" in section
     assert any(float(value) > 130 for value in re.findall(r"(\d{3}(?:\.\d+)?) %", section))
