@@ -92,5 +92,6 @@ def test_nothing_is_launched_or_written_when_a_step_cannot_be_done(tmp_path: Pat
         'loss = "own_mistakes:averaged"\n[[experiment]]\nname = "one"\nglobal_batches = [32]\n')
     done = batchscale("study", "wrong.toml", cwd=tmp_path, PYTHONPATH=str(PROGRAMS))
     assert done.returncode == EXIT_USAGE
-    assert done.stderr.removeprefix("checking data and model\n").startswith("batchscale study: loss 'own_mistakes:averaged' returned a single number")
+    said = done.stderr.removeprefix("checking data and model\n")
+    assert said.startswith("batchscale study: loss 'own_mistakes:averaged' returned a single number")
     assert len(done.stderr.splitlines()) == 1 and not (tmp_path / "results").exists()
