@@ -94,4 +94,4 @@ def test_nothing_is_launched_or_written_when_a_step_cannot_be_done(tmp_path: Pat
     assert done.returncode == EXIT_USAGE
     said = done.stderr.removeprefix("checking data and model\n")
     assert said.startswith("batchscale study: loss 'own_mistakes:averaged' returned a single number")
-    assert len(done.stderr.splitlines()) == 1 and not (tmp_path / "results").exists()
+    assert len(said.splitlines()) == 1 and not (tmp_path / "results").exists()
