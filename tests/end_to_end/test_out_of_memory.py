@@ -13,7 +13,7 @@ import psutil
 import pytest
 from support.launching import batchscale, require_strategy
 
-from batchscale.benchmarks.errors import EXIT_OK
+from batchscale.benchmarks.errors import EXIT_RUNS_FAILED
 from batchscale.benchmarks.records import failures
 from batchscale.benchmarks.records.run_folder import Run
 from batchscale.benchmarks.records.store import open_store, Store
@@ -76,7 +76,8 @@ def test_one_replica_without_memory_ends_the_run_on_all(tmp_path: Path, strategi
     (tmp_path / "greedy.py").write_text(GREEDY)
     (tmp_path / "greedy.toml").write_text(PLAN.format(strategies=json.dumps(strategies)))
     done = batchscale("run", "greedy.toml", cwd=tmp_path, timeout=400)
-    assert done.returncode == EXIT_OK, done.stdout + done.stderr
+    assert done.returncode == EXIT_RUNS_FAILED, done.stdout + done.stderr
+    assert "no accuracy run came through" in done.stdout
     runs = open_store(tmp_path / "results").runs()
     assert [run.status() for run in runs] == ["out_of_memory"] * len(runs) and len(runs) >= 1
     assert all(len(run.attempts()) == 1 for run in runs), "it is a result: nothing is tried again"
