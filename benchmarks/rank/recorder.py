@@ -47,11 +47,12 @@ class Recorder:
                             for name, values in meter.values.items()}}
 
     def take_over(self, kept: Mapping[str, Any]) -> None:
-        """Go on from what a checkpoint kept of an earlier attempt."""
+        """Go on from what a checkpoint kept of an earlier attempt; only rank 0 has it, the other ranks have nothing."""
         for meter in self.meters:
             meter.values.update({name: kept[name] for name in meter.fields if name in kept})
         for name in ("evaluations", "windows", "equal_evaluations"):
-            setattr(self, name, kept[name])
+            if name in kept:
+                setattr(self, name, kept[name])
 
 
 def everyones(strategy: Strategy, own: list[Row]) -> list[Row]:
