@@ -130,3 +130,14 @@ def test_a_run_that_is_asked_to_stop_when_it_is_done_is_recorded() -> None:
     with pytest.raises(Interrupted) as stop:
         Execution.agree_to_go_on(execution, phase, 5, 1.0, at_epoch_end=True)
     assert (stop.value.status, saved) == ("preempted", [5])
+
+
+def test_a_rank_that_is_given_nothing_of_a_checkpoint_goes_on_with_what_it_has() -> None:
+    """Rank 0 reads the file; what was measured is its alone."""
+    from batchscale.benchmarks.rank.recorder import Recorder
+    first, other = Recorder(), Recorder()
+    kept = {"evaluations": [{"step": 1}], "windows": [{"rank": 0}], "equal_evaluations": 3}
+    first.take_over(kept)
+    other.take_over({})
+    assert (first.evaluations, first.windows, first.equal_evaluations) == tuple(kept.values())
+    assert (other.evaluations, other.windows, other.equal_evaluations) == ([], [], 0)
