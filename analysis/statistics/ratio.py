@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from ...benchmarks.errors import RecordError
 from .difference import difference
-from .estimate import (LEVEL, Estimate, exponential, finite_values, Floats, geometric_mean, median_estimate,
-                       t_critical, unknown, without_interval)
+from .estimate import (LEVEL, Estimate, exponential, finite_values, geometric_mean, median_estimate, unknown,
+                       without_interval)
 
 LAUNCHES = "launches"
 
@@ -30,27 +30,6 @@ def fieller_interval(numerator: float, denominator: float, numerator_variance: f
     constant = numerator ** 2 - t ** 2 * numerator_variance
     root = math.sqrt(max(cross ** 2 - square * constant, 0.0))
     return (cross - root) / square, (cross + root) / square
-
-
-def paired_ratio(numerators: Sequence[float] | Floats, denominators: Sequence[float] | Floats,
-                 level: float = LEVEL) -> Estimate:
-    """Return the ratio of the means of two series measured together, float[n] each, with Fieller's interval.
-
-    One pair gives no interval; none, or a denominator of mean 0, gives no value either. Raises RecordError when a value
-    is not finite.
-    """
-    above, below = finite_values(numerators), finite_values(denominators)
-    n = above.size
-    if n == 0 or np.mean(below) == 0:
-        return unknown(n)
-    ratio = float(np.mean(above) / np.mean(below))
-    if n < 2:
-        return without_interval(ratio, n)
-    covariance = np.cov(above, below) / n
-    ends = fieller_interval(
-        float(np.mean(above)), float(np.mean(below)), float(covariance[0, 0]),
-        float(covariance[1, 1]), float(covariance[0, 1]), float(t_critical(n - 1, level)))
-    return _ratio(ratio, ends, n)
 
 
 def log_ratio(numerators: Mapping[int, float], denominators: Mapping[int, float], level: float = LEVEL) -> Estimate:
@@ -109,8 +88,3 @@ def _only(numerators: Mapping[int, float], denominators: Mapping[int, float]) ->
     """The ratio of groups of which one has a single launch that the other did not see."""
     both = [geometric_mean(list(values.values())).value for values in (numerators, denominators)]
     return [] if math.isnan(both[0] / both[1]) else [both[0] / both[1]]
-
-
-def _ratio(ratio: float, ends: tuple[float, float], n: int) -> Estimate:
-    # Equal values have no spread to build an interval from.
-    return without_interval(ratio, n) if ends[0] == ends[1] else Estimate(ratio, *ends, n)

@@ -33,11 +33,8 @@ def _kind(of: inspect.Type) -> str:
     """The kind of a value, whatever limits and notes its type has."""
     if isinstance(of, inspect.Metadata):
         return _kind(of.type)
-    if isinstance(of, inspect.UnionType):
-        found = {_kind(each) for each in of.types if not isinstance(each, (inspect.CustomType, inspect.LiteralType))
-                 and type(each).__name__ != "UnsetType"}
-        literal = any(isinstance(each, inspect.LiteralType) for each in of.types)
-        return "batch" if literal else next(iter(found))
+    if isinstance(of, inspect.UnionType):  # with the word "all" beside whole numbers, or with what stands for absent
+        return "batch" if any(isinstance(each, inspect.LiteralType) for each in of.types) else _kind(of.types[0])
     if isinstance(of, inspect.VarTupleType):
         return "batches" if _kind(of.item_type) == "batch" else f"{_kind(of.item_type)}s"
     return {inspect.StrType: "text", inspect.IntType: "whole", inspect.FloatType: "number",

@@ -24,7 +24,6 @@ from . import coherence, keys, tuning
 LONGEST_TEXT = 2**20
 MOST_LEVELS = 8
 DOTTED = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){20}""")
-"""(data set, validation fraction) -> training examples after the split."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pickle
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ import msgspec
 import numpy as np
 import pytest
 from support.synthetic_records import record_for, write_store
+from support.undrawn import undrawn as without_drawing
 
-from batchscale.analysis.figures import bars, lines, theme
+from batchscale.analysis.figures import bars, theme
 from batchscale.analysis.report import page as report
 from batchscale.analysis.tables import reading
 from batchscale.benchmarks.data import describe_size
@@ -66,10 +68,10 @@ class Tags(HTMLParser):
 
 
 @pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Panels are laid out but not rendered, which is most of a report's time."""
-    for module in (lines, bars):
-        monkeypatch.setattr(module, "svg", lambda figure, name, description: "<svg></svg>")
+def undrawn() -> Iterator[None]:
+    """Panels are laid out but not rendered."""
+    with without_drawing():
+        yield
 
 
 def config(**changes: Any) -> RunConfig:

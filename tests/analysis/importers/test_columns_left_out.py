@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from support.foreign_files import bring, saved
 from support.synthetic_records import SGD, Study, Timing, results
+from support.undrawn import undrawn
 
 from batchscale.analysis.columns import TEXT_KEYS, WHOLE_KEYS
 from batchscale.analysis.exporters import csv as export
-from batchscale.analysis.figures import bars, lines
 from batchscale.analysis.importers.registry import KINDS
 from batchscale.analysis.report import page
 from batchscale.analysis.report.findings import Findings
@@ -31,11 +31,9 @@ KEYS = [name for name in (*TEXT_KEYS, *WHOLE_KEYS) if name not in NEEDED]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def undrawn() -> Iterator[None]:
+def laid_out_only() -> Iterator[None]:
     """Panels are laid out but not rendered."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (lines, bars):
-            patch.setattr(module, "svg", lambda figure, name, description: "<svg></svg>")
+    with undrawn():
         yield
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from html import unescape
 from math import nan
@@ -16,9 +17,9 @@ from support.html_page import Page
 from support.report_sections import built
 from support.stored_study import SMALL
 from support.synthetic_records import SGD, Study, Timing, change, manifest, records, results, write_store
+from support.undrawn import undrawn as without_drawing
 
 from batchscale.analysis import formatting
-from batchscale.analysis.figures import bars, lines
 from batchscale.analysis.formatting import degenerate, estimated, percentage, table
 from batchscale.analysis.report import first_screen, page as report
 from batchscale.analysis.report.findings import Findings
@@ -39,10 +40,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Panels are laid out but not rendered, which is most of a report's time."""
-    for module in (lines, bars):
-        monkeypatch.setattr(module, "svg", lambda figure, name, description: "<svg></svg>")
+def undrawn() -> Iterator[None]:
+    with without_drawing():
+        yield
 
 
 TINY = replace(SMALL, experiments=(replace(SGD, batches=(32, 512), noise_batches=(1, 8)),), seeds=2, epochs=1,

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from support.stored_study import SMALL
 from support.synthetic_records import Memory, results, Study, Timing
+from support.undrawn import undrawn
 
-from batchscale.analysis.figures import bars, lines
 from batchscale.analysis.report import page as report
 from batchscale.analysis.report.findings import Findings
 
@@ -59,9 +59,7 @@ STUDIES: dict[str, Study] = {
 @pytest.fixture(params=STUDIES, scope="module")
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The report of one study, its panels laid out but not rendered."""
-    with pytest.MonkeyPatch.context() as patched:
-        for module in (lines, bars):
-            patched.setattr(module, "svg", lambda figure, name, description: "<svg></svg>")
+    with undrawn():
         yield report.write_findings(Findings.of(results(STUDIES[request.param])), tmp_path_factory.mktemp("ranges"))
 
 

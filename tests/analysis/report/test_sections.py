@@ -11,8 +11,8 @@ import pytest
 from support.foreign_files import bring, horovod_text, saved, timings
 from support.stored_study import SMALL, STUDY
 from support.synthetic_records import manifest, records, results
+from support.undrawn import undrawn
 
-from batchscale.analysis.figures import bars, lines
 from batchscale.analysis.report import page, sections
 from batchscale.analysis.report.blocks import Section
 from batchscale.analysis.report.builder import ORIGINS, section, SectionBuilder
@@ -27,11 +27,9 @@ ENDS_TABLE = ("run_id,status,global_batch,reference_batch,rule,seed,epochs,train
 
 
 @pytest.fixture(scope="module", autouse=True)
-def undrawn() -> Iterator[None]:
+def laid_out_only() -> Iterator[None]:
     """Panels are laid out but not rendered."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (lines, bars):
-            patch.setattr(module, "svg", lambda figure, name, description: "<svg></svg>")
+    with undrawn():
         yield
 
 
