@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ..errors import DataError, one_of
 from .dataset import Dataset, DataSize
 from .disk import image_files, names, tfrecord_files
-from .sources import digits, glyphs, keras_files, npz, synthetic, tokens
+from .sources import digits, glyphs, idx, npz, official, synthetic, tokens
 from .splitting import split_sizes
 from .user_function import from_function
 
@@ -20,26 +20,16 @@ class Source(NamedTuple):
     size: Callable[[str], DataSize]
 
 
-def _with_files(paths: Callable[[], object], size: DataSize) -> Callable[[str], DataSize]:
-    """The size, once the files are seen to be there."""
-    def found(name: str) -> DataSize:
-        paths()
-        return size
-    return found
-
-
 BUILT_IN = {
-    "cifar10": Source(lambda _: keras_files.load_cifar10(),
-                      _with_files(keras_files.cifar10_paths, keras_files.CIFAR10_SIZE)),
+    "cifar10": Source(official.load, official.size),
     "digits": Source(lambda _: digits.load_digits_dataset(), lambda _: digits.DIGITS_SIZE),
-    "fashion_mnist": Source(lambda _: keras_files.load_fashion_mnist(),
-                            _with_files(keras_files.fashion_mnist_paths, keras_files.MNIST_SIZE)),
+    "fashion_mnist": Source(official.load, official.size),
     "glyphs": Source(lambda _: glyphs.load_glyphs(), lambda _: glyphs.GLYPHS_SIZE),
-    "mnist": Source(lambda _: keras_files.load_mnist(),
-                    _with_files(keras_files.mnist_paths, keras_files.MNIST_SIZE)),
+    "mnist": Source(official.load, official.size),
     "tokens": Source(lambda _: tokens.load_tokens(), lambda _: tokens.TOKENS_SIZE),
 }
 SCHEMES = {
+    "idx": Source(idx.load_idx, lambda name: idx.load_idx(name).size),
     "images": Source(image_files.load_images, lambda name: image_files.load_images(name).size),
     "npz": Source(npz.load_npz, lambda name: npz.load_npz(name).size),
     "synthetic": Source(synthetic.load_synthetic, synthetic.synthetic_size),
@@ -49,7 +39,8 @@ _FUNCTION = Source(from_function, lambda name: from_function(name).size)
 
 
 def load(name: str) -> Dataset:
-    """Load a built-in data set, npz:PATH, tfrecord:PATH,..., images:PATH,..., synthetic:SHAPE,... or module:function.
+    """Load a built-in data set, npz:PATH, idx:FOLDER, tfrecord:PATH,..., images:PATH,..., synthetic:SHAPE,... or
+    module:function.
 
     Raises DataError.
     """
@@ -77,6 +68,6 @@ def _source(name: str) -> Source:
         return BUILT_IN[name]
     scheme, colon, _ = name.partition(":")
     if not colon:
-        raise DataError(f"{one_of('dataset', name, BUILT_IN)} Or give npz:PATH, images:PATH, "
-                        f"{names.EXAMPLE}, {synthetic.EXAMPLE} or module:function.")
+        raise DataError(f"{one_of('dataset', name, BUILT_IN)} Or give npz:PATH, {idx.EXAMPLE}, "
+                        f"images:PATH, {names.EXAMPLE}, {synthetic.EXAMPLE} or module:function.")
     return SCHEMES.get(scheme, _FUNCTION)

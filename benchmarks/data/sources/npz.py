@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, IO
 
 import numpy as np
 import psutil
@@ -42,15 +42,23 @@ def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     """Read the four arrays of an archive, never unpickling. Raises DataError for anything else."""
     try:
         with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} is a single array, not an archive; {_RECIPE}.")
-            missing = [key for key in KEYS if key not in archive.files]
-            if missing:
-                raise DataError(f"{path} lacks {', '.join(missing)}; it has "
-                                f"{', '.join(archive.files) or 'nothing'}; {_RECIPE}.")
-            _check_memory(path, archive)
-            return {key: archive[key] for key in KEYS}
+            return read_archive(file, str(path))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+def read_archive(file: IO[bytes], path: str) -> dict[str, np.ndarray[Any, Any]]:
+    """Read the four arrays of an open archive, which messages call by its path, as `read_arrays` does."""
+    try:
+        archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise DataError(f"{path} is a single array, not an archive; {_RECIPE}.")
+        missing = [key for key in KEYS if key not in archive.files]
+        if missing:
+            raise DataError(f"{path} lacks {', '.join(missing)}; it has "
+                            f"{', '.join(archive.files) or 'nothing'}; {_RECIPE}.")
+        _check_memory(path, archive)
+        return {key: archive[key] for key in KEYS}
     except DataError:
         raise
     except Exception as error:  # a damaged archive raises a dozen kinds, from BadZipFile to TokenError
@@ -58,7 +66,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
                         f"{_RECIPE}.") from None
 
 
-def _check_memory(path: Path, archive: Any) -> None:
+def _check_memory(path: str, archive: Any) -> None:
     """Check that the sizes in the headers are present in the file and fit in memory. Raises DataError."""
     needed = sum(_array_bytes(archive.zip, key) for key in KEYS)
     available = psutil.virtual_memory().available
