@@ -42,7 +42,7 @@ class Command:
 
 COMMANDS = (
     Command(name="study", module="runs.study", help="run a plan here, then write the report",
-            example="batchscale study quick --budget 10m"),
+            example="batchscale study quick --set dataset=fashion_mnist --budget 10m"),
     Command(name="run", module="runs.run", help="run a plan here",
             example="batchscale run mine.toml --only 'experiment=sgd,seed<3'"),
     Command(name="plan", module="runs.plan",

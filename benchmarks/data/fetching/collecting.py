@@ -63,7 +63,7 @@ def _contents(name: str, member: Member) -> Iterator[tuple[str, bytes]]:
         yield list(digests)[list(idx.PARTS).index(part)], _idx(array, member)
 
 
-def _idx(array: np.ndarray, member: Member) -> bytes:
+def _idx(array: idx.Array, member: Member) -> bytes:
     if array.dtype != np.uint8:
         raise DataError(f"{member.place} holds {array.dtype}, not the bytes of pictures and labels")
     return idx.written(array)

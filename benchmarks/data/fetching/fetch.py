@@ -55,14 +55,14 @@ def from_web(name: str, progress: Progress) -> dict[str, int]:
     partial = {address: own_folder(name).parent / ".partial" / name / os.path.basename(address.url)
                for address in ADDRESSES[name]}
     try:
-        if any([download(address.url, path, progress) for address, path in partial.items()]):
-            try:
-                found = _checked(name, partial)
-            except DataError:
-                _remove(partial)
-                [download(address.url, path, progress) for address, path in partial.items()]
-                found = _checked(name, partial)
-        else:
+        resumed = _downloaded(partial, progress)
+        try:
+            found = _checked(name, partial)
+        except DataError:
+            if not resumed:
+                raise
+            _remove(partial)
+            _downloaded(partial, progress)
             found = _checked(name, partial)
     except DataError:
         _remove(partial)
@@ -70,6 +70,11 @@ def from_web(name: str, progress: Progress) -> dict[str, int]:
     kept = _keep(name, found)
     _remove(partial)
     return kept
+
+
+def _downloaded(partial: Mapping[Address, Path], progress: Progress) -> bool:
+    """Bring every file; whether the beginning of one was there."""
+    return any([download(address.url, path, progress) for address, path in partial.items()])
 
 
 def _checked(name: str, partial: Mapping[Address, Path]) -> dict[str, bytes]:

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
@@ -77,14 +78,14 @@ def _in_folder(folder: Path) -> Iterator[Member]:
             raise DataError(f"{folder} holds more than {MOST_MEMBERS:,} files; give the folder of the data set alone.")
         for path in (Path(place) / name for name in sorted(names)):
             if path.is_file():
-                yield Member(path.name, str(path), lambda path=path: path.open("rb"))  # type: ignore[misc]
+                yield Member(path.name, str(path), partial(path.open, "rb"))
 
 
 def _in_zip(archive: zipfile.ZipFile, path: Path) -> Iterator[Member]:
     for info in archive.infolist()[:MOST_MEMBERS]:
         if not info.is_dir():
             name = info.filename.rpartition("/")[2]
-            yield Member(name, f"{name} in {path}", lambda info=info: archive.open(info))  # type: ignore[misc]
+            yield Member(name, f"{name} in {path}", partial(archive.open, info))
 
 
 def _in_file(file: IO[bytes], path: Path) -> Iterator[Member]:
@@ -97,13 +98,18 @@ def _in_file(file: IO[bytes], path: Path) -> Iterator[Member]:
     except tarfile.ReadError:
         if ".tar" in path.suffixes or path.suffix == ".tgz":
             raise
-        yield Member(path.name, str(path), lambda: path.open("rb"))
+        yield Member(path.name, str(path), partial(path.open, "rb"))
         return
     for info in archive:
         if info.isreg():
             name = info.name.rpartition("/")[2]
-            yield Member(name, f"{name} in {path}",
-                         lambda info=info: cast(IO[bytes], archive.extractfile(info)))  # type: ignore[misc]
+            yield Member(name, f"{name} in {path}", partial(_extracted, archive, info))
+
+
+def _extracted(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    file = archive.extractfile(info)
+    assert file is not None, "it is a plain file"
+    return file
 
 
 class _Bounded:

@@ -24,6 +24,7 @@ EXAMPLE = "idx:FOLDER"
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP = b"\x1f\x8b"
 MOST_AXES = 8
+PIECE_BYTES = 2**24
 TRAIN, TEST = ("train",), ("t10k", "test")
 PARTS = {"x_train": (TRAIN, "images"), "y_train": (TRAIN, "labels"), "x_test": (TEST, "images"),
          "y_test": (TEST, "labels")}
@@ -118,13 +119,21 @@ def _unpacked(file: IO[bytes] | gzip.GzipFile, name: str, most_bytes: float) -> 
     if shape and size > min(most_bytes, psutil.virtual_memory().available):
         raise DataError(f"{name} says that it has shape {shape}, {size / 2**30:,.1f} GiB, which is more than "
                         f"{'any file wanted here' if size > most_bytes else 'the memory that this machine has left'}.")
-    content = file.read(size) if shape else b""
+    content = _at_most(file, size) if shape else b""
     if not shape or len(content) < size:
         raise DataError(f"{name} is cut short: it says that it has shape {shape or 'that is not there'}, {size:,} "
                         f"bytes, and holds {len(content):,}; replace it by a whole one.")
     if file.read(1):
         raise DataError(f"{name} is longer than the shape {shape} that it says; replace it by a right one.")
     return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
+
+
+def _at_most(file: IO[bytes] | gzip.GzipFile, size: int) -> bytearray:
+    """So many bytes or all that there are: memory is taken for what comes, and not for what a file says of itself."""
+    content = bytearray()
+    while piece := file.read(min(PIECE_BYTES, size - len(content))):
+        content += piece
+    return content
 
 
 def written(array: Array) -> bytes:

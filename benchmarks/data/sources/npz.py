@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 from numpy.lib import format as npy
 
-from ...errors import DataError
+from ...errors import AbsentData, DataError
 from ..dataset import checked_dataset, Dataset
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
@@ -21,21 +21,22 @@ _RECIPE = "write it with numpy.savez(path, x_train=..., y_train=..., x_test=...,
 
 def load_npz(name: str) -> Dataset:
     """Load `npz:PATH`, relative to the working directory."""
-    path = _file(name)
+    path = path_of(name)
     arrays = read_arrays(path)
     train, test = (arrays["x_train"], arrays["y_train"]), (arrays["x_test"], arrays["y_test"])
     count = len(train[1]) + len(test[1]) if train[1].ndim and test[1].ndim else 0
     return checked_dataset(name, train, test, f"{count:,} examples from the file {path}")
 
 
-def _file(name: str) -> Path:
+def path_of(name: str) -> Path:
+    """Return the file of `npz:PATH`. Raises AbsentData where there is none, DataError for a path that can be none."""
     try:
         path = Path(name.partition(":")[2]).expanduser()
         if path.is_file():
             return path
     except (OSError, ValueError, RuntimeError) as error:  # too long, NUL, the home of nobody
         raise DataError(f"dataset={name!r} names no file: {str(error)[:100]}; {_RECIPE}.") from None
-    raise DataError(f"dataset={name!r}: there is no file {path.absolute()}; {_RECIPE}.")
+    raise AbsentData(f"dataset={name!r}: there is no file {path.absolute()}; {_RECIPE}.")
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
