@@ -44,22 +44,22 @@ class Importer:
 
 IMPORTERS: dict[str, Importer] = {
     "mlperf-rcp": Importer(
-        help="MLPerf's reference convergence points, rcps_*.json", module="mlperf_rcp", kinds=(CONVERGENCE,),
+        help="MLPerf's reference convergence points, rcps_*.json", module="mlperf.reference_points", kinds=(CONVERGENCE,),
         takes=(SIZES,)),
     "mllog": Importer(
-        help="MLPerf training logs with :::MLLOG lines, one file or a folder of result_*.txt", module="mllog",
+        help="MLPerf training logs with :::MLLOG lines, one file or a folder of result_*.txt", module="mlperf.mllog",
         kinds=(CONVERGENCE,), takes=(SIZES,)),
     "horovod": Importer(
-        help="the text of Horovod's synthetic benchmarks, one file or a folder of them", module="horovod",
+        help="the text of Horovod's synthetic benchmarks, one file or a folder of them", module="benchmarks.horovod",
         kinds=("throughput",)),
     "dawnbench": Importer(
-        help="a DAWNBench entry's TSV with its JSON beside it, or a folder of entries", module="dawnbench",
+        help="a DAWNBench entry's TSV with its JSON beside it, or a folder of entries", module="trainings.dawnbench",
         kinds=(TRAINING,), takes=(TARGET,)),
     "batch-science": Importer(
         help="a folder of Shallue et al.'s measurements, with study.json and TRIAL/measurements.csv",
-        module="batch_science", kinds=(CONVERGENCE,), takes=(TARGET,)),
+        module="trainings.batch_science", kinds=(CONVERGENCE,), takes=(TARGET,)),
     "pytest-benchmark": Importer(
-        help="a file that pytest wrote with --benchmark-json", module="pytest_benchmark", kinds=(TIMING,)),
+        help="a file that pytest wrote with --benchmark-json", module="benchmarks.pytest_benchmark", kinds=(TIMING,)),
     "csv": Importer(
         help="a table with the columns of results.csv, one run a row", module="csv_table", kinds=tuple(KINDS)),
 }

@@ -12,7 +12,8 @@ from support.foreign_files import GOOD, dawn_entry, horovod_text, mllog_text, re
 from soak.fuzz_mutations import JSON, TOML, Mutation
 from soak.fuzz_target import TABLE_EVERY, Seeds, Target
 
-from batchscale.analysis.importers import imported_store, pytest_benchmark
+from batchscale.analysis.importers import imported_store
+from batchscale.analysis.importers.benchmarks import pytest_benchmark
 from batchscale.analysis.tables import reading
 from batchscale.benchmarks.records.store import Store
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from statistics import median, stdev
 from typing import Any
 
-from ...benchmarks.errors import RecordError
-from ...benchmarks.records.json_files import load_json
-from ..statistics.difference import Summary
-from .imported_run import Found, ImportedRun, label, Options
-from .registry import TIMING
-from .sources import Sources
+from ....benchmarks.errors import RecordError
+from ....benchmarks.records.json_files import load_json
+from ...statistics.difference import Summary
+from ..imported_run import Found, ImportedRun, label, Options
+from ..registry import TIMING
+from ..sources import Sources
 
 QUESTION = "How long does one round of each benchmark take?"
 

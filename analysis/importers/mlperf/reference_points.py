@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...benchmarks.errors import RecordError
-from .imported_run import Found, ImportedRun, number, Options
-from .registry import CONVERGENCE
-from .sources import Sources
+from ....benchmarks.errors import RecordError
+from ..imported_run import Found, ImportedRun, number, Options
+from ..registry import CONVERGENCE
+from ..sources import Sources
 
 QUESTION = "How much training does the target take at each batch size?"
 HINT = "a file of MLPerf reference points, such as rcps_resnet.json"

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from ...benchmarks.errors import RecordError
-from .imported_run import as_number, Found, ImportedRun, label, Options, whole
-from .sources import Sources
+from ....benchmarks.errors import RecordError
+from ..imported_run import as_number, Found, ImportedRun, label, Options, whole
+from ..sources import Sources
 
 QUESTION = "How many images per second do the replicas train together?"
 HINT = "what a synthetic benchmark of Horovod printed"
@@ -28,7 +28,6 @@ WARM = re.compile(r"\bRunning warmup\b")
 ITERATION = re.compile(rf"\bIter #(\d{{1,9}}): {NUMBER} img/sec per (\w{{1,10}})")
 MEAN = re.compile(rf"\bImg/sec per (\w{{1,10}}): {NUMBER} ?\+-{NUMBER}")
 TOTAL = re.compile(rf"\bTotal img/sec on (\d{{1,18}}) \w{{1,10}}\(s\): {NUMBER} ?\+-{NUMBER}")
-COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # What mpirun and horovodrun put before a line: [job,rank]<stream>:
 RANK = re.compile(r"^\s*\[\d{1,9},(\d{1,9})\]<std(?:out|err)>:")
 RANK_ZERO = "rank 0's rate times the ranks"
@@ -104,12 +103,11 @@ def _blocks(sources: Sources, path: Path) -> Iterator[Block]:
 
 
 def _of_rank_zero(lines: Iterator[str]) -> Iterator[str]:
-    """The lines of rank 0 and of nobody in particular, without colours."""
+    """The lines of rank 0 and of nobody in particular."""
     for line in lines:
-        plain = COLOUR.sub("", line).rstrip()
-        rank = RANK.match(plain)
+        rank = RANK.match(line)
         if rank is None or int(rank[1]) == 0:
-            yield plain
+            yield line.rstrip()
 
 
 def _take(block: Block, line: str, where: str) -> None:

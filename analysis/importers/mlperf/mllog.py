@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...benchmarks.errors import RecordError
-from .imported_run import as_number, LARGEST, MOST_EPOCHS, Found, ImportedRun, label, number, Options, whole
-from .registry import CONVERGENCE
-from .sources import json_value, Sources
+from ....benchmarks.errors import RecordError
+from ..imported_run import as_number, LARGEST, MOST_EPOCHS, Found, ImportedRun, label, number, Options, whole
+from ..registry import CONVERGENCE
+from ..sources import json_value, Sources
 
 QUESTION = "How much training, and how long, does the target take at each batch size?"
 HINT = "an MLPerf training log, such as result_0.txt, or a folder of them"

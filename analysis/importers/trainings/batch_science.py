@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...benchmarks.errors import RecordError
-from .imported_run import (BEST_TRIAL, LARGEST, as_number, Found, ImportedRun, label, number, Options, Target,
+from ....benchmarks.errors import RecordError
+from ..imported_run import (BEST_TRIAL, LARGEST, as_number, Found, ImportedRun, label, number, Options, Target,
                            whole)
-from .registry import CONVERGENCE
-from .sources import json_value, Sources
+from ..registry import CONVERGENCE
+from ..sources import json_value, Sources
 
 QUESTION = "How many steps does the target take at each batch size, at the best metaparameters?"
 HINT = "a folder with BATCH/study.json and BATCH/TRIAL/measurements.csv"

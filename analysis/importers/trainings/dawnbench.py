@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...benchmarks.errors import RecordError
-from .imported_run import as_number, Found, ImportedRun, label, number, Options, Target
-from .registry import TRAINING
-from .sources import json_value, Sources
+from ....benchmarks.errors import RecordError
+from ..imported_run import as_number, Found, ImportedRun, label, number, Options, Target
+from ..registry import TRAINING
+from ..sources import json_value, Sources
 
 QUESTION = "How long does each entry train to the target, and at what price?"
 HINT = "a DAWNBench training entry such as fastai_pytorch.tsv, or a folder of them"
