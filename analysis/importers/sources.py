@@ -57,6 +57,10 @@ class Sources:
         inside = path.relative_to(self.path) if path != self.path and path.is_relative_to(self.path) else path
         return "".join(c if c.isprintable() else "?" for c in str(inside))[:LONGEST_TEXT]
 
+    def short(self, path: Path) -> str:
+        """Return a path for what is kept: as `named`, of the import's own file its name alone."""
+        return self.named(path).rsplit("/", 1)[-1] if path == self.path else self.named(path)
+
     def content(self, path: Path, hint: str, most_bytes: int = MOST_BYTES) -> bytes:
         """Return the bytes of a whole file, unpacked where it is gz, and add the file to the hash. hint: what to give
         instead, for the message.
@@ -108,7 +112,7 @@ class Sources:
         except zlib.error as error:
             raise RecordError(f"{self.named(path)} is a damaged gz file: {str(error)[:80]}.") from None
         if not unpacking.eof:
-            self.notes.append(f"{self.named(path)} is a gz file that ends too early; what is whole of it was read.")
+            self.notes.append(f"{self.short(path)} is a gz file that ends too early; what is whole of it was read.")
 
     def _counted(self, chunk: bytes) -> bytes:
         self.bytes += len(chunk)
@@ -175,12 +179,13 @@ def _numbered(path: Path) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in NUMBER.split(str(path))]
 
 
-def json_value(text: str, whole_text: bool = True) -> Any:
-    """Return the JSON value at the start of a text; more may follow it only where whole_text is False.
+def json_value(text: str, whole_text: bool = True, constants: bool = False) -> Any:
+    """Return the JSON value at the start of a text; more may follow it only where whole_text is False. constants:
+    whether NaN and infinity may stand in it, which are None.
 
     Raises RecordError, whose message is the reason, for broken JSON and for more than MOST_LEVELS levels.
     """
-    decoder = json.JSONDecoder(parse_int=_whole, parse_constant=_refuse_constant)
+    decoder = json.JSONDecoder(parse_int=_whole, parse_constant=_no_value if constants else _refuse_constant)
     try:
         value, end = decoder.raw_decode(text.lstrip(" \t\r\n"))
         if whole_text and text.lstrip(" \t\r\n")[end:].strip():
@@ -201,5 +206,21 @@ def _whole(text: str) -> int:
     return int(text)
 
 
+def _no_value(text: str) -> None:
+    return None
+
+
 def _refuse_constant(text: str) -> float:
     raise ValueError(f"{text} is no JSON number")
+
+
+def json_text(sources: Sources, path: Path, hint: str) -> Any:
+    """Return the JSON value of a file; NaN and infinity, which Python writes, are None.
+
+    Raises RecordError, which names the file, for what is no whole JSON.
+    """
+    text = sources.content(path, hint).decode("utf-8-sig", "replace")
+    try:
+        return json_value(text, constants=True)
+    except RecordError as error:
+        raise RecordError(f"{sources.named(path)}: {str(error).rstrip('.')}; give {hint}.") from None

@@ -67,7 +67,8 @@ BAD: dict[str, tuple[Any, str]] = {
     "no name": ({"p": {**point(8, [1]), "Benchmark": ""}}, "need a name"),
     "escape as name": ({"\x1b[2J": point(8, [1])}, "need a name"),
     "list as platform": ({"p": point(8, [1], Platform=["x"])}, "is no line of text"),
-    "too many points": ({str(number): point(8, [1]) for number in range(reference_points.MOST_POINTS + 1)}, "at most 1,000"),
+    "too many points": ({str(number): point(8, [1]) for number in range(reference_points.MOST_POINTS + 1)},
+                        "at most 1,000"),
     "too many runs": ({"p": point(8, [1] * (reference_points.MOST_RUNS + 1))}, "at most 100,000"),
     "too large": (" " * (reference_points.MOST_BYTES + 1), "larger than 4 MiB"),
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ....benchmarks.errors import RecordError
+from ..detection import Sample
 from ..imported_run import as_number, Found, ImportedRun, label, number, Options, Target
 from ..registry import TRAINING
 from ..sources import json_value, Sources
@@ -24,6 +25,12 @@ KNOWN = (*NEEDED, "top5Accuracy")
 TARGETS = {"CIFAR10": Target("top1Accuracy", ">=", 94.0), "ImageNet": Target("top5Accuracy", ">=", 93.0)}
 MOST_ROWS = 100_000
 FACTS = ("author", "framework", "model", "hardware", "costPerHour", "timestamp", "version")
+
+
+def recognizes(sample: Sample) -> bool:
+    """Return whether a file has an entry's header."""
+    header = [name.strip() for name in sample.first_line.split("\t")]
+    return all(name in header for name in NEEDED)
 
 
 def read(sources: Sources, options: Options) -> Found:
