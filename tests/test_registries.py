@@ -12,12 +12,14 @@ import pytest
 from batchscale.analysis.decision.decision import decide_of
 from batchscale.analysis.decision.sentences import spoken
 from batchscale.analysis.figures import theme
+from batchscale.analysis.meter_columns import METER_COLUMNS
 from batchscale.analysis.study.study import Study as Found
 from batchscale.benchmarks.config.choices import MEASURED_RULE
 from batchscale.benchmarks.config.optimizers import OPTIMIZERS
 from batchscale.benchmarks.config.strategies import STRATEGIES, strategy_variants, waiting_for_others
 from batchscale.benchmarks.decoding import choices
 from batchscale.benchmarks.planning.keys import Experiment
+from batchscale.benchmarks.records.rows import Measurements
 from batchscale.benchmarks.schedules.rules import NEEDED, PUBLISHED_RULE, Rule, RULES
 from batchscale.launchers.machine.checks import strategies_available
 from batchscale.launchers.slurm.jobs import SCRIPTS
@@ -94,6 +96,15 @@ def compared_with(path: Path) -> set[str]:
 def test_who_starts_or_compares_strategies_asks_the_registry_and_not_for_a_name(source: str) -> None:
     named = compared_with(ROOT / source) & {*STRATEGIES, *VARIANTS}
     assert not named, f"{source}: what sets {named} apart is a property in the registry"
+
+
+def test_the_record_describes_what_meters_fill_and_columns_sum_up_no_other_field() -> None:
+    filled = {constant.value for path in (ROOT / "benchmarks/rank/meters").glob("*.py")
+              for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assign)
+              and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "fields"
+              for constant in ast.walk(node.value) if isinstance(constant, ast.Constant)}
+    assert filled == set(Measurements.__struct_fields__)
+    assert {column.field for column in METER_COLUMNS.values()} <= filled
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
