@@ -135,6 +135,10 @@ def test_no_rule_and_no_strategy_shares_a_colour() -> None:
     assert len({role.light for role in roles}) == len(RULES) + len({*VARIANTS, *STRATEGIES}) + len(theme.OTHERS)
 
 
+def test_a_rule_and_a_strategy_more_have_colours() -> None:
+    assert len(theme.RULES) < len(theme.RULE_ROLES) and len(theme.STRATEGIES) < len(theme.STRATEGY_ROLES)
+
+
 def test_colours_run_out_with_an_error_and_not_silently() -> None:
     with pytest.raises(ValueError, match="3 names for 2 colours"):
         theme.by_position(("a", "b", "c"), theme.OTHERS[:2])
