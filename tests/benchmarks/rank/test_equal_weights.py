@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from _pytest.mark import ParameterSet
+from support.launching import ranks_of_two_replicas
 from support.rank_servers import launched_once
 
 from batchscale.benchmarks.config.strategies import variants
@@ -125,7 +126,7 @@ def test_moving_statistics_are_averaged_and_every_rank_evaluates_alike(launched:
     assert not np.array_equal(apart[0], apart[1]), "each replica normalizes its own batches"
     assert np.array_equal(together[0], together[1])
     assert together[0] == pytest.approx(apart.mean(axis=0), rel=1e-12, abs=1e-12)
-    assert len(found["metrics"]) == (1 if strategy == "mirrored" else 2)
+    assert len(found["metrics"]) == ranks_of_two_replicas(strategy)
     assert all(metrics == found["metrics"][0] for metrics in found["metrics"])
 
 
