@@ -44,6 +44,8 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
                                              "again")] = ()
     train_examples: Annotated[dict[str, Count | None], Meta(description="training examples of an epoch, by "
                                                             "benchmark; null: not known")] = {}
+    units: Annotated[dict[str, str], Meta(description="what is counted to the target, plural, by benchmark; units: not "
+                                          "known")] = {}
     train_examples_from: Annotated[str, Meta(description="where those sizes come from")] = ""
 
 
