@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from batchscale.analysis.statistics.estimate import Floats
-from batchscale.analysis.study.critical import STEPS
-from batchscale.analysis.study.study import Study as Analysis
+from batchscale.analysis.study.arms import load_arms
+from batchscale.analysis.study.targets import MARGINS, target_law
 from batchscale.analysis.tables.reading import from_records
 from simulation.coverage import covered, Coverage
 from support.synthetic_records import manifest, records, SGD, Study
@@ -72,7 +72,7 @@ def simulate(cell: str, studies: int, seed: int) -> Coverage:
     for _ in range(studies):
         levels = chance.normal(0, SEED_NOISE, study.seeds)
         made = [{**record, "evaluations": _evaluations(record, truth, levels, chance)} for record in blank]
-        found.append(Analysis(from_records(made, plan)).critical[0].sources[STEPS])
+        found.append(target_law(load_arms(from_records(made, plan)), MARGINS[0]).law.critical_batch)
     return covered(cell, truth.critical_batch, [each.value for each in found], [each.low for each in found],
                    [each.high for each in found])
 

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from batchscale.analysis.statistics.estimate import Floats
-from batchscale.analysis.study.critical import NOISE
-from batchscale.analysis.study.study import Study as Analysis
+from batchscale.analysis.study.critical import experiment_noise
 from batchscale.analysis.tables.reading import from_records
 from simulation.coverage import covered, Coverage
 from support.synthetic_records import manifest, records, SGD, Study
@@ -25,18 +24,20 @@ STEPS = 15_000
 
 @dataclass(frozen=True)
 class Cell:
-    """A true noise scale at the start and at the end of a run, what a probe sees, the number of seeds, and by how much
-    (standard deviation of the log) the noise scale differs from seed to seed."""
+    """A true noise scale at the start and at the end of a run, what a probe sees, the number of seeds, by how much
+    (standard deviation of the log) the noise scale differs from seed to seed, and the power of the steps made with
+    which it grows."""
 
     start: float
     end: float
     probes: tuple[tuple[int, int], ...]
     seeds: int = 6
     spread: float = 0.0
+    power: float = 1.0
 
     def scale(self, steps: Floats) -> Floats:
-        """Return B_noise at each step: it grows in proportion to the steps made."""
-        return self.start + (self.end - self.start) * np.asarray(steps, dtype=np.float64) / STEPS
+        """Return B_noise at each step."""
+        return self.start + (self.end - self.start) * (np.asarray(steps, dtype=np.float64) / STEPS) ** self.power
 
     @property
     def truth(self) -> float:
@@ -51,8 +52,11 @@ TRUTHS = {"B_noise 200, 128 examples a probe": Cell(200, 200, FEW),
           "B_noise 5,000, 128 examples a probe": Cell(5000, 5000, FEW),
           "B_noise 200, 2,048 examples a probe": Cell(200, 200, MANY),
           "B_noise 5,000, 2,048 examples a probe": Cell(5000, 5000, MANY),
-          "B_noise from 130 to 2,000": Cell(130, 2000, MANY, 6, 0.2),
-          "B_noise from 130 to 2,000, 3 seeds": Cell(130, 2000, MANY, 3, 0.2)}
+          "B_noise from 130 to 2,000": Cell(130, 2000, MANY),
+          "B_noise from 130 to 2,000, 3 seeds": Cell(130, 2000, MANY, 3),
+          "B_noise from 130 to 2,000 as the root of the steps": Cell(130, 2000, MANY, power=0.5),
+          "B_noise from 130 to 2,000, seeds differ by 20 %": Cell(130, 2000, MANY, spread=0.2),
+          "B_noise from 130 to 2,000, 3 seeds differ by 20 %": Cell(130, 2000, MANY, 3, 0.2)}
 CELLS = tuple(TRUTHS)
 
 
@@ -67,7 +71,9 @@ def simulate(cell: str, studies: int, seed: int) -> Coverage:
     found = []
     for _ in range(studies):
         made = [{**record, "gradient_norms": _norms(record, truth, chance)} for record in blank]
-        found.append(Analysis(from_records(made, plan)).critical[0].sources[NOISE])
+        scale = experiment_noise(from_records(made, plan), SGD.name)
+        assert scale is not None
+        found.append(scale.average)
     below = sum(each.low < 0 for each in found)
     return covered(cell, truth.truth, [each.value for each in found], [each.low for each in found],
                    [each.high for each in found], note=f"{below} intervals below zero")
