@@ -14,8 +14,8 @@ from typing import Any
 from ...benchmarks.errors import one_of, RecordError
 from ...benchmarks.records.schema import RESULT_STATUSES
 from ..columns import METRICS
-from .cells import cell_value
-from .delimited import header_of
+from .text.cells import cell_value
+from .text.delimited import header_of
 from .detection import Sample
 from .imported_run import COLUMNS, Found, ImportedRun, label, Options
 from .registry import CONVERGENCE, KINDS
