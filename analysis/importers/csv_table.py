@@ -14,12 +14,13 @@ from typing import Any
 from ...benchmarks.errors import one_of, RecordError
 from ...benchmarks.records.schema import RESULT_STATUSES
 from ..columns import METRICS
-from .text.cells import cell_value
-from .text.delimited import header_of
+from .derived import completed
 from .detection import Sample
 from .imported_run import COLUMNS, Found, ImportedRun, label, Options
 from .registry import CONVERGENCE, KINDS
 from .sources import Sources
+from .text.cells import cell_value
+from .text.delimited import header_of
 
 QUESTION = "What do these runs say about the batch size?"
 HINT = "a CSV table with a header, one run a row"
@@ -175,17 +176,8 @@ def _run(row: Mapping[str, str], index: int, where: str, to_target: bool) -> Imp
 
 def _derive(columns: dict[str, Any]) -> None:
     """What follows from other columns and is not there."""
+    columns |= completed(columns)
     batch = columns.get("global_batch")
-    if columns["kind"] == "throughput" and batch and columns["status"] == "completed":
-        columns.setdefault("accumulation", max(batch // max(columns["replicas"] * columns["replica_batch"], 1), 1)
-                           if "replica_batch" in columns else 1)
-        columns.setdefault("replica_batch", batch // max(columns["replicas"] * columns["accumulation"], 1))
-        if "step_seconds" not in columns and columns["examples_per_second"] > 0:
-            columns["step_seconds"] = batch / columns["examples_per_second"]
-        if "examples_per_second" not in columns and columns["step_seconds"] > 0:
-            columns["examples_per_second"] = batch / columns["step_seconds"]
-        columns.setdefault("strategy", "not told")
-        columns.setdefault("placement", f"{columns['strategy']}-{columns['replicas']}r")
     if columns["kind"] == CONVERGENCE and batch:
         size = columns.get("train_examples")
         steps, epochs = columns.get("steps_to_target"), columns.get("epochs_to_target")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...benchmarks.errors import one_of, RecordError
 from .additions import added, Additions
+from .derived import completed
 from .imported_run import MOST_EVALUATIONS, MOST_RUNS, Found, Options
 from .judged import judged
 from .personal import without_personal
@@ -37,6 +38,7 @@ def read(form: str, path: Path, options: Options, additions: Additions = Additio
     runs = tuple(replace(run, columns={**run.columns, "run_id": name}) for run, name in zip(found.runs, _names(found)))
     found = added(replace(found, runs=tuple(map(without_personal, runs)), notes=(*found.notes, *sources.notes)),
                   additions, str(path))
+    found = replace(found, runs=tuple(replace(run, columns=completed(run.columns)) for run in found.runs))
     return judged(found, options.train_examples) if importer.judged else found, sources.sha256
 
 

@@ -18,8 +18,8 @@ from ...local import study
 from ...local.display import announcement
 from ...local.rank_commands import start
 from ...local.schedule import expected_wall_seconds, Stage, stages
-from ...machine import checks
 from ...machine.cores import usable_cores
+from ...machine.gpus import gpu_names
 from ..options import add_placement
 
 
@@ -48,7 +48,7 @@ def show(plan: Plan, results: Path, only: str, launcher: str, offline: bool = Fa
         _, expansion, workloads = study.check(plan, study.Options(results, only))
     wanted = selection.parse(only)
     runs = [config for config in expansion.runs if wanted(config)]
-    here = usable_cores(), len(checks.gpu_names())
+    here = usable_cores(), len(gpu_names())
     staged, seconds = stages(runs, *here), sum(expected_wall_seconds(runs, *here, workloads).values())
     print(announcement.header(plan.name, len(runs), len(staged), seconds))
     print("\n".join([*_table(runs), *announcement.remarks(runs)]))
