@@ -14,12 +14,12 @@ from typing import Any
 
 from ....benchmarks.errors import RecordError
 from ..detection import Sample
-from ..each_file import read_each, run_name
+from ..text.each_file import read_each, run_name
 from ..imported_run import Found, ImportedRun, label, number, Options
 from ..sources import json_text, Sources
-from ..yaml_text import plain_words, yaml_words
+from ..text.yaml_text import plain_words, yaml_words
 from .curve import Curve, QUESTION, Told, training_run
-from .keras_lines import epochs_of
+from .keras.lines import epochs_of
 from .names import metric_of
 
 HINT = "the files of a run (wandb-summary.json, config.yaml, output.log), or the folder wandb"

@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
-from ...benchmarks.errors import RecordError
-from ...benchmarks.limits import nested_deeper
-from .imported_run import label
-from .sources import MOST_LEVELS, Sources
+from ....benchmarks.errors import RecordError
+from ....benchmarks.limits import nested_deeper
+from ..imported_run import label
+from ..sources import MOST_LEVELS, Sources
 
 MOST_BYTES = 128 * 2 ** 10
 MOST_WORDS = 1_000
