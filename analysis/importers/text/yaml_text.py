@@ -17,7 +17,7 @@ MOST_BYTES = 128 * 2 ** 10
 MOST_WORDS = 1_000
 
 
-class _Plain(yaml.SafeLoader):
+class _Plain(yaml.SafeLoader):  # type: ignore[misc]
     """Loader for which an object of somebody's class is the text of its tag."""
 
 
