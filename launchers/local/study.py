@@ -120,7 +120,9 @@ def listed(plan: Plan, only: str) -> Expansion:
 def facts(plan: Plan, expansion: Expansion) -> dict[str, Any]:
     """Return what plan.json says beside the list of runs."""
     skipped = [{"experiment": s.experiment, "what": s.what, "reason": s.reason} for s in expansion.skipped]
+    stand_ins = [{"asked": one.asked, "stand_in": one.stand_in, "used": one.used} for one in plan.stand_ins]
     return {"name": plan.name, "source": plan.source, "folder": working_directory(), "text": plan.text,
+            "sets": list(plan.sets), "stand_ins": stand_ins,
             "settings": dict(plan.settings), "skipped": skipped, "written": time.time()}
 
 
@@ -137,6 +139,8 @@ def writable(folder: Path) -> None:
 def run(plan: Plan, options: Options) -> int:
     """Do what of the plan is not done. Returns the exit code; every command may be repeated."""
     store, expansion, workloads = check(plan, options)
+    for line in announcement.chosen(plan, store.folder):
+        print(line, flush=True)
     alone = machine_to_itself(lambda text: print(text, flush=True)) if options.budget_seconds else nullcontext()
     with alone:  # without a budget nothing is started, so nobody is disturbed and nothing is waited for
         keep(store, expansion.runs, workloads, facts(plan, expansion))

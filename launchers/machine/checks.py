@@ -240,7 +240,7 @@ def check_slurm() -> Check:
 
 
 def check_data() -> Check:
-    """Which of the built-in data sets can be loaded; the others are files that Keras downloads."""
+    """Which of the built-in data sets can be loaded; `batchscale fetch` brings the others."""
     from ...benchmarks.data import describe_size
     from ...benchmarks.data.registry import BUILT_IN
 
@@ -253,9 +253,8 @@ def check_data() -> Check:
     present = [name for name in BUILT_IN if name not in absent]
     if not absent:
         return Check("data sets", True, ", ".join(present))
-    loads = "; ".join(f"datasets.{name}.load_data()" for name in absent)
     return Check("data sets", True, f"{', '.join(present)}; not here: {', '.join(absent)}",
-                 f"python -c 'from keras import datasets; {loads}'")
+                 "; ".join(f"batchscale fetch {name}" for name in absent))
 
 
 def check_cache() -> Check:

@@ -25,6 +25,7 @@ from ...benchmarks.records.searches import Answer, Trial
 from ...benchmarks.records.store import Store
 from ...benchmarks.runs.run_config import RunConfig
 from ..local import study
+from ..local.display import announcement
 from ..local.machine_lock import machine_to_itself
 from ..local.schedule import stages
 from ..local.supervisor import work
@@ -111,6 +112,8 @@ def run(plan: Plan, options: Options) -> int:
         check_limit(like, len(gpu_names()))
     store, expansion, workloads = study.check(plan, study.Options(options.results))
     folder = store.folder
+    for line in announcement.chosen(plan, folder):
+        _say(line)
     with machine_to_itself(_say), study.stopping_on_sigterm():
         study.keep(store, expansion.runs, workloads, study.facts(plan, expansion))
         for like in identity.named(targets, workloads):

@@ -17,14 +17,16 @@ MOST_BYTES = 128 * 2 ** 10
 MOST_WORDS = 1_000
 
 
-def _tag(loader: Any, suffix: str, node: Any) -> str:
-    """An object of somebody's class is the text of its tag."""
+class _Plain(yaml.SafeLoader):  # type: ignore[misc]
+    """Loader for which an object of somebody's class is the text of its tag."""
+
+
+def _unknown(loader: Any, suffix: str, node: Any) -> str:
     return f"!{suffix}"
 
 
-PLAIN = type("Plain", (yaml.SafeLoader,), {})
-for prefix in ("!", "tag:yaml.org,2002:python/"):
-    yaml.add_multi_constructor(prefix, _tag, Loader=PLAIN)
+_Plain.add_multi_constructor("!", _unknown)
+_Plain.add_multi_constructor("tag:yaml.org,2002:python/", _unknown)
 
 
 def yaml_words(sources: Sources, path: Path, hint: str) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def yaml_words(sources: Sources, path: Path, hint: str) -> dict[str, Any]:
     """
     text = sources.content(path, hint, MOST_BYTES).decode("utf-8-sig", "replace")
     try:
-        value = None if text.count("*") > MOST_WORDS else yaml.load(text, PLAIN)  # references to references swell
+        value = None if text.count("*") > MOST_WORDS else yaml.load(text, _Plain)  # references to references swell
     except (yaml.YAMLError, ValueError, RecursionError, OverflowError, TypeError, AttributeError) as error:
         raise RecordError(f"{sources.named(path)} is no whole YAML: {' '.join(str(error).split())[:100]}.") from None
     if not isinstance(value, Mapping) or nested_deeper(value, MOST_LEVELS):

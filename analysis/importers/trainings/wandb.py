@@ -77,8 +77,8 @@ def _curve(sources: Sources, path: Path) -> Curve:
               if isinstance(value, (int, float)) and not name.startswith("_") and name != "epoch"}
     curve = Curve(sources.named(path))
     output = path.with_name(OUTPUT)
-    for epoch, metrics in epochs_of(sources.lines(output, OUTPUT)) if output.is_file() else ():
-        curve.add((math.nan, float(epoch), math.nan), metrics)
+    for ended, metrics in epochs_of(sources.lines(output, OUTPUT)) if output.is_file() else ():
+        curve.add((math.nan, float(ended), math.nan), metrics)
     if not any(map(metric_of, curve.values)):
         curve = Curve(curve.where)
         step, seconds = (number(given.get(name)) for name in ("_step", "_runtime"))
