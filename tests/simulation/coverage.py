@@ -16,7 +16,8 @@ class Coverage:
     nominal and seen: shares of studies, 0 to 1, in which the interval holds the truth (or, of a verdict, in which it is
     wrong); width: the median width of the intervals in the unit that `note` or the module names, NaN without any;
     studies: how many were simulated; note: what else the cell shows, a few words such as the bias or the power; bias:
-    how far the median of the values lies from the truth, as a share of it, NaN without values.
+    how far the median of the values lies from the truth, as a share of it, NaN without values; natural: the share of
+    studies with the verdict of a reader who knows the truth.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Coverage:
     studies: int
     note: str = ""
     bias: float = math.nan
+    natural: float = math.nan
 
     @property
     def standard_error(self) -> float:
