@@ -10,6 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ...benchmarks.planning.variants.set_keys import set_words
 from ...benchmarks.records.schema import finite
 from ..decision.candidates import table_of
 from ..decision.decision import Decision
@@ -59,8 +60,8 @@ def live_of(findings: Findings) -> Live:
     """Return what the page needs to answer; imported runs have no command that repeats them."""
     results, plan = findings.results, findings.results.plan
     tables = [] if findings.origin == FOREIGN else candidate_tables(findings.study, findings.decided)
-    source = shlex.quote(plan.source or plan.name or "plan.toml")
-    repeat = f"batchscale run {source} --only '{{}}' --results results/again" if findings.origin == OWN else ""
+    words = shlex.join([plan.source or plan.name or "plan.toml", *set_words(plan.sets)])
+    repeat = f"batchscale run {words} --only '{{}}' --results results/again" if findings.origin == OWN else ""
     return Live({"repeat": repeat, "report": f"batchscale report RESULTS/{shlex.quote(plan.name or 'PLAN')}",
                  "settings": {"margin": results.margin, "loss_margin": results.loss_margin, "price": results.price,
                               "deadline": findings.deadline_seconds}, "tables": tables})

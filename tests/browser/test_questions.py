@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from support.browser import opened
+from support.chromium import opened
 
 pytestmark = pytest.mark.browser
+pytest_plugins = ("support.browser",)
 
 
 class Visitor:

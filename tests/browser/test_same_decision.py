@@ -26,6 +26,7 @@ from batchscale.analysis.tables.results import Results
 from batchscale.benchmarks.schedules.rules import TUNED_RULE
 
 pytestmark = pytest.mark.browser
+pytest_plugins = ("support.browser",)
 WORTHWHILE = 0.5
 PAIRS, DEADLINES = 40, 25
 """Settings of margin and price, and deadlines tried with each of them."""

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.browser import axe_script, DESKTOP, opened, PHONE
+from support.chromium import axe_script, DESKTOP, opened, PHONE
 
 pytestmark = pytest.mark.browser
+pytest_plugins = ("support.browser",)
 GAP = "svg[data-figure='w0-batchgap']"
 
 
