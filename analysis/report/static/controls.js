@@ -41,7 +41,8 @@ const controls = (() => {
       return `${number(seconds)} s`;
     }
     const minutes = Math.floor(Math.round(seconds) / 60);
-    return minutes < 100 ? `${minutes} min ${Math.round(seconds) % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+    return minutes < 100 ? `${minutes} min ${Math.round(seconds) % 60} s`
+      : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
   }
 
   function money(value) {
@@ -82,7 +83,8 @@ const controls = (() => {
       return "";
     }
     const price = one.money === null ? "" : `, ${money(one.money)} in money`;
-    return `One training takes ${duration(one.seconds[0])}, ${number(one.hours[0])} device-hours${price} (${one.timed}).`;
+    return `One training takes ${duration(one.seconds[0])}, ${number(one.hours[0])} device-hours${price} `
+      + `(${one.timed}).`;
   }
 
   // What more replicas take and cost at the recommended batch and rule, against the fewest that were timed alike.
@@ -106,7 +108,8 @@ const controls = (() => {
       if (more <= 0) {
         return `${spent}: no dearer.`;
       }
-      return saved > 0 ? `${spent}: every hour saved costs ${number(more / saved)}.` : `${spent}: dearer, and no faster.`;
+      return saved > 0 ? `${spent}: every hour saved costs ${number(more / saved)}.`
+        : `${spent}: dearer, and no faster.`;
     });
   }
 
@@ -120,7 +123,7 @@ const controls = (() => {
         + `${option.placement}: ${duration(option.seconds[0])}, ${number(option.hours[0])} device-hours`
         + `${option.money === null ? "" : `, ${money(option.money)} in money`}.`;
     }
-    return Number.isNaN(fastest) ? "No option that may be recommended has a time, so none is known to meet the deadline."
+    return Number.isNaN(fastest) ? "No option that may be recommended has a time: none is known to meet the deadline."
       : `No option meets ${duration(deadline)}; the fastest takes ${duration(fastest)}.`;
   }
 
@@ -167,6 +170,22 @@ const controls = (() => {
     return made;
   }
 
+  // What the first screen says of the experiment holds for the report as it was written: beside it stands what is new.
+  function note(table, found, anew) {
+    const card = document.querySelector(`.card[data-experiment="${CSS.escape(table.experiment)}"]`);
+    if (!card) {
+      return;
+    }
+    card.querySelectorAll(".anew").forEach((old) => old.remove());
+    if (anew) {
+      const link = element("a", "the settings below");
+      link.href = "#decide";
+      const made = element("p", "", "anew");
+      made.append("At ", link, `: ${answer(table, found)}`);
+      card.prepend(made);
+    }
+  }
+
   // The settings of the fields; null where a field holds what cannot be used, with the reason written beside it.
   function read(form, given) {
     const settings = { ...given };
@@ -201,7 +220,8 @@ const controls = (() => {
     const texts = { margin: String(Number(settings.margin.toPrecision(12))),
       loss_margin: String(Number(settings.loss_margin.toPrecision(12))),
       price: settings.price === null ? "" : String(settings.price), deadline: form.elements.deadline.value.trim() };
-    return Object.fromEntries(FIELDS.filter((name) => settings[name] !== given[name]).map((name) => [name, texts[name]]));
+    const differing = FIELDS.filter((name) => settings[name] !== given[name]);
+    return Object.fromEntries(differing.map((name) => [name, texts[name]]));
   }
 
   function commandOf(command, differing) {
@@ -239,8 +259,10 @@ const controls = (() => {
       }
       const open = new Set([...output.querySelectorAll("article")].filter((one) => one.querySelector("details").open)
         .map((one) => one.dataset.experiment));
-      output.replaceChildren(...live.tables.map((table) => block(table, decision.decide(table, settings), settings, open)));
       const differing = changed(form, settings, live.settings);
+      const decided = live.tables.map((table) => [table, decision.decide(table, settings)]);
+      output.replaceChildren(...decided.map(([table, found]) => block(table, found, settings, open)));
+      decided.forEach(([table, found]) => note(table, found, Object.keys(differing).length > 0));
       command.textContent = commandOf(live.report, differing);
       document.body.classList.toggle("decided-anew", Object.keys(differing).length > 0);
       told(differing);

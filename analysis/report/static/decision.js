@@ -97,7 +97,7 @@ const decision = (() => {
   // The fewest device-hours of the options that meet the deadline.
   function inTime(table, sound, deadline) {
     const fit = sound.filter((one) => one.notWorse && one.seconds[0] !== null);
-    const late = (one) => one.seconds[1] === null ? one.seconds[0] : one.seconds[2] === null ? Infinity : one.seconds[2];
+    const late = ({ seconds: [value, low, high] }) => low === null ? value : high === null ? Infinity : high;
     const good = fit.filter((one) => late(one) <= deadline);
     if (!good.length) {
       return { option: null, fastest: fit.length ? Math.min(...fit.map(late)) : NaN };
