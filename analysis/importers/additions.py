@@ -14,7 +14,7 @@ from typing import Any
 
 from ...benchmarks.errors import one_of, RecordError
 from ..columns import METRICS
-from .cells import cell_value
+from .text.cells import cell_value
 from .imported_run import COLUMNS, Found, ImportedRun
 
 SET, MAP = "--set", "--map"

@@ -14,13 +14,13 @@ from typing import Any
 from ...benchmarks.errors import one_of, RecordError
 from ...benchmarks.records.schema import RESULT_STATUSES
 from ..columns import METRICS
-from .cells import cell_value
-from .delimited import header_of
 from .derived import completed
 from .detection import Sample
 from .imported_run import COLUMNS, Found, ImportedRun, label, Options
 from .registry import CONVERGENCE, KINDS
 from .sources import Sources
+from .text.cells import cell_value
+from .text.delimited import header_of
 
 QUESTION = "What do these runs say about the batch size?"
 HINT = "a CSV table with a header, one run a row"

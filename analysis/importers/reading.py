@@ -35,10 +35,10 @@ def read(form: str, path: Path, options: Options, additions: Additions = Additio
     if len(found.runs) > MOST_RUNS or evaluations > MOST_EVALUATIONS:
         raise RecordError(f"{sources.named(path)} holds {len(found.runs):,} runs and {evaluations:,} evaluations; at "
                           f"most {MOST_RUNS:,} and {MOST_EVALUATIONS:,} are read.")
-    runs = tuple(replace(run, columns={**completed(run.columns), "run_id": name})
-                 for run, name in zip(found.runs, _names(found)))
+    runs = tuple(replace(run, columns={**run.columns, "run_id": name}) for run, name in zip(found.runs, _names(found)))
     found = added(replace(found, runs=tuple(map(without_personal, runs)), notes=(*found.notes, *sources.notes)),
                   additions, str(path))
+    found = replace(found, runs=tuple(replace(run, columns=completed(run.columns)) for run in found.runs))
     return judged(found, options.train_examples) if importer.judged else found, sources.sha256
 
 

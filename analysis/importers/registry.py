@@ -61,11 +61,11 @@ IMPORTERS: dict[str, Importer] = {
         help="the text of Horovod's synthetic benchmarks, one file or a folder of them", module="benchmarks.horovod",
         kinds=("throughput",)),
     "dawnbench": Importer(
-        help="a DAWNBench entry's TSV with its JSON beside it, or a folder of entries", module="trainings.dawnbench",
+        help="a DAWNBench entry's TSV with its JSON beside it, or a folder of entries", module="published.dawnbench",
         kinds=(TRAINING,), takes=(TARGET,)),
     "batch-science": Importer(
         help="a folder of Shallue et al.'s measurements, with study.json and TRIAL/measurements.csv",
-        module="trainings.batch_science", kinds=(CONVERGENCE,), takes=(TARGET,)),
+        module="published.batch_science", kinds=(CONVERGENCE,), takes=(TARGET,)),
     "pytest-benchmark": Importer(
         help="a file that pytest wrote with --benchmark-json", module="benchmarks.pytest_benchmark", kinds=(TIMING,)),
     "csv": Importer(
@@ -83,11 +83,11 @@ IMPORTERS: dict[str, Importer] = {
         help="Lightning's metrics.csv with hparams.yaml beside it, or a folder of versions",
         module="trainings.lightning", kinds=TRAININGS, takes=(SIZES,), needs=BATCH, judged=True),
     "keras-log": Importer(
-        help="the table of Keras' CSVLogger, or a folder of them", module="trainings.keras_log", kinds=TRAININGS,
+        help="the table of Keras' CSVLogger, or a folder of them", module="trainings.keras.log", kinds=TRAININGS,
         takes=(SIZES,), needs=BATCH, judged=True),
     "keras-history": Importer(
         help="the history of Keras' fit as JSON, {\"loss\": [...], ...}, or a folder of them",
-        module="trainings.keras_history", kinds=TRAININGS, takes=(SIZES,), needs=BATCH, judged=True),
+        module="trainings.keras.history", kinds=TRAININGS, takes=(SIZES,), needs=BATCH, judged=True),
     "tensorboard": Importer(
         help="TensorBoard's event files: one, a run's folder (train and validation), or a folder of runs",
         module="trainings.tensorboard", kinds=TRAININGS, takes=(SIZES,), needs=BATCH, judged=True),

@@ -51,8 +51,9 @@ def two_batch(small_batch: float, small_norm_squared: float, big_batch: float,
     `examples` is N where the groups were drawn without replacement from N examples; the bias -tr(Sigma)/N of |G|^2 is
     then removed (derived from Var(g_b) = tr(Sigma) (1/b - 1/N)). Raises RecordError unless 0 < b < B.
     """
-    each = (np.array([value], np.float64) for value in (small_batch, small_norm_squared, big_batch, big_norm_squared))
-    squared, trace = _two_batches(*each, examples)
+    b, small, larger, big = (np.array([value], np.float64) for value in (small_batch, small_norm_squared, big_batch,
+                                                                         big_norm_squared))
+    squared, trace = _two_batches(b, small, larger, big, examples)
     return TwoBatch(float(squared[0]), float(trace[0]))
 
 

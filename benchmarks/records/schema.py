@@ -133,7 +133,8 @@ def finite(value: Any) -> Any:
 
 def reference() -> str:
     """Return the description above as Markdown tables."""
-    return "\n".join(f"### {_title(kind)}\n\n{table(kind)}" for kind in dict.fromkeys((Record, *PARTS.values())))
+    kinds: dict[type[msgspec.Struct], None] = dict.fromkeys((Record, *PARTS.values()))
+    return "\n".join(f"### {_title(kind)}\n\n{table(kind)}" for kind in kinds)
 
 
 def _title(kind: type[msgspec.Struct]) -> str:

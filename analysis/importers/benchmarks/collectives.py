@@ -16,9 +16,9 @@ from ....benchmarks.errors import RecordError
 from ....benchmarks.text import number as written
 from ...laws.allreduce import BUS_FACTORS, fit_link, Link, misfit
 from ..detection import Sample
-from ..each_file import read_each, run_name
+from ..text.each_file import read_each, run_name
 from ..imported_run import as_number, Found, ImportedRun, label, Options, whole
-from ..ranks import of_rank_zero
+from ..text.ranks import of_rank_zero
 from ..registry import TIMING
 from ..sources import Sources
 

@@ -17,7 +17,7 @@ from statistics import median
 from ....benchmarks.errors import RecordError
 from ..detection import Sample
 from ..imported_run import as_number, Found, ImportedRun, label, Options, whole
-from ..ranks import of_rank_zero
+from ..text.ranks import of_rank_zero
 from ..sources import Sources
 
 QUESTION = "How many images per second do the replicas train together?"

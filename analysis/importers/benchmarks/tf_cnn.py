@@ -12,9 +12,9 @@ from pathlib import Path
 
 from ....benchmarks.errors import RecordError
 from ..detection import Sample
-from ..each_file import read_each, run_name
+from ..text.each_file import read_each, run_name
 from ..imported_run import as_number, Found, ImportedRun, label, Options, whole
-from ..ranks import of_rank_zero
+from ..text.ranks import of_rank_zero
 from ..sources import Sources
 
 QUESTION = "How many images per second do the replicas train together?"
@@ -30,7 +30,7 @@ BEGINS = "Model"
 
 @dataclass
 class Block:
-    """What one launch printed so far."""
+    """Settings and rates that one launch printed so far."""
 
     settings: dict[str, str] = field(default_factory=dict)
     each: int = 0

@@ -24,8 +24,7 @@ SEQUENCE_TOKENS = {"gpt3": 2048}
 
 @dataclass(frozen=True)
 class Unit:
-    """What is counted. kind: EPOCHS, SAMPLES or TOKENS; name: of one of them in words, plural; size: tokens of an
-    example."""
+    """Unit of what is counted. kind: EPOCHS, SAMPLES or TOKENS; name: in words, plural; size: tokens of an example."""
 
     kind: str
     name: str

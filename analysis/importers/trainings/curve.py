@@ -49,7 +49,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Told:
-    """What importers of trainings have to say of all runs together: names that no column holds, percentages."""
+    """Names of values that no column holds, and of those taken for per cent, of all runs together."""
 
     unread: dict[str, None] = field(default_factory=dict)
     per_cent: dict[str, None] = field(default_factory=dict)

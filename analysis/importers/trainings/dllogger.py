@@ -15,11 +15,11 @@ from typing import Any
 
 from ....benchmarks.errors import RecordError
 from ..detection import Sample
-from ..each_file import read_each, run_name
+from ..text.each_file import read_each, run_name
 from ..imported_run import as_number, Found, ImportedRun, label, LARGEST_LOSS, number, Options
-from ..ranks import of_rank_zero
+from ..text.ranks import of_rank_zero
 from ..sources import json_value, Sources
-from ..yaml_text import plain_words
+from ..text.yaml_text import plain_words
 from .curve import Curve, QUESTION, Told, training_run
 from .names import metric_of
 

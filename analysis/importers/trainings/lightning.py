@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ....benchmarks.errors import RecordError
-from ..delimited import header_of, table_rows
+from ..text.delimited import header_of, table_rows
 from ..detection import Sample
-from ..each_file import read_each, run_name
+from ..text.each_file import read_each, run_name
 from ..imported_run import Found, ImportedRun, Options
 from ..sources import Sources
-from ..yaml_text import yaml_words
+from ..text.yaml_text import yaml_words
 from .curve import Curve, QUESTION, Told, training_run
 from .names import metric_of
 

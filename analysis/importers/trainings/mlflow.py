@@ -13,10 +13,10 @@ from typing import Any
 
 from ....benchmarks.errors import RecordError
 from ..detection import Sample
-from ..each_file import read_each
+from ..text.each_file import read_each
 from ..imported_run import as_number, Found, ImportedRun, label, MOST_EVALUATIONS, Options
 from ..sources import Sources
-from ..yaml_text import yaml_words
+from ..text.yaml_text import yaml_words
 from .curve import Curve, QUESTION, Told, training_run
 from .mlflow_database import database_runs, MAGIC
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ....benchmarks.errors import RecordError
 from ..detection import Sample
-from ..each_file import read_each, run_name
+from ..text.each_file import read_each, run_name
 from ..imported_run import Found, ImportedRun, MOST_EVALUATIONS, Options
 from ..sources import Sources
 from .curve import Curve, QUESTION, Told, training_run

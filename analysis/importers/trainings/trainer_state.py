@@ -13,7 +13,7 @@ from typing import Any
 
 from ....benchmarks.errors import RecordError
 from ..detection import Sample
-from ..each_file import read_each, run_name
+from ..text.each_file import read_each, run_name
 from ..imported_run import Found, ImportedRun, number, Options
 from ..sources import json_text, Sources
 from .curve import Curve, QUESTION, Told, training_run

@@ -14,12 +14,12 @@ from typing import Any
 
 from ....benchmarks.errors import RecordError
 from ..detection import Sample
-from ..each_file import read_each, run_name
+from ..text.each_file import read_each, run_name
 from ..imported_run import Found, ImportedRun, label, number, Options
 from ..sources import json_text, Sources
-from ..yaml_text import plain_words, yaml_words
+from ..text.yaml_text import plain_words, yaml_words
 from .curve import Curve, QUESTION, Told, training_run
-from .keras_lines import epochs_of
+from .keras.lines import epochs_of
 from .names import metric_of
 
 HINT = "the files of a run (wandb-summary.json, config.yaml, output.log), or the folder wandb"
@@ -77,8 +77,8 @@ def _curve(sources: Sources, path: Path) -> Curve:
               if isinstance(value, (int, float)) and not name.startswith("_") and name != "epoch"}
     curve = Curve(sources.named(path))
     output = path.with_name(OUTPUT)
-    for epoch, metrics in epochs_of(sources.lines(output, OUTPUT)) if output.is_file() else ():
-        curve.add((math.nan, float(epoch), math.nan), metrics)
+    for ended, metrics in epochs_of(sources.lines(output, OUTPUT)) if output.is_file() else ():
+        curve.add((math.nan, float(ended), math.nan), metrics)
     if not any(map(metric_of, curve.values)):
         curve = Curve(curve.where)
         step, seconds = (number(given.get(name)) for name in ("_step", "_runtime"))

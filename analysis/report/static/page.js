@@ -11,8 +11,7 @@
     values.hide = { ...values.hide, [figure]: names };
     state.write(values);
   });
-  const { hide, ...texts } = linked;
-  controls.begin(live, texts, (differing) => {
+  controls.begin(live, linked, (differing) => {
     for (const name of ["margin", "loss_margin", "price", "deadline"]) {
       delete values[name];
     }

@@ -70,6 +70,10 @@ def offered(path: Path) -> Iterator[Iterator[Member]]:
                         "archive.") from None
 
 
+def _opened(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
 def _in_folder(folder: Path) -> Iterator[Member]:
     seen = 0
     for place, _, names in os.walk(folder):
@@ -78,7 +82,7 @@ def _in_folder(folder: Path) -> Iterator[Member]:
             raise DataError(f"{folder} holds more than {MOST_MEMBERS:,} files; give the folder of the data set alone.")
         for path in (Path(place) / name for name in sorted(names)):
             if path.is_file():
-                yield Member(path.name, str(path), partial(path.open, "rb"))
+                yield Member(path.name, str(path), partial(_opened, path))
 
 
 def _in_zip(archive: zipfile.ZipFile, path: Path) -> Iterator[Member]:
@@ -98,7 +102,7 @@ def _in_file(file: IO[bytes], path: Path) -> Iterator[Member]:
     except tarfile.ReadError:
         if ".tar" in path.suffixes or path.suffix == ".tgz":
             raise
-        yield Member(path.name, str(path), partial(path.open, "rb"))
+        yield Member(path.name, str(path), partial(_opened, path))
         return
     for info in archive:
         if info.isreg():

@@ -116,8 +116,8 @@ def _applied(tables: Tables, setting: Setting, check: Check) -> list[str]:
     if problems and not fits:
         raise problems[0][1]
     reasons: dict[str, list[str]] = {}
-    for name, error in problems:
-        reasons.setdefault(str(error).partition(f"experiment {name!r}: ")[2] or str(error), []).append(name)
+    for name, problem in problems:
+        reasons.setdefault(str(problem).partition(f"experiment {name!r}: ")[2] or str(problem), []).append(name)
     return [f"--set {setting.text} leaves {listed(names)} as before: {reason}" for reason, names in reasons.items()]
 
 

@@ -44,9 +44,9 @@ def _doubts(found: Sequence[StepFit]) -> Iterator[str]:
     for one in found:
         if one.fit is not None and one.fit.rms_log_residual > POOR_FIT:
             yield (f"{one.name}: the step model misses the measured steps by {one.fit.rms_log_residual:.0%} (root mean "
-                   f"square over its {one.fit.n} launches), so it does not describe them: do not read its parameters. What grows with the batch on "
-                   "several replicas only, as when they share memory or cores, is not in this model; the laws that "
-                   "predict other scales have it.")
+                   f"square over its {one.fit.n} launches), so it does not describe them: do not read its parameters. "
+                   "What grows with the batch on several replicas only, as when they share memory or cores, is not in "
+                   "this model; the laws that predict other scales have it.")
 
 
 def _models(found: Sequence[StepFit]) -> tuple[Table, ...]:

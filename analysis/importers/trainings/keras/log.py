@@ -9,15 +9,15 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from ....benchmarks.errors import RecordError
-from ..delimited import header_of, table_rows
-from ..detection import Sample
-from ..each_file import read_each
-from ..imported_run import Found, ImportedRun, LARGEST, Options
-from ..registry import KINDS
-from ..sources import Sources
-from .curve import Curve, QUESTION, Told, training_run
-from .names import metric_of
+from .....benchmarks.errors import RecordError
+from ...text.delimited import header_of, table_rows
+from ...detection import Sample
+from ...text.each_file import read_each
+from ...imported_run import Found, ImportedRun, LARGEST, Options
+from ...registry import KINDS
+from ...sources import Sources
+from ..curve import Curve, QUESTION, Told, training_run
+from ..names import metric_of
 
 HINT = "what keras.callbacks.CSVLogger wrote"
 EPOCH = "epoch"

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...benchmarks.errors import RecordError
-from .imported_run import as_number, label, largest
-from .sources import Sources
+from ....benchmarks.errors import RecordError
+from ..imported_run import as_number, label, largest
+from ..sources import Sources
 
 SEPARATORS = (";", "\t", "|")
 MOST_COLUMNS = 2_000
@@ -20,7 +20,7 @@ LARGEST_CELL = largest("train_loss")
 
 @dataclass(frozen=True)
 class Dialect:
-    """How the cells of a table stand apart, and whether numbers have a decimal comma."""
+    """Separator of the cells of a table, and whether its numbers have a decimal comma."""
 
     separator: str
     decimal_comma: bool

@@ -8,16 +8,16 @@ from typing import Any
 
 import yaml
 
-from ...benchmarks.errors import RecordError
-from ...benchmarks.limits import nested_deeper
-from .imported_run import label
-from .sources import MOST_LEVELS, Sources
+from ....benchmarks.errors import RecordError
+from ....benchmarks.limits import nested_deeper
+from ..imported_run import label
+from ..sources import MOST_LEVELS, Sources
 
 MOST_BYTES = 128 * 2 ** 10
 MOST_WORDS = 1_000
 
 
-class _Plain(yaml.SafeLoader):
+class _Plain(yaml.SafeLoader):  # type: ignore[misc]
     """Loader for which an object of somebody's class is the text of its tag."""
 
 

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ....benchmarks.errors import RecordError
-from ..detection import Sample
-from ..each_file import read_each
-from ..imported_run import Found, ImportedRun, number, Options
-from ..sources import json_text, Sources
-from .curve import Curve, QUESTION, Told, training_run
+from .....benchmarks.errors import RecordError
+from ...detection import Sample
+from ...text.each_file import read_each
+from ...imported_run import Found, ImportedRun, number, Options
+from ...sources import json_text, Sources
+from ..curve import Curve, QUESTION, Told, training_run
 
 HINT = "the JSON of a History's history, such as {\"loss\": [0.9, 0.5], \"val_loss\": [0.8, 0.6]}"
 LISTED = "history"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from ...benchmarks.errors import RecordError
-from .imported_run import ImportedRun
-from .sources import Sources
+from ....benchmarks.errors import RecordError
+from ..imported_run import ImportedRun
+from ..sources import Sources
 
 MOST_NAMED = 3
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from ..imported_run import as_number, LARGEST_LOSS
+from ...imported_run import as_number, LARGEST_LOSS
 
 EPOCH = re.compile(r"Epoch (\d{1,9})/\d{1,9}\b")
 VALUE = re.compile(r"- ([A-Za-z][\w/.]{0,60}): ([0-9.eE+-]{1,30}|nan|inf)(?= |$)")

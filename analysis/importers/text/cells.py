@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ...benchmarks.config.choices import LARGEST
-from ...benchmarks.errors import RecordError
-from ..columns import CHECKS, METRICS, WHOLE_KEYS
-from .imported_run import as_number, label, largest, TEXTS
+from ....benchmarks.config.choices import LARGEST
+from ....benchmarks.errors import RecordError
+from ...columns import CHECKS, METRICS, WHOLE_KEYS
+from ..imported_run import as_number, label, largest, TEXTS
 
 WHOLE = frozenset((*WHOLE_KEYS, "last_step", "best_validation_step"))
 FRACTIONS = frozenset(name for name in METRICS if name.endswith("accuracy"))
