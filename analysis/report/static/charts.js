@@ -190,12 +190,13 @@ const charts = (() => {
         show(point, true);
       }
     });
-    svg.addEventListener("focusin", (event) => {
-      if (event.target.closest("circle") && event.target.matches(":focus-visible")) {
+    // Not on the figure itself: with listeners of its own for the focus, a click would focus it as a whole.
+    svg.parentNode.addEventListener("focusin", (event) => {
+      if (svg.contains(event.target) && event.target.matches("circle:focus-visible")) {
         show(event.target, false);
       }
     });
-    svg.addEventListener("focusout", hideSoon);
+    svg.parentNode.addEventListener("focusout", hideSoon);
     svg.addEventListener("keydown", (event) => pressed(svg, event));
   }
 
