@@ -1,6 +1,6 @@
 # make study   sets everything up (once) and runs the quick study
 # make setup   .venv with TensorFlow, an MPI where the machine lacks one, Horovod and the tools
-# make test    the fast tests; test-slurm, test-faults and bench need more of the machine or time
+# make test    the fast tests; test-browser, test-slurm, test-faults and bench need more of the machine or time
 #
 # Another Python:      make setup PYTHON=python3.12
 # Another TensorFlow:  make setup TENSORFLOW=2.18.1      (resolved anew, without constraints.txt)
@@ -19,9 +19,11 @@ PYTHON ?= $(shell for python in $(BIN)/python python3 python3.13 python3.12 pyth
 ACTIVATED := PATH="$(abspath $(BIN)):$$PATH"
 # What starts TensorFlow takes most of the tests' time; above this number `make test` fails.
 MOST_STARTS := 100
+# What drives the report's page, and what looks for barriers in it; each carries all that it needs.
+BROWSER := playwright axe-playwright-python
 PACKAGES := benchmarks launchers analysis slurm
 
-.PHONY: study reference setup test test-slow test-slurm test-faults test-three-times accuracy fuzz reliability bench bench-fit bench-study lint clean
+.PHONY: study reference setup test test-browser test-slow test-slurm test-faults test-three-times accuracy fuzz reliability bench bench-fit bench-study lint clean
 
 study: setup
 	$(ACTIVATED) batchscale study quick
@@ -34,12 +36,17 @@ $(READY): setup.cfg pyproject.toml constraints.txt launchers/machine/setup_envir
 	@touch $@
 
 test: setup
-	$(ACTIVATED) pytest -n 2 --no-loadscope-reorder --most-starts $(MOST_STARTS) -m "not slurm and not faults and not slow"
+	$(ACTIVATED) pytest -n 2 --no-loadscope-reorder --most-starts $(MOST_STARTS) -m "not slurm and not faults and not slow and not browser"
 
 # All of them; SLURM_TESTS="slurm and not slow" leaves out what waits for time limits and requeued jobs.
 SLURM_TESTS := slurm
 test-slurm: setup
 	$(ACTIVATED) pytest -m "$(SLURM_TESTS)"
+
+# The report in Chromium (Debian: apt-get install chromium); nothing else is downloaded than two Python packages.
+test-browser: setup
+	$(BIN)/python -m pip install --quiet --constraint "$(CONSTRAINTS)" $(BROWSER)
+	$(ACTIVATED) pytest -m browser tests/browser
 
 test-slow: setup
 	$(ACTIVATED) pytest -m "slow and not slurm"

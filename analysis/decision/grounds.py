@@ -62,20 +62,30 @@ class Grounds:
 
 def grounds_of(arms: Sequence[Arm], results: Results) -> Grounds:
     """Return the grounds of one experiment's arms."""
-    first = arms[0]
+    first, lasting = arms[0], refusal_at_any_margin(arms, results)
     if not any(arm.batches for arm in arms):
-        return Grounds(first.experiment, Chance(math.nan, ""), (), _all_lost(arms))
+        return Grounds(first.experiment, Chance(math.nan, ""), (), lasting)
     chance = chance_of(first)
     learned = tuple(found for arm in arms for batch in arm.batches if not (arm is not first and arm.shares(batch))
                     and (found := learned_at(arm, batch, chance)) is not None)
-    refusal = _nothing_learned(arms, chance, learned) or _reference_warned(first, results)
+    refusal = _nothing_learned(arms, chance, learned) or lasting
     if refusal:
         return Grounds(first.experiment, chance, learned, refusal)
     idle = {(one.global_batch, one.rule) for one in learned if not one.shown}
-    warned = {(batch, first.rule if arm.shares(batch) else arm.rule): arm for arm in arms
-              for batch in badly_evaluated(results, arm.runs) if batch in arm.batches}
+    warned = not_believed(arms, results)
     return Grounds(first.experiment, chance, learned, "", _caution(idle, warned, arms, results),
                    frozenset({*idle, *warned}))
+
+
+def refusal_at_any_margin(arms: Sequence[Arm], results: Results) -> str:
+    """Return why nothing of these arms can be recommended whatever the margin; "" where something may be."""
+    return _reference_warned(arms[0], results) if any(arm.batches for arm in arms) else _all_lost(arms)
+
+
+def not_believed(arms: Sequence[Arm], results: Results) -> dict[Key, Arm]:
+    """Return the batches and rules whose evaluations cannot be believed, each with its arm."""
+    return {(batch, arms[0].rule if arm.shares(batch) else arm.rule): arm for arm in arms
+            for batch in badly_evaluated(results, arm.runs) if batch in arm.batches}
 
 
 def _all_lost(arms: Sequence[Arm]) -> str:

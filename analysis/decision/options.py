@@ -16,7 +16,7 @@ from ..statistics.estimate import Estimate, Floats, geometric_mean
 from ..study.arms import Arm
 from ..study.batch_gaps import chosen_metric
 from ..study.groups import column_mean
-from ..study.non_inferiority import against_standard
+from ..study.non_inferiority import loss_tests
 from ..tables.outcome import Outcome
 from ..tables.results import Results
 from ..tables.selections import known_whole, timing_runs
@@ -30,7 +30,8 @@ class Option:
     """One way to train: a batch under a rule at one placement, with its time, cost and outcome.
 
     seconds: training alone, of the whole run, `timed` how. device_hours follows from it, and money is NaN without a
-    price. `not_worse`: than the reference batch by more than the margin; `pareto`: no option of its experiment that was
+    price. `not_worse`: than the reference batch by more than the margin, by its adjusted `p_value` and those before it,
+    NaN at the reference batch itself; `pareto`: no option of its experiment that was
     timed in the same way is better in one of time, device-hours and outcome and at least as good in the others. `test`,
     `choosing`: what it is judged by, on the test data and on those that choose. times: launch, or else seed -> the
     seconds behind `seconds`.
@@ -50,6 +51,7 @@ class Option:
     device_hours: Estimate
     money: Estimate
     not_worse: bool
+    p_value: float = math.nan
     pareto: bool = False
     times: Mapping[int, float] = field(default_factory=dict, repr=False)
 
@@ -78,16 +80,17 @@ class Option:
 
 def options(arms: Sequence[Arm], results: Results) -> tuple[Option, ...]:
     """Return the options of one experiment's arms (one arm per rule); batches that diverged give none."""
-    price = results.settings.get("price_per_device_hour")
-    price = float(price) if isinstance(price, (int, float)) else None
+    if not arms:
+        return ()
     found: dict[tuple[int, str, str], Option] = {}
-    kept = against_standard(arms)
+    tests, outcome = loss_tests(arms), arms[0].outcome
+    kept, p_values = tests.kept(outcome.margin, outcome.alpha), tests.p_values(outcome.margin)
     for arm in arms:
-        fit = kept[arm.rule]
         for batch in arm.batches:
             rule = arms[0].rule if arm.shares(batch) else arm.rule
             own = arm.runs[arm.runs["global_batch"] == batch]
-            for option in _placed(arm, results, own, rule, batch in fit, price):
+            p_value = p_values[arm.rule].get(batch, math.nan)
+            for option in _placed(arm, results, own, rule, batch in kept[arm.rule], p_value, results.price):
                 found.setdefault((batch, rule, option.placement), option)
     listed = list(found.values())
     return tuple(replace(one, pareto=not any(_dominates(two, one) for two in listed))
@@ -95,7 +98,7 @@ def options(arms: Sequence[Arm], results: Results) -> tuple[Option, ...]:
 
 
 def _placed(arm: Arm, results: Results, own: pd.DataFrame, rule: str, not_worse: bool,
-            price: float | None) -> list[Option]:
+            p_value: float, price: float | None) -> list[Option]:
     """The batch where it was trained, and wherever its step was timed."""
     first = own.iloc[0]
     steps = float(first["steps"])
@@ -111,7 +114,7 @@ def _placed(arm: Arm, results: Results, own: pd.DataFrame, rule: str, not_worse:
         spent = cost(seconds, math.nan if replicas is None else replicas, price)
         result.append(Option(arm.experiment, rule, int(first["global_batch"]), rate, place, replicas,
                              arm.outcome, _mean(own[arm.outcome.test]).per("seeds"), chosen, seconds, how,
-                             spent.device_hours, spent.money, not_worse, times=times))
+                             spent.device_hours, spent.money, not_worse, p_value, times=times))
     return result
 
 

@@ -52,8 +52,7 @@ def recommend(arms: Sequence[Arm], found: Sequence[Option], threshold: float) ->
     reference batch.
     """
     arm = arms[0]
-    at_reference = arm.runs[arm.runs["global_batch"] == arm.reference_batch]
-    seeds = int(at_reference[chosen_metric(arm)].notna().sum())
+    seeds = seeds_at_reference(arm)
     about = (arm.experiment, arm.text("optimizer"), arm.text("model"), arm.text("loss"))
     valid = _validity(arms, seeds, arm.outcome.margin)
     if seeds < FEWEST_SEEDS or not arm.batches:
@@ -64,11 +63,16 @@ def recommend(arms: Sequence[Arm], found: Sequence[Option], threshold: float) ->
     home = [option for option in fit if option.placement == arm.text("placement")]
     tied, why = _tied(home, arms)
     choice = taken(tied)
-    option, place_why = _placed([o for o in fit if (o.global_batch, o.rule) == (choice.global_batch, choice.rule)],
-                                threshold)
+    option, place_why = placed([o for o in fit if (o.global_batch, o.rule) == (choice.global_batch, choice.rule)],
+                               threshold)
     option = at_home(option, home)
     parts = [_reason(choice, arms, home, why), _named(tied, choice), _resolution(arms), place_why]
     return Recommendation(*about, option, " ".join(part for part in parts if part), valid, tuple(tied))
+
+
+def seeds_at_reference(arm: Arm) -> int:
+    """Return how many runs at the arm's reference batch have a result on the data that choose."""
+    return int(arm.rows_at(arm.reference_batch)[chosen_metric(arm)].notna().sum())
 
 
 def _reason(choice: Option, arms: Sequence[Arm], home: Sequence[Option], why: str) -> str:
@@ -114,8 +118,8 @@ def _tied(home: Sequence[Option], arms: Sequence[Arm]) -> tuple[list[Option], st
             "the largest; step times at these batches were not all taken in one way")
 
 
-def _placed(options: Sequence[Option], threshold: float) -> tuple[Option, str]:
-    """One batch and rule, on as many replicas as are worth having."""
+def placed(options: Sequence[Option], threshold: float) -> tuple[Option, str]:
+    """Return the option of one batch and rule that has as many replicas as are worth having, and why so many."""
     alone = [o for o in options if o.timed == ALONE]
     fewest = min(o.fewest_first for o in options)
     alike = alone if any(o.fewest_first == fewest for o in alone) else options

@@ -29,11 +29,12 @@ def as_fast(options: Sequence[Option]) -> list[Option]:
     """Return the options that are not shown to take longer than the fastest by more than SAME_TIME; a time that was
     measured once is taken as it stands. All of them must have a finite time."""
     fastest = min(options, key=lambda one: one.seconds.value)
-    return [one for one in options if not _slower(one, fastest)]
+    return [one for one in options if not slower(one, fastest)]
 
 
-def _slower(one: Option, fastest: Option) -> bool:
-    """Whether the interval of the ratio of both times lies above 1 + SAME_TIME; by launch where they share launches."""
+def slower(one: Option, fastest: Option) -> bool:
+    """Return whether the interval of the ratio of both times lies above 1 + SAME_TIME, by launch where they share
+    launches."""
     limit = math.log1p(SAME_TIME)
     common = [key for key in one.times if key in fastest.times]
     paired = len(common) == len(one.times) == len(fastest.times)
@@ -45,16 +46,17 @@ def _slower(one: Option, fastest: Option) -> bool:
 
 def as_good(options: Sequence[Option], arms: Sequence[Arm]) -> list[Option]:
     """Return the options whose result on the data that choose is not shown to be worse than the best one's."""
-    by_rule: Mapping[str, Arm] = {arm.rule: arm for arm in arms}
     best = max(options, key=lambda one: one.outcome.sign * one.choosing)
+    return [one for one in options if one is best or not ends_worse(one, best, arms)]
 
-    def less(one: Option) -> bool:
-        first, second = (arm.at_end(chosen_metric(arm))[of.global_batch]
-                         for of in (best, one) if (arm := by_rule[of.rule]))
-        lost = gap_between(first, second, one.outcome)
-        return lost.estimate.value > 0 and significant(lost.p_value, lost.estimate.n)
 
-    return [one for one in options if one is best or not less(one)]
+def ends_worse(one: Option, best: Option, arms: Sequence[Arm]) -> bool:
+    """Return whether the result of one option, on the data that choose, is shown to be worse than another's."""
+    by_rule: Mapping[str, Arm] = {arm.rule: arm for arm in arms}
+    first, second = (arm.at_end(chosen_metric(arm))[of.global_batch]
+                     for of in (best, one) if (arm := by_rule[of.rule]))
+    lost = gap_between(first, second, one.outcome)
+    return lost.estimate.value > 0 and significant(lost.p_value, lost.estimate.n)
 
 
 def taken(options: Sequence[Option]) -> Option:

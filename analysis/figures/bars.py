@@ -6,9 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..statistics.estimate import Estimate
+from ...benchmarks.text import number
+from ..formatting import estimated
+from ..statistics.estimate import Estimate, without_interval
 from .drawing import Drawing
 from .lines import Axis, short, write_ticks
+from .points import at, Marks, Point, tag
 from .svg import svg
 from .theme import INK, MUTED, drawing, fit, new_panel, Role
 
@@ -34,7 +37,7 @@ def draw_rows(name: str, title: str, x_label: str, rows: Sequence[Row], log: boo
         axes.set_xscale("log" if log else "linear")
         for place, row in enumerate(rows):
             value = row.estimate.value
-            if not math.isfinite(value) or (log and value <= 0):
+            if not _drawable(row, log):
                 axes.text(0.01, place, "not known", color=MUTED, va="center",
                           transform=axes.get_yaxis_transform())
                 continue
@@ -52,7 +55,13 @@ def draw_rows(name: str, title: str, x_label: str, rows: Sequence[Row], log: boo
         fit(figure, axes, left=[row.label for row in rows], top=0.8)
         drawn = [(row.label, "", row.estimate.value, row.estimate.low, row.estimate.high, row.estimate.n, "", x_label)
                  for row in rows]
-        return Drawing(svg(figure, name, title), tuple(drawn))
+        known = tuple(Point(at(figure, axes.transData, row.estimate.value, place), row.label, row.estimate,
+                            estimated(row.estimate)) for place, row in enumerate(rows) if _drawable(row, log))
+        return Drawing(svg(figure, name, title, Marks((("", known),), "", x_label)), tuple(drawn))
+
+
+def _drawable(row: Row, log: bool) -> bool:
+    return math.isfinite(row.estimate.value) and (not log or row.estimate.value > 0)
 
 
 def draw_stack(name: str, title: str, x_label: str, labels: Sequence[str],
@@ -61,9 +70,11 @@ def draw_stack(name: str, title: str, x_label: str, labels: Sequence[str],
     with drawing():
         figure, axes = new_panel(height=FRAME_INCHES + 0.35 + ROW_INCHES * len(labels))
         left = [0.0] * len(labels)
-        for part, role, values in parts:
-            axes.barh(range(len(labels)), values, left=left, height=0.62, color=role.light, label=part,
-                      edgecolor="none")
+        middles: list[list[float]] = []
+        for index, (part, role, values) in enumerate(parts):
+            tag(index, *axes.barh(range(len(labels)), values, left=left, height=0.62, color=role.light, label=part,
+                                  edgecolor="none"))
+            middles.append([start + value / 2 for start, value in zip(left, values)])
             left = [start + value for start, value in zip(left, values)]
         axes.set_yticks(range(len(labels)), list(labels))
         axes.set_ylim(len(labels) - 0.5, -0.5)
@@ -77,4 +88,8 @@ def draw_stack(name: str, title: str, x_label: str, labels: Sequence[str],
         fit(figure, axes, left=labels, top=1.4 * -(-len(names) // COLUMNS) + 0.8)
         drawn = [(label, part, value, math.nan, math.nan, "", "", x_label) for part, _, values in parts
                  for label, value in zip(labels, values)]
-        return Drawing(svg(figure, name, title), tuple(drawn))
+        marks = tuple((part, tuple(
+            Point(at(figure, axes.transData, middle, place), label, without_interval(value, 0), number(value))
+            for place, (label, value, middle) in enumerate(zip(labels, values, own)) if value > 0))
+            for (part, _, values), own in zip(parts, middles))
+        return Drawing(svg(figure, name, title, Marks(marks, "", x_label)), tuple(drawn))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis as AnyAxis
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.transforms import ScaledTranslation, Transform
 
+from ..formatting import estimated, percentage
 from ..statistics.estimate import Estimate
 from .drawing import Drawing
+from .points import at, Marks, Point, tag
 from .svg import svg
 from .theme import INK, MUTED, drawing, fit, new_panel, Role
 
@@ -25,7 +28,11 @@ DODGE = 3.0  # points
 
 @dataclass(frozen=True)
 class Series:
-    """One line: its points by x, the role of its colour, and the label at its right end."""
+    """One line: its points by x, the role of its colour, and the label at its right end.
+
+    name: what lines without a label of their own are called together. runs: x -> the conditions that select the runs
+    behind a point. Points with n = 0 are of a law, and say nothing when pointed at.
+    """
 
     label: str
     role: Role
@@ -34,18 +41,26 @@ class Series:
     band: bool = False
     opacity: float = 1.0
     line: bool = True
+    name: str = ""
+    runs: Mapping[float, str] = field(default_factory=dict)
+
+    @property
+    def called(self) -> str:
+        """Return the name by which the line is known beside the figure."""
+        return self.label or self.name
 
 
 @dataclass(frozen=True)
 class Axis:
     """One axis: its label, the base of a logarithmic one, which values are written out, and what no value
-    can lie beyond (an interval may)."""
+    can lie beyond (an interval may). `signed`: its values are differences."""
 
     label: str
     log: int = 0
     ticks: tuple[float, ...] = ()
     percent: bool = False
     bounds: tuple[float, float] = (-math.inf, math.inf)
+    signed: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,14 +83,38 @@ def draw_lines(panel: Panel) -> Drawing:
     with drawing():
         figure, axes = new_panel()
         for index, series in enumerate(panel.series):
-            _draw(axes, series, panel, DODGE * (index - (len(panel.series) - 1) / 2))
+            _draw(axes, series, panel, _place(axes, index, panel))
         if panel.level is not None:
             axes.axhline(panel.level[0], color=MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
         _mark(axes, panel)
         _scale(axes, panel)
         fit(figure, axes, [*(series.label for series in panel.series), panel.level[1] if panel.level else ""])
         _label_ends(axes, panel)
-        return Drawing(svg(figure, panel.name, panel.title), tuple(_points(panel)))
+        return Drawing(svg(figure, panel.name, panel.title, _marks(figure, axes, panel)), tuple(_points(panel)))
+
+
+def _names(panel: Panel) -> list[str]:
+    """What the lines are called, each once; lines of one name are one series to the reader."""
+    return list(dict.fromkeys(series.called for series in panel.series))
+
+
+def _place(axes: Axes, index: int, panel: Panel) -> Transform:
+    """Lines without a band are moved aside by some points, so that intervals can be told apart."""
+    aside = 0.0 if panel.series[index].band else DODGE * (index - (len(panel.series) - 1) / 2)
+    return axes.transData + ScaledTranslation(aside / 72, 0, axes.figure.dpi_scale_trans)
+
+
+def _marks(figure: Figure, axes: Axes, panel: Panel) -> Marks:
+    found: dict[str, list[Point]] = {name: [] for name in _names(panel)}
+    for index, series in enumerate(panel.series):
+        place = _place(axes, index, panel)
+        found[series.called] += [Point(at(figure, place, x, y.value), short(x), y, _written(y, panel),
+                                       series.runs.get(x, "")) for x, y in _usable(series, panel) if y.n]
+    return Marks(tuple((name, tuple(points)) for name, points in found.items()), panel.x.label, panel.y.label)
+
+
+def _written(y: Estimate, panel: Panel) -> str:
+    return percentage(y, signed=panel.y.signed) if panel.y.percent else estimated(y)
 
 
 def _points(panel: Panel) -> Iterator[tuple[object, ...]]:
@@ -102,26 +141,24 @@ def _mark(axes: Axes, panel: Panel) -> None:
                       textcoords="offset points", ha="right", color=role.light)
 
 
-def _draw(axes: Axes, series: Series, panel: Panel, dodge: float) -> None:
-    """One line; without a band it is moved aside by `dodge` points, so that intervals can be told apart."""
-    aside = ScaledTranslation(0 if series.band else dodge / 72, 0, axes.figure.dpi_scale_trans)
-    place = axes.transData + aside
+def _draw(axes: Axes, series: Series, panel: Panel, place: Transform) -> None:
     points = _usable(series, panel)
     across, up = [x for x, _ in points], [y.value for _, y in points]
     style = series.role.dash if series.line else "none"
     marker = None if series.band else series.marker
-    axes.plot(across, up, color=series.role.light, linestyle=style, marker=marker,
-              alpha=series.opacity, markeredgewidth=0, clip_on=False, zorder=3, transform=place)
+    number = _names(panel).index(series.called)
+    tag(number, *axes.plot(across, up, color=series.role.light, linestyle=style, marker=marker,
+                           alpha=series.opacity, markeredgewidth=0, clip_on=False, zorder=3, transform=place))
     axes.plot(across, up, linestyle="none")  # a line moved aside does not count for the limits
     known = [(x, *_ends(y, panel)) for x, y in points if y.has_interval]
     places, lows, highs = ([each[i] for each in known] for i in range(3))
     if series.band and known:
-        axes.fill_between(places, lows, highs, color=series.role.light, linewidth=0,
-                          alpha=BAND_OPACITY * series.opacity, zorder=2)
+        tag(number, axes.fill_between(places, lows, highs, color=series.role.light, linewidth=0,
+                                      alpha=BAND_OPACITY * series.opacity, zorder=2))
     elif known:
         axes.plot([*places, *places], [*lows, *highs], linestyle="none")
-        axes.vlines(places, lows, highs, colors=series.role.light, linewidth=1.4, alpha=series.opacity,
-                    zorder=2, transform=place)
+        tag(number, axes.vlines(places, lows, highs, colors=series.role.light, linewidth=1.4, alpha=series.opacity,
+                                zorder=2, transform=place))
 
 
 def _ends(y: Estimate, panel: Panel) -> tuple[float, float]:
@@ -206,10 +243,12 @@ def _label_ends(axes: Axes, panel: Panel) -> None:
         y = float(to_axes.transform((1.0, panel.level[0]))[1])
         ends.append((y, panel.level[1], MUTED, 1.0))
     for (wanted, label, colour, x), y in zip(sorted(ends), spread(sorted(e[0] for e in ends))):
-        axes.annotate(label, (x, wanted), (1.035, y), xycoords="axes fraction",
-                      textcoords="axes fraction", va="center", color=colour or INK, annotation_clip=False,
-                      arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "alpha": 0.6,
-                                  "shrinkA": 1, "shrinkB": 3})
+        written = axes.annotate(label, (x, wanted), (1.035, y), xycoords="axes fraction",
+                                textcoords="axes fraction", va="center", color=colour or INK, annotation_clip=False,
+                                arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "alpha": 0.6,
+                                            "shrinkA": 1, "shrinkB": 3})
+        if label in _names(panel):
+            tag(_names(panel).index(label), written, written.arrow_patch)
 
 
 def spread(wanted: Sequence[float], gap: float = LABEL_GAP) -> list[float]:

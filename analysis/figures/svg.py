@@ -9,16 +9,21 @@ from collections.abc import Iterable
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from .points import attributes, escaped, Marks, overlay, tagged
 from .theme import FIXED, GRID, INK, MUTED, OTHERS, RULE_ROLES, STRATEGY_ROLES, palette, Role, variable
 
 
-def svg(figure: Figure, name: str, description: str) -> str:
-    """Return the figure as an SVG element for a page; `name` keeps its ids apart from other figures'."""
+def svg(figure: Figure, name: str, description: str, marks: Marks = Marks()) -> str:
+    """Return the figure as an SVG element for a page; `name` keeps its ids apart from other figures'.
+
+    marks: what stands over its points. Where there are any, the drawing itself is hidden from screen readers, which
+    find the title and the points.
+    """
     buffer = io.StringIO()
     FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg"):], flags=re.DOTALL)
-    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'\bid="', f'id="{name}-', tagged(text))
     text = re.sub(r"url\(#", f"url(#{name}-", text)
     text = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', text)
     text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag.group()), text)
@@ -27,7 +32,11 @@ def svg(figure: Figure, name: str, description: str) -> str:
     text = _page_colours(text)
     head, _, rest = text.partition(">")
     head = re.sub(r' (?:width|height|version|xmlns:xlink)="[^"]*"', "", head)
-    return f'{head} role="img" aria-label="{_attribute(description)}">{rest.strip()}'
+    label, points = f'aria-label="{escaped(description)}"', overlay(marks)
+    if not points:
+        return f'{head} role="img" {label}>{rest.strip()}'
+    drawn, closing, _ = rest.strip().rpartition("</svg>")
+    return f'{head} role="group" {label}{attributes(name, marks)}><g aria-hidden="true">{drawn}</g>{points}{closing}'
 
 
 def standalone(element: str) -> str:
@@ -45,10 +54,4 @@ def _page_colours(text: str) -> str:
     roles: Iterable[Role] = (*RULE_ROLES, *STRATEGY_ROLES, *OTHERS)
     for each in roles:
         text = text.replace(each.light, f"var({variable(each.light)})")
-    return text
-
-
-def _attribute(text: str) -> str:
-    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
-        text = text.replace(character, entity)
     return text

@@ -89,8 +89,7 @@ def forecasts_of(study: Study, replicas: Sequence[int], link: Link | None = None
     if runs.empty:
         raise RecordError("these results hold no timing runs, so there is no step to predict; measure some with "
                           "kind = \"throughput\".")
-    stated = results.settings.get("price_per_device_hour")
-    price = price if price is not None else float(stated) if isinstance(stated, (int, float)) else None
+    price = price if price is not None else results.price
     if price is not None and not 0 <= price < math.inf:
         raise PlanError(f"--price {price} must be 0 or more, per device and hour.")
     critical = {one.experiment: one for one in study.critical}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -39,9 +40,14 @@ class Findings:
     deadline_seconds: float | None = None
 
     @classmethod
-    def of(cls, source: Store | Results, deadline_seconds: float | None = None) -> Findings:
-        """Return the findings of a store or of tables at hand; raises RecordError for a store without a plan."""
-        return cls(Study(source if isinstance(source, Results) else read(source)), deadline_seconds)
+    def of(cls, source: Store | Results, deadline_seconds: float | None = None,
+           settings: Mapping[str, float | None] = MappingProxyType({})) -> Findings:
+        """Return the findings of a store or of tables at hand; raises RecordError for a store without a plan.
+
+        settings: of the plan that are others than it has, such as margin; None leaves one as it is.
+        """
+        results = source if isinstance(source, Results) else read(source)
+        return cls(Study(results.under(**settings)), deadline_seconds)
 
     @property
     def results(self) -> Results:

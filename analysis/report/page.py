@@ -21,6 +21,7 @@ from . import sections
 from .blocks import Section
 from .findings import Findings
 from .first_screen import first_screen, FirstScreen
+from .live import Live, live_of
 
 
 def write(store: Store, folder: Path, deadline_seconds: float | None = None) -> Path:
@@ -45,7 +46,7 @@ def write_findings(findings: Findings, folder: Path) -> Path:
         (folder / "report.md").write_text(markdown(first, chapters), encoding="utf-8")
         _write_figures(chapters, folder / "figures")
         _write_next_plan(decided.next_plan, folder / "next.toml")
-        (folder / "index.html").write_text(html(first, chapters), encoding="utf-8")
+        (folder / "index.html").write_text(html(first, chapters, live_of(findings)), encoding="utf-8")
     except OSError as error:
         raise cannot_write(folder, error, "another folder with --output") from None
     return folder
@@ -80,12 +81,12 @@ def _templates(escape: bool) -> Environment:
                        lstrip_blocks=True, undefined=StrictUndefined)
 
 
-def html(first: FirstScreen, chapters: Sequence[Section]) -> str:
+def html(first: FirstScreen, chapters: Sequence[Section], live: Live) -> str:
     """Return the page as HTML; all text is escaped, figures alone are markup, made by this package."""
     page = _templates(escape=True)
     page.filters["markup"] = Markup
     return page.get_template("report.html").render(
-        first=first, sections=chapters, light=Markup(palette(dark=False)), dark=Markup(palette(dark=True)))
+        first=first, sections=chapters, live=live, light=Markup(palette(dark=False)), dark=Markup(palette(dark=True)))
 
 
 def markdown(first: FirstScreen, chapters: Sequence[Section]) -> str:

@@ -53,6 +53,26 @@ def experiment_arm(results: Results, experiment: str, rule: str) -> tuple[pd.Dat
     return chosen, evaluations[evaluations["run_id"].isin(chosen["run_id"])]
 
 
+def conditions(runs: pd.DataFrame) -> str:
+    """Return what `batchscale run --only` needs to select these runs from their plan: what they have in common.
+
+    At the reference batch that is the rule whose runs stand for all. A name that conditions cannot hold gives "".
+    """
+    if runs.empty:
+        return ""
+    names = ["experiment", "rule", "global_batch"]
+    if set(runs["kind"]) != {"accuracy"}:
+        names = ["experiment", "strategy", "transport", "global_batch"]
+    names += ["replicas"] if (runs["replicas"] > 1).any() or "rule" not in names else []
+    first = runs.iloc[0]
+    found = {name: first[name] for name in names if runs[name].nunique() == 1 and first[name] != ""}
+    if "rule" in found and "global_batch" in found and is_shared(str(first["rule"]), int(first["global_batch"]),
+                                                                 int(first["reference_batch"])):
+        found["rule"] = SHARED_RULE
+    texts = {name: str(value) if isinstance(value, str) else str(int(value)) for name, value in found.items()}
+    return "" if any("," in text for text in texts.values()) else ",".join(f"{n}={text}" for n, text in texts.items())
+
+
 def reference_norms(results: Results, experiment: str, placement: str = "") -> pd.DataFrame:
     """Return the gradient norms of an experiment's completed runs at the reference batch, in its main placement unless
     another one is named.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ...benchmarks.schedules.rules import has_own_reference, TUNED_RULE
 from ..statistics.decision_rules import not_worse
@@ -33,19 +34,37 @@ def standard(arms: Sequence[Arm]) -> Arm:
     return max([arms[0], *(arm for arm in arms[1:] if arm.rule == TUNED_RULE)], key=merit)
 
 
-def against_standard(arms: Sequence[Arm]) -> dict[str, tuple[int, ...]]:
-    """Return, for each rule, the batches shown to be not worse than the reference batch of the standard arm, by
-    validation where such data were split off, else by the test data. That reference batch is listed first under each
-    rule that shares its runs. `arms` are those of one experiment, one for each rule."""
-    if not arms:
-        return {}
+@dataclass(frozen=True)
+class LossTests:
+    """Everything that decides which batches of one experiment are not worse, whatever the margin.
+
+    chains: rule -> batch -> what it loses against the standard's reference batch, in the order of the tests. sharing:
+    the rules under which that reference batch itself is listed, first of all.
+    """
+
+    reference_batch: int
+    chains: Mapping[str, Mapping[int, Difference]]
+    sharing: frozenset[str]
+
+    def p_values(self, margin: float) -> dict[str, dict[int, float]]:
+        """Return rule -> batch -> the adjusted p value of losing the margin or more."""
+        return {rule: dict(zip(chain, p_values)) for (rule, chain), p_values
+                in zip(self.chains.items(), _adjusted(self.chains, margin))}
+
+    def kept(self, margin: float, alpha: float) -> dict[str, tuple[int, ...]]:
+        """Return, for each rule, the batches shown to lose less than the margin at this level."""
+        return {rule: (self.reference_batch, *batches) if rule in self.sharing else batches
+                for rule, batches in _kept(self.chains, margin, alpha).items()}
+
+
+def loss_tests(arms: Sequence[Arm]) -> LossTests:
+    """Return the tests against the reference batch of the standard arm, by validation where such data were split off,
+    else by the test data. `arms` are those of one experiment, one or more, one for each rule."""
     best = standard(arms)
     chains = {arm.rule: _losses(arm, best, chosen_metric(arm), _tested(arm, best)) for arm in arms}
-    kept = _kept(chains, best.outcome.margin, best.outcome.alpha)
-    for arm in arms:
-        if arm is best or not (has_own_reference(arm.rule) or has_own_reference(best.rule)):
-            kept[arm.rule] = (best.reference_batch, *kept[arm.rule])
-    return kept
+    sharing = frozenset(arm.rule for arm in arms
+                        if arm is best or not (has_own_reference(arm.rule) or has_own_reference(best.rule)))
+    return LossTests(best.reference_batch, chains, sharing)
 
 
 def against_own_reference(arms: Sequence[Arm], metric: str = "") -> dict[str, tuple[int, ...]]:
@@ -68,10 +87,13 @@ def _losses(arm: Arm, best: Arm, metric: str, batches: Sequence[int]) -> dict[in
     return {batch: gap_at_end(arm, best, batch, metric) for batch in batches}
 
 
+def _adjusted(chains: Mapping[str, Mapping[int, Difference]], margin: float) -> tuple[tuple[float, ...], ...]:
+    return ordered_chains([[of.below(margin) for of in chain.values()] for chain in chains.values()])
+
+
 def _kept(chains: Mapping[str, Mapping[int, Difference]], margin: float, alpha: float) -> dict[str, tuple[int, ...]]:
-    adjusted = ordered_chains([[of.below(margin) for of in chain.values()] for chain in chains.values()])
     kept = {}
-    for (rule, chain), p_values in zip(chains.items(), adjusted):
+    for (rule, chain), p_values in zip(chains.items(), _adjusted(chains, margin)):
         shown = [bool(not_worse(p_value, of.estimate.n, alpha)) for p_value, of in zip(p_values, chain.values())]
         upto = shown.index(False) if False in shown else len(shown)
         kept[rule] = tuple(list(chain)[:upto])

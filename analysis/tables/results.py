@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
+from msgspec import structs
 
 from ...benchmarks.records.manifest import Manifest
 from ...benchmarks.records.searches import Answer
@@ -87,12 +88,28 @@ class Results:
         """Accuracy difference, as a fraction, that counts as the same."""
         return self._positive("margin", DEFAULT_MARGIN)
 
+    @property
+    def loss_margin(self) -> float:
+        """Loss difference, as a share of the reference batch's loss, that counts as the same."""
+        return self._positive("loss_margin", DEFAULT_LOSS_MARGIN)
+
+    @property
+    def price(self) -> float | None:
+        """Price of a device-hour in the plan's currency; None where none is stated."""
+        value = self.settings.get("price_per_device_hour")
+        return float(value) if isinstance(value, (int, float)) else None
+
+    def under(self, **settings: float | None) -> Results:
+        """Return the same tables under other settings of the plan; None leaves a setting as it is."""
+        changed = {name: value for name, value in settings.items() if value is not None}
+        return replace(self, plan=structs.replace(self.plan, settings={**self.settings, **changed}))
+
     @cached_property
     def outcomes(self) -> dict[str, Outcome]:
         """Outcome that judges the accuracy runs, with its margin, by the name of their experiment."""
-        loss_margin = self._positive("loss_margin", DEFAULT_LOSS_MARGIN)
         alpha = one_sided_level(self.earlier_looks)
-        return {name: judged_by(runs, self.margin, loss_margin, alpha) for name, (runs, _) in self.accuracy.items()}
+        return {name: judged_by(runs, self.margin, self.loss_margin, alpha)
+                for name, (runs, _) in self.accuracy.items()}
 
     @property
     def earlier_looks(self) -> int:

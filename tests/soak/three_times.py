@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 
 TIMES = 3
-USUAL = ("-m", "not slurm and not faults and not slow")
+USUAL = ("-m", "not slurm and not faults and not slow and not browser")
 
 
 def main(words: Sequence[str]) -> int:

@@ -15,5 +15,5 @@ def undrawn() -> Iterator[None]:
     """Leave panels empty within the block."""
     with pytest.MonkeyPatch.context() as patched:
         for module in (lines, bars):
-            patched.setattr(module, "svg", lambda figure, name, description: "<svg></svg>")
+            patched.setattr(module, "svg", lambda figure, name, description, marks: "<svg></svg>")
         yield

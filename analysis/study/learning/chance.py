@@ -33,7 +33,8 @@ class Chance:
 @dataclass(frozen=True)
 class Learned:
     """One rule at one batch: its test result by `metric`, and whether that shows that anything was learned.
-    `at_chance`: the mean itself lies within the margin of chance or beyond it."""
+    `at_chance`: the mean itself lies within the margin of chance or beyond it; `judged`: the value that has to clear
+    the margin, the worse end of the interval where there is one."""
 
     experiment: str
     rule: str
@@ -42,6 +43,7 @@ class Learned:
     result: Estimate
     shown: bool
     at_chance: bool
+    judged: float = math.nan
 
     def to_json(self) -> dict[str, Any]:
         """Return the row for decision.json."""
@@ -85,7 +87,7 @@ def learned_at(arm: Arm, batch: int, chance: Chance) -> Learned | None:
     worst = result.low if arm.outcome.sign > 0 else result.high
     judged = worst if result.has_interval and result.n >= FEWEST_SEEDS else result.value
     return Learned(arm.experiment, arm.rule, batch, metric, result, _clears(judged, chance, arm.outcome),
-                   not _clears(result.value, chance, arm.outcome))
+                   not _clears(result.value, chance, arm.outcome), judged)
 
 
 def _clears(value: float, chance: Chance, outcome: Outcome) -> bool:

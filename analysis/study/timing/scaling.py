@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -19,6 +19,7 @@ from ...statistics.held_out import held_out_error, HeldOutError
 from ...statistics.ratio import log_ratio, median_ratio
 from ...tables.results import Results
 from ...tables.selections import timing_runs
+from ..arm_runs import conditions
 from .steadiness import by_launch
 
 RATIOS: Mapping[str, Ratio] = {"mean": log_ratio, "median": median_ratio}
@@ -54,6 +55,7 @@ class Scaling:
     amdahl: ScalabilityLaw | None
     held_out: Mapping[str, HeldOutError]
     note: str
+    runs: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def steady(self) -> bool:
@@ -126,7 +128,8 @@ def _scaling(kind: Kind, rows: pd.DataFrame, fixed: int, ratio: Ratio, nodes: in
                           counted(len(launches[base]), "launch", "launches")))
     return Scaling(kind, str(first["experiment"]), str(first["model"]), str(first["optimizer"]),
                    strategy, fixed, baseline, points if len(launches) > 1 else (),
-                   replica_shares(rates, ratio), *_laws(kind, rows), note)
+                   replica_shares(rates, ratio), *_laws(kind, rows), note,
+                   {int(count): conditions(own) for count, own in rows.groupby("replicas")})
 
 
 def _cores(cores: float) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 from batchscale.analysis.decision.decision import decide_of, Decision
 from batchscale.analysis.report.findings import Findings
 from batchscale.analysis.report.first_screen import first_screen
+from batchscale.analysis.report.live import live_of
 from batchscale.analysis.report.page import html, markdown
 from batchscale.analysis.study.study import Study as Found
 from batchscale.analysis.tables.reading import from_records, read
@@ -130,7 +131,8 @@ def test_warnings_are_on_the_first_screen_in_markdown_and_in_decision_json() -> 
     first = first_screen(found.results, found.decided)
     said = f"{STATISTICS} (10 runs: sgd, constant, batch 512; sgd, sqrt, batch 512)"
     assert first.warnings == (said,)
-    assert "moving statistics need 458 updates" in html(first, ()) and "The runs warn" in markdown(first, ())
+    assert "moving statistics need 458 updates" in html(first, (), live_of(found))
+    assert "The runs warn" in markdown(first, ())
     group, = json.loads(json.dumps(found.to_json()["run_warnings"]))
     assert (group["warning"], group["runs"], group["undermines"]) == (STATISTICS, 10, "evaluation")
     assert group["arms"][0] == {"experiment": "sgd", "rule": "constant", "global_batches": [512]}

@@ -13,7 +13,7 @@ from batchscale.analysis.decision.options import options
 from batchscale.analysis.decision.recommendation import Recommendation, recommend
 from batchscale.analysis.decision.ties import as_fast
 from batchscale.analysis.study.arms import load_arms
-from batchscale.analysis.study.non_inferiority import against_own_reference, against_standard
+from batchscale.analysis.study.non_inferiority import against_own_reference, loss_tests
 from batchscale.analysis.tables.results import Results
 
 BATCHES = (32, 128, 512, 2048)
@@ -75,7 +75,8 @@ def test_what_is_shown_by_one_rule_alone_need_not_be_among_several() -> None:
     assert against_own_reference(load_arms(results(Arms(alone, alone)))) == {"constant": (512,)}
     among = load_arms(results(Arms(five, five)))
     assert not any(against_own_reference(among).values())
-    assert against_standard(among) == dict.fromkeys(simulated.RULES, (32,))
+    outcome = among[0].outcome
+    assert loss_tests(among).kept(outcome.margin, outcome.alpha) == dict.fromkeys(simulated.RULES, (32,))
 
 
 @pytest.mark.parametrize("cell", ["3 rules at the margin",

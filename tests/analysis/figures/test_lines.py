@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import xml.etree.ElementTree as ElementTree
@@ -12,7 +13,7 @@ from batchscale.analysis.figures.bars import draw_rows, draw_stack, Row
 from batchscale.analysis.figures.lines import Axis, draw_lines, Panel, Series, short, spread, thinned
 from batchscale.analysis.figures.svg import standalone
 from batchscale.analysis.figures.theme import OTHERS, palette, role, RULE_ROLES, RULES, STRATEGY_ROLES, variable
-from batchscale.analysis.statistics.estimate import Estimate, unknown
+from batchscale.analysis.statistics.estimate import Estimate, unknown, without_interval
 
 BATCHES = (32.0, 128.0, 512.0, 48_000.0)
 
@@ -70,8 +71,8 @@ def test_labels_can_be_read_on_light_and_on_dark_pages() -> None:
 
 def test_intervals_are_drawn_where_there_are_any() -> None:
     without = Series("constant", role("constant"), ((32.0, Estimate(0.9, math.nan, math.nan, 1)),))
-    assert "LineCollection" in accuracy_panel(line("constant"))
-    assert "LineCollection" not in accuracy_panel(without)
+    drawn = [accuracy_panel(series).count('<g data-series="0"') for series in (line("constant"), without)]
+    assert drawn[0] == drawn[1] + 1
 
 
 def test_values_that_are_not_finite_are_left_out_and_an_empty_panel_says_so() -> None:
@@ -156,3 +157,37 @@ def test_stacks_name_their_parts() -> None:
     stack = draw_stack("s", "t", "seconds", ["sgd", "adam"],
                        [("data", role("a"), [1, 2]), ("train", role("b"), [3, 4])])
     assert {"sgd", "adam", "data", "train"} <= set(texts(stack.svg))
+
+
+def test_every_point_says_its_value_and_how_it_is_repeated_without_a_script() -> None:
+    points = tuple((batch, Estimate(0.9, 0.89, 0.91, 6, "seeds")) for batch in BATCHES)
+    runs = {batch: f"rule=linear,global_batch={batch:.0f}" for batch in BATCHES}
+    svg = accuracy_panel(line("constant"), Series("linear", role("linear"), points, runs=runs),
+                         Series("law", role("sqrt"), tuple((x, without_interval(0.9, 0)) for x in BATCHES), band=True))
+    root = ElementTree.fromstring(svg)
+    marks = [one for one in root.iter() if one.tag.endswith("circle")]
+    assert len(marks) == 2 * len(BATCHES), "the points of a law are no measurements"
+    last = marks[-1].attrib
+    assert last["aria-label"] == "linear, 48,000: 90.0 % (89.0 to 91.0, n = 6 seeds)"
+    assert (last["data-v"], last["data-n"], last["data-runs"]) == ("0.9 0.89 0.91", "6", runs[48_000.0])
+    assert [mark.get("tabindex") for mark in marks] == ["0", *[None] * (len(marks) - 1)]
+    hidden = [one for one in root if one.get("aria-hidden") == "true"]
+    assert len(hidden) == 1 and not any(one.get("tabindex") for one in hidden[0].iter())
+
+
+def test_marks_stand_where_the_points_are_drawn() -> None:
+    """matplotlib's own coordinates of the markers, which it writes as places of a symbol."""
+    svg = accuracy_panel(Series("constant", role("constant"), ((32.0, Estimate(0.9, 0.8, 1.0, 6)),
+                                                               (512.0, Estimate(0.7, 0.6, 0.8, 6)))))
+    line_of = re.search(r'<g data-series="0">.*?</g>\s*</g>', svg, flags=re.DOTALL)
+    assert line_of is not None
+    drawn = [(float(x), float(y)) for x, y in re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)"', line_of[0])]
+    marked = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg)]
+    assert len(marked) == 2 and drawn == [pytest.approx(place, abs=0.1) for place in marked]
+
+
+def test_names_in_marks_stay_text() -> None:
+    odd = '<b> & "c"'
+    panel = Panel("p", odd, Axis(odd, 2, BATCHES), Axis(odd), (Series(odd, role(odd), line("x").points),))
+    root = ElementTree.fromstring(draw_lines(panel).svg)
+    assert root.get("data-x") == odd and json.loads(root.get("data-names", "")) == [odd]

@@ -15,6 +15,7 @@ from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import Role, role
 from ....formatting import estimated, Table, table
 from ....statistics.estimate import Estimate, unknown
+from ....study.arm_runs import conditions
 from ....study.example_sampling import gap_between, sampling
 from ....study.groups import (MOST_PANELS, NO_ACCURACY, mean_of, peak_rates, seeds_text, Workload)
 from ....tables.outcome import LOSS, Outcome
@@ -121,9 +122,10 @@ def _batch_panels(name: str, work: Workload, own: list[Cell]) -> Iterator[Figure
                       Axis(f"test {judged.name}", percent=percent, bounds=judged.bounds), lambda cell: cell.value, None,
                       lost)
     yield from _panel(f"{name}-gap", work, "generalization gap against global batch", clean,
-                      Axis(difference, percent=percent, bounds=widest), lambda cell: cell.gap, (0, ""), lost)
+                      Axis(difference, percent=percent, bounds=widest, signed=True), lambda cell: cell.gap, (0, ""),
+                      lost)
     yield from _panel(f"{name}-batchgap", work, f"{change} against batch {work.reference_batch}", clean,
-                      Axis("batch gap", percent=percent, bounds=widest), lambda cell: cell.batch_gap,
+                      Axis("batch gap", percent=percent, bounds=widest, signed=True), lambda cell: cell.batch_gap,
                       (judged.margin, f"margin {margin}"), lost)
 
 
@@ -131,7 +133,8 @@ def _panel(name: str, work: Workload, title: str, own: list[Cell], y: Axis, meas
            level: tuple[float, str] | None, lost: tuple[tuple[float, Role, str], ...] = ()) -> Iterator[Figure]:
     """One measure of all rules; nothing where no run has a finite value."""
     series = tuple(Series(rule, role(rule), tuple((float(cell.batch), measure(cell)) for cell in own
-                                                  if cell.rule == rule), work.marker)
+                                                  if cell.rule == rule), work.marker,
+                          runs={float(cell.batch): conditions(cell.arm) for cell in own if cell.rule == rule})
                    for rule in dict.fromkeys(cell.rule for cell in own))
     counts = [point.n for line in series for _, point in line.points]
     if not any(counts):

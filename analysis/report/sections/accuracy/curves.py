@@ -10,6 +10,7 @@ from .....benchmarks.schedules.rules import PUBLISHED_RULE
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import role
+from ....study.arm_runs import conditions
 from ....study.groups import (NO_ACCURACY, batch_shades, evaluations_of, mean_curve, own_evaluations,
                               seeds_text, Workload)
 from ...blocks import Section
@@ -38,18 +39,19 @@ def build(findings: Findings) -> Section | None:
 
 
 def _curve_panels(name: str, work: Workload, evaluations: pd.DataFrame) -> Iterator[Figure]:
-    lines = [(rule, evaluations_of(work, evaluations, rule, batch), text, opacity)
+    lines = [(conditions(work.arm(rule, batch)), rule, evaluations_of(work, evaluations, rule, batch), text, opacity)
              for rule, batch, text, opacity in _curve_arms(work)]
-    for x, label in (("step", "steps"), ("examples", "examples seen"), ("train_seconds", "seconds of training")):
+    for axis, label in (("step", "steps"), ("examples", "examples seen"), ("train_seconds", "seconds of training")):
         series = []
-        for rule, rows, text, opacity in lines:
-            points = mean_curve(rows, x, "train_loss")
-            series.append(Series(text, role(rule), points, band=True, opacity=opacity))
+        for selected, rule, rows, text, opacity in lines:
+            points = mean_curve(rows, axis, "train_loss")
+            series.append(Series(text, role(rule), points, band=True, opacity=opacity,
+                                 runs={x: selected for x, _ in points}))
         counts = [point.n for line in series for _, point in line.points]
         if not counts:
             continue
         title = f"{work.name}: train loss against {label}"
-        panel = Panel(f"{name}-loss-{x}", title, Axis(label, 10), Axis("train loss", 10), tuple(series))
+        panel = Panel(f"{name}-loss-{axis}", title, Axis(label, 10), Axis("train loss", 10), tuple(series))
         yield Figure(panel.name, title, draw_lines(panel),
                      f"{work.detail}. Fixed subset of the training data, inference mode. Bands: 95 % t intervals over "
                      f"seeds, {seeds_text(counts)}.")

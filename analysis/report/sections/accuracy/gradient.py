@@ -14,7 +14,7 @@ from ....formatting import estimated, table
 from ....laws.noise_average import NoiseScale
 from ....laws.noise_scale import CAVEATS, PUBLISHED, SLOPE_BATCHES, covariance_slopes, estimate_probes
 from ....statistics.estimate import Estimate, mean_estimate
-from ....study.arm_runs import reference_norms
+from ....study.arm_runs import conditions, reference_norms
 from ....study.critical import CriticalBatch
 from ....study.groups import batch_shades, seeds_text, Workload
 from ...blocks import Section
@@ -74,7 +74,8 @@ def _panels(name: str, work: Workload, noise: NoiseScale, probes: pd.DataFrame) 
     shown = list(dict.fromkeys([steps[0], steps[len(steps) // 2], steps[-1]]))
     shades = batch_shades([int(step) for step in shown])
     series = tuple(Series(f"step {int(step):,}", role("constant"),
-                          tuple(_traces(probes[probes["step"] == step])), work.marker, opacity=shades[int(step)])
+                          tuple(_traces(probes[probes["step"] == step])), work.marker, opacity=shades[int(step)],
+                          runs=dict.fromkeys(batches, _selected(work)))
                    for step in shown)
     counts = [point.n for line in series for _, point in line.points]
     title = f"{work.name}: gradient noise against batch"
@@ -84,6 +85,10 @@ def _panels(name: str, work: Workload, noise: NoiseScale, probes: pd.DataFrame) 
                  f"{work.detail}. Slope, mean over seeds: {estimated(_slope(probes))}; -1 for independent examples. "
                  f"Bars: 95 % intervals over seeds, {seeds_text(counts)}.")
     yield _scale_panel(name, work, noise)
+
+
+def _selected(work: Workload) -> str:
+    return conditions(work.arm("constant", work.reference_batch))
 
 
 def _traces(rows: pd.DataFrame) -> Iterator[tuple[float, Estimate]]:
@@ -96,7 +101,8 @@ def _scale_panel(name: str, work: Workload, noise: NoiseScale) -> Figure:
     points = tuple((step, value) for step, value in noise.curve if value.value > 0)
     title = f"{work.name}: gradient noise scale while training"
     panel = Panel(f"{name}-scale", title, Axis("steps", 10), Axis("B_simple, examples", 10),
-                  (Series(f"B = {work.reference_batch:,}", role("constant"), points, work.marker),))
+                  (Series(f"B = {work.reference_batch:,}", role("constant"), points, work.marker,
+                          runs=dict.fromkeys([step for step, _ in points], _selected(work))),))
     missing = len(noise.curve) - len(points)
     unknown = f" At {missing} of the probed steps the gradient's own size cannot be told from zero." if missing else ""
     return Figure(panel.name, title, draw_lines(panel),

@@ -55,7 +55,7 @@ def _carried_panel(name: str, work: Workload, evaluations: pd.DataFrame) -> Figu
                 joined += list(points)
             else:
                 series.append(Series(label, role(rule), points, band=True))
-    series = [Series("" if i < len(series) - 1 else "fresh weights", s.role, s.points, band=True)
+    series = [Series("" if i < len(series) - 1 else "fresh weights", s.role, s.points, band=True, name="fresh weights")
               for i, s in enumerate(series)]
     series.append(Series("as published", role(PUBLISHED_RULE), tuple(joined), band=True))
     marks = tuple((float(phase * epochs), f"B = {batch:,}") for phase, batch in phases.itertuples(index=False))

@@ -13,6 +13,7 @@ from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import role
 from ....formatting import estimated, percentage, table
+from ....study.arm_runs import conditions
 from ....study.groups import finite, mean_of, seeds_text, Workload
 from ...blocks import Section
 from ...builder import section
@@ -89,7 +90,8 @@ def _panels(name: str, work: Workload) -> Iterator[Figure]:
     for column, label in MEASURES:
         series = tuple(Series(rule, role(rule), tuple(
             (float(batch), mean_of(arm, column)) for batch in work.batches
-            if finite(arm := work.arm(rule, batch), column)), work.marker) for rule in work.rules)
+            if finite(arm := work.arm(rule, batch), column)), work.marker,
+            runs={float(batch): conditions(work.arm(rule, batch)) for batch in work.batches}) for rule in work.rules)
         series = tuple(line for line in series if line.points)
         counts = [point.n for line in series for _, point in line.points]
         title = f"{work.name}: {label} against global batch"

@@ -13,6 +13,7 @@ from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import Role, role
 from ....formatting import Table, table
 from ....statistics.estimate import Estimate, unknown
+from ....study.arm_runs import conditions
 from ....study.example_sampling import gap_between, sampling
 from ....study.groups import batch_shades, seeds_text, Workload
 from ....tables.outcome import ACCURACY, Outcome
@@ -53,7 +54,9 @@ def _panel(name: str, work: Workload, own: list[TunedBatch]) -> Iterator[Figure]
     shades = batch_shades([one.global_batch for one in own])
     series = tuple(Series(f"B = {one.global_batch:,}", role(TUNED_RULE), tuple(
         (trial.learning_rate, trial.validation) for trial in one.trials if not trial.lost),
-        work.marker, opacity=shades[one.global_batch]) for one in own)
+        work.marker, opacity=shades[one.global_batch], runs={trial.learning_rate: ",".join(
+            (conditions(work.arm(TUNED_RULE, one.global_batch)), f"trial={trial.trial}")) for trial in one.trials})
+        for one in own)
     counts = [point.n for line in series for _, point in line.points]
     if not any(counts):
         return

@@ -16,6 +16,7 @@ from ....figures.theme import OTHERS, STRATEGIES, Role, role
 from ....formatting import estimated, Table, table
 from ....laws.critical_batch import StepsToTarget
 from ....statistics.estimate import Estimate, Floats, geometric_mean, without_interval
+from ....study.arm_runs import conditions
 from ....study.arms import Arm
 from ....study.critical import CriticalBatch, STEPS
 from ....study.groups import Workload
@@ -111,7 +112,8 @@ def _steps_panel(name: str, work: Workload, item: CriticalBatch, law: StepsToTar
         own = steps[steps["rule"] == arm.rule]
         points = [(float(batch), _geometric_mean(rows["high"].to_numpy(np.float64)))
                   for batch, rows in own.groupby("global_batch")]
-        series.append(Series(arm.rule, role(arm.rule), tuple(points), work.marker))
+        series.append(Series(arm.rule, role(arm.rule), tuple(points), work.marker,
+                             runs={float(batch): conditions(arm.rows_at(batch)) for batch in arm.batches}))
         lost += [(float(batch), role(arm.rule), "") for batch, rows in own.groupby("global_batch")
                  if np.isinf(rows["high"]).any()]
     series += _law(law, work)

@@ -15,6 +15,7 @@ from ....formatting import MARKERS, estimated, table, what_ran
 from ....laws.memory import MemoryLaw
 from ....statistics.estimate import Estimate
 from ....statistics.held_out import extrapolation_warning
+from ....study.arm_runs import conditions
 from ....study.groups import mean_of, MOST_PANELS
 from ...blocks import Section
 from ...builder import section
@@ -80,7 +81,8 @@ def _panel(name: str, experiment: str, detail: str, runs: pd.DataFrame, law: Mem
     measured = tuple((float(batch), mean_of(own, "growth_bytes").scaled(1 / MEBIBYTE))
                      for batch, own in runs.groupby("replica_batch"))
     batches = [x for x, _ in measured]
-    series = [Series("measured", role("single"), measured, MARKERS[0], line=False)]
+    series = [Series("measured", role("single"), measured, MARKERS[0], line=False,
+                     runs={float(batch): conditions(own) for batch, own in runs.groupby("replica_batch")})]
     if math.isfinite(law.bytes_per_example.value):
         places = np.geomspace(min(batches), max(batches), CURVE_POINTS)
         line = tuple((float(x), law.predict(float(x)).scaled(1 / MEBIBYTE)) for x in places)

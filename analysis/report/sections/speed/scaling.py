@@ -51,11 +51,14 @@ def _efficiency_panels(name: str, experiment: str, kind: str, found: Sequence[Sc
     label = "batch per replica" if kind == "weak" else "global batch"
     largest = max(point.replicas for item in found for point in item.points)
     lines: dict[tuple[str, int], list[tuple[float, Estimate]]] = {}
+    runs: dict[tuple[str, int], dict[float, str]] = {}
     for item in found:
         for point in item.points[1:]:
-            lines.setdefault((item.strategy, point.replicas), []).append((float(item.fixed_batch), point.efficiency))
+            key, batch = (item.strategy, point.replicas), float(item.fixed_batch)
+            lines.setdefault(key, []).append((batch, point.efficiency))
+            runs.setdefault(key, {})[batch] = item.runs[point.replicas]
     series = tuple(Series(f"{strategy}, {replicas}" if largest > 2 else strategy, role(strategy),
-                          tuple(points), MARKERS[index % len(MARKERS)])
+                          tuple(points), MARKERS[index % len(MARKERS)], runs=runs[strategy, replicas])
                    for index, ((strategy, replicas), points) in enumerate(lines.items()))
     batches = tuple(float(item.fixed_batch) for item in found)
     base = found[0].points[0].baseline_replicas
@@ -79,7 +82,8 @@ def _replica_panel(name: str, experiment: str, kind: str, found: Sequence[Scalin
             chosen = next(each for each in own if each.fixed_batch == item)
             series.append(Series(f"{strategy}, {item:,}", role(strategy), tuple(
                 (float(point.replicas), point.speedup) for point in chosen.points),
-                "o" if item == own[-1].fixed_batch else "v", opacity=1.0 if item == own[-1].fixed_batch else 0.6))
+                "o" if item == own[-1].fixed_batch else "v", opacity=1.0 if item == own[-1].fixed_batch else 0.6,
+                runs={float(count): selected for count, selected in chosen.runs.items()}))
     counts = sorted({point.replicas for item in found for point in item.points})
     base = counts[0]
     ideal = Series("ideal", role("single"), tuple((float(p), without_interval(p / base, 0)) for p in counts), "")

@@ -11,6 +11,7 @@ from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import role
 from ....formatting import MARKERS, estimated, percentage, Table, table
 from ....statistics.estimate import Estimate
+from ....study.arm_runs import conditions
 from ....study.groups import MOST_PANELS, launches_text, mean_of
 from ....study.timing.scaling import strategy_names
 from ....study.timing.steadiness import POINT, unsteady_points
@@ -49,9 +50,10 @@ def build(findings: Findings) -> Section | None:
 
 
 def _named(runs: pd.DataFrame) -> pd.DataFrame:
-    """`strategy` names the transport and several nodes as well."""
+    """`strategy` names the transport and several nodes as well; `bare_strategy` does not."""
     nodes = " on " + runs["nodes"].astype(str) + " nodes"
-    return runs.assign(strategy=strategy_names(runs) + nodes.where(runs["nodes"] > 1, ""))
+    return runs.assign(bare_strategy=runs["strategy"],
+                       strategy=strategy_names(runs) + nodes.where(runs["nodes"] > 1, ""))
 
 
 def _batch_column(rows: pd.DataFrame) -> tuple[str, str]:
@@ -67,7 +69,9 @@ def _throughput_panel(name: str, experiment: str, rows: pd.DataFrame) -> Figure:
                        for batch, launches in own.groupby(column))
         marker = MARKERS[sorted(rows["replicas"].unique()).index(replicas) % len(MARKERS)]
         series.append(Series(f"{strategy}, {replicas}", role(strategy), points, marker,
-                             opacity=1.0 if replicas > 1 else 0.65))
+                             opacity=1.0 if replicas > 1 else 0.65,
+                             runs={float(batch): conditions(launches.assign(strategy=launches["bare_strategy"]))
+                                   for batch, launches in own.groupby(column)}))
     first = rows.iloc[0]
     title = f"{experiment}: examples per second against {label}"
     panel = Panel(f"{name}-rate", title, Axis(f"{label}, examples", 2, tuple(map(float, rows[column].unique()))),
