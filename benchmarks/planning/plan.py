@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ..config.choices import NAME
-from ..config.optimizers import OPTIMIZERS
+from ..config import optimizers
 from ..data.user_function import search_beside
 from ..errors import one_of, PlanError
 from ..limits import nested_deeper
-from . import coherence, keys, tuning
+from . import coherence, keys, scripts, tuning
 
 LONGEST_TEXT = 2**20
 MOST_LEVELS = 8
@@ -29,13 +29,14 @@ DOTTED = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[
 @dataclass(frozen=True)
 class Plan:
     """Checked plan: its text, the table [plan] with defaults filled in, and its experiments. source: the file's
-    path."""
+    path. words: of the command line that it was made from, where it is no file."""
 
     name: str
     text: str
     settings: Mapping[str, Any]
     experiments: tuple[Mapping[str, Any], ...]
     source: str = ""
+    words: tuple[str, ...] = ()
 
     @property
     def margin(self) -> float:
@@ -46,6 +47,11 @@ class Plan:
     def datasets(self) -> list[str]:
         """Return the names of the data sets, sorted, each once."""
         return sorted({str(e["dataset"]) for e in self.experiments})
+
+
+def _takes_momentum(optimizer: str) -> bool:
+    spec = optimizers.known(optimizer)
+    return spec is not None and spec.momentum
 
 
 def bundled() -> dict[str, Path]:
@@ -121,12 +127,12 @@ def parse(text: str, source: str = "plan") -> Plan:
     for index, experiment in enumerate(experiments):
         where = f"{source} experiment {experiment.get('name', index + 1)!r}" if isinstance(experiment, dict) else source
         merged = {**defaults, **experiment} if isinstance(experiment, dict) else experiment
-        checked.append(keys.experiment(merged, where))
+        checked.append(scripts.with_given(keys.experiment(scripts.named(merged, where), where), merged))
         tuning.check(checked[-1], where)
         coherence.check_scaling(checked[-1], where)
         coherence.check_placements(checked[-1], where)
         checked[-1]["scaling"] = coherence.scaling(checked[-1], where)
-        if "momentum" in experiment and not OPTIMIZERS[checked[-1]["optimizer"]].momentum:
+        if "momentum" in experiment and not _takes_momentum(checked[-1]["optimizer"]):
             raise PlanError(f"{where}: momentum = {experiment['momentum']} does nothing under optimizer = "
                             f"{checked[-1]['optimizer']!r}; take optimizer = \"momentum\", or leave it out.")
     for name, count in Counter(e["name"] for e in checked).items():

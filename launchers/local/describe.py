@@ -37,11 +37,11 @@ def describe(configs: Sequence[RunConfig], store: Store, patience_seconds: float
     words = [sys.executable, "-m", "batchscale.benchmarks.rank.workload.describe", str(patience_seconds)]
     child = subprocess.run(words, input=json.dumps(asked), capture_output=True, text=True)
     if child.returncode:
-        raise PlanError(_said(child.stdout) or _why_not(child.stderr, child.returncode, patience_seconds))
+        raise PlanError(said(child.stdout) or why_not(child.stderr, child.returncode, patience_seconds))
     return {**known, **json.loads(child.stdout)["workloads"]}
 
 
-def _said(answer: str) -> str:
+def said(answer: str) -> str:
     """Return the message with which the child gave up; "" where it could not give one."""
     try:
         return str(json.loads(answer)["error"])
@@ -49,7 +49,7 @@ def _said(answer: str) -> str:
         return ""
 
 
-def _why_not(errors: str, code: int, patience_seconds: float) -> str:
+def why_not(errors: str, code: int, patience_seconds: float) -> str:
     """Return why the child gave no description, from what it wrote to stderr."""
     lines = errors.strip().splitlines()
     if "Timeout (" in errors:  # by faulthandler

@@ -119,8 +119,8 @@ def listed(plan: Plan, only: str) -> Expansion:
 def facts(plan: Plan, expansion: Expansion) -> dict[str, Any]:
     """Return what plan.json says beside the list of runs."""
     skipped = [{"experiment": s.experiment, "what": s.what, "reason": s.reason} for s in expansion.skipped]
-    return {"name": plan.name, "source": plan.source, "folder": working_directory(), "text": plan.text,
-            "settings": dict(plan.settings), "skipped": skipped, "written": time.time()}
+    return {"name": plan.name, "source": plan.source, "words": plan.words, "folder": working_directory(),
+            "text": plan.text, "settings": dict(plan.settings), "skipped": skipped, "written": time.time()}
 
 
 def writable(folder: Path) -> None:

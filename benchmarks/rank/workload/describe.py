@@ -72,16 +72,16 @@ def workload(config: RunConfig, known: Mapping[str, str] = MappingProxyType({}))
 def loaded(name: str, known: str) -> tuple[Dataset, dict[str, str]]:
     """Return the data set with its digests. A user's function is called twice, unless its data is known: where it gives
     other data each time, replicas and seeds would train on different data. Raises DataError."""
-    from ... import data
+    from ..script import taken
     began = time.monotonic()
-    dataset = data.load(name)
+    dataset = taken.load(name)
     seconds = time.monotonic() - began
     found = fingerprint.digests(dataset)
     if fingerprint.is_own(name) and found.contents != known and seconds < PATIENCE_SECONDS and _fits_twice(dataset):
-        if fingerprint.digests(data.load(name)) != found:
-            raise DataError(f"dataset={name!r}: the function gives other data each time it is called, so that workers "
-                            "and seeds would train on different data. Draw from a generator with a fixed seed that the "
-                            "function makes itself, such as numpy.random.default_rng(0).")
+        if fingerprint.digests(taken.load(name)) != found:
+            raise DataError(f"dataset={name!r}: the function or script gives other data each time it is called, so "
+                            "that workers and seeds would train on different data. Draw from a generator with a fixed "
+                            "seed that it makes itself, such as numpy.random.default_rng(0).")
     return dataset, {"data": found.contents, "times": found.times}
 
 

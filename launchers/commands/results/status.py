@@ -127,6 +127,7 @@ def _command(store: Store) -> str:
     if not here:
         results = results.absolute()
         results = results.relative_to(place) if results.is_relative_to(place) else results
+    words = shlex.join(manifest.words or (source,))
     command = str(submitted[-1]["command"]) if submitted else \
-        f"batchscale run {shlex.quote(source)} --results {shlex.quote(str(results))}"
+        f"batchscale run {words} --results {shlex.quote(str(results))}"
     return command if here else f"cd {shlex.quote(place)} && {command}"

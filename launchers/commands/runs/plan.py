@@ -11,29 +11,32 @@ from typing import Any
 from ....benchmarks.errors import EXIT_OK
 from ....benchmarks.planning import selection
 from ....benchmarks.planning.expected_time import guessed
-from ....benchmarks.planning.plan import Plan, read
+from ....benchmarks.planning.plan import Plan
 from ....benchmarks.runs.run_config import RunConfig
 from ....benchmarks.schedules.rates import peak_rate
 from ...local import study
 from ...local.display import announcement
 from ...local.rank_commands import start
 from ...local.schedule import expected_wall_seconds, Stage, stages
+from ...local.scripts import read
 from ...machine import checks
 from ...machine.cores import usable_cores
-from ..options import add_placement
+from ..options import add_placement, add_script, script_words
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's own arguments to its parser."""
-    parser.add_argument("plan", help="a bundled plan's name, or a .toml file")
+    parser.add_argument("plan", help="a bundled plan's name, a .toml file, or a Keras script, train.py")
     add_placement(parser)
+    add_script(parser)
     parser.add_argument("--offline", action="store_true", help="do not build the model and try a step, which takes "
                         "seconds: the keys alone are checked, and the time is a guess")
 
 
 def run(arguments: Namespace) -> int:
     """Print what a run of the plan would do; nothing is written."""
-    return show(read(arguments.plan), arguments.results, arguments.only, arguments.launcher, arguments.offline)
+    plan = read(arguments.plan, script_words(arguments))
+    return show(plan, arguments.results, arguments.only, arguments.launcher, arguments.offline)
 
 
 def show(plan: Plan, results: Path, only: str, launcher: str, offline: bool = False) -> int:

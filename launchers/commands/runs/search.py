@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from ....benchmarks.planning.plan import read
+from ...local.scripts import read
 from ...search import largest_batch
 from ..options import add_placement, example
 

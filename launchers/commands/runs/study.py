@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from ....benchmarks.planning.plan import read
 from ...local import study
-from ..options import add_effort, add_placement, add_report_folder
+from ...local.scripts import read
+from ..options import add_effort, add_placement, add_report_folder, add_script, script_words
 from .run import study_options
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's own arguments to its parser."""
-    parser.add_argument("plan", help="a bundled plan's name, or a .toml file")
+    parser.add_argument("plan", help="a bundled plan's name, a .toml file, or a Keras script, train.py")
     add_placement(parser)
+    add_script(parser)
     add_effort(parser)
     add_report_folder(parser)
 
 
 def run(arguments: Namespace) -> int:
     """Run the plan, write the report, and return the exit code of the first that did not end well."""
-    plan = read(arguments.plan)
+    plan = read(arguments.plan, script_words(arguments))
     code = study.run(plan, study_options(arguments))
     from ..results.report import write_report  # the report's libraries load after the runs
     reported = write_report(arguments.results / plan.name, arguments.output)

@@ -13,11 +13,11 @@ from ...findings import Findings
 def build(findings: Findings) -> Section:
     """Return the commands that do all of it again."""
     plan = findings.results.plan
-    source = plan.source or plan.name or "plan.toml"
+    source = shlex.join(plan.words or (plan.source or plan.name or "plan.toml",))
     text = [f"The plan \"{plan.name}\" as it was run is below; save it and run the first command. The "
             "others go on with what is missing, do one run again from its record, and write this report again."]
-    commands = (f"batchscale study {shlex.quote(source)}",
-                f"batchscale run {shlex.quote(source)} --retry",
+    commands = (f"batchscale study {source}",
+                f"batchscale run {source} --retry",
                 "batchscale run RESULTS/PLAN/RUN/record.json", "batchscale report RESULTS/PLAN")
     return Section(tuple(text), commands=commands,
                    listing=plan.text, listing_title="The plan")

@@ -1,0 +1,96 @@
+"""A plan's scripts, run up to their fit by a child process, and a plan made of a script and the words of a command."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ...benchmarks.config.script import is_script
+from ...benchmarks.data.user_function import search_beside
+from ...benchmarks.decoding import decoded
+from ...benchmarks.errors import PlanError
+from ...benchmarks.planning import plan as plans, scripts, writing
+from ...benchmarks.planning.keys import setting_seconds
+from ...benchmarks.planning.plan import Plan
+from ...benchmarks.text import counted
+from .describe import said, why_not
+
+SUFFIX = ".py"
+
+
+@dataclass(frozen=True)
+class Words:
+    """Options of a command beside the script: keys of its experiment, and the words that say them again."""
+
+    keys: Mapping[str, Any]
+    words: Sequence[str] = ()
+
+
+def read(plan: str, given: Words = Words({})) -> Plan:
+    """Return the plan of this file, name or script, with what its scripts give to fit, which is said.
+
+    Raises PlanError."""
+    if plan.endswith(SUFFIX):
+        return with_scripts(of_script(plan, given))
+    if given.keys:
+        raise PlanError(f"{given.words[0].partition('=')[0]} belongs to a script, train.py; {plan} is a plan, whose "
+                        "keys say it.")
+    return with_scripts(plans.read(plan))
+
+
+def of_script(script: str, given: Words) -> Plan:
+    """Return the plan that a script and the words of a command amount to, before the script was run. Raises
+    PlanError."""
+    path = Path(script)
+    if not path.is_file():
+        raise PlanError(f"there is no script {script}; give the path of a Python file that calls model.fit.")
+    search_beside(script)
+    name = re.sub(r"[^A-Za-z0-9_.]", "_", path.stem).lstrip("_.") or "script"
+    text = writing.of_script(name[:60], {"script": path.name, **given.keys})
+    return replace(plans.parse(text, script), words=(script, *given.words))
+
+
+def with_scripts(plan: Plan) -> Plan:
+    """Return the plan with what its scripts give to fit; as it is where it has none. Raises PlanError."""
+    calls = scripts.calls(plan.experiments)
+    if not calls:
+        return plan
+    print("running the script up to its fit", file=sys.stderr, flush=True)
+    found = look(tuple(calls), plan.source, setting_seconds(plan.settings, "watchdog_seconds"))
+    experiments: list[Mapping[str, Any]] = []
+    notes: dict[str, None] = {}
+    for experiment in plan.experiments:
+        if is_script(experiment["model"]):
+            taken = found[experiment["model"]]
+            experiment = scripts.resolved(experiment, taken)
+            notes |= dict.fromkeys(scripts.notes(experiment, taken))
+        experiments.append(experiment)
+    for reference, taken in found.items():
+        print(sentence(calls[reference].path, taken), flush=True)
+    return replace(plan, experiments=tuple(experiments), settings=scripts.with_notes(plan.settings, notes))
+
+
+def sentence(path: str, taken: scripts.Taken) -> str:
+    """Return what a script gives to fit, in a sentence."""
+    metrics = ", ".join(name.rpartition(":")[2] for name in taken.metrics) or "no metric"
+    return (f"{path} gives to fit: {counted(taken.train_examples, 'example')} and {taken.test_examples:,} to test by, "
+            f"{counted(taken.epochs, 'epoch')} at batch {taken.batch_size:,}, {taken.optimizer} at "
+            f"{taken.learning_rate:g}, {taken.loss}, {metrics}")
+
+
+def look(references: Sequence[str], source: str, patience_seconds: float) -> dict[str, scripts.Taken]:
+    """Return what each script gives to fit, by a child process, since only ranks import TensorFlow. Raises
+    PlanError."""
+    words = [sys.executable, "-m", "batchscale.benchmarks.rank.workload.look", str(patience_seconds)]
+    asked = json.dumps({"scripts": list(references), "plan": source})
+    child = subprocess.run(words, input=asked, capture_output=True, text=True)
+    if child.returncode:
+        raise PlanError(said(child.stdout) or why_not(child.stderr, child.returncode, patience_seconds))
+    return {reference: decoded(value, scripts.Taken, PlanError, "a script's fit: ")
+            for reference, value in json.loads(child.stdout)["taken"].items()}
