@@ -4,12 +4,14 @@
 #
 # Another Python:      make setup PYTHON=python3.12
 # Another TensorFlow:  make setup TENSORFLOW=2.18.1      (resolved anew, without constraints.txt)
+# For GPUs elsewhere:  make setup GPU=1                  (on a login node without one)
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 CONSTRAINTS := constraints.txt
 TENSORFLOW :=
+GPU :=
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for python in $(BIN)/python python3 python3.13 python3.12 python3.11; do \
 	$$python -c "$(SUPPORTED)" 2>/dev/null && echo $$python && exit; done; echo python3)
@@ -28,7 +30,7 @@ setup: $(READY)
 
 $(READY): setup.cfg pyproject.toml constraints.txt launchers/machine/setup_environment.py
 	$(PYTHON) -I launchers/machine/setup_environment.py --environment "$(VENV)" \
-		--constraints "$(CONSTRAINTS)" --tensorflow "$(TENSORFLOW)"
+		--constraints "$(CONSTRAINTS)" --tensorflow "$(TENSORFLOW)" $(if $(GPU),--gpu)
 	@touch $@
 
 test: setup

@@ -9,7 +9,7 @@ from statistics import mean
 from typing import Any
 
 from ..benchmarks.errors import RecordError
-from ..benchmarks.records.rows import Energy, GpuReading
+from ..benchmarks.records.rows import Energy, GPUReading
 from .laws.cost import energy_joules
 
 
@@ -40,23 +40,23 @@ def joules_per_example(energy: Sequence[Energy]) -> float:
     return spent / energy[0].examples if energy and spent is not None and energy[0].examples > 0 else math.nan
 
 
-def gpu_watts(readings: Sequence[GpuReading]) -> float:
+def gpu_watts(readings: Sequence[GPUReading]) -> float:
     """Return the mean power of a GPU in watts, NaN where one reports none: the others' mean would not include it."""
     watts = [number(row.power_milliwatts) / 1000 for row in readings]
     return mean(watts) if watts else math.nan
 
 
-def gpu_clock_share(readings: Sequence[GpuReading]) -> float:
+def gpu_clock_share(readings: Sequence[GPUReading]) -> float:
     """Return the mean over windows of the slowest GPU's clock over its highest, NaN where a GPU reports none."""
     return _worst(readings, lambda row: _share(row.clock_mhz, row.highest_clock_mhz))
 
 
-def gpu_busy_share(readings: Sequence[GpuReading]) -> float:
+def gpu_busy_share(readings: Sequence[GPUReading]) -> float:
     """Return the mean over windows of the least busy GPU's share of time, NaN where a GPU reports none."""
     return _worst(readings, lambda row: _share(row.busy_percent, 100))
 
 
-def _worst(readings: Sequence[GpuReading], value: Callable[[GpuReading], float]) -> float:
+def _worst(readings: Sequence[GPUReading], value: Callable[[GPUReading], float]) -> float:
     windows: dict[int, list[float]] = {}
     for row in readings:
         windows.setdefault(row.window, []).append(value(row))

@@ -204,6 +204,12 @@ def lists(kind: type[msgspec.Struct]) -> set[str]:
             if any(isinstance(option, inspect.VarTupleType) for option in _options(field.type))}
 
 
+def parts(kind: type[msgspec.Struct]) -> dict[str, type[msgspec.Struct]]:
+    """Return the record type that a field holds, or holds a list of, by the field's name; others are left out."""
+    return {field.encode_name: inner.cls for field in _fields(kind) for option in _options(field.type)
+            if isinstance(inner := getattr(option, "item_type", option), inspect.StructType)}
+
+
 def table(kind: type[msgspec.Struct]) -> str:
     """Return the fields of a record as a Markdown table: name, meaning, whether it may be absent."""
     said = meanings(kind)
@@ -213,9 +219,10 @@ def table(kind: type[msgspec.Struct]) -> str:
 
 
 def _fields(kind: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
+    """Its own first, then those it inherits."""
     found = inspect.type_info(kind)
     assert isinstance(found, inspect.StructType)
-    return found.fields
+    return tuple(sorted(found.fields, key=lambda field: field.name not in kind.__annotations__))
 
 
 def _notes(kind: inspect.Type) -> dict[str, Any]:

@@ -46,6 +46,10 @@ class DataError(BatchscaleError):
     """A data set that is absent, malformed or cannot be written."""
 
 
+class AbsentData(DataError):
+    """A data set whose files are not on this machine."""
+
+
 class RecordError(BatchscaleError):
     """A record or results folder that cannot be believed or written."""
 
@@ -54,6 +58,12 @@ class EnvironmentUnusable(BatchscaleError):
     """This machine cannot run what was asked."""
 
     exit_code = EXIT_ENVIRONMENT
+
+
+class Unfinished(BatchscaleError):
+    """Something that the same command goes on with."""
+
+    exit_code = EXIT_INCOMPLETE
 
 
 class RanksDisagree(BatchscaleError):

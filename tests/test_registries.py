@@ -12,12 +12,14 @@ import pytest
 from batchscale.analysis.decision.decision import decide_of
 from batchscale.analysis.decision.sentences import spoken
 from batchscale.analysis.figures import theme
+from batchscale.analysis.meter_columns import METER_COLUMNS
 from batchscale.analysis.study.study import Study as Found
 from batchscale.benchmarks.config.choices import MEASURED_RULE
 from batchscale.benchmarks.config.optimizers import OPTIMIZERS
 from batchscale.benchmarks.config.strategies import STRATEGIES, strategy_variants, waiting_for_others
 from batchscale.benchmarks.decoding import choices
 from batchscale.benchmarks.planning.keys import Experiment
+from batchscale.benchmarks.records.rows import Measurements
 from batchscale.benchmarks.schedules.rules import NEEDED, PUBLISHED_RULE, Rule, RULES
 from batchscale.launchers.machine.checks import strategies_available
 from batchscale.launchers.slurm.jobs import SCRIPTS
@@ -96,6 +98,15 @@ def test_who_starts_or_compares_strategies_asks_the_registry_and_not_for_a_name(
     assert not named, f"{source}: what sets {named} apart is a property in the registry"
 
 
+def test_the_record_describes_what_meters_fill_and_columns_sum_up_no_other_field() -> None:
+    filled = {constant.value for path in (ROOT / "benchmarks/rank/meters").glob("*.py")
+              for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assign)
+              and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "fields"
+              for constant in ast.walk(node.value) if isinstance(constant, ast.Constant)}
+    assert filled == set(Measurements.__struct_fields__)
+    assert {column.field for column in METER_COLUMNS.values()} <= filled
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_slurm_has_a_script_for_every_way_to_start_ranks(name: str) -> None:
     assert (ROOT / "slurm" / f"{SCRIPTS[STRATEGIES[name].start]}.sbatch").is_file()
@@ -122,6 +133,10 @@ def test_ranks_know_every_strategy() -> None:
 def test_no_rule_and_no_strategy_shares_a_colour() -> None:
     roles = [*theme.RULES.values(), *theme.STRATEGIES.values(), *theme.OTHERS]
     assert len({role.light for role in roles}) == len(RULES) + len({*VARIANTS, *STRATEGIES}) + len(theme.OTHERS)
+
+
+def test_a_rule_and_a_strategy_more_have_colours() -> None:
+    assert len(theme.RULES) < len(theme.RULE_ROLES) and len(theme.STRATEGIES) < len(theme.STRATEGY_ROLES)
 
 
 def test_colours_run_out_with_an_error_and_not_silently() -> None:

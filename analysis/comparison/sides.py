@@ -20,7 +20,7 @@ from ...benchmarks.records.store import open_store, Store
 from ...benchmarks.runs.run_config import RunConfig
 from ...benchmarks.schedules.rules import TUNED_RULE
 from ..importers import imported_store
-from ..importers.pytest_benchmark import Benchmark, read_benchmarks
+from ..importers.benchmarks.pytest_benchmark import Benchmark, read_benchmarks
 from ..tables.outcome import DEFAULT_MARGIN
 from ..tables.reading import read
 from ..tables.results import Results

@@ -31,6 +31,10 @@ CANNOT_DECIDE = (
      "seed alone", (CONVERGENCE,)),
     ("Whether another learning-rate rule would do better: each batch has the settings that its creator chose", ()))
 MOST_SENTENCES = 6
+# What a training ends with, in the order in which it is said, and how many of them are.
+ENDS = {"test_accuracy": "test accuracy", "validation_accuracy": "validation accuracy", "test_loss": "test loss",
+        "validation_loss": "validation loss", "train_accuracy": "train accuracy", "train_loss": "train loss"}
+MOST_ENDS = 3
 
 
 def decide_imported(results: Results, found: Sequence[Convergence], deadline_seconds: float | None = None) -> Decision:
@@ -41,7 +45,8 @@ def decide_imported(results: Results, found: Sequence[Convergence], deadline_sec
     """
     scaled, kinds = scalings(results), set(results.runs["kind"])
     answers = [sentence for one in found for sentence in _answers(one)]
-    answers += [*_times(results), *_throughputs(results), *scaling_headlines(scaled), *_rounds(results)]
+    answers += [*_times(results), *_ends(results), *_throughputs(results), *scaling_headlines(scaled)]
+    answers += _rounds(results)
     answers.append(_recommends_nothing(kinds))
     if deadline_seconds is not None:
         timed = results.runs["seconds_to_target"].notna().any()
@@ -76,6 +81,38 @@ def _times(results: Results) -> list[str]:
         sentences.append(f"{experiment}: {counted(len(own), 'run')} of {len(everyone):,} reached the target, the "
                          f"fastest in {duration(float(best['seconds_to_target']))}{cost} ({best['run_id']}).")
     return sentences[:MOST_SENTENCES]
+
+
+def _ends(results: Results) -> list[str]:
+    """Where each training ends, and where it was best."""
+    runs = results.runs[(results.runs["kind"] == TRAINING) & results.runs["seconds_to_target"].isna()]
+    sentences = []
+    for _, run in runs.iterrows():
+        own = results.evaluations[results.evaluations["run_id"] == run["run_id"]]
+        parts = [_end(run, own, column) for column in ENDS if math.isfinite(run[column])]
+        batch = f" at batch {int(run['global_batch']):,}" if run["global_batch"] > 0 else ""
+        if parts:
+            sentences.append(f"{run['run_id']}{batch} ends with {' and '.join(parts[:MOST_ENDS])}.")
+    more = len(sentences) - MOST_SENTENCES
+    return sentences[:MOST_SENTENCES] + ([f"{counted(more, 'more training')} in the table."] if more > 0 else [])
+
+
+def _end(run: pd.Series, own: pd.DataFrame, column: str) -> str:
+    """The last value, and the best one where that is another."""
+    accuracy = column.endswith("accuracy")
+    values = own[column].dropna()
+    shown = f"{ENDS[column]} {_metric(float(run[column]), accuracy)}"
+    if len(values) < 2:
+        return shown
+    at = values.idxmax() if accuracy else values.idxmin()
+    place = next((f"{own.loc[at, name]:,.4g} {unit}" for name, unit in (("epoch", "epochs"), ("step", "steps"))
+                  if math.isfinite(own.loc[at, name])), "")
+    best = float(values.loc[at])
+    return f"{shown} (best: {_metric(best, accuracy)} after {place})" if best != float(run[column]) and place else shown
+
+
+def _metric(value: float, accuracy: bool) -> str:
+    return f"{value:.2%}" if accuracy else number(value)
 
 
 def _throughputs(results: Results) -> list[str]:
@@ -124,7 +161,7 @@ def _critical(one: Convergence) -> str:
         return f"{one.experiment}: the critical batch is not known: {note or 'no finite fit'}.{fitted}"
     steps = f" ({_value(one.minimum_steps)})" if math.isfinite(one.minimum_steps.value) else ""
     exact = "" if batch.has_interval else " Two points fit any such law exactly, so nothing is known about its error."
-    return (f"{one.experiment}: the critical batch is {_value(batch)} examples, from "
+    return (f"{one.experiment}: the critical batch is {_value(batch)} {one.example}, from "
             f"{counted(batch.n, 'reference point')}. There the target takes twice the fewest steps that any batch "
             f"needs{steps} and twice the fewest {one.unit} ({_value(one.minimum_amount)}): well below it, doubling the "
             f"batch nearly halves the steps; well above it, it saves hardly any.{exact}")

@@ -50,14 +50,19 @@ RULE_ROLES = (  # by position in RULES; the last ones wait for rules to come
     Role("#7c3aa1", "#cb9cf0", ":"),
     Role("#444b8c", "#a3abf5", (0, (2, 1))),  # type: ignore[arg-type]
     Role("#7a4a4a", "#d9a6a6", (0, (7, 1, 1, 1))),  # type: ignore[arg-type]
+    Role("#2a6f6f", "#86c9c9", (0, (3, 2))),  # type: ignore[arg-type]
+    Role("#8c5a00", "#e0b060", (0, (5, 2, 1, 2))),  # type: ignore[arg-type]
 )
-STRATEGY_ROLES = (  # by position in strategies and, where those have them, transports; then without a transport
+STRATEGY_ROLES = (  # by position in strategies, then without a transport; the last ones wait for strategies to come
     Role("#55657b", "#aab9cd", ":"),
     Role("#c2185c", "#ff80ad"),
     Role("#8d5525", "#dba577", "-."),
     Role("#667500", "#c3d64c", "--"),
     Role("#1f6f8f", "#79c4e6", (0, (4, 2))),  # type: ignore[arg-type]
     Role("#6d3fd1", "#b9a0ff", (0, (2, 2))),  # type: ignore[arg-type]
+    Role("#9a3412", "#fdba8c", (0, (6, 2))),  # type: ignore[arg-type]
+    Role("#4b5563", "#c5ccd6", (0, (3, 3))),  # type: ignore[arg-type]
+    Role("#86198f", "#e8a0f0", (0, (1, 2))),  # type: ignore[arg-type]
 )
 
 

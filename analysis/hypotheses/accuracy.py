@@ -81,7 +81,8 @@ def _saved(arm: Arm, batch: int, step: float, name: str, axis: str) -> Contrast:
     two = (arm.reference_batch, batch)
     spent = arm.at(axis, (batch,), "step", step)[batch].mean() if axis != "step" else step
     at = arm.at("train_loss", two, axis, float(spent))
-    return Contrast(_against(arm, batch, f"loss saved at equal {name}"), batch, pairs(at, *two))
+    return Contrast(_against(arm, batch, f"loss saved at equal {name}"), batch, pairs(at, *two),
+                    cross_fitted=arm.cross_fitted)
 
 
 def lost_words(arm: Arm) -> str:
@@ -110,7 +111,7 @@ def ends_worse(arm: Arm) -> Verdict:
         matrix, reach = arm.at_end(metric), arm.outcome.span if metric == judged.test else float("inf")
         details[metric] = judge_first(
             [Contrast(_against(arm, batch, what), batch,
-                      sign * pairs(matrix, arm.reference_batch, batch), reach=reach)
+                      sign * pairs(matrix, arm.reference_batch, batch), "", reach, arm.cross_fitted)
              for batch in arm.larger], limit, limit)
     accuracy, loss = details[judged.test], details["train_loss"]
     found = assemble(3, arm, EQUAL_EPOCHS, (accuracy[0], loss[0]), (*accuracy, *loss))
@@ -140,13 +141,13 @@ def drops_then_stagnates(arm: Arm) -> Verdict:
         ("step", float("inf")), ("step", FIRST_SHARE * steps), ("step", steps)))
     late = arm.at("train_loss", (largest,), "epoch", (1 - LATE_SHARE) * arm.first("epochs"))[largest]
     gained, left = late - ends[largest], late - ends[middle]
-    fast, flat, worse, as_many = (judge([Contrast(f"{what}, {name}", largest, values)], 0.0, 0.0)[0]
-                                  for what, values in (
-        ("train loss saved at equal steps, a tenth into training", pairs(begun, middle, largest)),
-        (f"{STAGNANT:.0%} of the loss left minus the loss gained in the last {LATE_SHARE:.0%}",
-         (STAGNANT * left - gained).dropna().to_numpy(float)),
-        ("train loss added at equal epochs", pairs(ends, largest, middle)),
-        ("train loss added at equal steps", pairs(same, largest, middle))))
+    parts = {"train loss saved at equal steps, a tenth into training": pairs(begun, middle, largest),
+             f"{STAGNANT:.0%} of the loss left minus the loss gained in the last {LATE_SHARE:.0%}":
+                 (STAGNANT * left - gained).dropna().to_numpy(float),
+             "train loss added at equal epochs": pairs(ends, largest, middle),
+             "train loss added at equal steps": pairs(same, largest, middle)}
+    fast, flat, worse, as_many = (judge([Contrast(f"{what}, {name}", largest, values, cross_fitted=arm.cross_fitted)],
+                                        0.0, 0.0)[0] for what, values in parts.items())
     return _stagnation(arm, fast, flat, worse, as_many)
 
 

@@ -26,7 +26,8 @@ def adam_less_sensitive(sgd: Arm, adam: Arm) -> Verdict:
                          "under both optimizers.", sgd.experiment, sgd.rule, EQUAL_EPOCHS)
     first, second = batch_gaps(sgd), batch_gaps(adam)
     details = judge_first([Contrast(f"{name}, batch {batch:,} against {sgd.reference_batch:,}", batch,
-                                    _difference(first[batch], second[batch]), reach=2 * sgd.outcome.span)
+                                    _difference(first[batch], second[batch]), reach=2 * sgd.outcome.span,
+                                    cross_fitted=sgd.cross_fitted)
                            for batch in common], 0.0, sgd.outcome.margin)
     return assemble(4, sgd, EQUAL_EPOCHS, details[:1], details)
 
@@ -42,7 +43,8 @@ def deeper_shows_more(shallow: Arm, deep: Arm) -> Verdict:
                          "batches with both models.", deep.experiment, deep.rule, EQUAL_EPOCHS)
     name = f"{gap_words(deep, 'batch gap')} of the deeper and wider model minus the smaller one's"
     details = judge_first([Contrast(f"{name}, batch {batch:,} against {deep.reference_batch:,}", batch,
-                                    _difference(of_deep[batch], gaps[batch]), reach=2 * deep.outcome.span)
+                                    _difference(of_deep[batch], gaps[batch]), reach=2 * deep.outcome.span,
+                                    cross_fitted=deep.cross_fitted)
                            for batch in common], 0.0, deep.outcome.margin)
     return assemble(10, deep, EQUAL_EPOCHS, details[:1], details,
                     f"{deep.text('model')} has {deep.first('parameters') / shallow.first('parameters'):.1f} times the "

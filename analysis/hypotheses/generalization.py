@@ -34,9 +34,9 @@ def generalizes_better(arm: Arm) -> list[Verdict]:
     for batch in arm.larger:
         name = f"{gap_words(arm, WORDS)} added, batch {batch:,} against {reference:,}"
         values = pairs(arm.at_equal_loss(GAP, (reference, batch)), batch, reference)
-        equal_epochs.append(Contrast(name, batch, pairs(ends, batch, reference), reach=reach))
+        equal_epochs.append(Contrast(name, batch, pairs(ends, batch, reference), "", reach, arm.cross_fitted))
         if values.size:
-            equal_loss.append(Contrast(name, batch, values, reach=reach))
+            equal_loss.append(Contrast(name, batch, values, "", reach, arm.cross_fitted))
         else:
             idle.append(batch)
     return [_equal_loss_verdict(arm, equal_loss, idle),
@@ -113,5 +113,5 @@ def _bend_verdict(arm: Arm, budget: str, what: str, bend: Floats, ends: tuple[in
                          arm.experiment, arm.rule, budget)
     name = (f"{what} added from batch {ends[0]:,} to {ends[1]:,}, above {NEAR_ALL:.0%} of the training set, beyond the "
             "trend below")
-    details = judge([Contrast(name, None, bend)], 0.0, arm.outcome.margin)
+    details = judge([Contrast(name, None, bend, cross_fitted=arm.cross_fitted)], 0.0, arm.outcome.margin)
     return assemble(7, arm, budget, details, details, _offset(arm))

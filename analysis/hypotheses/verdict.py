@@ -18,11 +18,12 @@ from scipy import stats
 
 from ...benchmarks.schedules.rules import TUNED_RULE
 from ..statistics.decision_rules import FEWEST_SEEDS, same as same_within, significant
-from ..statistics.difference import Difference, paired_difference
+from ..statistics.difference import Difference, paired_difference, widened
 from ..statistics.equivalence import equivalence
 from ..statistics.estimate import LEVEL, Estimate, Floats, unknown
 from ..statistics.multiple_testing import holm
 from ..statistics.sample_size import more_seeds
+from ..study.example_sampling import CROSS_FITTED
 
 Answer = Literal["supported", "contradicted", "not decided"]
 SUPPORTED: Answer = "supported"
@@ -137,13 +138,21 @@ class Verdict:
 @dataclass(frozen=True)
 class Contrast:
     """Values per seed for one batch, to be judged: above `beyond` supports, within `same` of zero contradicts (0:
-    nothing is the same). `reach`: no value lies further from zero than this."""
+    nothing is the same). `reach`: no value lies further from zero than this. `cross_fitted`: the rates were chosen by
+    other seeds than the values are of, so that their mean varies more than they show."""
 
     quantity: str
     global_batch: int | None
     values: Floats
     note: str = ""
     reach: float = math.inf
+    cross_fitted: bool = False
+
+    @property
+    def mean(self) -> Difference:
+        """Return the mean over the seeds, against zero."""
+        own = paired_difference(self.values, [0.0] * len(self.values))
+        return widened(own, factor=CROSS_FITTED) if self.cross_fitted else own
 
 
 def undecided(number: int, reason: str, experiment: str = "", rule: str = "",
@@ -156,7 +165,7 @@ def undecided(number: int, reason: str, experiment: str = "", rule: str = "",
 def judge(contrasts: Sequence[Contrast], beyond: float, same: float) -> tuple[Detail, ...]:
     """Return one detail per contrast, its p values adjusted over all of them (Holm). `beyond` and `same` are in the
     unit of the values."""
-    found = [paired_difference(c.values, [0.0] * len(c.values)) for c in contrasts]
+    found = [contrast.mean for contrast in contrasts]
     above = holm([_p_beyond(of, beyond, 1.0) for of in found])
     below = holm([_p_beyond(of, beyond, -1.0) for of in found])
     alike = holm([equivalence(of, same).p_value if same > 0 else math.nan for of in found])

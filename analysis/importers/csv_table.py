@@ -11,36 +11,41 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from ...benchmarks.config.choices import LARGEST
 from ...benchmarks.errors import one_of, RecordError
 from ...benchmarks.records.schema import RESULT_STATUSES
-from ..columns import CHECKS, METRICS, WHOLE_KEYS
-from .imported_run import COLUMNS, TEXTS, as_number, Found, ImportedRun, label, largest, Options
+from ..columns import METRICS
+from .derived import completed
+from .detection import Sample
+from .imported_run import COLUMNS, Found, ImportedRun, label, Options
 from .registry import CONVERGENCE, KINDS
 from .sources import Sources
+from .text.cells import cell_value
+from .text.delimited import header_of
 
 QUESTION = "What do these runs say about the batch size?"
 HINT = "a CSV table with a header, one run a row"
 RESULT = "test_accuracy"
-WHOLE = frozenset((*WHOLE_KEYS, "last_step", "best_validation_step"))
 # Rows that are alike in these repeat each other.
 CONFIGURATION = ("experiment", "kind", "dataset", "model", "optimizer", "placement", "precision", "rule", "trial",
                  "scaling", "global_batch", "reference_point", "seed", "phase")
-FRACTIONS = frozenset(name for name in METRICS if name.endswith("accuracy"))
 # Settings of a training; rows that are alike in them and in the seed are one run.
 SETTINGS = frozenset((*CONFIGURATION, "strategy", "transport", "replicas", "nodes", "cores_per_replica", "accumulation",
                       "replica_batch", "reference_batch", "train_examples", "epochs", "steps", "loss",
                       "base_learning_rate", "peak_learning_rate", "momentum", "warmup_steps", "weight_kept_per_epoch",
                       "parameters", "flags"))
-NEVER_NEGATIVE = ("_bytes", "_seconds", "_per_second", "_per_example", "_learning_rate", "_to_target")
 IGNORED = ("environment", "content_hash", "steady")
-LONGEST_FLAGS = 2000
 # Rounding of the two numbers; beyond it a rate and a step time speak of different things.
 AGREE_WITHIN = 0.05
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 # Cells that differ between two exports of one and the same run.
 NOT_OF_THE_RUN = ("run_id", "finished", "source")
 MOST_ROWS = 20_000
+
+
+def recognizes(sample: Sample) -> bool:
+    """Return whether a file begins with a header of columns of ours that make a run of some kind."""
+    header = frozenset(header_of(sample.first_line))
+    return bool(_kinds(header)) or "kind" in header and len(header & COLUMNS) > 1
 
 
 def read(sources: Sources, options: Options) -> Found:
@@ -161,7 +166,7 @@ def _run(row: Mapping[str, str], index: int, where: str, to_target: bool) -> Imp
         raise RecordError(f"{where}: {one_of('kind', kind[:40], KINDS)}")
     if kind not in fitting:
         raise RecordError(f"{where}: a run of kind {kind or 'none'} needs {_needed(kind or CONVERGENCE)}.")
-    values = {name: _value(name, cell, where) for name, cell in row.items() if name in COLUMNS}
+    values = {name: cell_value(name, cell, where) for name, cell in row.items() if name in COLUMNS}
     columns = {"run_id": f"row {index + 1}", "status": "completed", "experiment": "imported", **values, "kind": kind}
     _check_batch(columns, where)
     _derive(columns)
@@ -169,41 +174,10 @@ def _run(row: Mapping[str, str], index: int, where: str, to_target: bool) -> Imp
     return ImportedRun(columns, _last(columns) if kind == "accuracy" else {})
 
 
-def _value(name: str, cell: str, where: str) -> Any:
-    if name in TEXTS:
-        if len(cell) > LONGEST_FLAGS:
-            raise RecordError(f"{where}: {name} has {len(cell):,} characters; at most {LONGEST_FLAGS:,} are read.")
-        return _sentence(cell) if name in ("flags", "source") else label(cell)
-    value = {"True": 1.0, "False": 0.0}.get(cell) if name in CHECKS else None
-    value = as_number(cell, largest(name)) if value is None else value
-    low = 0.0 if name in WHOLE and name != "trial" or name.endswith(NEVER_NEGATIVE) else -math.inf
-    low = 1.0 if name == "global_batch" else low
-    whole = name in WHOLE
-    if value is None or value < low or (whole and (value > LARGEST or value != int(value))) or (
-            name in FRACTIONS and not 0 <= value <= 1):
-        kind = "a whole number" if whole else "a fraction from 0 to 1" if name in FRACTIONS else "a number"
-        raise RecordError(f"{where}: {name}={cell[:40]!r} must be {kind}{f' of {low:g} or more' if low >= 0 else ''}"
-                          f"{', at most 2^53' if whole else ''}.")
-    return int(value) if whole else value
-
-
-def _sentence(cell: str) -> str:
-    return "".join(letter for letter in " ".join(cell.split()) if letter.isprintable())
-
-
 def _derive(columns: dict[str, Any]) -> None:
     """What follows from other columns and is not there."""
+    columns |= completed(columns)
     batch = columns.get("global_batch")
-    if columns["kind"] == "throughput" and batch and columns["status"] == "completed":
-        columns.setdefault("accumulation", max(batch // max(columns["replicas"] * columns["replica_batch"], 1), 1)
-                           if "replica_batch" in columns else 1)
-        columns.setdefault("replica_batch", batch // max(columns["replicas"] * columns["accumulation"], 1))
-        if "step_seconds" not in columns and columns["examples_per_second"] > 0:
-            columns["step_seconds"] = batch / columns["examples_per_second"]
-        if "examples_per_second" not in columns and columns["step_seconds"] > 0:
-            columns["examples_per_second"] = batch / columns["step_seconds"]
-        columns.setdefault("strategy", "not told")
-        columns.setdefault("placement", f"{columns['strategy']}-{columns['replicas']}r")
     if columns["kind"] == CONVERGENCE and batch:
         size = columns.get("train_examples")
         steps, epochs = columns.get("steps_to_target"), columns.get("epochs_to_target")

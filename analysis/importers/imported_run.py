@@ -34,7 +34,8 @@ class ImportedRun:
     """One run. `columns`: those of columns.RUN that the format has; what it lacks is left out, never 0.
 
     evaluations: names in columns.EVALUATION, one list each of equal length, NaN where one evaluation lacks the value.
-    windows: rows with the keys of columns.WINDOW. words: what the file says, in its own words.
+    windows: rows with the keys of columns.WINDOW. words: what the file says, in its own words. where: the file or
+    folder below the import's own that the run comes from; "" where that is all of it.
     """
 
     columns: Mapping[str, Any]
@@ -42,6 +43,7 @@ class ImportedRun:
     windows: tuple[Mapping[str, Any], ...] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)
     words: Mapping[str, Any] = field(default_factory=dict)
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,16 @@ class Target:
 
 @dataclass(frozen=True)
 class Options:
-    """Options of the command line that add to a file. train_examples: training examples of one epoch.
+    """Options of the command line that add to a file. train_examples: training examples of one epoch. metrics: columns
+    of METRICS with the names that the file has for them. settings: columns that all runs get.
 
     Raises RecordError for train_examples outside 1 to LARGEST.
     """
 
     train_examples: int | None = None
     target: Target | None = None
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.train_examples is not None and not 1 <= self.train_examples <= LARGEST:

@@ -11,7 +11,7 @@ import math
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +26,7 @@ from ...benchmarks.records.schema import finite
 from ...benchmarks.records.store import Store
 from ..columns import EVALUATION
 from . import reading
+from .additions import MAP, parse_additions, SET
 from .imported_run import (COLUMNS, LARGEST_LOSS, LOSSES, MOST_RUNS, TEXTS, check_evaluation_names, ImportedRun,
                            Options, parse_target)
 from .registry import IMPORTERS
@@ -56,27 +57,32 @@ class Line(Struct, frozen=True, kw_only=True):
 
 
 def write(path: Path, results: Path, form: str = "mlperf-rcp", train_examples: int | None = None,
-          target: str = "") -> Store:
+          target: str = "", settings: Sequence[str] = (), maps: Sequence[str] = (),
+          notes: Sequence[str] = ()) -> Store:
     """Import a file or folder into RESULTS/<its name>; doing it again changes nothing. Returns the store.
 
-    train_examples: of one epoch, where the format does not say it; target: what ends a run, likewise. Raises
-    RecordError for what cannot be believed, and for a folder that holds something else.
+    train_examples: of one epoch, where the format does not say it; target: what ends a run, likewise; settings and
+    maps: the words of --set and --map; notes: what is known before reading. Raises RecordError for what cannot be
+    believed, and for a folder that holds something else.
     """
-    found, sha256 = reading.read(form, path, Options(train_examples, parse_target(target)))
+    found, sha256 = reading.read(form, path, Options(train_examples, parse_target(target)),
+                                 parse_additions(settings, maps))
     store = Store(results / _folder_name(path))
     _refuse_other(store, form, sha256)
     _write_runs(store.folder / FILE, found.runs)
     write_json(store.folder / "plan.json", {
         "name": store.folder.name, "runs": [], "settings": {"question": found.question},
         "imported": {"format": form, "file": path.absolute().name, "sha256": sha256, "runs": len(found.runs),
-                     "notes": list(found.notes), "options": _options(train_examples, target), **found.facts}})
+                     "notes": [*notes, *found.notes], "options": _options(train_examples, target, settings, maps),
+                     **found.facts}})
     return store
 
 
-def _options(train_examples: int | None, target: str) -> list[str]:
+def _options(train_examples: int | None, target: str, settings: Sequence[str], maps: Sequence[str]) -> list[str]:
     """The words that the same import needs again."""
     size = ["--train-examples", str(train_examples)] if train_examples else []
-    return size + (["--target", target] if target else [])
+    more = [word for option, texts in ((SET, settings), (MAP, maps)) for text in texts for word in (option, text)]
+    return size + (["--target", target] if target else []) + more
 
 
 def _folder_name(path: Path) -> str:

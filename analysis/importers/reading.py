@@ -8,13 +8,18 @@ from importlib import import_module
 from pathlib import Path
 
 from ...benchmarks.errors import one_of, RecordError
+from .additions import added, Additions
+from .derived import completed
 from .imported_run import MOST_EVALUATIONS, MOST_RUNS, Found, Options
+from .judged import judged
+from .personal import without_personal
 from .registry import Importer, IMPORTERS, SIZES, takers, TARGET
 from .sources import Sources
 
 
-def read(form: str, path: Path, options: Options) -> tuple[Found, str]:
-    """Return what the path holds, and the SHA-256 of what was read. Raises RecordError for what cannot be believed."""
+def read(form: str, path: Path, options: Options, additions: Additions = Additions()) -> tuple[Found, str]:
+    """Return what the path holds with what the command line adds, and the SHA-256 of what was read; names of people
+    and machines are left out. Raises RecordError for what cannot be believed."""
     if form not in IMPORTERS:
         raise RecordError(one_of("format", form, IMPORTERS))
     importer = IMPORTERS[form]
@@ -23,7 +28,7 @@ def read(form: str, path: Path, options: Options) -> tuple[Found, str]:
     if options.train_examples is not None and SIZES not in importer.takes:
         raise RecordError(f"{SIZES} belongs to {takers(SIZES)}, not to {form}.")
     sources = Sources(path)
-    found = _reader(importer)(sources, options)
+    found = _reader(importer)(sources, replace(options, metrics=additions.metrics, settings=additions.values))
     if not found.runs:
         raise RecordError(f"{sources.named(path)} holds no run.")
     evaluations = sum(len(list(run.evaluations.get("epoch", run.evaluations.get("step", ())))) for run in found.runs)
@@ -31,7 +36,10 @@ def read(form: str, path: Path, options: Options) -> tuple[Found, str]:
         raise RecordError(f"{sources.named(path)} holds {len(found.runs):,} runs and {evaluations:,} evaluations; at "
                           f"most {MOST_RUNS:,} and {MOST_EVALUATIONS:,} are read.")
     runs = tuple(replace(run, columns={**run.columns, "run_id": name}) for run, name in zip(found.runs, _names(found)))
-    return Found(runs, found.question, found.notes, found.facts), sources.sha256
+    found = added(replace(found, runs=tuple(map(without_personal, runs)), notes=(*found.notes, *sources.notes)),
+                  additions, str(path))
+    found = replace(found, runs=tuple(replace(run, columns=completed(run.columns)) for run in found.runs))
+    return judged(found, options.train_examples) if importer.judged else found, sources.sha256
 
 
 def _reader(importer: Importer) -> Callable[[Sources, Options], Found]:

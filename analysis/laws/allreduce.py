@@ -6,8 +6,11 @@ Times in seconds for a buffer of s bytes; latency a is seconds per message, band
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
 
 from ...benchmarks.errors import one_of, PlanError
 from ..statistics.estimate import Estimate
@@ -73,3 +76,22 @@ def bus_bandwidth(collective: str, replicas: int, size_bytes: float,
         raise PlanError(one_of("collective", collective, BUS_FACTORS))
     factor = BUS_FACTORS[collective](replicas) if replicas > 1 else math.nan
     return algorithm_bandwidth(size_bytes, seconds).scaled(factor)
+
+
+def fit_link(replicas: int, seconds: Mapping[int, float]) -> Link | None:
+    """Return the link of a ring all-reduce on `replicas` by least squares of relative errors over sizes in bytes.
+
+    seconds: of each size. None where the times do not grow with the size.
+    """
+    sizes, times = (np.asarray(list(each), dtype=np.float64) for each in (seconds, seconds.values()))
+    design = np.column_stack([np.full(sizes.size, 2.0 * (replicas - 1)), 2 * (replicas - 1) / replicas * sizes])
+    # Columns differ by many orders of magnitude.
+    scale = design.max(axis=0)
+    found, _ = nnls(design / scale / times[:, None], np.ones(sizes.size))
+    latency, per_byte = found / scale
+    return Link(float(latency), 1 / float(per_byte)) if per_byte > 0 else None
+
+
+def misfit(replicas: int, seconds: Mapping[int, float], link: Link) -> float:
+    """Return the median relative error of the ring's seconds by a link, over the sizes measured."""
+    return float(np.median([abs(ring_seconds(replicas, size, link) / time - 1) for size, time in seconds.items()]))

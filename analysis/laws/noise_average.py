@@ -9,6 +9,8 @@ B_noise = T/G (T the trace of the gradient covariance, G the squared gradient)
 
 a ratio of two integrals over the steps S, both linear in what is measured; M is the squared norm of the run's own
 gradients. Neither integral divides by a G that may be lost in noise, and seeds are averaged before the one division.
+Between two probes T and G are taken to be straight lines, and T/M and G/M what follows from them: where T grows, G/M
+falls along a curve that bends so much between two epochs that a straight line of it is off by more than an interval.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ from .noise_scale import estimate_probes, largest_probes
 
 # The share of the steps, at the end of a run, over which its last noise scale is averaged.
 LAST = 0.1
+_nodes, _shares = np.polynomial.legendre.leggauss(8)
+PLACES, SHARES = (_nodes + 1) / 2, _shares / 2
+"""Gauss and Legendre's places between two probes, 0 to 1, and their shares."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +93,7 @@ class _Measured:
     def integrals(self) -> tuple[Floats, Floats]:
         """Return integral T/M dS and integral G/M dS of each seed, float[seeds]; M is pooled over the seeds."""
         trace, square = (np.maximum(part.mean(axis=0), 0.0) for part in (self.traces, self.squares))
-        own = square + trace / self.batch
-        weights = np.divide(_widths(self.steps), own, out=np.zeros_like(own), where=own > 0)
+        weights = _weights(self.steps, square + trace / self.batch)
         return self.traces @ weights, self.squares @ weights
 
 
@@ -117,12 +121,17 @@ def noise_scale(rows: pd.DataFrame, examples: int, batch: int, until: float = ma
     return NoiseScale(**{**vars(made), "note": made.interval_text})
 
 
-def _widths(steps: Floats) -> Floats:
-    """Return the trapezoid weights of unevenly spaced steps, float[steps]; 1 for a single step."""
+def _weights(steps: Floats, own: Floats) -> Floats:
+    """Return the weights float[steps] by which values at these steps sum to the integral of values/own dS, where both
+    are straight lines from step to step; 1/own of a single step. Steps at which `own` is 0 weigh nothing."""
     if steps.size < 2:
-        return np.ones_like(steps)
-    gaps = np.diff(steps)
-    return np.concatenate([gaps[:1], gaps[:-1] + gaps[1:], gaps[-1:]]) / 2
+        return np.divide(1.0, own, out=np.zeros_like(own), where=own > 0)
+    between = own[:-1, None] * (1 - PLACES) + own[1:, None] * PLACES
+    parts = np.divide(np.diff(steps)[:, None] * SHARES, between, out=np.zeros_like(between), where=between > 0)
+    weights = np.zeros_like(own)
+    weights[:-1] += parts @ (1 - PLACES)
+    weights[1:] += parts @ PLACES
+    return weights
 
 
 def _scale(measured: _Measured, level: float) -> tuple[Estimate, float]:

@@ -51,13 +51,22 @@ def two_batch(small_batch: float, small_norm_squared: float, big_batch: float,
     `examples` is N where the groups were drawn without replacement from N examples; the bias -tr(Sigma)/N of |G|^2 is
     then removed (derived from Var(g_b) = tr(Sigma) (1/b - 1/N)). Raises RecordError unless 0 < b < B.
     """
-    if not 0 < small_batch < big_batch:
-        raise RecordError(f"batches {small_batch} and {big_batch}: the first must be the smaller "
-                          "and positive; a noise scale needs at least 2 groups.")
-    trace = (small_norm_squared - big_norm_squared) / (1 / small_batch - 1 / big_batch)
-    squared = ((big_batch * big_norm_squared - small_batch * small_norm_squared)
-               / (big_batch - small_batch))
-    return TwoBatch(squared + (trace / examples if examples else 0.0), trace)
+    b, small, larger, big = (np.array([value], np.float64) for value in (small_batch, small_norm_squared, big_batch,
+                                                                         big_norm_squared))
+    squared, trace = _two_batches(b, small, larger, big, examples)
+    return TwoBatch(float(squared[0]), float(trace[0]))
+
+
+def _two_batches(small_batch: Floats, small: Floats, big_batch: Floats, big: Floats,
+                 examples: int | None) -> tuple[Floats, Floats]:
+    """|G|^2 and tr(Sigma), float[n] each, as `two_batch` estimates them."""
+    for one, two in zip(small_batch, big_batch):
+        if not 0 < one < two:
+            raise RecordError(f"batches {one:g} and {two:g}: the first must be the smaller "
+                              "and positive; a noise scale needs at least 2 groups.")
+    trace = (small - big) / (1 / small_batch - 1 / big_batch)
+    squared = (big_batch * big - small_batch * small) / (big_batch - small_batch)
+    return squared + (trace / examples if examples else 0.0), trace
 
 
 def covariance_trace(count: int, mean_norm_squared: float, norm_squared_of_mean: float) -> float:
@@ -79,13 +88,10 @@ def estimate_probes(rows: pd.DataFrame, examples: int | None = None) -> pd.DataF
     table = rows.astype({name: "float64" for name in COLUMNS})
     usable = np.isfinite(table[list(COLUMNS)]).all(axis=1) & (table["count"] >= 2)
     table = table[usable].sort_values(["step", "batch"]).reset_index(drop=True)
-    pairs = [two_batch(b, small, k * b, big, examples)
-             for _, b, k, small, big in table[list(COLUMNS)].itertuples(index=False)]
-    traces = [covariance_trace(k, small, big)
-              for _, _, k, small, big in table[list(COLUMNS)].itertuples(index=False)]
-    return table.assign(gradient_norm_squared=[pair.gradient_norm_squared for pair in pairs],
-                        noise_trace=[pair.noise_trace for pair in pairs],
-                        covariance_trace=traces)
+    _, batches, counts, small, big = (table[name].to_numpy(np.float64) for name in COLUMNS)
+    squared, trace = _two_batches(batches, small, counts * batches, big, examples)
+    return table.assign(gradient_norm_squared=squared, noise_trace=trace,
+                        covariance_trace=counts / (counts - 1) * (small - big))
 
 
 def largest_probes(probes: pd.DataFrame) -> pd.DataFrame:

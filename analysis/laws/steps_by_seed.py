@@ -1,9 +1,9 @@
 """Steps to a target of runs by seed and batch: steps(B) = S_min (1 + B_crit/B), with runs that never passed.
 
 A run's log steps are its seed's level + log(1 + B_crit/B) + normal error. A run that had not passed when it ended is
-right-censored there, and one that had passed at its first evaluation left-censored (Tobin 1958): both count in the
-likelihood with the probability of what was seen. At a given B_crit that likelihood is concave in level/sigma and
-1/sigma (Olsen 1978), so that B_crit alone is searched for.
+right-censored there, and one that had passed at its first evaluation left-censored: both count in the likelihood with
+the probability of what was seen. At a given B_crit that likelihood has one maximum, so that B_crit alone is searched
+for.
 """
 
 from __future__ import annotations
@@ -16,19 +16,17 @@ from functools import cached_property
 import numpy as np
 from scipy import stats
 from scipy.optimize import brentq, minimize_scalar
-from scipy.special import log_ndtr
 
 from ...benchmarks.errors import RecordError
 from ..statistics.curve_fit import LACK_OF_FIT
 from ..statistics.estimate import LEVEL, Estimate, Floats, t_critical, unknown, without_interval
+from .censored_normal import CensoredNormal
 from .critical_batch import SEARCHED, StepsToTarget, unidentified
 
 GRID = 25
 # Log-likelihood this close to that at the end of the search is the end: the critical batch is not identified.
 AS_GOOD = 1e-4
-NEWTON_STEPS = 50
-SMALLEST_VARIANCE = 1e-18
-RIDGE = 1e-9
+LEAST = 1e-9  # share of what all seeds tell, below which a seed tells nothing
 
 
 @dataclass(frozen=True)
@@ -72,74 +70,6 @@ class Runs:
 
 
 @dataclass(frozen=True)
-class _Censored:
-    """The likelihood of log steps on a design float[runs, k], maximised over coefficients and sigma."""
-
-    design: Floats
-    ends: Floats  # log steps: of a run that passed, or the end that is known
-    signs: Floats  # 0: passed there; 1: later than that; -1: earlier
-
-    @cached_property
-    def _known(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        return self.signs == 0
-
-    @cached_property
-    def _solver(self) -> Floats:
-        return np.asarray(np.linalg.pinv(self.design[self._known]), dtype=np.float64)
-
-    def best(self, offsets: Floats) -> tuple[float, Floats]:
-        """Return the greatest log-likelihood and the coefficients float[k], after `offsets` are taken from the logs."""
-        known = self._known
-        logs = self.ends - offsets
-        coefficients = self._solver @ logs[known]
-        residuals = logs[known] - self.design[known] @ coefficients
-        count = int(np.count_nonzero(known))
-        variance = max(float(residuals @ residuals) / count, SMALLEST_VARIANCE)
-        if known.all():
-            return -count / 2 * (math.log(variance) + 1), coefficients
-        scale = 1 / math.sqrt(max(variance, 1e-8))
-        return self._newton(np.append(coefficients * scale, scale), logs)
-
-    def _newton(self, theta: Floats, logs: Floats) -> tuple[float, Floats]:
-        value, slope, curve = self._likelihood(theta, logs)
-        for _ in range(NEWTON_STEPS):
-            step = np.linalg.solve(RIDGE * np.eye(slope.size) - curve, slope)
-            share = 1.0
-            while share > 1e-8:
-                moved = theta + share * step
-                if moved[-1] > 0:
-                    there = self._likelihood(moved, logs)
-                    if there[0] >= value:
-                        break
-                share /= 2
-            else:
-                break
-            gained, theta = there[0] - value, moved
-            value, slope, curve = there
-            if gained < 1e-9:
-                break
-        return value, theta[:-1] / theta[-1]
-
-    def _likelihood(self, theta: Floats, logs: Floats) -> tuple[float, Floats, Floats]:
-        """Return value, gradient and Hessian in (coefficients/sigma, 1/sigma)."""
-        known = self._known
-        z = theta[-1] * logs - self.design @ theta[:-1]
-        u = -self.signs * z
-        tail = np.where(known, 0.0, log_ndtr(u))
-        ratio = np.where(known, 0.0, np.exp(-u ** 2 / 2 - tail) / math.sqrt(2 * math.pi))
-        first = np.where(known, -z, -self.signs * ratio)  # by z
-        second = np.where(known, -1.0, -ratio * (u + ratio))
-        by_theta = np.column_stack([-self.design, logs])
-        count = np.count_nonzero(known)
-        value = count * math.log(theta[-1]) - float(z[known] @ z[known]) / 2 + float(tail.sum())
-        slope = by_theta.T @ first
-        slope[-1] += count / theta[-1]
-        curve = by_theta.T @ (second[:, None] * by_theta)
-        curve[-1, -1] -= count / theta[-1] ** 2
-        return value, slope, curve
-
-
-@dataclass(frozen=True)
 class _Law:
     """The law's likelihood as a function of log B_crit alone."""
 
@@ -150,15 +80,15 @@ class _Law:
         """One column for each seed, float[runs, seeds]."""
         return (self.runs.seeds[:, None] == np.unique(self.runs.seeds)[None, :]).astype(np.float64)
 
-    def censored(self, *columns: Floats) -> _Censored:
+    def censored(self, *columns: Floats) -> CensoredNormal:
         """Return the likelihood on the seeds' levels and further columns, float[runs, more] each."""
         never = np.isinf(self.runs.highs)
         early = ~never & ~self.runs.passed
         ends = np.log(np.where(never, self.runs.lows, self.runs.highs))
-        return _Censored(np.column_stack([self.seeds, *columns]), ends, never.astype(np.float64) - early)
+        return CensoredNormal(np.column_stack([self.seeds, *columns]), ends, never.astype(np.float64) - early)
 
     @cached_property
-    def likelihood(self) -> _Censored:
+    def likelihood(self) -> CensoredNormal:
         """The law's own, on the seeds' levels alone."""
         return self.censored()
 
@@ -169,7 +99,7 @@ class _Law:
 
     def at(self, knee: float) -> tuple[float, Floats]:
         """Return the log-likelihood at log B_crit = knee, and the seeds' log S_min."""
-        return self.likelihood.best(np.log1p(np.exp(knee) / self.runs.batches))
+        return self.likelihood.best(np.log1p(np.exp(knee) / self.runs.batches))[:2]
 
     @cached_property
     def knee(self) -> float:
@@ -183,6 +113,30 @@ class _Law:
         found = minimize_scalar(lambda knee: -self.at(float(knee))[0], method="bounded", options={"xatol": 1e-5},
                                 bounds=(places[max(best - 1, 0)], places[min(best + 1, GRID - 1)]))
         return float(found.x)
+
+    def apart(self, freedom: int, level: float) -> float:
+        """Return how many times as far as runs of one spread would have it the critical batches of single seeds lie
+        apart, Student's quantiles of both included; 1 where one seed alone tells anything of it.
+
+        A seed that ends close to the target passes it where its curve is flat, and less surely than others: then runs
+        are no equal repeats, and seeds are. The variance over them is the jackknife's, by the seeds' shares in the
+        slope and the curvature of the likelihood (Bell and McCaffrey 2002); of seeds that weigh the same it is
+        Student's.
+        """
+        grown = np.exp(self.knee) / self.runs.batches
+        slopes, curvatures = self.likelihood.by_mean(np.log1p(grown))
+        effects = grown / (1 + grown)
+        effects = effects - self.seeds @ (self.seeds.T @ (curvatures * effects) / (self.seeds.T @ curvatures))
+        information = self.seeds.T @ (curvatures * effects ** 2)
+        shares = information / max(float(information.sum()), LEAST)
+        telling = shares > LEAST
+        count = int(np.count_nonzero(telling))
+        if count < 2:
+            return 1.0
+        pulls = (self.seeds.T @ (slopes * effects))[telling] / (1 - shares[telling])
+        over_seeds = float(pulls @ pulls) * (count - 1) / count
+        over_runs = float(information.sum()) * np.count_nonzero(self.runs.passed) / freedom
+        return math.sqrt(over_seeds / over_runs) * float(t_critical(count - 1, level) / t_critical(freedom, level))
 
     def interval(self, drop: float) -> tuple[float, float]:
         """Return where the log-likelihood has fallen by `drop` beside the knee; infinite where it never does."""
@@ -201,7 +155,8 @@ def fit_runs_to_target(runs: Runs, level: float = LEVEL) -> StepsToTarget:
 
     Seeds have levels of their own, so that what a seed does at all batches alike costs nothing. The interval of B_crit
     is where the profile likelihood ratio stays below n log(1 + t^2/f), f = n - seeds - 1: for runs that all passed that
-    is least squares with Student's t. The law is tested against a free level for each batch.
+    is least squares with Student's t. Where seeds lie further apart than that explains, t is as many times larger. The
+    law is tested against a free level for each batch.
     """
     law, never = _Law(runs.where(np.isin(runs.seeds, np.unique(runs.seeds[runs.passed])))), runs.never
     passed = law.runs.passed
@@ -216,7 +171,7 @@ def fit_runs_to_target(runs: Runs, level: float = LEVEL) -> StepsToTarget:
     misfit = _lack_of_fit(law)
     if law.knee in law.ends:
         return _at_the_end(law, rms, misfit, never, freedom, level)
-    t = float(t_critical(freedom, level)) if freedom > 0 else math.nan
+    t = float(t_critical(freedom, level)) * max(1.0, law.apart(freedom, level)) if freedom > 0 else math.nan
     low, high = law.interval(n / 2 * math.log1p(t ** 2 / freedom)) if freedom > 0 else (-math.inf, math.inf)
     bounded = math.isfinite(low) and math.isfinite(high)
     critical = math.exp(law.knee)

@@ -19,7 +19,7 @@ from ..laws.step.model import StepPoint
 from ..statistics.estimate import Estimate
 from ..statistics.held_out import HeldOutError
 from ..study.groups import mean_of
-from ..study.timing.step_fits import ALIKE, held_out_at, point_of
+from ..study.timing.step_fits import ALIKE, held_out_at, points_of
 from ..tables.results import Results
 from ..tables.selections import timing_runs
 
@@ -86,7 +86,7 @@ def _forecast(rows: pd.DataFrame) -> BatchForecast | None:
     if rest["replica_batch"].nunique() < FEWEST_BATCHES:
         return None
     try:
-        laws = fit_step_laws([point_of(row) for row in rest.itertuples()], rest["step_seconds"].tolist())
+        laws = fit_step_laws(points_of(rest), rest["step_seconds"].tolist())
     except RecordError:
         return None
     first, counts = rows.iloc[0], sorted(int(count) for count in rest["replicas"].unique())

@@ -14,7 +14,7 @@ from ..laws.step.model import StepPoint
 from ..laws.step.synchronization import undetermined
 from ..statistics.estimate import Estimate
 from ..statistics.held_out import HeldOutError
-from ..study.timing.step_fits import by_point, held_out_at, point_of
+from ..study.timing.step_fits import by_point, held_out_at, points_of
 
 # Upper over lower end of an interval from which it says nothing.
 WIDEST = 8.0
@@ -32,11 +32,6 @@ class HeldOut:
         """Return how far off the worst prediction is, in half widths of its interval; 1 where no error is known."""
         return max((half_widths(error.predicted, error.measured.value) for error in self.errors
                     if math.isfinite(error.relative_error.value)), default=1.0)
-
-
-def points_of(rows: pd.DataFrame) -> list[StepPoint]:
-    """Return the point of each timing run."""
-    return [point_of(row) for row in rows.itertuples()]
 
 
 def laws_of(rows: pd.DataFrame) -> StepLaws:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.errors import PlanError, RecordError
+from ..importers.benchmarks.collectives import read_link
 from ..laws.allreduce import halving_doubling_seconds, hierarchical_seconds, Link, ring_seconds
 from ..laws.cost import cost
 from ..laws.step.laws import StepLaws
@@ -44,21 +46,25 @@ def replica_counts(text: str) -> tuple[int, ...]:
     return tuple(sorted({int(part) for part in parts}))
 
 
-def given_link(text: str) -> Link | None:
-    """Return the link that `ALPHA,BETA` describes, seconds per message and seconds per byte; None for "".
+def given_link(text: str, ranks: int = 0) -> tuple[Link | None, str]:
+    """Return the link that `ALPHA,BETA` describes, seconds per message and seconds per byte, or that a file of
+    nccl-tests or OSU gives, and what is to be known of it; None for "".
 
-    Raises PlanError for other text, and unless 0 <= ALPHA < 10 and 0 < BETA < 1.
+    ranks: of the file, where it does not say them. Raises PlanError for other text, and unless 0 <= ALPHA < 10 and
+    0 < BETA < 1, RecordError for a file that gives no link.
     """
     if not text:
-        return None
+        return None, ""
+    if Path(text).is_file():
+        return read_link(Path(text), ranks)
     try:
         alpha, beta = (float(part) for part in text.split(","))
     except ValueError:
         alpha = beta = math.nan
     if not (0 <= alpha < 10 and 0 < beta < 1):
-        raise PlanError(f"--network {text!r} must be ALPHA,BETA: seconds per message and seconds per byte, such as "
-                        "5e-6,8e-11 for 5 microseconds and 12.5 GB/s.")
-    return Link(alpha, 1 / beta)
+        raise PlanError(f"--network {text[:200]!r} must be ALPHA,BETA: seconds per message and seconds per byte, such "
+                        "as 5e-6,8e-11 for 5 microseconds and 12.5 GB/s; or a file that nccl-tests or OSU printed.")
+    return Link(alpha, 1 / beta), ""
 
 
 def forecasts(results: Results, replicas: Sequence[int], link: Link | None = None,

@@ -59,8 +59,10 @@ def _data(results: Results) -> str:
     outcomes = [results.outcomes[name] for name in experiments(results)]
     margins = list(dict.fromkeys(one.counts_as_same for one in outcomes))
     same = f"; what lies within {listed(margins)} counts as the same" if margins else ""
+    instead = "".join(f" {one.used} stands in for {one.asked}, which was not on the machine that made the plan."
+                      for one in results.plan.stand_ins if one.used != one.asked)
     return (f"{examples}{trained}; {counted(results.all_runs['run_id'].nunique(), 'run')} with a record of "
-            f"{len(results.statuses):,} planned{same}.")
+            f"{len(results.statuses):,} planned{same}.{instead}")
 
 
 def _missing(results: Results) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ...benchmarks.schedules.rules import PUBLISHED_RULE, SHARED_RULE
+from ...benchmarks.schedules.rules import PUBLISHED_RULE, SHARED_RULE, TUNED_RULE
 from ..columns import METRICS
 from ..statistics.estimate import Floats
 from ..tables.outcome import Outcome
@@ -53,6 +53,11 @@ class Arm:
     def larger(self) -> tuple[int, ...]:
         """Return the batches above the reference."""
         return tuple(batch for batch in self.batches if batch > self.reference_batch)
+
+    @property
+    def cross_fitted(self) -> bool:
+        """Return whether each half of the seeds is read at the rate that the other half chose."""
+        return self.rule == TUNED_RULE
 
     @cached_property
     def _first_run(self) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from typing import Any
 
 import pandas as pd
 
-from ...benchmarks.schedules.rules import TUNED_RULE
 from ..statistics.decision_rules import ONE_SIDED, better, same, worse
 from ..statistics.difference import Difference
 from ..statistics.equivalence import equivalence
@@ -105,7 +104,7 @@ def gap_at_end(arm: Arm, against: Arm, batch: int, metric: str) -> Difference:
 
 def _gap(arm: Arm, against: Arm, reference: pd.Series, own: pd.Series, batch: int, metric: str) -> Difference:
     of = sampling(against.rows_at(against.reference_batch), arm.rows_at(batch), arm.outcome, metric)
-    return gap_between(reference, own, arm.outcome, of, TUNED_RULE in (arm.rule, against.rule))
+    return gap_between(reference, own, arm.outcome, of, arm.cross_fitted or against.cross_fitted)
 
 
 @lru_cache(maxsize=GAP_TABLES)

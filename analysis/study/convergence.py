@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..importers.imported_run import BEST_TRIAL, MOST_EPOCHS
+from ..importers.imported_run import BEST_TRIAL
+from ..importers.mlperf.units import UNKNOWN
 from ..importers.registry import CONVERGENCE
 from ..laws.critical_batch import fit_steps_to_target, StepsToTarget, useful_batches, UsefulBatches
 from ..statistics.estimate import Estimate, Floats, unknown, without_interval
@@ -80,6 +81,11 @@ class Convergence:
         """Return in words what a point is: the best trial or an olympic mean."""
         return "best trial" if self.tuned else "olympic mean"
 
+    @property
+    def example(self) -> str:
+        """Return what an example of the batch is called, plural: what is counted, where that is no epoch."""
+        return "examples" if self.unit in ("epochs", UNKNOWN) else self.unit
+
     def law_amount(self, batch: float) -> float:
         """Return the amount to the target at a global batch by the law, in `unit`: steps(B) times B."""
         return self.law.steps(batch) * batch
@@ -102,7 +108,9 @@ def convergences(results: Results) -> tuple[Convergence, ...]:
 
 
 def _convergence(experiment: str, runs: pd.DataFrame, results: Results) -> Convergence:
-    column = "epochs_to_target" if runs["epochs_to_target"].notna().any() else "examples_to_target"
+    unit = _counted(experiment, results)
+    epochs = runs["epochs_to_target"].notna().any() and unit in ("", "epochs", UNKNOWN)
+    column = "epochs_to_target" if epochs else "examples_to_target"
     tuned = bool((runs["rule"] == BEST_TRIAL).all())
     size = 1.0 if column == "examples_to_target" else float(runs["train_examples"].iloc[0])
     groups = runs.groupby("reference_point", sort=False)
@@ -114,15 +122,22 @@ def _convergence(experiment: str, runs: pd.DataFrame, results: Results) -> Conve
     # Steps in units of `size` examples: the critical batch does not depend on it, so it need not be known.
     steps = [point.amount.value / point.global_batch for point in usable]
     law = fit_steps_to_target(batches, steps)
-    return Convergence(experiment, _unit(column, float(runs[column].max())), size, tuple(found), law,
+    return Convergence(experiment, _unit(column, unit), size, tuple(found), law,
                        useful_batches(batches, steps), law.minimum_examples, _scaled(law.minimum_steps, size),
                        tuple(_warnings(found, tuned)), tuned)
 
 
-def _unit(column: str, largest: float) -> str:
+def _counted(experiment: str, results: Results) -> str:
+    """What the benchmark counts, where the import knows it; "" where the columns say it."""
+    imported = results.plan.imported
+    return imported.units.get(experiment, "") if imported is not None else ""
+
+
+def _unit(column: str, unit: str) -> str:
+    """The unit of the column: where tokens were counted, it has the sequences that they make."""
     if column == "examples_to_target":
-        return "samples"
-    return "epochs" if largest <= MOST_EPOCHS else "samples or tokens"
+        return {"": "samples", "epochs": "samples", "tokens": "sequences"}.get(unit, unit)
+    return unit or "epochs"
 
 
 def _scaled(estimate: Estimate, factor: float) -> Estimate:

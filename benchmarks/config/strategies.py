@@ -34,6 +34,7 @@ class StrategySpec:
         return self.start != "process"
 
 
+# A new strategy goes to the end: the colours of the figures go by position.
 STRATEGIES: dict[str, StrategySpec] = {
     "single": StrategySpec(words="one replica", many_replicas=False),
     "mirrored": StrategySpec(words="MirroredStrategy"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,12 +14,9 @@ from .arrays import by_name
 from .dataset import Dataset
 from .disk.encoded import EncodedImages
 from .disk.names import is_on_disk
-from .sources import keras_files
+from .sources import idx, official
 
 DIGITS = 16
-FILES: dict[str, Callable[[], Sequence[Path]]] = {
-    "mnist": keras_files.mnist_paths, "fashion_mnist": keras_files.fashion_mnist_paths,
-    "cifar10": keras_files.cifar10_paths}
 GENERATED = ("digits", "glyphs", "tokens")
 
 FileIdentity = list[Any]
@@ -71,15 +68,17 @@ def witness(name: str) -> list[FileIdentity] | None:
     scheme, colon, path = name.partition(":")
     if name in GENERATED or scheme == "synthetic":
         return []
-    if name in FILES:
-        return _identities(FILES[name]())
+    if name in official.OFFICIAL:
+        return _identities(official.paths(name))
+    if colon and scheme == "idx":
+        return _identities(list(idx.idx_paths(name).values()))
     return _identities([Path(path).expanduser()]) if colon and scheme == "npz" else None
 
 
 def is_own(name: str) -> bool:
     """Return whether a user's function makes the examples."""
     scheme, colon, _ = name.partition(":")
-    return bool(colon) and scheme not in ("npz", "synthetic") and not is_on_disk(name)
+    return bool(colon) and scheme not in ("idx", "npz", "synthetic") and not is_on_disk(name)
 
 
 def _identities(paths: Sequence[Path]) -> list[FileIdentity] | None:

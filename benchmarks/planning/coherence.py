@@ -74,3 +74,25 @@ def check_margins(settings: Mapping[str, Any], where: str) -> None:
         if not value > 0:
             raise PlanError(f"{where}: {name} = {value:g} lets nothing count as the same, so no batch could be shown "
                             f"to cost nothing; give a fraction above 0, such as {0.005 if name == 'margin' else 0.02}.")
+
+
+def check_stand_ins(experiments: Sequence[Mapping[str, Any]], where: str) -> None:
+    """Check that each data set has one stand-in in the whole plan, and that it is another data set. Raises PlanError.
+    """
+    declared: dict[str, str] = {}
+    for experiment in experiments:
+        dataset, stand_in = str(experiment["dataset"]), str(experiment["stand_in"])
+        if stand_in == dataset:
+            raise PlanError(f"{where}: stand_in = {stand_in!r} is the data set itself; name another one, or leave it "
+                            "out.")
+        if stand_in and declared.setdefault(dataset, stand_in) != stand_in:
+            raise PlanError(f"{where}: {dataset} has two stand-ins, {declared[dataset]} and {stand_in}; one holds for "
+                            "the whole plan.")
+
+
+def merged(defaults: Mapping[str, Any], experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of an experiment with those of [defaults]; a stand-in goes with the data set beside it."""
+    found = {**defaults, **experiment}
+    if "dataset" in experiment and "stand_in" not in experiment:
+        found.pop("stand_in", None)
+    return found

@@ -82,8 +82,11 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fit: Annotated[Whole, about("which of the script's calls of fit is taken, from 1; earlier ones train as they "
                                 "stand")] = 1
     dataset: Annotated[Text, about(
-        "built-in name, npz:PATH, tfrecord:PATH,... or images:PATH,... (read while training), "
+        "built-in name, npz:PATH, idx:FOLDER, tfrecord:PATH,... or images:PATH,... (read while training), "
         "synthetic:SHAPE,... or module:function")]
+    stand_in: Annotated[Text, about(
+        "the data set that serves in the whole plan where `dataset` is not on the machine; decided before the first "
+        "run, and the same for as long as the results folder is; default: none, and its absence is an error")] = ""
     model: Annotated[Text, about("built-in name or module:function")]
     loss: Annotated[Text, about(
         f"what is minimized: {', '.join(LOSSES)}, or module:function, (targets, outputs) -> one number per "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from ..data.user_function import search_beside
 from ..errors import one_of, PlanError
 from ..limits import nested_deeper
 from . import coherence, keys, scripts, tuning
+from .variants import set_keys
+from .writing import of_tables
 
 LONGEST_TEXT = 2**20
 MOST_LEVELS = 8
@@ -27,9 +29,21 @@ DOTTED = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[
 
 
 @dataclass(frozen=True)
+class StandIn:
+    """A data set that the plan asks for, the one that may stand in for it, and which is used. here: whether what was
+    asked for is on this machine."""
+
+    asked: str
+    stand_in: str
+    used: str
+    here: bool
+
+
+@dataclass(frozen=True)
 class Plan:
-    """Checked plan: its text, the table [plan] with defaults filled in, and its experiments. source: the file's
-    path. words: of the command line that it was made from, where it is no file."""
+    """Checked plan: the name of its results folder, its text as it is run, the table [plan] with defaults filled in,
+    and its experiments. source: the file's path; words: of the command line that it was made of, where it is no file;
+    sets: what --set gave; notes: what of it fits not everywhere."""
 
     name: str
     text: str
@@ -37,6 +51,9 @@ class Plan:
     experiments: tuple[Mapping[str, Any], ...]
     source: str = ""
     words: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    stand_ins: tuple[StandIn, ...] = ()
 
     @property
     def margin(self) -> float:
@@ -80,8 +97,8 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def read(plan: str) -> Plan:
-    """Read, parse and check a plan; users' modules are looked for beside it from here on.
+def read(plan: str, sets: Sequence[str] = ()) -> Plan:
+    """Read, parse and check a plan with what --set gives; users' modules are looked for beside it from here on.
 
     Raises PlanError naming the file, the key, the value, the choices and the fix.
     """
@@ -94,14 +111,36 @@ def read(plan: str) -> Plan:
         raise PlanError(f"cannot read {path}: {error.strerror}.") from None
     except UnicodeDecodeError:
         raise PlanError(f"{path} is not UTF-8 text.") from None
-    return parse(text, str(path))
+    return parse(text, str(path), sets)
 
 
-def parse(text: str, source: str = "plan") -> Plan:
-    """Parse and check the text of a plan, TOML; `source` names it in messages.
+def parse(text: str, source: str = "plan", sets: Sequence[str] = ()) -> Plan:
+    """Parse and check the text of a plan, TOML, with what --set gives; `source` names it in messages.
 
     Raises PlanError naming the source, the key, the value, the choices and the fix.
     """
+    tables = _tables(text, source)
+    given = keys.defaults(tables.get("defaults", {}), f"{source} [defaults]")
+    varied = set_keys.changed(tables, sets, lambda own, index: _experiment(given, own, index, source))
+    tables = varied.tables
+    settings = keys.settings(tables.get("plan", {}), f"{source} [plan]")
+    coherence.check_margins(settings, f"{source} [plan]")
+    if not NAME.fullmatch(settings["name"]):
+        raise PlanError(f"{source} [plan] name={settings['name']!r} must be 1 to 60 letters, digits, '_' or '.', and "
+                        "start with a letter or digit; it names the results folder.")
+    checked = tuple(_experiment(given, own, index, source) for index, own in enumerate(tables["experiment"]))
+    for name, count in Counter(e["name"] for e in checked).items():
+        if count > 1:
+            raise PlanError(f"{source}: experiment name {name!r} is used {count} times; names must differ.")
+    coherence.check_stand_ins(checked, source)
+    name = set_keys.folder_name(settings["name"], varied.words)
+    if varied.words:
+        text = of_tables(tables, f"{source} with --set {' --set '.join(varied.words)}")
+    return Plan(name, text, settings, checked, source, sets=varied.words, notes=varied.notes)
+
+
+def _tables(text: str, source: str) -> dict[str, Any]:
+    """What the text holds, of which the sections are known and there is an experiment. Raises PlanError."""
     if len(text) > LONGEST_TEXT:
         raise PlanError(f"{source} has more than {LONGEST_TEXT:,} characters, which is no plan.")
     if DOTTED.search(text):  # before parsing, whose memory grows with the square of their number
@@ -117,28 +156,26 @@ def parse(text: str, source: str = "plan") -> Plan:
     for key in values:
         if key not in ("plan", "defaults", "experiment"):
             raise PlanError(f"{source}: " + one_of("section", key, ("plan", "defaults", "experiment")))
-    settings = keys.settings(values.get("plan", {}), f"{source} [plan]")
-    coherence.check_margins(settings, f"{source} [plan]")
-    defaults = keys.defaults(values.get("defaults", {}), f"{source} [defaults]")
-    experiments = values.get("experiment", [])
-    if not isinstance(experiments, list) or not experiments:
+    if not isinstance(values.get("plan", {}), dict):
+        keys.settings(values["plan"], f"{source} [plan]")  # says what it must be
+    if not isinstance(values.get("experiment"), list) or not values["experiment"]:
         raise PlanError(f"{source} has no [[experiment]]; add at least one.")
-    checked = []
-    for index, experiment in enumerate(experiments):
-        where = f"{source} experiment {experiment.get('name', index + 1)!r}" if isinstance(experiment, dict) else source
-        merged = {**defaults, **experiment} if isinstance(experiment, dict) else experiment
-        checked.append(scripts.with_given(keys.experiment(scripts.named(merged, where), where), merged))
-        tuning.check(checked[-1], where)
-        coherence.check_scaling(checked[-1], where)
-        coherence.check_placements(checked[-1], where)
-        checked[-1]["scaling"] = coherence.scaling(checked[-1], where)
-        if "momentum" in experiment and not _takes_momentum(checked[-1]["optimizer"]):
-            raise PlanError(f"{where}: momentum = {experiment['momentum']} does nothing under optimizer = "
-                            f"{checked[-1]['optimizer']!r}; take optimizer = \"momentum\", or leave it out.")
-    for name, count in Counter(e["name"] for e in checked).items():
-        if count > 1:
-            raise PlanError(f"{source}: experiment name {name!r} is used {count} times; names must differ.")
-    if not NAME.fullmatch(settings["name"]):
-        raise PlanError(f"{source} [plan] name={settings['name']!r} must be 1 to 60 letters, digits, '_' or '.', and "
-                        "start with a letter or digit; it names the results folder.")
-    return Plan(settings["name"], text, settings, tuple(checked), source)
+    for experiment in values["experiment"]:
+        if not isinstance(experiment, dict):
+            keys.experiment(experiment, source)  # says what it must be
+    return values
+
+
+def _experiment(given: Mapping[str, Any], own: Mapping[str, Any], index: int, source: str) -> dict[str, Any]:
+    """One experiment with what it takes from [defaults], and the keys' defaults filled in. Raises PlanError."""
+    where = f"{source} experiment {own.get('name', index + 1)!r}"
+    merged = coherence.merged(given, own)
+    checked = scripts.with_given(keys.experiment(scripts.named(merged, where), where), merged)
+    tuning.check(checked, where)
+    coherence.check_scaling(checked, where)
+    coherence.check_placements(checked, where)
+    checked["scaling"] = coherence.scaling(checked, where)
+    if "momentum" in own and not _takes_momentum(checked["optimizer"]):
+        raise PlanError(f"{where}: momentum = {own['momentum']} does nothing under optimizer = "
+                        f"{checked['optimizer']!r}; take optimizer = \"momentum\", or leave it out.")
+    return checked

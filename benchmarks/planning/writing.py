@@ -103,3 +103,12 @@ def _toml(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_toml, value))}]"
     return json.dumps(value, ensure_ascii=False)
+
+
+def of_tables(tables: Mapping[str, Any], comment: str) -> str:
+    """Return the tables of a plan as TOML below a comment."""
+    lines = [f"# {plain(comment)}"]
+    for title, table in (*((f"[{name}]", tables[name]) for name in ("plan", "defaults") if name in tables),
+                         *(("[[experiment]]", experiment) for experiment in tables["experiment"])):
+        lines += ["", title, *(f"{name} = {_toml(value)}" for name, value in table.items())]
+    return "\n".join(lines) + "\n"

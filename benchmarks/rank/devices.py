@@ -70,8 +70,9 @@ def prepare(config: RunConfig) -> list[str]:
     if not gpus and os.environ.get("BATCHSCALE_DEVICE") == "gpu":
         raise EnvironmentUnusable(
             f"GPUs were asked for and TensorFlow sees none here (CUDA_VISIBLE_DEVICES="
-            f"{os.environ.get('CUDA_VISIBLE_DEVICES', '')!r}); `batchscale doctor --deep` on such a node tells why, or "
-            "set gpus = \"none\" in the site profile.")
+            f"{os.environ.get('CUDA_VISIBLE_DEVICES', '')!r}); `batchscale doctor --deep` on such a machine tells why. "
+            "To train on its CPU instead, set CUDA_VISIBLE_DEVICES to nothing, or under Slurm gpus = \"none\" in the "
+            "site profile.")
     if gpus:
         return _prepare_gpus(tf, gpus, config, local)
     if local > 1:

@@ -20,7 +20,11 @@ LAUNCHER = "launcher.json"  # by the launcher alone
 OUT_OF_MEMORY = "out_of_memory"
 # What C++, CUDA and the C library write when there is no memory left; TensorFlow's own error has a type.
 NO_MEMORY = ("std::bad_alloc", "OOM when allocating", "CUDA_ERROR_OUT_OF_MEMORY", "cudaErrorMemoryAllocation",
-             "Cannot allocate memory", "mmap error: 12", "MemoryError", "ResourceExhaustedError")
+             "Cannot allocate memory", "mmap error: 12", "MemoryError", "ResourceExhaustedError", "RESOURCE_EXHAUSTED",
+             # of a GPU: a copy that found no room, the libraries' own handles, NCCL's buffers, XLA's allocator
+             "Dst tensor is not initialized", "CUBLAS_STATUS_ALLOC_FAILED", "failed to create cublas handle",
+             "CUDNN_STATUS_ALLOC_FAILED", "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+             "Cuda failure 2 'out of memory'", "Out of memory while trying to allocate")
 # No room for a thread's stack, where the memory is limited; elsewhere it may be the number of threads that is.
 NO_STACK = ("can't start new thread", "pthread_create() failed", "Resource temporarily unavailable")
 

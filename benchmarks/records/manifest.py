@@ -24,6 +24,14 @@ class Skipped(msgspec.Struct, frozen=True, kw_only=True):
     reason: Annotated[str, Meta(description="why, in words")] = ""
 
 
+class StandIn(msgspec.Struct, frozen=True, kw_only=True):
+    """A data set that the plan asks for and that has a stand-in, and which of the two all runs are on."""
+
+    asked: Annotated[str, Meta(description="data set that the plan is about")]
+    stand_in: Annotated[str, Meta(description="data set that serves where the other is absent")]
+    used: Annotated[str, Meta(description="the one of both that the runs are on")]
+
+
 class Imported(msgspec.Struct, frozen=True, kw_only=True):
     """Source of the imported runs, and how to import them again."""
 
@@ -36,6 +44,8 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
                                              "again")] = ()
     train_examples: Annotated[dict[str, Count | None], Meta(description="training examples of an epoch, by "
                                                             "benchmark; null: not known")] = {}
+    units: Annotated[dict[str, str], Meta(description="what is counted to the target, plural, by benchmark; units: not "
+                                          "known")] = {}
     train_examples_from: Annotated[str, Meta(description="where those sizes come from")] = ""
 
 
@@ -48,7 +58,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     words: Annotated[tuple[str, ...], Meta(description="words of the command line that the plan was made of, where it "
                                            "is no file: a script and its options")] = ()
     folder: Annotated[str, Meta(description="working directory of the command, in which a relative source begins")] = ""
-    text: Annotated[str, Meta(description="the plan as it was read, TOML")] = ""
+    text: Annotated[str, Meta(
+        description="the plan as it is run, TOML: with what --set gave, on the data that is used")] = ""
+    sets: Annotated[tuple[str, ...], Meta(description="what --set gave, KEY=VALUE")] = ()
+    stand_ins: Annotated[tuple[StandIn, ...], Meta(description="see StandIn; data sets that have one")] = ()
     settings: Annotated[dict[str, Any], Meta(description="the table [plan], defaults filled in")] = {}
     skipped: Annotated[tuple[Skipped, ...], Meta(description="see Skipped; what of the plan cannot be done")] = ()
     written: Annotated[Number, Meta(description="when, seconds since 1970, UTC")] = 0
@@ -71,7 +84,8 @@ def of(value: object) -> Manifest:
 
 def reference() -> str:
     """Return what plan.json holds as Markdown tables."""
-    kinds: dict[str, type[msgspec.Struct]] = {"Manifest": Manifest, "Skipped": Skipped, "Imported": Imported}
+    kinds: dict[str, type[msgspec.Struct]] = {"Manifest": Manifest, "StandIn": StandIn, "Skipped": Skipped,
+                                              "Imported": Imported}
     return "\n".join(f"### {title}\n\n{table(kind)}" for title, kind in kinds.items())
 
 

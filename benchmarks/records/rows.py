@@ -1,5 +1,7 @@
 """What the parts of a record hold: the rows that a run measures, and its sections with one value to a name.
 
+The fields of the record that meters fill are `Measurements`, where a new meter's has its line.
+
 A number that was not measured, or is not finite, is null: absent is never 0.
 """
 
@@ -76,7 +78,7 @@ class Energy(msgspec.Struct, frozen=True, kw_only=True):
     examples: Annotated[Whole, Meta(description="examples that all replicas trained on in between")]
 
 
-class GpuReading(msgspec.Struct, frozen=True, kw_only=True):
+class GPUReading(msgspec.Struct, frozen=True, kw_only=True):
     """The sensors of one GPU after a timed window."""
 
     rank: Annotated[Whole, Meta(description="rank whose GPU this is")]
@@ -186,3 +188,20 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: Annotated[dict[str, str] | None, Meta(
         description="digests of what was trained, by part: data, layers, "
         "sources of functions, versions")] = None
+
+
+class Measurements(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of a record that meters fill."""
+
+    gradient_norms: Annotated[tuple[GradientNorm, ...], Meta(description="see Gradient norm")]
+    memory: Annotated[Memory | None, Meta(description="see Memory")]
+    sharpness: Annotated[tuple[Sharpness, ...], Meta(description="see Sharpness; of accuracy runs whose plan asks for "
+                                                     "it")] = ()
+    own_windows: Annotated[tuple[OwnWindow, ...], Meta(description="see Own window; every rank's, of timing runs of "
+                                                       "several ranks")] = ()
+    input_windows: Annotated[tuple[Window, ...], Meta(description="see Window; batches read from disk, decoded and put "
+                                                      "on the device, without a model")] = ()
+    synthetic_windows: Annotated[tuple[Window, ...], Meta(description="see Window; the same steps on examples that are "
+                                                          "on the device already")] = ()
+    energy: Annotated[tuple[Energy, ...], Meta(description="see Energy; of timing runs on GPUs that count it")] = ()
+    gpus: Annotated[tuple[GPUReading, ...], Meta(description="see GPU reading; of timing runs on GPUs")] = ()

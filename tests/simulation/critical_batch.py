@@ -6,19 +6,17 @@ and 0.1 points in what it ends with; the largest batches often miss the target. 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from batchscale.analysis.statistics.estimate import Floats
-from batchscale.analysis.study.critical import STEPS
-from batchscale.analysis.study.study import Study as Analysis
-from batchscale.analysis.tables.reading import from_records
+from batchscale.analysis.study.arms import Arm, load_arms
+from batchscale.analysis.study.targets import MARGINS, target_law
 from simulation.coverage import covered, Coverage
-from support.synthetic_records import manifest, records, SGD, Study
+from support.synthetic_records import results, SGD, Study
 
 EXAMPLES = 48_000
 SPEED_NOISE = 0.03
@@ -66,25 +64,21 @@ def simulate(cell: str, studies: int, seed: int) -> Coverage:
     study = Study(experiments=(replace(SGD, curves={"constant": SGD.curves["constant"]}, batches=(32, 128, 512, 2048),
                                        noise_batches=()),),
                   timing=None, memory=None, epochs=truth.epochs, train_examples=EXAMPLES)
-    blank = records(study)
-    plan = manifest(study, blank)
-    found = []
-    for _ in range(studies):
-        levels = chance.normal(0, SEED_NOISE, study.seeds)
-        made = [{**record, "evaluations": _evaluations(record, truth, levels, chance)} for record in blank]
-        found.append(Analysis(from_records(made, plan)).critical[0].sources[STEPS])
+    blank, = load_arms(results(study))
+    found = [target_law([_measured(blank, truth, chance)], MARGINS[0]).law.critical_batch for _ in range(studies)]
     return covered(cell, truth.critical_batch, [each.value for each in found], [each.low for each in found],
                    [each.high for each in found])
 
 
-def _evaluations(record: dict[str, Any], cell: Cell, levels: Floats,
-                 chance: np.random.Generator) -> list[dict[str, Any]]:
-    rows = record["evaluations"]
-    batch, steps = rows[0]["global_batch"], np.array([row["step"] for row in rows], dtype=np.float64)
-    speed = math.exp(chance.normal(0, SPEED_NOISE))
+def _measured(blank: Arm, cell: Cell, chance: np.random.Generator) -> Arm:
+    """Return the arm with new accuracies at the same evaluations."""
+    rows, runs = blank.evaluations, blank.runs
+    levels = chance.normal(0, SEED_NOISE, runs["seed"].max() + 1)
+    own = pd.DataFrame({"run_id": runs["run_id"], "speed": np.exp(chance.normal(0, SPEED_NOISE, len(runs))),
+                        "best": BEST + levels[runs["seed"]] + chance.normal(0, RUN_NOISE, len(runs))})
+    speed, best = (rows["run_id"].map(own.set_index("run_id")[name]).to_numpy() for name in ("speed", "best"))
+    steps, batches = (rows[name].to_numpy(np.float64) for name in ("step", "global_batch"))
     whole = EXAMPLES / 32 * cell.epochs / (1 + cell.critical_batch / 32)
-    progress = speed * steps / (1 + cell.critical_batch / batch) / whole
-    best = BEST + levels[record["config"]["seed"]] + chance.normal(0, RUN_NOISE)
+    progress = speed * steps / (1 + cell.critical_batch / batches) / whole
     values = 0.1 + (best - 0.1) * cell.shape(progress)
-    return [{**row, "validation_accuracy": float(value), "test_accuracy": float(value)}
-            for row, value in zip(rows, values)]
+    return replace(blank, evaluations=rows.assign(validation_accuracy=values, test_accuracy=values))

@@ -6,37 +6,38 @@ in multiples of the truth.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
+from batchscale.analysis.laws.noise_average import noise_scale
 from batchscale.analysis.statistics.estimate import Floats
-from batchscale.analysis.study.critical import NOISE
-from batchscale.analysis.study.study import Study as Analysis
-from batchscale.analysis.tables.reading import from_records
+from batchscale.benchmarks.schedules.phases import evaluation_steps
 from simulation.coverage import covered, Coverage
-from support.synthetic_records import manifest, records, SGD, Study
 
 DIMENSIONS = 400
 BATCH = 32
-STEPS = 15_000
+STEPS, EPOCHS = 15_000, 10
+EXAMPLES = STEPS * BATCH // EPOCHS
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A true noise scale at the start and at the end of a run, what a probe sees, the number of seeds, and by how much
-    (standard deviation of the log) the noise scale differs from seed to seed."""
+    """A true noise scale at the start and at the end of a run, what a probe sees, the number of seeds, by how much
+    (standard deviation of the log) the noise scale differs from seed to seed, and the power of the steps made with
+    which it grows."""
 
     start: float
     end: float
     probes: tuple[tuple[int, int], ...]
     seeds: int = 6
     spread: float = 0.0
+    power: float = 1.0
 
     def scale(self, steps: Floats) -> Floats:
-        """Return B_noise at each step: it grows in proportion to the steps made."""
-        return self.start + (self.end - self.start) * np.asarray(steps, dtype=np.float64) / STEPS
+        """Return B_noise at each step."""
+        return self.start + (self.end - self.start) * (np.asarray(steps, dtype=np.float64) / STEPS) ** self.power
 
     @property
     def truth(self) -> float:
@@ -51,39 +52,34 @@ TRUTHS = {"B_noise 200, 128 examples a probe": Cell(200, 200, FEW),
           "B_noise 5,000, 128 examples a probe": Cell(5000, 5000, FEW),
           "B_noise 200, 2,048 examples a probe": Cell(200, 200, MANY),
           "B_noise 5,000, 2,048 examples a probe": Cell(5000, 5000, MANY),
-          "B_noise from 130 to 2,000": Cell(130, 2000, MANY, 6, 0.2),
-          "B_noise from 130 to 2,000, 3 seeds": Cell(130, 2000, MANY, 3, 0.2)}
+          "B_noise from 130 to 2,000": Cell(130, 2000, MANY),
+          "B_noise from 130 to 2,000, 3 seeds": Cell(130, 2000, MANY, 3),
+          "B_noise from 130 to 2,000 as the root of the steps": Cell(130, 2000, MANY, power=0.5),
+          "B_noise from 130 to 2,000, seeds differ by 20 %": Cell(130, 2000, MANY, spread=0.2),
+          "B_noise from 130 to 2,000, 3 seeds differ by 20 %": Cell(130, 2000, MANY, 3, 0.2)}
 CELLS = tuple(TRUTHS)
 
 
 def simulate(cell: str, studies: int, seed: int) -> Coverage:
     """Return how often the interval of a study's noise scale holds the truth, and whether one was below zero."""
     truth, chance = TRUTHS[cell], np.random.default_rng(seed)
-    study = Study(experiments=(replace(SGD, curves={"constant": SGD.curves["constant"]}, batches=(BATCH,),
-                                       noise_batches=tuple(batch for batch, _ in truth.probes)),),
-                  timing=None, memory=None, seeds=truth.seeds, train_examples=STEPS * BATCH // 10)
-    blank = records(study)
-    plan = manifest(study, blank)
-    found = []
-    for _ in range(studies):
-        made = [{**record, "gradient_norms": _norms(record, truth, chance)} for record in blank]
-        found.append(Analysis(from_records(made, plan)).critical[0].sources[NOISE])
+    steps = np.array(evaluation_steps(STEPS // EPOCHS, EPOCHS), dtype=np.float64)
+    found = [noise_scale(pd.concat(_norms(truth, steps, one, chance) for one in range(truth.seeds)), EXAMPLES,
+                         BATCH).average for _ in range(studies)]
     below = sum(each.low < 0 for each in found)
     return covered(cell, truth.truth, [each.value for each in found], [each.low for each in found],
                    [each.high for each in found], note=f"{below} intervals below zero")
 
 
-def _norms(record: dict[str, Any], cell: Cell, chance: np.random.Generator) -> list[dict[str, Any]]:
+def _norms(cell: Cell, steps: Floats, seed: int, chance: np.random.Generator) -> pd.DataFrame:
     """The squared norms of normal gradients by their exact distributions; |G|^2 is 1, and tr(Sigma) is B_noise."""
-    examples = record["workload"]["train_examples"]
-    steps = np.array(sorted({row["step"] for row in record["evaluations"]}))
-    rows, own = [], float(np.exp(chance.normal(0, cell.spread)))
+    tables, own = [], float(np.exp(chance.normal(0, cell.spread)))
     for batch, count in cell.probes:
         # Groups are drawn without replacement, which takes 1/N off the variance of every mean.
         variance = own * cell.scale(steps) / DIMENSIONS
-        of_mean = variance * (1 / (batch * count) - 1 / examples)
+        of_mean = variance * (1 / (batch * count) - 1 / EXAMPLES)
         mean = of_mean * chance.noncentral_chisquare(DIMENSIONS, 1 / of_mean)
         around = variance / batch * chance.chisquare(DIMENSIONS * (count - 1), steps.size) / count
-        rows += [{"phase": 0, "step": int(step), "batch": batch, "count": count, "mean_norm_squared": float(a + b),
-                  "norm_squared_of_mean": float(a)} for step, a, b in zip(steps, mean, around)]
-    return sorted(rows, key=lambda row: (row["step"], row["batch"]))
+        tables.append(pd.DataFrame({"seed": seed, "step": steps, "batch": batch, "count": count,
+                                    "mean_norm_squared": mean + around, "norm_squared_of_mean": mean}))
+    return pd.concat(tables)

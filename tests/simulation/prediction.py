@@ -154,7 +154,8 @@ def _predictions(of: Cell, truth: Truth, rng: np.random.Generator) -> Iterator[P
     made = _tables(of.measured, of.batches)
     runs = made.runs.copy()
     runs["nodes"] = [of.nodes(int(count)) for count in runs["replicas"]]
-    steps = [truth(int(row.replicas), int(row.nodes), float(row.replica_batch)) for row in runs.itertuples()]
+    steps = [truth(int(replicas), int(nodes), float(batch))
+             for replicas, nodes, batch in zip(runs["replicas"], runs["nodes"], runs["replica_batch"])]
     runs["step_seconds"] = steps * np.exp(rng.normal(0, NOISE, len(runs)))
     runs["examples_per_second"] = runs["global_batch"] / runs["step_seconds"]
     found, = forecasts(replace(made, runs=runs), of.predicted)

@@ -3,24 +3,27 @@
     python -m simulation.table --studies 300
 
 A topic is a module of this folder with CELLS, the names of its cells, and simulate(cell, studies, seed), which returns
-a Coverage. The first paragraph of its docstring stands above its table.
+a Coverage. The first paragraph of its docstring stands above its table. Every cell is kept as it ends, so that topics
+can be simulated apart (--topic) or go on after an end from outside, and the page is written from what is kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import math
 import pkgutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from simulation.coverage import Coverage
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "accuracy-of-these-numbers.md"
+KEPT = ROOT / "build" / "accuracy"
 STUDIES = 300
 SEED = 20180614
 
@@ -39,19 +42,19 @@ def topics() -> Iterator[Topic]:
     """Yield the modules of this folder that have CELLS, by name."""
     for found in sorted(pkgutil.iter_modules([str(Path(__file__).parent)]), key=lambda module: module.name):
         module = importlib.import_module(f"simulation.{found.name}")
-        if hasattr(module, "CELLS"):
+        if hasattr(module, "CELLS") and not found.name.startswith("test_"):
             text = " ".join((module.__doc__ or "").split("\n\n")[0].split())
             yield Topic(found.name, text, tuple(module.CELLS), module.simulate)
 
 
-def page(tables: dict[str, tuple[str, list[Coverage]]], studies: int) -> str:
+def page(tables: dict[str, tuple[str, list[Coverage]]]) -> str:
     """Return the page in Markdown from each topic's text and cells."""
     parts = ["# Accuracy of these numbers", "",
              "Each row is a cell of simulated studies whose truth is known. The studies go through the same tables and "
              "the same code as measured ones, down to the number that is printed. *Nominal* is what the number claims, "
-             "*seen* is how often it held, with the standard error of that share, and *width* is the median width of "
-             f"the interval. At {studies} studies a cell, written by", "",
-             f"    PYTHONPATH=tests python -m simulation.table --studies {studies}", ""]
+             "*seen* is how often it held, with the standard error of that share, *width* is the median width of the "
+             "interval, and *studies* is how many were simulated. Written by", "",
+             "    make accuracy", ""]
     for name, (text, rows) in tables.items():
         parts += [f"## {name.replace('_', ' ').capitalize()}", "", text, "",
                   "| cell | nominal | seen | width | studies | note |", "|---|---|---|---|---|---|"]
@@ -66,27 +69,46 @@ def _row(row: Coverage) -> str:
             f"| {row.note} |")
 
 
+def _kept(topic: str) -> dict[str, Coverage]:
+    """Return the cells of a topic that were simulated before, by name."""
+    path = KEPT / f"{topic}.jsonl"
+    rows = [Coverage(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+    return {row.name: row for row in rows}
+
+
+def _simulated(topic: Topic, studies: int, go_on: bool) -> list[Coverage]:
+    """Return every cell of a topic, each kept as it ends. go_on: those kept of so many studies stand as they are."""
+    kept = {name: row for name, row in _kept(topic.name).items() if row.studies >= studies} if go_on else {}
+    path = KEPT / f"{topic.name}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(asdict(row)) + "\n" for row in kept.values()))
+    for cell in topic.cells:
+        if cell in kept:
+            continue
+        begun = time.monotonic()
+        kept[cell] = topic.simulate(cell, studies, SEED)
+        with path.open("a") as file:
+            file.write(json.dumps(asdict(kept[cell])) + "\n")
+        print(f"{topic.name}: {_row(kept[cell])} {time.monotonic() - begun:.0f} s", flush=True)
+    return [kept[cell] for cell in topic.cells]
+
+
 def main() -> None:
-    """Simulate the topics asked for and write the page, or print it where only some are asked for."""
+    """Simulate all topics and write the page, or those asked for, whose cells are printed and kept."""
     parser = argparse.ArgumentParser(description="Simulate studies with known truth and write docs/"
                                      "accuracy-of-these-numbers.md.")
     parser.add_argument("--studies", type=int, default=STUDIES, help=f"studies of each cell ({STUDIES})")
-    parser.add_argument("--topic", action="append", help="only this topic, printed and not written; may be repeated")
+    parser.add_argument("--topic", action="append", help="only this topic, kept and not written; may be repeated")
+    parser.add_argument("--go-on", action="store_true", help="take the cells that build/accuracy keeps of so many "
+                        "studies or more; without it all are simulated anew")
     given = parser.parse_args()
     found = list(topics())
     if absent := set(given.topic or ()) - {topic.name for topic in found}:
         parser.error(f"no topic {', '.join(sorted(absent))}; there are {', '.join(topic.name for topic in found)}")
-    tables: dict[str, tuple[str, list[Coverage]]] = {}
-    for topic in found:
-        if given.topic and topic.name not in given.topic:
-            continue
-        rows = tables.setdefault(topic.name, (topic.text, []))[1]
-        for cell in topic.cells:
-            begun = time.monotonic()
-            rows.append(topic.simulate(cell, given.studies, SEED))
-            print(f"{topic.name}: {_row(rows[-1])} {time.monotonic() - begun:.0f} s", flush=True)
+    tables = {topic.name: (topic.text, _simulated(topic, given.studies, given.go_on)) for topic in found
+              if not given.topic or topic.name in given.topic}
     if not given.topic:
-        PAGE.write_text(page(tables, given.studies))
+        PAGE.write_text(page(tables))
         print(f"{PAGE} written")
 
 

@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 
 from support.foreign_files import GOOD, dawn_entry, horovod_text, mllog_text, reference_points, study, timings
+from soak import fuzz_trainings
 from soak.fuzz_mutations import JSON, TOML, Mutation
 from soak.fuzz_target import TABLE_EVERY, Seeds, Target
 
-from batchscale.analysis.importers import imported_store, pytest_benchmark
+from batchscale.analysis.importers import imported_store
+from batchscale.analysis.importers.benchmarks import pytest_benchmark
 from batchscale.analysis.tables import reading
 from batchscale.benchmarks.records.store import Store
 
@@ -144,5 +146,5 @@ OWN = (
     Target("dawnbench", (*JSON, *TEXT), _entries, _write_entry, partial(_import, "dawnbench", root="CIFAR10")),
     Target("batch-science", (*JSON, *TEXT), _studies, _write_study, partial(_import, "batch-science", root="data")),
     Target("pytest-benchmark", JSON, _timings, partial(_write, "timings.json"), _read_timings),
-    Target("imported", JSON, _brought, _write_brought, _read_brought))
+    Target("imported", JSON, _brought, _write_brought, _read_brought), *fuzz_trainings.targets(_import))
 IMPORTS = (*OWN, *(_plain(form) for form in GOOD if form not in {target.name for target in OWN}))

@@ -149,4 +149,12 @@ def header(chance: random.Random, data: bytes) -> bytes:
     return buffer.getvalue()
 
 
+def head(chance: random.Random, data: bytes) -> bytes:
+    """Another number among the first bytes, where a format says what follows."""
+    changed, size = bytearray(data.ljust(512, b"\0")), chance.choice((1, 2, 4))
+    at = chance.randrange(chance.choice((16, 512)))
+    changed[at:at + size] = chance.choice((b"\0", b"\xff", b"\x7f", b"7")) * size
+    return bytes(changed[:max(len(data), at + size)])
+
+
 NPZ: tuple[Mutation, ...] = (flip, flip, flip, remove, repeat, truncate, header, header, header)

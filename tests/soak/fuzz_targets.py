@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from soak.fuzz_data import DATA
 from soak.fuzz_imports import IMPORTS
 from soak.fuzz_mutations import JSON, NPZ, TOML
 from soak.fuzz_target import TABLE_EVERY, Seeds, Target
@@ -20,6 +21,7 @@ from batchscale.benchmarks import data
 from batchscale.benchmarks.data.sources import npz
 from batchscale.benchmarks.errors import BatchscaleError
 from batchscale.benchmarks.planning import expansion, plan
+from batchscale.benchmarks.planning.variants import stand_ins
 from batchscale.benchmarks.records.run_folder import Run
 from batchscale.benchmarks.records.seal import sealed
 from batchscale.benchmarks.records.store import Store
@@ -66,7 +68,7 @@ def _write_plan(folder: Path, content: bytes) -> Path:
 
 
 def _read_plan(path: Path) -> None:
-    made = plan.read(str(path))
+    made = stand_ins.settled(plan.read(str(path)), data.absent, {}, path.parent)
     runs = expansion.expand(made, _train_examples, {}).runs
     Store(path.parent / "results" / made.name).prepare(runs[:1], {"name": made.name, "settings": dict(made.settings)})
     shutil.rmtree(path.parent / "results")
@@ -189,4 +191,4 @@ TARGETS = (Target("plan", TOML, _plans, _write_plan, _read_plan),
            Target("record", JSON, _records, _write_record, _read_record),
            Target("state", JSON, _states, _write_state, _read_state),
            Target("npz", NPZ, _archives, _write_archive, _read_archive),
-           *IMPORTS)
+           *DATA, *IMPORTS)

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.timing_files import nccl_text, tf_cnn_text
+from support.training_files import (dllogger_lines, HISTORY, KERAS_3, LIGHTNING, mlflow_database, tensorboard_run,
+                                    trainer_state, wandb_run)
 
 from batchscale.analysis.importers import imported_store
 from batchscale.analysis.study.convergence import Convergence, convergences
@@ -149,4 +152,14 @@ GOOD: dict[str, Callable[[Path], Path]] = {
     "pytest-benchmark": lambda folder: saved(folder, timings({"test_step": [1e-5, 2e-5, 1.4e-5]}), "timings.json"),
     "csv": lambda folder: saved(folder, "experiment,replicas,replica_batch,global_batch,examples_per_second,scaling,"
                                 "launch\na,1,32,32,1000.5,weak,0\na,2,32,64,1900,weak,0\n", "mine.csv"),
+    "tf-cnn-benchmarks": lambda folder: saved(folder, tf_cnn_text(2, 448, 3744.75), "mine.log"),
+    "collectives": lambda folder: saved(folder, nccl_text({8: 1e-4, 2**20: 2e-4, 2**30: 6.4e-3}), "mine.txt"),
+    "keras-log": lambda folder: saved(folder, KERAS_3, "training.log"),
+    "keras-history": lambda folder: saved(folder, json.dumps(HISTORY), "history.json"),
+    "trainer-state": lambda folder: saved(folder, trainer_state(), "trainer_state.json"),
+    "lightning": lambda folder: saved(folder, LIGHTNING, "metrics.csv"),
+    "tensorboard": lambda folder: tensorboard_run(folder / "logs"),
+    "mlflow": lambda folder: mlflow_database(folder / "mlflow.db"),
+    "wandb": wandb_run,
+    "dllogger": lambda folder: saved(folder, dllogger_lines(), "mine.log"),
 }

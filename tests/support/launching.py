@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from batchscale.benchmarks.config.strategies import has_process_per_replica, STRATEGIES
 from batchscale.launchers.machine import checks
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -35,14 +36,22 @@ def require_strategy(name: str) -> None:
         pytest.skip(f"{name}: {reason}")
 
 
+def ranks_of_two_replicas(strategy: str) -> int:
+    """How many processes train two replicas by a strategy, its transport behind it."""
+    return 2 if has_process_per_replica(strategy.partition("-")[0]) else 1
+
+
 def rank_words(strategy: str, ranks: int, words: list[str]) -> list[str]:
     """The command that starts `words` as a rank group, or plainly."""
-    if strategy == "multiworker":
+    name, _, transport = strategy.partition("-")
+    if STRATEGIES[name].start == "process":
+        return words
+    if STRATEGIES[name].start == "cluster":
         return [sys.executable, "-m", "batchscale.launchers.local.rank_group", "-np", str(ranks), *words]
     root = "--allow-run-as-root " if os.geteuid() == 0 else ""
-    if strategy == "horovod-mpi":
+    if transport == "mpi":
         return ["horovodrun", "-np", str(ranks), "--mpi", f"--mpi-args={root}--oversubscribe", *words]
-    return ["horovodrun", "-np", str(ranks), "--gloo", *words] if strategy == "horovod-gloo" else words
+    return ["horovodrun", "-np", str(ranks), "--gloo", *words]
 
 
 def wait_until(condition: object, seconds: float) -> bool:

@@ -20,7 +20,7 @@ from typing import IO
 
 import psutil
 import pytest
-from support.launching import environment, PROGRAMS, rank_words, require_strategy
+from support.launching import environment, PROGRAMS, rank_words, ranks_of_two_replicas, require_strategy
 
 PATIENCE_SECONDS = 900  # ResNet50 on two processes that share the cores with the unit tests
 POLL_SECONDS = 0.05
@@ -32,7 +32,7 @@ class RankServer:
 
     def __init__(self, strategy: str) -> None:
         self.strategy = strategy
-        self.ranks = 1 if strategy in ("single", "mirrored") else 2
+        self.ranks = ranks_of_two_replicas(strategy)
         self.requests = Path(tempfile.mkdtemp(prefix=f"ranks-{strategy}-"))
         self.numbers = itertools.count()
         self.log: IO[str] = tempfile.TemporaryFile("w+")

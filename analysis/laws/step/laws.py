@@ -22,7 +22,7 @@ from ...statistics.estimate import LEVEL, Estimate, exponential, Floats, unknown
 from .many_fits import fit_many
 from .model import step_times, StepPoint
 from .one_law import design, joined, log_times, StepLaw, student
-from .synchronization import FEATURES, SINGLE_TERMS, independent, Shape, shapes
+from .synchronization import CONGESTED, FEATURES, PER_REPLICA, SINGLE_TERMS, independent, Shape, shapes
 
 OVERLAPS = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 # Below it the laws of two terms leave intervals that say nothing, and those of one term are fitted as well.
@@ -143,13 +143,21 @@ def fit_step_laws(points: Sequence[StepPoint], seconds: Sequence[float]) -> Step
     if not candidates:
         raise RecordError(f"{len(points)} step times cannot fit a law of the step; measure more launches, batches or "
                           "replica counts.")
-    fitted = sorted(_fit_all(candidates, overlaps, measured), key=lambda one: one.squares)
+    logs, fitted = np.log(measured), sorted(_fit_all(candidates, overlaps, measured), key=lambda one: one.squares)
+    laws = StepLaws(tuple(one.law(logs) for one in _kept(fitted)), tuple(dict.fromkeys(points)))
+    return laws.widened(_misfit(laws, points, measured))
+
+
+def _kept(fitted: Sequence[_Fitted]) -> list[_Fitted]:
+    """The laws that the best of all leaves, from the best on. Where only a straight line over the replicas is left of
+    the plain ones, no pattern of messages explains it, and a link that congests can look like one: it speaks too."""
     plainest = min(one.candidate.shape.surprise for one in fitted if not _rejected(one, fitted[0], ENOUGH_EVIDENCE))
     allowed = [one for one in fitted if one.candidate.shape.surprise <= plainest]
-    logs = np.log(measured)
-    laws = StepLaws(tuple(one.law(logs) for one in allowed if not _rejected(one, allowed[0], LEVEL)),
-                    tuple(dict.fromkeys(points)))
-    return laws.widened(_misfit(laws, points, measured))
+    kept = [one for one in allowed if not _rejected(one, allowed[0], LEVEL)]
+    if all(one.candidate.shape.synchronization == PER_REPLICA for one in kept):
+        kept += [one for one in fitted if one not in allowed and one.candidate.shape.synchronization == CONGESTED
+                 and not _rejected(one, fitted[0], LEVEL)]
+    return kept
 
 
 def _rejected(one: _Fitted, best: _Fitted, level: float) -> bool:

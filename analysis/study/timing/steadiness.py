@@ -122,7 +122,7 @@ def timing_warnings(results: Results) -> list[str]:
         ratio = float(guard["step_seconds"].iloc[-1] / guard["step_seconds"].iloc[0])
         if abs(math.log(ratio)) > DRIFT_LIMIT:
             drifted = [f"The machine drifted: the same run took {ratio:.2f} times as long per step at the end as at "
-                       "the start. Close other programs and measure again."]
+                       "the start, one launch each, so without an interval. Close other programs and measure again."]
     return [*_unsteady(points, timing_runs(results)), *drifted]
 
 

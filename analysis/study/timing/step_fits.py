@@ -121,18 +121,19 @@ def _step_fit(rows: pd.DataFrame) -> StepFit:
 
 
 def _fit(rows: pd.DataFrame) -> StepModelFit:
-    return fit_step_model([point_of(row) for row in rows.itertuples()], rows["step_seconds"].tolist())
+    return fit_step_model(points_of(rows), rows["step_seconds"].tolist())
 
 
-def point_of(row: Any) -> StepPoint:
-    """Return the point of a row of `runs`; one node and no accumulation where imported runs do not have them."""
-    nodes, parts = known_whole(row.nodes) or 1, known_whole(row.accumulation) or 1
-    return StepPoint(int(row.replicas), nodes, float(row.replica_batch), parts - 1)
+def points_of(rows: pd.DataFrame) -> list[StepPoint]:
+    """Return the point of each timing run; one node and no accumulation where imported runs do not have them."""
+    columns = (rows[name] for name in ("replicas", "nodes", "replica_batch", "accumulation"))
+    return [StepPoint(int(replicas), known_whole(nodes) or 1, float(batch), (known_whole(parts) or 1) - 1)
+            for replicas, nodes, batch, parts in zip(*columns)]
 
 
 def by_point(rows: pd.DataFrame) -> dict[StepPoint, pd.DataFrame]:
     """Return the launches of each point, in the order of the rows."""
-    points = pd.Series([point_of(row) for row in rows.itertuples()], rows.index, dtype=object)
+    points = pd.Series(points_of(rows), rows.index, dtype=object)
     return {point: rows[points == point] for point in dict.fromkeys(points)}
 
 
@@ -152,7 +153,7 @@ def _held_out(rows: pd.DataFrame) -> tuple[HeldOutError, ...]:
 def held_out_at(predict: Callable[[StepPoint], Estimate], own: pd.DataFrame) -> HeldOutError:
     """Return the error of `predict`, a law that was fitted without these launches, at their one point; with a note
     where the law predicts NaN."""
-    point = point_of(next(own.itertuples()))
+    point, = points_of(own.iloc[:1])
     predicted = predict(point)
     note = "its topology was not measured at fewer replicas" if math.isnan(predicted.value) else ""
     return HeldOutError.of(point.replica_batch, own["step_seconds"].tolist(), predicted, note)

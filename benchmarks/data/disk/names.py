@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import DataError, one_of
+from ...errors import AbsentData, DataError, one_of
 from .augmentation import WORDS
 
 EXAMPLE = "tfrecord:PATH,size=224x224,labels=1,augment=flip,crop"
@@ -70,8 +70,8 @@ def _folder(name: str, path: str) -> Path:
         where = folder.absolute()
     except (OSError, ValueError, RuntimeError) as error:  # too long, NUL, the home of nobody
         raise DataError(f"dataset={name!r} names no folder: {str(error)[:100]}.") from None
-    raise DataError(f"dataset={name!r}: there is no folder {where}; write it as in {EXAMPLE!r}, or make one to try "
-                    "with python -m batchscale.benchmarks.data.disk.write_images.")
+    raise AbsentData(f"dataset={name!r}: there is no folder {where}; write it as in {EXAMPLE!r}, or make one to try "
+                     "with python -m batchscale.benchmarks.data.disk.write_images.")
 
 
 def _shape(name: str, words: list[str]) -> tuple[int, int, int]:

@@ -17,8 +17,8 @@ Part = tuple[Any, Any, Any, int, int, int]
 class Layout:
     """Place of a step's examples in `order`: row `k - base`, `stride` positions long; `rows` rows, then round again.
 
-    `whole_epoch`: a row is a global batch, in which a replica goes by its number among all; else a row is what this
-    process needs, in which a replica goes by its number within the process.
+    `whole_epoch`: a row is a global batch, in which a replica goes by its number among all; else a row is what one
+    replica needs, and each has its own.
     """
 
     stride: int

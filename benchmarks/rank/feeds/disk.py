@@ -39,8 +39,8 @@ class DiskFeed:
         return global_batch // self._strategy.replicas * self._strategy.local_replicas
 
     def layout(self, global_batch: int) -> Layout:
-        """Return the layout of parts that hold this process' examples of each step in order."""
-        return Layout(self._share(global_batch), 1, False)
+        """Return the layout of parts that hold each replica's own examples of a step in order."""
+        return Layout(global_batch // self._strategy.replicas, 1, False)
 
     def set_order(self, order: npt.NDArray[np.int32], base: int, key: Sequence[int] = (0, 0)) -> None:
         """Set the order of the examples from step `base` on; the same order once more is no reason to begin anew.
@@ -52,13 +52,13 @@ class DiskFeed:
 
     def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
         """Yield the steps [start, stop) in calls of the loop, each with the examples that it reads."""
-        place, share = self._strategy.place, self._share(global_batch)
-        positions = place(np.arange(share, dtype=np.int32))
+        place, share = self._strategy.place_shares, global_batch // self._strategy.replicas
+        positions = self._strategy.place(np.arange(share, dtype=np.int32))
         if self._open is None or self._next != (start, global_batch):
             self._start(start, global_batch)
         for step in range(start, stop):
             x, y = self._batch(step, global_batch)
-            yield place(x), place(y), positions, step, step + 1, step
+            yield place(x, 1), place(y, 1), positions, step, step + 1, step
 
     def _start(self, step: int, global_batch: int) -> None:
         self._open = None

@@ -42,8 +42,8 @@ class Stream:
         return int(max(1, min(CHUNK_BYTES // row_bytes, self._examples // global_batch)))
 
     def layout(self, global_batch: int) -> Layout:
-        """Return the layout of pieces that hold this process' examples of a few steps."""
-        return Layout(self._share(global_batch), self._rows(global_batch), False)
+        """Return the layout of pieces that hold each replica's own examples of a few steps."""
+        return Layout(global_batch // self._strategy.replicas, self._rows(global_batch), False)
 
     def set_order(self, order: npt.NDArray[np.int32], base: int, key: Sequence[int] = (0, 0)) -> None:
         """Set the order of the examples from step `base` on; the same order once more is no reason to begin anew."""
@@ -53,7 +53,7 @@ class Stream:
 
     def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
         """Yield the steps [start, stop) in calls of the loop, each with its piece of the examples."""
-        rows, share = self._rows(global_batch), self._share(global_batch)
+        rows, share = self._rows(global_batch), global_batch // self._strategy.replicas
         positions = self._strategy.place(np.arange(rows * share, dtype=np.int32))
         while start < stop:
             x, y, first = self._chunk_of(start, global_batch)
@@ -68,7 +68,8 @@ class Stream:
             if self._batch != global_batch or self._open is None or step != self._first:
                 self._start(step, global_batch)
             x, y = next(self._open)
-            self._held = self._strategy.place_each(x), self._strategy.place_each(y), self._first
+            place = self._strategy.place_shares
+            self._held = place(x, rows), place(y, rows), self._first
             self._first += rows
         return self._held
 

@@ -11,6 +11,10 @@ import tensorflow as tf
 
 from ...data.arrays import Arrays, each
 
+# What NCCL says of a rank that is gone, its own machine being well (ncclGetErrorString in its init.cc).
+NCCL_PEER_GONE = ("remote process exited or there was a network error", "unhandled system error", "ncclRemoteError",
+                  "ncclSystemError")
+
 
 class Strategy:
     """Training by one process with one replica; subclasses override what differs.
@@ -36,10 +40,6 @@ class Strategy:
         """Return this replica's number among all, inside `run`."""
         return 0
 
-    def local_index(self) -> Any:
-        """Return this replica's number within its process, inside `run`."""
-        return 0
-
     def mean(self, gradients: Sequence[Any]) -> Sequence[Any]:
         """Return the mean of each gradient over all replicas, inside `run`."""
         return gradients
@@ -51,6 +51,11 @@ class Strategy:
     def place_each(self, arrays: Arrays) -> Any:
         """Copy the array, or every named one, to every local replica's device."""
         return each(self.place, arrays)
+
+    def place_shares(self, arrays: Arrays, rows: int) -> Any:
+        """Copy to every local replica's device what it needs of this process' examples of `rows` steps, which lie in
+        order along the first axis: of each step the replica's own share, and no other's."""
+        return self.place_each(arrays)
 
     def copies(self, variable: Any) -> list[npt.NDArray[Any]]:
         """Return the variable's value on each local replica."""

@@ -14,14 +14,14 @@ import horovod
 import horovod.tensorflow as hvd
 import tensorflow as tf
 
-from .base import Strategy
+from .base import NCCL_PEER_GONE, Strategy
 
 LAUNCHED = ("HOROVOD_RANK", "HOROVOD_GLOO_RENDEZVOUS_ADDR", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
 # Horovod waits up to a cycle, 1 ms by default, for more tensors to send together. All gradients of a step go as one
 # group, so waiting gains nothing and is most of a short step; shorter cycles cost a rank that owns one core more.
 CYCLE_MILLISECONDS = "0.5"
 PEER_GONE = ("Horovod has been shut down", "Connection closed by peer", "Connection reset by peer", "Broken pipe",
-             "Read timeout", "Timed out waiting")
+             "Read timeout", "Timed out waiting", *NCCL_PEER_GONE)
 
 
 class Horovod(Strategy):

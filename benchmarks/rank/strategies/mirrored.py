@@ -9,6 +9,7 @@ from typing import Any
 import numpy.typing as npt
 import tensorflow as tf
 
+from ...data.arrays import Arrays, each
 from .base import on_device, Strategy
 
 
@@ -31,14 +32,25 @@ class Mirrored(Strategy):
     def replica_index(self) -> Any:
         return tf.distribute.get_replica_context().replica_id_in_sync_group
 
-    local_index = replica_index
-
     def mean(self, gradients: Sequence[Any]) -> Sequence[Any]:
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
 
     def place(self, array: npt.NDArray[Any]) -> Any:
         """Copy the array to each replica's device; tf.distribute only groups the copies."""
-        copies = [self._on(device, array) for device in self._devices]
+        return self._grouped([array] * len(self._devices))
+
+    def place_shares(self, arrays: Arrays, rows: int) -> Any:
+        return each(lambda array: self._grouped(self._shares(array, rows)), arrays)
+
+    def _shares(self, array: Any, rows: int) -> list[Any]:
+        """What tf.data made lies in the host's memory and is cut there: each device is sent its own share alone."""
+        count, rest = len(self._devices), tuple(array.shape)[1:]
+        with tf.device("CPU:0"):
+            by_replica = tf.reshape(array, (rows, count, -1, *rest))
+            return [tf.reshape(by_replica[:, one], (-1, *rest)) for one in range(count)]
+
+    def _grouped(self, arrays: Sequence[Any]) -> Any:
+        copies = [self._on(device, array) for device, array in zip(self._devices, arrays, strict=True)]
         return self._strategy.experimental_distribute_values_from_function(
             lambda context: copies[context.replica_id_in_sync_group])
 

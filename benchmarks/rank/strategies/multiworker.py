@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from .base import Strategy
+from .base import NCCL_PEER_GONE, Strategy
 from .mirrored import Mirrored
 
 PEER_GONE = ("Collective ops is aborted", "tasks are unhealthy", "Socket closed", "Connection reset by peer",
-             "failed to connect to all addresses")
-WORD = np.dtype(np.int64)  # lies in host memory beside GPUs too, unlike bytes, which no collective takes
+             "failed to connect to all addresses", *NCCL_PEER_GONE)
+WORD = np.dtype(np.int64)  # what every collective takes, on GPUs and on CPUs
 
 
 class MultiWorker(Mirrored):
@@ -31,15 +31,13 @@ class MultiWorker(Mirrored):
 
     def __init__(self) -> None:
         alone = "TF_CONFIG" not in os.environ  # the size check says what is wrong
-        self._strategy = tf.distribute.get_strategy() if alone else tf.distribute.MultiWorkerMirroredStrategy()
+        self._strategy = tf.distribute.get_strategy() if alone else tf.distribute.MultiWorkerMirroredStrategy(
+            communication_options=communication())
         self.replicas = self.size = self._strategy.num_replicas_in_sync
         self.rank = 0 if alone else self._strategy.cluster_resolver.task_id
         self.local_replicas = 1
 
-    def local_index(self) -> Any:
-        return 0
-
-    place = Strategy.place
+    place, place_shares = Strategy.place, Strategy.place_shares
 
     def average(self, variables: Sequence[Any]) -> None:
         everyones = self.gather([v.numpy() for v in variables]) if variables else [[]]
@@ -89,3 +87,12 @@ class MultiWorker(Mirrored):
             return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(own))
         return tf.function(lambda own: self.run(add, (own,)), autograph=False,
                            input_signature=[tf.TensorSpec([None], tf.int64)])
+
+
+def communication() -> tf.distribute.experimental.CommunicationOptions:
+    """Return NCCL as the way of the collectives where this process has a GPU. TensorFlow's own choice, AUTO, is a ring
+    over gRPC through the host's memory, beside GPUs too (AssignCollectiveType in collective_param_resolver_local.cc).
+    """
+    ways = tf.distribute.experimental.CommunicationImplementation
+    way = ways.NCCL if tf.config.get_visible_devices("GPU") else ways.AUTO
+    return tf.distribute.experimental.CommunicationOptions(implementation=way)

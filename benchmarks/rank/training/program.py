@@ -215,7 +215,7 @@ class Program:
                 return loss, gains.beside(gradients) if gains else gradients
 
             before = [tf.identity(v) for v in self.statistics] if self.loss_scale else []
-            index = strategy.replica_index() if layout.whole_epoch else strategy.local_index()
+            index = strategy.replica_index() if layout.whole_epoch else 0
             loss, gradients = self._accumulate(part, row * layout.stride + index * share, micro)
             gradients = strategy.mean(gradients) if exchange else gradients
             self._update(gradients[:len(self.weights)], rate, count, before)

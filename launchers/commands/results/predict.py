@@ -22,14 +22,19 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_results(parser)
     parser.add_argument("--gpus", required=True, metavar="N,N,...", help="replica counts, such as 8,16,32")
     parser.add_argument("--network", default="", metavar="ALPHA,BETA", help="seconds per message and per byte of the "
-                        "link between replicas, such as 5e-6,8e-11: adds the cost of three all-reduce algorithms")
+                        "link between replicas, such as 5e-6,8e-11, or a file with what nccl-tests or OSU printed of "
+                        "an all-reduce: adds the cost of three all-reduce algorithms")
+    parser.add_argument("--network-ranks", type=int, default=0, metavar="N", help="ranks of that file, where it does "
+                        "not say them")
     parser.add_argument("--price", type=float, help="per device-hour (default: the plan's)")
     parser.add_argument("--output", type=Path, help="also write the predictions here, as JSON")
 
 
 def run(arguments: Namespace) -> int:
     """Print the predictions as a table, and write them as JSON to `--output`."""
-    counts, link = replica_counts(arguments.gpus), given_link(arguments.network)
+    counts, (link, said) = replica_counts(arguments.gpus), given_link(arguments.network, arguments.network_ranks)
+    if said:
+        print(said)
     results = read(open_store(arguments.results))
     by_replicas, by_batch = forecasts(results, counts, link, arguments.price), batch_forecasts(results)
     print(text(by_replicas, link, by_batch))

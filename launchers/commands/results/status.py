@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ....benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED
+from ....benchmarks.planning.variants.set_keys import set_words
 from ....benchmarks.records.failures import ending
 from ....benchmarks.records.manifest import working_directory
 from ....benchmarks.records.run_folder import FINAL, Run
@@ -127,7 +128,7 @@ def _command(store: Store) -> str:
     if not here:
         results = results.absolute()
         results = results.relative_to(place) if results.is_relative_to(place) else results
-    words = shlex.join(manifest.words or (source,))
     command = str(submitted[-1]["command"]) if submitted else \
-        f"batchscale run {words} --results {shlex.quote(str(results))}"
+        shlex.join(["batchscale", "run", *(manifest.words or (source,)), *set_words(manifest.sets), "--results",
+                    str(results)])
     return command if here else f"cd {shlex.quote(place)} && {command}"

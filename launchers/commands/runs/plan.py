@@ -18,25 +18,23 @@ from ...local import study
 from ...local.display import announcement
 from ...local.rank_commands import start
 from ...local.schedule import expected_wall_seconds, Stage, stages
-from ...local.scripts import read
-from ...machine import checks
 from ...machine.cores import usable_cores
-from ..options import add_placement, add_script, script_words
+from ...machine.gpus import gpu_names
+from ..options import add_placement
+from .asked_plan import add_plan, asked_plan
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's own arguments to its parser."""
-    parser.add_argument("plan", help="a bundled plan's name, a .toml file, or a Keras script, train.py")
+    add_plan(parser)
     add_placement(parser)
-    add_script(parser)
     parser.add_argument("--offline", action="store_true", help="do not build the model and try a step, which takes "
                         "seconds: the keys alone are checked, and the time is a guess")
 
 
 def run(arguments: Namespace) -> int:
     """Print what a run of the plan would do; nothing is written."""
-    plan = read(arguments.plan, script_words(arguments))
-    return show(plan, arguments.results, arguments.only, arguments.launcher, arguments.offline)
+    return show(asked_plan(arguments), arguments.results, arguments.only, arguments.launcher, arguments.offline)
 
 
 def show(plan: Plan, results: Path, only: str, launcher: str, offline: bool = False) -> int:
@@ -51,10 +49,10 @@ def show(plan: Plan, results: Path, only: str, launcher: str, offline: bool = Fa
         _, expansion, workloads = study.check(plan, study.Options(results, only))
     wanted = selection.parse(only)
     runs = [config for config in expansion.runs if wanted(config)]
-    here = usable_cores(), len(checks.gpu_names())
+    here = usable_cores(), len(gpu_names())
     staged, seconds = stages(runs, *here), sum(expected_wall_seconds(runs, *here, workloads).values())
     print(announcement.header(plan.name, len(runs), len(staged), seconds))
-    print("\n".join([*_table(runs), *announcement.remarks(runs)]))
+    print("\n".join([*announcement.chosen(plan, results / plan.name), *_table(runs), *announcement.remarks(runs)]))
     if offline:
         print("neither data nor model was looked at (--offline): `batchscale plan` without it builds both and tries a "
               "step")

@@ -7,16 +7,14 @@ from pathlib import Path
 
 from ....benchmarks.errors import PlanError
 from ...local import study
-from ...local.scripts import read
-from ..options import add_effort, add_placement, add_script, script_words, seconds
+from ..options import add_effort, add_placement, seconds
+from .asked_plan import add_plan, asked_plan
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's own arguments to its parser."""
-    parser.add_argument("plan", help="a bundled plan's name, a .toml file, a Keras script, train.py, or a "
-                        "record.json to do again")
+    add_plan(parser, ", or a record.json to do again")
     add_placement(parser)
-    add_script(parser)
     add_effort(parser)
     parser.add_argument("--on", choices=("local", "slurm"), default="local", help="where ranks start")
     parser.add_argument("--site", default="", help="with --on slurm: a site profile, by path or bundled name")
@@ -28,13 +26,15 @@ def run(arguments: Namespace) -> int:
     options = study_options(arguments)
     if arguments.on == "slurm":
         from ...slurm import submit
-        return submit.run(read(arguments.plan, script_words(arguments)), options, arguments.site, arguments.dry_run)
+        return submit.run(asked_plan(arguments), options, arguments.site, arguments.dry_run)
     if arguments.site or arguments.dry_run:
         raise PlanError("--site and --dry-run belong to --on slurm; `batchscale plan` is the dry run of this machine.")
     if arguments.plan.endswith(".json"):
+        if arguments.sets:
+            raise PlanError("--set belongs to a plan; a record is done again as it is.")
         from . import rerun
         return rerun.run(Path(arguments.plan), options)
-    return study.run(read(arguments.plan, script_words(arguments)), options)
+    return study.run(asked_plan(arguments), options)
 
 
 def study_options(arguments: Namespace) -> study.Options:

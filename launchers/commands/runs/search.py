@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from ...local.scripts import read
 from ...search import largest_batch
 from ..options import add_placement, example
+from .asked_plan import add_plan, asked_plan
 
 HELP = "the largest batch per replica that fits in memory: each size in a fresh process, the one found verified"
 WHOLE_NUMBERS = (
@@ -21,7 +21,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's own arguments to its parser."""
     kinds = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
     kind = kinds.add_parser("largest-batch", help=HELP, description=HELP)
-    kind.add_argument("plan", help="a bundled plan's name, or a .toml file: its models, data, optimizers, replicas")
+    add_plan(kind, ": its models, data, optimizers, replicas")
     add_placement(kind)
     example(kind, "batchscale search largest-batch mine.toml --memory-limit 4GiB")
     for name, value, meaning in WHOLE_NUMBERS:
@@ -40,4 +40,4 @@ def run(arguments: Namespace) -> int:
         multiple=arguments.multiple, resolution=arguments.resolution, margin=arguments.margin,
         verify_steps=arguments.verify_steps, memory_limit_bytes=largest_batch.byte_size(arguments.memory_limit),
         retry=arguments.retry, launcher=arguments.launcher)
-    return largest_batch.run(read(arguments.plan), options)
+    return largest_batch.run(asked_plan(arguments), options)

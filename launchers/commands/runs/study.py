@@ -5,23 +5,22 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from ...local import study
-from ...local.scripts import read
-from ..options import add_effort, add_placement, add_report_folder, add_script, script_words
+from ..options import add_effort, add_placement, add_report_folder
+from .asked_plan import add_plan, asked_plan
 from .run import study_options
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's own arguments to its parser."""
-    parser.add_argument("plan", help="a bundled plan's name, a .toml file, or a Keras script, train.py")
+    add_plan(parser)
     add_placement(parser)
-    add_script(parser)
     add_effort(parser)
     add_report_folder(parser)
 
 
 def run(arguments: Namespace) -> int:
     """Run the plan, write the report, and return the exit code of the first that did not end well."""
-    plan = read(arguments.plan, script_words(arguments))
+    plan = asked_plan(arguments)
     code = study.run(plan, study_options(arguments))
     from ..results.report import write_report  # the report's libraries load after the runs
     reported = write_report(arguments.results / plan.name, arguments.output)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from ....benchmarks.planning.expansion import Skip
 from ....benchmarks.planning.foreseen import to_know
+from ....benchmarks.planning.plan import Plan
+from ....benchmarks.planning.variants import stand_ins
 from ....benchmarks.runs.run_config import RunConfig
 from ....benchmarks.text import counted, duration
 
@@ -21,6 +24,12 @@ def say_checking() -> None:
 def header(name: str, runs: int, stages: int, seconds: float) -> str:
     """Return the first line about a plan, the same in its dry run and when it is run."""
     return f"plan {name}: {counted(runs, 'run')} in {counted(stages, 'stage')}, about {duration(seconds)} here"
+
+
+def chosen(plan: Plan, folder: Path) -> list[str]:
+    """Return a line for what was set on the command line, and one for each data set that has a stand-in."""
+    given = [f"set: {', '.join(plan.sets)}; results in {folder}"] if plan.sets else []
+    return [*given, *plan.notes, *stand_ins.sentences(plan.stand_ins, folder)]
 
 
 def left_out(skipped: Iterable[Skip]) -> list[str]:

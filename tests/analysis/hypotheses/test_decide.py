@@ -12,7 +12,10 @@ from scipy import stats
 
 from batchscale.analysis.hypotheses.decide import decide
 from batchscale.analysis.hypotheses.verdict import CLAIMS, Contrast, judge, Verdict
+from batchscale.analysis.study.arms import load_arms
+from batchscale.analysis.study.example_sampling import CROSS_FITTED
 from batchscale.analysis.tables.reading import from_records
+from batchscale.benchmarks.schedules.rules import TUNED_RULE
 from support.synthetic_records import (ADAM, DEEP, SGD, Curve, Memory, Study, Timing, change, manifest, records,
                                        results)
 
@@ -203,3 +206,15 @@ def test_a_verdict_is_json_without_nan() -> None:
     for one in decide(results(replace(SAME, seeds=2))):
         text = json.dumps(one.to_json(), allow_nan=False)
         assert json.loads(text)["claim"] == one.claim
+
+
+def test_claims_at_tuned_rates_pay_for_the_choice_of_the_rates() -> None:
+    study = results(LONG)
+    arms = load_arms(study)
+    plain, tuned = (decide(study, own) for own in (arms, [replace(arm, rule=TUNED_RULE) for arm in arms]))
+    judged = [(one, other) for number in (2, 3, 4, 5, 6, 7, 10)
+              for one, other in zip(plain[number - 1].per_batch, tuned[number - 1].per_batch)]
+    assert {number for number in (2, 3, 4, 5, 6, 7, 10) if plain[number - 1].per_batch} >= {2, 3, 4, 5, 6, 10}
+    for one, other in judged:
+        assert other.estimate.high - other.estimate.low == pytest.approx(
+            math.sqrt(CROSS_FITTED) * (one.estimate.high - one.estimate.low)), one.quantity

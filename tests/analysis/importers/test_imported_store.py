@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support.launching import batchscale
 from support.reference_points import FOLDER_NAME, RESNET, point, resnet, saved
@@ -148,10 +149,44 @@ def test_samples_give_steps_without_the_size_of_an_epoch(tmp_path: Path) -> None
     assert found.points[1].steps.value == pytest.approx(1500 / 32)
 
 
-def test_numbers_too_large_for_epochs_are_not_called_so(tmp_path: Path) -> None:
-    found = brought(tmp_path, {str(batch): {**point(batch, [1e6 + batch] * 4), "Benchmark": "words"}
-                               for batch in (8, 32, 128)})
-    assert found.unit == "samples or tokens"
+def test_the_unit_of_a_benchmark_that_is_not_known_is_not_named(tmp_path: Path) -> None:
+    words = {str(batch): {**point(batch, [1e6 + batch] * 4), "Benchmark": "words"} for batch in (8, 32, 128)}
+    found = brought(tmp_path, words)
+    assert found.unit == "units" and not math.isfinite(found.minimum_steps.value)
+    (tmp_path / "again").mkdir()
+    epochs = brought(tmp_path / "again", words, train_examples=1000)
+    assert epochs.unit == "epochs" and math.isfinite(epochs.minimum_steps.value)
+
+
+@pytest.mark.parametrize(("workload", "unit", "tokens", "steps"), [
+    ("llama31_8b", "sequences", 1, 15.625), ("gpt_oss_20b", "sequences", 1, 15.625), ("bert", "sequences", 1, 15.625),
+    ("gpt3", "sequences", 2048, 15.625), ("stable_diffusion", "images", 1, 15.625), ("unet3d", "epochs", 1, math.nan),
+    ("resnet", "epochs", 1, 15.625 * 1_281_167)])
+def test_what_is_counted_is_the_benchmarks_own_whatever_the_file_calls_it(workload: str, unit: str, tokens: int,
+                                                                          steps: float, tmp_path: Path) -> None:
+    """S_min 1000 / 64 of what is counted, B_crit 64; the size of unet3d's epoch is not in the file."""
+    found = brought(tmp_path, {str(batch): {**point(batch, [1000 * tokens * (1 + batch / 64)] * 4),
+                                            "Benchmark": workload} for batch in (8, 32, 128, 512)})
+    assert found.unit == unit and found.example == (unit if unit != "epochs" else "examples")
+    assert found.critical_batch.value == pytest.approx(64, rel=1e-6)
+    assert found.minimum_steps.value == pytest.approx(steps, rel=1e-6, nan_ok=True)
+
+
+def test_sequences_stand_in_every_sentence_and_on_both_axes(tmp_path: Path) -> None:
+    means = {16: 161_109, 32: 178_859, 64: 226_645, 96: 278_640, 128: 344_747}  # round 5.1, olympic means
+    saved(tmp_path, {str(batch): {**point(batch, [mean] * 4), "Benchmark": "llama31_8b"}
+                     for batch, mean in means.items()}, "rcps_llama31_8b.json")
+    store = imported_store.write(tmp_path / "rcps_llama31_8b.json", tmp_path / "results")
+    (found,) = convergences(read(store))
+    # A least-squares line through these means gives 79, of their logarithms 84.
+    batches = list(means)
+    line = np.polyfit(batches, list(means.values()), 1)
+    assert line[1] / line[0] == pytest.approx(79, abs=1) and found.critical_batch.low < 79 < found.critical_batch.high
+    assert found.critical_batch.value == pytest.approx(84, abs=1)
+    page = (report.write(store, tmp_path / "report") / "report.md").read_text()
+    figure = (tmp_path / "report" / "figures" / "c0-epochs.csv").read_text()
+    assert "sequences" in page and "global batch, sequences" in figure and "sequences to the target" in figure
+    assert "examples" not in figure and "samples" not in figure and "epochs to the target" not in figure
 
 
 def test_points_with_too_few_or_scattered_runs_are_named(tmp_path: Path) -> None:

@@ -9,13 +9,17 @@ from pathlib import Path
 import pytest
 from soak.fuzz_imports import IMPORTS
 from support.foreign_files import bring, GOOD
+from support.undrawn import undrawn
 
 from batchscale.analysis.columns import METRICS
 from batchscale.analysis.decision.imported import CANNOT_DECIDE
 from batchscale.analysis.importers import csv_table, reading, registry
+from batchscale.analysis.importers.derived import completed
 from batchscale.analysis.importers.imported_run import COLUMNS, Found, Options, parse_target
 from batchscale.analysis.importers.registry import IMPORTERS, KINDS
 from batchscale.analysis.importers.sources import Sources
+from batchscale.analysis.report import page
+from batchscale.analysis.report.findings import Findings
 from batchscale.benchmarks.errors import RecordError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,6 +37,23 @@ def test_a_format_is_explained_sampled_and_fuzzed(form: str) -> None:
 def test_a_good_file_brings_runs_of_the_kinds_declared(form: str, tmp_path: Path) -> None:
     kinds = set(bring(GOOD[form](tmp_path / "sample"), form).runs["kind"])
     assert kinds and kinds <= set(IMPORTERS[form].kinds) <= set(KINDS)
+
+
+@pytest.mark.parametrize("form", IMPORTERS)
+def test_a_good_file_is_shown_and_not_only_named_in_the_report(form: str, tmp_path: Path) -> None:
+    with undrawn():
+        chapters = page.chapters_of(Findings.of(bring(GOOD[form](tmp_path / "sample"), form)))
+    assert [one.anchor for one in chapters if one.has_data]
+
+
+def test_a_timing_run_may_give_the_rate_or_the_time_of_a_step() -> None:
+    run = {"kind": "throughput", "status": "completed", "global_batch": 64, "replicas": 2}
+    assert completed({**run, "examples_per_second": 128.0})["step_seconds"] == 0.5
+    assert completed({**run, "step_seconds": 0.5, "accumulation": 4}) == {
+        **run, "step_seconds": 0.5, "examples_per_second": 128.0, "accumulation": 4, "replica_batch": 8,
+        "strategy": "not told", "placement": "not told-2r"}
+    lost = {**run, "status": "out_of_memory"}
+    assert completed(lost) == lost
 
 
 def test_every_kind_comes_from_a_format_of_its_own_and_needs_columns_that_are_known() -> None:

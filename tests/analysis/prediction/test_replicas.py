@@ -149,7 +149,7 @@ def test_replica_counts_that_are_none_are_refused(text: str) -> None:
 def test_a_network_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(PlanError, match="--network .* seconds per message and seconds per byte"):
         given_link(text)
-    given = given_link("5e-6,8e-11")
+    given, _ = given_link("5e-6,8e-11")
     assert given is not None and given.latency_seconds == 5e-6
     assert given.bytes_per_second == pytest.approx(12.5e9)
 

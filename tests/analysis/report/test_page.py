@@ -298,3 +298,16 @@ def test_long_tables_say_how_much_is_not_shown() -> None:
 
 def test_markdown_text_stays_text() -> None:
     assert formatting.plain("a|b\n<c> [d](e)") == r"a\|b \<c\> \[d\]\(e\)"
+
+
+def test_a_stand_in_and_what_was_set_are_told(tmp_path: Path) -> None:
+    made = records(TINY)
+    facts = {**manifest(TINY, made), "source": "mine.toml", "sets": ["rules=[\"sqrt\"]"],
+             "stand_ins": [{"asked": "mnist", "stand_in": "glyphs", "used": "glyphs"},
+                           {"asked": "cifar10", "stand_in": "digits", "used": "cifar10"}]}
+    found = Findings.of(from_records(made, facts))
+    told = first_screen.first_screen(found.results, found.decided).data
+    assert told.endswith(" glyphs stands in for mnist, which was not on the machine that made the plan.")
+    assert "digits" not in told
+    text = (report.write_findings(found, tmp_path) / "report.md").read_text(encoding="utf-8")
+    assert "batchscale study mine.toml --set 'rules=[\"sqrt\"]'" in text

@@ -31,7 +31,7 @@ def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def test_an_unknown_name_lists_the_known_ones_and_the_nearest() -> None:
     with pytest.raises(DataError, match="cifar10, digits, fashion_mnist, glyphs, mnist.*'mnist'"):
         data.load("mnits")
-    with pytest.raises(DataError, match="npz:PATH, images:PATH, tfrecord:PATH,.*synthetic:28x28x1.*or module:function"):
+    with pytest.raises(DataError, match="npz:PATH, idx:FOLDER, images:PATH, tfrecord:PATH,.*or module:function"):
         data.describe_size("mnits")
 
 

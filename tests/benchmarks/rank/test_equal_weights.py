@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from _pytest.mark import ParameterSet
+from support.launching import ranks_of_two_replicas
 from support.rank_servers import launched_once
 
-from batchscale.benchmarks.config.strategies import variants
+from batchscale.benchmarks.config.strategies import STRATEGIES as SPECS, variants
 
 pytestmark = pytest.mark.launched
 STRATEGIES = tuple(variants())  # "single", with which the others are compared, is the first
@@ -24,6 +25,7 @@ CASES = [*("-".join(case) for case in itertools.product(("mlp_128", "cnn_small")
          "mlp_128-momentum-resident-accumulated", "cnn_small-lars-resident-accumulated",
          "mlp_128-momentum-resident-regression", "own-adam-resident-two_kinds", "own-adam-stream-two_kinds",
          "own-adam-resident-two_kinds_accumulated"]
+SEVERAL = tuple(name for name, (strategy, _) in variants().items() if SPECS[strategy].many_replicas)
 # Every case is tried on Horovod with MPI. The others, which train by the same loop, do those that differ in how a mean,
 # a broadcast and a gather are made and in where variables lie; the rest is slow.
 WHOLE = ("single", "horovod-mpi")
@@ -36,8 +38,10 @@ TOLERANCE = 1e-9
 Weights = npt.NDArray[np.float64]
 
 
-NORMALIZING = [name if name in ("single", "mirrored", "horovod-mpi") else pytest.param(name, marks=pytest.mark.slow)
-               for name in STRATEGIES]
+def normalizing(strategies: Iterable[str]) -> list[str | ParameterSet]:
+    """The strategies on which batch norm is tried; some are slow."""
+    return [name if name in ("single", "mirrored", "horovod-mpi") else pytest.param(name, marks=pytest.mark.slow)
+            for name in strategies]
 
 
 class Launched:
@@ -117,7 +121,7 @@ def test_the_distance_sees_a_difference(launched: Launched, case: str, other: st
     assert distance(launched.weights("single", case), launched.weights("single", other)) > 1e-3
 
 
-@pytest.mark.parametrize("strategy", NORMALIZING[1:])
+@pytest.mark.parametrize("strategy", normalizing(SEVERAL))
 def test_moving_statistics_are_averaged_and_every_rank_evaluates_alike(launched: Launched, strategy: str) -> None:
     found = launched.normalized(strategy)
     apart, together = np.array(found["apart"]), np.array(found["together"])
@@ -125,11 +129,11 @@ def test_moving_statistics_are_averaged_and_every_rank_evaluates_alike(launched:
     assert not np.array_equal(apart[0], apart[1]), "each replica normalizes its own batches"
     assert np.array_equal(together[0], together[1])
     assert together[0] == pytest.approx(apart.mean(axis=0), rel=1e-12, abs=1e-12)
-    assert len(found["metrics"]) == (1 if strategy == "mirrored" else 2)
+    assert len(found["metrics"]) == ranks_of_two_replicas(strategy)
     assert all(metrics == found["metrics"][0] for metrics in found["metrics"])
 
 
-@pytest.mark.parametrize("strategy", NORMALIZING)
+@pytest.mark.parametrize("strategy", normalizing(STRATEGIES))
 def test_a_probe_leaves_the_moving_statistics_as_they_were(launched: Launched, strategy: str) -> None:
     found = launched.normalized(strategy)
     assert found["probed"] != found["together"], "gradients in training mode move them"

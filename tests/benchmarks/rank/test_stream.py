@@ -71,6 +71,10 @@ placed = mirrored._strategy.experimental_local_results(mirrored.place(np.arange(
 here = Mirrored._on("CPU:1", tf.identity(np.arange(3.0)))
 found["from the host"] = here.device.rpartition("device:")[2] + " " + str(here.numpy().tolist())
 found["devices"] = [copy.device.rpartition(":")[2] for copy in placed]
+two_steps = mirrored.place_shares({"x": tf.constant(np.arange(16.0).reshape(8, 2))}, 2)
+found["shares"] = [copy.numpy().tolist() for copy in mirrored._strategy.experimental_local_results(two_steps["x"])]
+from batchscale.benchmarks.rank.feeds.in_memory import free_bytes
+found["free"] = [free_bytes(1, 1000), free_bytes(2) > 2e6]
 print("FOUND" + json.dumps(found))
 """
 
@@ -98,6 +102,14 @@ def test_chunks_have_one_length_and_the_pipeline_starts_once_an_order(found: dic
 
 def test_each_replica_of_mirrored_has_its_copy_on_its_own_device(found: dict[str, Any]) -> None:
     assert found["devices"] == ["0", "1"]
+
+
+def test_a_replica_of_mirrored_is_sent_its_share_of_every_step_and_no_other_s(found: dict[str, Any]) -> None:
+    assert found["shares"] == [[[0, 1], [2, 3], [8, 9], [10, 11]], [[4, 5], [6, 7], [12, 13], [14, 15]]]
+
+
+def test_a_run_s_memory_limit_is_all_that_resident_examples_may_count_on(found: dict[str, Any]) -> None:
+    assert found["free"] == [1000, True]
 
 
 def test_what_tf_data_left_on_the_host_is_put_on_the_device(found: dict[str, Any]) -> None:

@@ -59,7 +59,7 @@ def write(folder: Path, *changes: tuple[str, str]) -> str:
     (("[32]", "[33]\nstrategies = ['mirrored']\nreplicas = [2]"), "nearest valid: 32 and 34"),
     (("digits", "digit"), "Did you mean 'digits'?"),
     (("mlp_128", "mlp_129"), "Did you mean 'mlp_128'?"),
-    (("digits", "mnist"), "glyphs"),
+    (("digits", "idx:nowhere"), "there is no folder"),
     (("digits", "npz:nowhere.npz"), "nowhere.npz"),
 ])
 def test_a_bad_plan_is_refused(tmp_path: Path, change: tuple[str, str], message: str) -> None:
@@ -76,6 +76,10 @@ def test_a_bad_plan_is_refused(tmp_path: Path, change: tuple[str, str], message:
     (("report", "nowhere"), "holds no results"),
     (("status", "nowhere"), "holds no results"),
     (("run", "mine.json"), "holds no configuration"),
+    (("run", "mine.json", "--set", "seeds=2"), "--set belongs to a plan"),
+    (("plan", "mine.toml", "--set", "epchs=2"), "Did you mean 'epochs'?"),
+    (("search", "largest-batch", "mine.toml", "--set", "sdg.seeds=2"), "--set experiment='sdg' is not known"),
+    (("fetch", "mnst"), "Did you mean 'mnist'?"),
 ])
 def test_a_bad_command_line_is_refused(tmp_path: Path, words: tuple[str, ...], message: str) -> None:
     write(tmp_path)

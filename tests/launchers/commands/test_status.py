@@ -47,6 +47,16 @@ def test_the_command_to_go_on_works_from_the_folder_in_which_it_is_printed(
     assert words == ["cd", str(home), "&&", "batchscale", "run", "mine.toml", "--results", "results"]
 
 
+def test_the_command_to_go_on_holds_what_was_set(tmp_path: Path, config: Callable[..., RunConfig],
+                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(tmp_path / "mine-seeds=2")
+    store.prepare([config()], {"name": "mine-seeds=2", "source": "mine.toml", "sets": ["rules=[\"sqrt\"]", "seeds=2"]})
+    assert cli.main(["status", str(store.folder)]) == EXIT_INCOMPLETE
+    words = shlex.split(capsys.readouterr().out.splitlines()[-1].removeprefix("to go on: "))
+    assert words == ["batchscale", "run", "mine.toml", "--set", 'rules=["sqrt"]', "--set", "seeds=2", "--results",
+                     str(tmp_path)]
+
+
 def test_an_interrupted_run_is_not_called_failed(tmp_path: Path, config: Callable[..., RunConfig],
                                                  capsys: pytest.CaptureFixture[str]) -> None:
     store = Store(tmp_path / "mine")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchscale.benchmarks.config.strategies import STRATEGIES
 from batchscale.benchmarks.data import describe_size
 from batchscale.benchmarks.runs.run_config import RunConfig
 
@@ -22,9 +23,9 @@ REFERENCES = (16, 1, 64)  # the group's own batch; one that is not, with few ste
 
 
 def configuration(strategy: str, reference: int, **changes: Any) -> RunConfig:
-    """On one replica when `strategy` is single, else on two."""
+    """On two replicas, or on one where the strategy has no more."""
     name, _, transport = strategy.partition("-")
-    replicas = 1 if name == "single" else 2
+    replicas = 2 if STRATEGIES[name].many_replicas else 1
     values: dict[str, Any] = {
         "experiment": "gains", "kind": "accuracy", "dataset": "digits", "model": "small_models:softmax",
         "optimizer": "momentum", "momentum": 0.5, "global_batch": GLOBAL_BATCH, "validation_fraction": 0.0,

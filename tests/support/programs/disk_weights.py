@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from batchscale.benchmarks.config.strategies import STRATEGIES
 from batchscale.benchmarks.data import describe_size
 from batchscale.benchmarks.runs.run_config import RunConfig
 
@@ -27,7 +28,7 @@ def configuration(strategy: str, dataset: str) -> RunConfig:
     return RunConfig(experiment="equal", kind="accuracy", dataset=dataset, model="mlp_128", optimizer="momentum",
                      global_batch=GLOBAL_BATCH, train_examples=examples - round(0.25 * examples),
                      validation_fraction=0.25, train_subset=100, seed=3, epochs=3, strategy=name, transport=transport,
-                     replicas=1 if name == "single" else 2, precision="float64")
+                     replicas=2 if STRATEGIES[name].many_replicas else 1, precision="float64")
 
 
 def train(session: Session, config: RunConfig) -> Program:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchscale.benchmarks.config.strategies import STRATEGIES
 from batchscale.benchmarks.data import describe_size
 from batchscale.benchmarks.runs.run_config import RunConfig
 
@@ -53,7 +54,7 @@ def configuration(strategy: str, model: str, optimizer: str, feed: str, change: 
                      validation_fraction=0.0, train_subset=32, seed=3, epochs=3,
                      rule="linear", reference_batch=16, warmup_epochs=1.0,
                      base_learning_rate=RATES.get(optimizer, 0.01),
-                     strategy=name, transport=transport, replicas=1 if name == "single" else 2,
+                     strategy=name, transport=transport, replicas=2 if STRATEGIES[name].many_replicas else 1,
                      precision="float64", input=feed)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchscale.benchmarks.config.strategies import STRATEGIES
 from batchscale.benchmarks.data import Dataset, describe_size
 from batchscale.benchmarks.runs.run_config import RunConfig
 
@@ -56,7 +57,7 @@ def configuration(strategy: str, **changes: Any) -> RunConfig:
         "experiment": "models", "kind": "accuracy", "dataset": DIGITS, "model": "mlp_128", "optimizer": "momentum",
         "global_batch": 64, "validation_fraction": 0.0, "train_subset": 64, "seed": 3, "epochs": 3,
         "train_examples": describe_size(data).train_examples, "base_learning_rate": 0.01, "strategy": name,
-        "transport": transport, "replicas": 1 if name == "single" else 2}
+        "transport": transport, "replicas": 2 if STRATEGIES[name].many_replicas else 1}
     return RunConfig(**{**base, **changes})
 
 

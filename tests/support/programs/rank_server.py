@@ -18,6 +18,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batchscale.benchmarks.config.strategies import STRATEGIES
 from batchscale.benchmarks.data import describe_size
 from batchscale.benchmarks.rank import devices
 from batchscale.benchmarks.runs.run_config import RunConfig
@@ -30,11 +31,12 @@ POLL_SECONDS = 0.05
 
 
 def configuration(strategy: str) -> RunConfig:
-    """A run on two replicas, or on one when `strategy` is single: it decides cores and devices only."""
+    """A run on two replicas, or on one where the strategy has no more: it decides cores and devices only."""
     name, _, transport = strategy.partition("-")
     return RunConfig(experiment="server", kind="accuracy", dataset="digits", model="mlp_128", optimizer="sgd",
                      global_batch=64, train_examples=describe_size("digits").train_examples, validation_fraction=0.0,
-                     seed=0, epochs=1, strategy=name, transport=transport, replicas=1 if name == "single" else 2)
+                     seed=0, epochs=1, strategy=name, transport=transport,
+                     replicas=2 if STRATEGIES[name].many_replicas else 1)
 
 
 def fresh(strategy: Strategy, local: list[str]) -> Session:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from batchscale.benchmarks.config.strategies import STRATEGIES
 from batchscale.benchmarks.data import describe_size
 from batchscale.benchmarks.runs.run_config import RunConfig
 
@@ -27,7 +28,7 @@ def configuration(strategy: str, model: str, precision: str) -> RunConfig:
     return RunConfig(experiment="sharp", kind="accuracy", dataset="digits", model=model, optimizer="sgd",
                      global_batch=64, train_examples=describe_size("digits").train_examples, validation_fraction=0.0,
                      train_subset=32, seed=5, base_learning_rate=0.1, sharpness_examples=EXAMPLES, strategy=name,
-                     transport=transport, replicas=1 if name == "single" else 2, precision=precision)
+                     transport=transport, replicas=2 if STRATEGIES[name].many_replicas else 1, precision=precision)
 
 
 def measured(session: Session, config: RunConfig, folder: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import OTHERS, STRATEGIES
 from ....formatting import estimated, table
+from ....importers.mlperf.units import UNKNOWN
 from ....laws.critical_batch import TOLERATED
 from ....statistics.estimate import without_interval
 from ....study.convergence import Convergence, TargetPoint
@@ -35,7 +36,7 @@ def build(findings: Findings) -> Section | None:
             *(sentence for one in found for sentence in _sentences(one))]
     figures = [figure for index, one in enumerate(found[:MOST_PANELS // 2]) for figure in _figures(f"c{index}", one)]
     unit = _units(found)
-    tables = table(("benchmark", "critical batch, examples", "fewest steps, S_min", f"fewest {unit}, E_min",
+    tables = table(("benchmark", f"critical batch, {_examples(found)}", "fewest steps, S_min", f"fewest {unit}, E_min",
                     "perfect scaling ends", "largest useful batch"), [_law_row(one) for one in found],
                    "95 % intervals; n counts reference points. The last two columns are measured batches: the largest "
                    f"within {TOLERATED:g} times the fewest {unit}, and the smallest within {TOLERATED:g} times the "
@@ -67,15 +68,19 @@ def _units(found: Sequence[Convergence]) -> str:
     return " or ".join(dict.fromkeys(one.unit for one in found))
 
 
+def _examples(found: Sequence[Convergence]) -> str:
+    return " or ".join(dict.fromkeys(one.example for one in found))
+
+
 def _sentences(one: Convergence) -> Iterator[str]:
     if one.law.note:
         yield f"{one.experiment}: {one.law.note}."
     if not math.isfinite(one.examples_each):
         yield (f"{one.experiment}: steps are not known, because the file does not say how many examples an epoch has; "
                "import it again with --train-examples N. The critical batch does not depend on it.")
-    if one.unit == "samples or tokens":
-        yield (f"{one.experiment}: what the file calls epochs is too many for epochs. It counts samples or tokens, and "
-               "does not say which.")
+    if one.unit == UNKNOWN:
+        yield (f"{one.experiment}: what the file calls epochs may be samples or tokens for all it says, so they are "
+               "units here.")
 
 
 def _law_row(one: Convergence) -> tuple[str, ...]:
@@ -116,7 +121,8 @@ def _panel(name: str, one: Convergence, unit: str, size: float, log: int) -> Fig
     law = tuple((x, without_interval(one.law_amount(x) * (size / x if steps else 1), 0)) for x in places)
     batch = one.critical_batch.value
     marked = min(batches) < batch < max(batches)
-    panel = Panel(name, title, Axis("global batch, examples", 2, _round(batches)), Axis(f"{unit} to the target", log),
+    panel = Panel(name, title, Axis(f"global batch, {one.example}", 2, _round(batches)),
+                  Axis(f"{unit} to the target", log),
                   (Series("law", STRATEGIES["single"], law, band=True),
                    Series("best" if one.tuned else "means", OTHERS[0], points, line=False)),
                   marks=((batch, "B_crit"),) if marked else ())

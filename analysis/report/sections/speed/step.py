@@ -44,9 +44,9 @@ def _doubts(found: Sequence[StepFit]) -> Iterator[str]:
     for one in found:
         if one.fit is not None and one.fit.rms_log_residual > POOR_FIT:
             yield (f"{one.name}: the step model misses the measured steps by {one.fit.rms_log_residual:.0%} (root mean "
-                   "square), so it does not describe them: do not read its parameters. What grows with the batch on "
-                   "several replicas only, as when they share memory or cores, is not in this model; the laws that "
-                   "predict other scales have it.")
+                   f"square over its {one.fit.n} launches), so it does not describe them: do not read its parameters. "
+                   "What grows with the batch on several replicas only, as when they share memory or cores, is not in "
+                   "this model; the laws that predict other scales have it.")
 
 
 def _models(found: Sequence[StepFit]) -> tuple[Table, ...]:
@@ -55,7 +55,8 @@ def _models(found: Sequence[StepFit]) -> tuple[Table, ...]:
     return table(("what", "symbol", "parameter", "value", "rms residual"), rows,
                  "Least squares on the log of the step time of all launches; 95 % interval, n launches. No interval: "
                  "at its bound, or not to be told apart from another parameter. Parameters that no run shows, such as "
-                 "those across nodes on one node, are left out.", (4,))
+                 "those across nodes on one node, are left out. The rms residual describes these launches' own log "
+                 "times, so it has no interval.", (4,))
 
 
 def _parameters(fit: StepModelFit) -> Iterator[tuple[str, str, str]]:

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from ...benchmarks.errors import RecordError
-from .imported_run import as_number, Found, ImportedRun, label, Options, whole
-from .sources import Sources
+from ....benchmarks.errors import RecordError
+from ..detection import Sample
+from ..imported_run import as_number, Found, ImportedRun, label, Options, whole
+from ..text.ranks import of_rank_zero
+from ..sources import Sources
 
 QUESTION = "How many images per second do the replicas train together?"
 HINT = "what a synthetic benchmark of Horovod printed"
@@ -28,9 +30,6 @@ WARM = re.compile(r"\bRunning warmup\b")
 ITERATION = re.compile(rf"\bIter #(\d{{1,9}}): {NUMBER} img/sec per (\w{{1,10}})")
 MEAN = re.compile(rf"\bImg/sec per (\w{{1,10}}): {NUMBER} ?\+-{NUMBER}")
 TOTAL = re.compile(rf"\bTotal img/sec on (\d{{1,18}}) \w{{1,10}}\(s\): {NUMBER} ?\+-{NUMBER}")
-COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-# What mpirun and horovodrun put before a line: [job,rank]<stream>:
-RANK = re.compile(r"^\s*\[\d{1,9},(\d{1,9})\]<std(?:out|err)>:")
 RANK_ZERO = "rank 0's rate times the ranks"
 ROUNDING = 0.051  # the text has one decimal
 
@@ -62,6 +61,11 @@ class Block:
         return ordered if self.warmed else ordered[1:]
 
 
+def recognizes(sample: Sample) -> bool:
+    """Return whether a file has a launch of one of these benchmarks."""
+    return sample.holds("Model: ", "Batch size: ", "Iter #") and sample.holds(" img/sec per ")
+
+
 def read(sources: Sources, options: Options) -> Found:
     """Return each launch that the text of a file or folder holds as a timing run, with one window per iteration.
 
@@ -91,7 +95,8 @@ def _blocks(sources: Sources, path: Path) -> Iterator[Block]:
     """
     block: Block | None = None
     where, launches = sources.named(path), 0
-    for line in _of_rank_zero(sources.lines(path, HINT)):
+    for line in of_rank_zero(sources.lines(path, HINT)):
+        line = line.rstrip()
         if match := MODEL.search(line):
             if block is not None and block.begun:
                 launches += 1
@@ -101,15 +106,6 @@ def _blocks(sources: Sources, path: Path) -> Iterator[Block]:
             _take(block, line, where)
     if block is not None and (block.begun or not launches):
         yield _checked(block, where)
-
-
-def _of_rank_zero(lines: Iterator[str]) -> Iterator[str]:
-    """The lines of rank 0 and of nobody in particular, without colours."""
-    for line in lines:
-        plain = COLOUR.sub("", line).rstrip()
-        rank = RANK.match(plain)
-        if rank is None or int(rank[1]) == 0:
-            yield plain
 
 
 def _take(block: Block, line: str, where: str) -> None:

@@ -12,10 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...benchmarks.errors import RecordError
-from .imported_run import Found, ImportedRun, number, Options
-from .registry import CONVERGENCE
-from .sources import Sources
+from ....benchmarks.errors import RecordError
+from ..detection import Sample
+from ..imported_run import Found, ImportedRun, number, Options
+from ..registry import CONVERGENCE
+from ..sources import Sources
+from .units import amounts, EPOCHS, SAMPLES, Unit, UNITS, UNKNOWN
 
 QUESTION = "How much training does the target take at each batch size?"
 HINT = "a file of MLPerf reference points, such as rcps_resnet.json"
@@ -49,6 +51,11 @@ class ReferencePoint:
     platform: str
 
 
+def recognizes(sample: Sample) -> bool:
+    """Return whether a file begins with a reference point."""
+    return sample.holds('"Benchmark"', '"BS"') and any(sample.holds(f'"{key}"') for key in COUNTED.values())
+
+
 def read(sources: Sources, options: Options) -> Found:
     """Return the runs of a file of reference points: epochs, examples and steps to the target, where they are known.
 
@@ -57,11 +64,15 @@ def read(sources: Sources, options: Options) -> Found:
     """
     found = points(_values(sources), sources.named(sources.path))
     benchmarks = dict.fromkeys(point.benchmark for point in found)
+    units = {point.benchmark: _unit(point, options.train_examples) for point in found}
     if options.train_examples is not None and len(benchmarks) > 1:
         raise RecordError(f"--train-examples is about one benchmark; the file is about {', '.join(benchmarks)}.")
     sizes = {name: options.train_examples or TRAIN_EXAMPLES.get(name) for name in benchmarks}
-    runs = tuple(run for point in found for run in _runs(point, sizes[point.benchmark]))
-    return Found(runs, QUESTION, facts={
+    runs = tuple(run for point in found for run in _runs(point, units[point.benchmark], sizes[point.benchmark]))
+    counted = {point.benchmark: point.counted for point in found}
+    notes = tuple(_said(name, counted[name], unit) for name, unit in units.items() if _other_words(counted[name], unit))
+    return Found(runs, QUESTION, notes, {
+        "units": {name: unit.name for name, unit in units.items()},
         "train_examples": sizes,
         "train_examples_from": "the command line" if options.train_examples else "the benchmark's definition"})
 
@@ -77,12 +88,33 @@ def _values(sources: Sources) -> Any:
         raise RecordError(f"{path} is not whole JSON ({str(error)[:100]}); give {HINT}.") from None
 
 
-def _runs(point: ReferencePoint, size: int | None) -> Iterator[ImportedRun]:
-    """Epochs, examples and steps to the target: those that follow from what the file counts and, where it is known,
-    from the size of an epoch."""
+def _unit(point: ReferencePoint, size: int | None) -> Unit:
+    """The benchmark's own; of one that is not known what the file calls samples, and what it calls epochs only where
+    the command line says how large an epoch is."""
+    known = UNITS.get(point.benchmark)
+    if known is None or point.counted == "samples" and known.kind == EPOCHS:
+        return Unit(SAMPLES, "samples") if point.counted == "samples" else Unit(EPOCHS, "epochs" if size else UNKNOWN)
+    return known
+
+
+def _other_words(counted: str, unit: Unit) -> bool:
+    return unit.name != counted and not (counted == "samples" and unit.kind == SAMPLES)
+
+
+def _said(benchmark: str, counted: str, unit: Unit) -> str:
+    """What is counted where the file's own word is not the unit."""
+    if unit.name == UNKNOWN:
+        return (f"{benchmark}: \"{COUNTED[counted]}\" is also written for samples and tokens, and what this benchmark "
+                "counts is not known; so its unit is not named, and there are no steps. If they are epochs, "
+                "--train-examples N says so.")
+    return f"{benchmark} counts {unit.name}, by its definition; the file writes \"{COUNTED[counted]}\"."
+
+
+def _runs(point: ReferencePoint, unit: Unit, size: int | None) -> Iterator[ImportedRun]:
+    """Epochs, examples and steps to the target: those that follow from what the benchmark counts and, where it is
+    known, from the size of an epoch."""
     for index, amount in enumerate(point.amounts):
-        epochs = amount if point.counted == "epochs" else amount / size if size else None
-        examples = amount if point.counted == "samples" else amount * size if size else None
+        epochs, examples = amounts(amount, unit, size)
         known = {"epochs_to_target": epochs, "examples_to_target": examples, "train_examples": size,
                  "steps_to_target": number(examples) / point.global_batch,
                  "base_learning_rate": point.learning_rate, "momentum": point.momentum}

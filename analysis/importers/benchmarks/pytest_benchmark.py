@@ -10,14 +10,21 @@ from pathlib import Path
 from statistics import median, stdev
 from typing import Any
 
-from ...benchmarks.errors import RecordError
-from ...benchmarks.records.json_files import load_json
-from ..statistics.difference import Summary
-from .imported_run import Found, ImportedRun, label, Options
-from .registry import TIMING
-from .sources import Sources
+from ....benchmarks.errors import RecordError
+from ....benchmarks.records.json_files import load_json
+from ...statistics.difference import Summary
+from ..detection import Sample
+from ..imported_run import Found, ImportedRun, label, Options
+from ..registry import TIMING
+from ..sources import Sources
 
 QUESTION = "How long does one round of each benchmark take?"
+
+
+def recognizes(sample: Sample) -> bool:
+    """Return whether a file begins as pytest-benchmark's JSON does."""
+    return sample.first_line.lstrip().startswith("{") and sample.holds('"machine_info"') and (
+        sample.holds('"benchmarks"') or sample.holds('"commit_info"'))
 
 
 def read(sources: Sources, options: Options) -> Found:

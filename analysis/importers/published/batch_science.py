@@ -13,11 +13,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ...benchmarks.errors import RecordError
-from .imported_run import (BEST_TRIAL, LARGEST, as_number, Found, ImportedRun, label, number, Options, Target,
-                           whole)
-from .registry import CONVERGENCE
-from .sources import json_value, Sources
+from ....benchmarks.errors import RecordError
+from ..detection import Sample
+from ..imported_run import (as_number, BEST_TRIAL, Found, ImportedRun, label, LARGEST, number, Options, Target,
+                            whole)
+from ..registry import CONVERGENCE
+from ..sources import json_value, Sources
 
 QUESTION = "How many steps does the target take at each batch size, at the best metaparameters?"
 HINT = "a folder with BATCH/study.json and BATCH/TRIAL/measurements.csv"
@@ -37,6 +38,11 @@ PARTS = {"train": "train", "val": "validation", "test": "test"}
 ERRORS = {"cross_entropy_error": "loss", "classification_error": "accuracy"}
 OURS = {f"{theirs}/{error}": f"{ours}_{metric}" for theirs, ours in PARTS.items() for error, metric in ERRORS.items()}
 MOST_ROWS = 100_000
+
+
+def recognizes(sample: Sample) -> bool:
+    """Return whether a folder holds a study."""
+    return any(Path(name).name == "study.json" for name in sample.names)
 
 
 def read(sources: Sources, options: Options) -> Found:

@@ -14,10 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...benchmarks.errors import RecordError
-from .imported_run import as_number, LARGEST, MOST_EPOCHS, Found, ImportedRun, label, number, Options, whole
-from .registry import CONVERGENCE
-from .sources import json_value, Sources
+from ....benchmarks.errors import RecordError
+from ..detection import Sample
+from ..imported_run import as_number, LARGEST, Found, ImportedRun, label, number, Options, whole
+from ..registry import CONVERGENCE
+from ..sources import json_value, Sources
+from .units import amounts, EPOCHS, Unit, unit_of_log
 
 QUESTION = "How much training, and how long, does the target take at each batch size?"
 HINT = "an MLPerf training log, such as result_0.txt, or a folder of them"
@@ -39,7 +41,8 @@ AMOUNTS = {"epoch_num": "epoch", "samples_count": "examples"}
 
 @dataclass
 class Log:
-    """One run so far. settings: the last value of each key; evaluations: (epochs or samples, metric, time in ms)."""
+    """One run so far. settings: the last value of each key; evaluations: (epochs or samples, metric, time in ms).
+    unit: of the epochs or samples."""
 
     where: str
     settings: dict[str, Any]
@@ -47,6 +50,7 @@ class Log:
     stop_ms: float = math.nan
     status: str = ""
     counted: str = ""
+    unit: Unit = Unit(EPOCHS, EPOCHS)
     evaluations: list[tuple[float, float, float]] = field(default_factory=list)
 
 
@@ -56,6 +60,11 @@ class Reading:
 
     damaged: int = 0
     old: str = ""
+
+
+def recognizes(sample: Sample) -> bool:
+    """Return whether a file has lines of MLPerf, of whatever round."""
+    return any(map(sample.holds, (TOKEN, *OLD)))
 
 
 def read(sources: Sources, options: Options) -> Found:
@@ -74,11 +83,11 @@ def read(sources: Sources, options: Options) -> Found:
         raise RecordError(f"{sources.named(sources.path)} has no {TOKEN} line with the key run_start; give {HINT}.")
     notes = [f"{seen.damaged:,} {TOKEN} lines are no whole JSON and were left out."] if seen.damaged else []
     logs, left = _with_batch(logs)
-    _count_samples(logs)
+    units, unsure = _count_units(logs)
     sizes, doubts = _sizes(logs, options.train_examples)
     size = options.train_examples
-    return Found(tuple(_named_runs(logs, sizes)), QUESTION, (*notes, *left, *doubts), {
-        "train_examples": sizes, "train_examples_from": "the command line" if size else
+    return Found(tuple(_named_runs(logs, sizes)), QUESTION, (*notes, *left, *unsure, *doubts), {
+        "units": units, "train_examples": sizes, "train_examples_from": "the command line" if size else
         "the log's train_samples"})
 
 
@@ -180,14 +189,17 @@ def _with_batch(logs: Sequence[Log]) -> tuple[list[Log], list[str]]:
     return known, [f"{others[0]}{more} left out: no global_batch_size is said there."]
 
 
-def _count_samples(logs: Sequence[Log]) -> None:
-    """Take an epoch_num of a benchmark that goes beyond all epochs for what it is: samples, as BERT's logs write."""
-    most = {_benchmark(log): 0.0 for log in logs}
-    for log in logs:
-        most[_benchmark(log)] = max([most[_benchmark(log)], *(amount for amount, _, _ in log.evaluations)])
-    for log in logs:
-        if log.counted == "epoch_num" and most[_benchmark(log)] > MOST_EPOCHS:
-            log.counted = "samples_count"
+def _count_units(logs: Sequence[Log]) -> tuple[dict[str, str], list[str]]:
+    """Give each log the unit of its benchmark; return their names by benchmark, and what is to be known of them."""
+    names, doubts = dict[str, str](), dict[str, None]()
+    for benchmark in dict.fromkeys(map(_benchmark, logs)):
+        own = [log for log in logs if _benchmark(log) == benchmark]
+        most = max((amount for log in own for amount, _, _ in log.evaluations), default=0.0)
+        for log in own:
+            log.unit, doubt = unit_of_log(benchmark, log.counted != "samples_count", most)
+            names[benchmark] = log.unit.name
+            doubts |= {doubt: None} if doubt and log.counted else {}
+    return names, list(doubts)
 
 
 def _named_runs(logs: Sequence[Log], sizes: Mapping[str, int | None]) -> Iterator[ImportedRun]:
@@ -250,7 +262,7 @@ def _run(log: Log, benchmark: str, batch: int, point: str, launch: int, size: in
     """`size`: examples of an epoch."""
     amount = log.evaluations[-1][0] if log.status == "success" and log.evaluations else math.nan
     examples_each = None if size is None else float(size)
-    epochs, examples = _amounts(amount, log.counted, examples_each)
+    epochs, examples = _amounts(amount, log.unit, examples_each)
     seconds = (log.stop_ms - log.start_ms) / 1000
     rates = [_figure(value) for key, value in log.settings.items() if key.endswith("opt_base_learning_rate")]
     momenta = [_figure(value) for key, value in log.settings.items() if key.endswith("opt_momentum")]
@@ -271,15 +283,14 @@ def _run(log: Log, benchmark: str, batch: int, point: str, launch: int, size: in
             "status": log.status})
 
 
-def _amounts(amount: float, counted: str, size: float | None) -> tuple[float, float]:
+def _amounts(amount: float, unit: Unit, size: float | None) -> tuple[float, float]:
     """Epochs and examples; NaN for what does not follow from the other."""
-    if counted == "samples_count":
-        return (amount / size if size else math.nan), amount
-    return amount, amount * size if size else math.nan
+    epochs, examples = amounts(amount, unit, size)
+    return number(epochs), number(examples)
 
 
 def _curve(log: Log, benchmark: str, batch: int, size: float | None) -> dict[str, list[float]]:
-    each = [_amounts(amount, log.counted, size) for amount, _, _ in log.evaluations]
+    each = [_amounts(amount, log.unit, size) for amount, _, _ in log.evaluations]
     curve = {"epoch": [epochs for epochs, _ in each], "examples": [examples for _, examples in each],
              "global_batch": [float(batch)] * len(each),
              "elapsed_seconds": [(at - log.start_ms) / 1000 for _, _, at in log.evaluations]}

@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...benchmarks.errors import RecordError
-from .imported_run import as_number, Found, ImportedRun, label, number, Options, Target
-from .registry import TRAINING
-from .sources import json_value, Sources
+from ....benchmarks.errors import RecordError
+from ..detection import Sample
+from ..imported_run import as_number, Found, ImportedRun, label, number, Options, Target
+from ..registry import TRAINING
+from ..sources import json_value, Sources
 
 QUESTION = "How long does each entry train to the target, and at what price?"
 HINT = "a DAWNBench training entry such as fastai_pytorch.tsv, or a folder of them"
@@ -24,6 +25,12 @@ KNOWN = (*NEEDED, "top5Accuracy")
 TARGETS = {"CIFAR10": Target("top1Accuracy", ">=", 94.0), "ImageNet": Target("top5Accuracy", ">=", 93.0)}
 MOST_ROWS = 100_000
 FACTS = ("author", "framework", "model", "hardware", "costPerHour", "timestamp", "version")
+
+
+def recognizes(sample: Sample) -> bool:
+    """Return whether a file has an entry's header."""
+    header = [name.strip() for name in sample.first_line.split("\t")]
+    return all(name in header for name in NEEDED)
 
 
 def read(sources: Sources, options: Options) -> Found:

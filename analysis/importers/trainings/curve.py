@@ -1,0 +1,125 @@
+"""One training of another tool as a run: its curve, its ends, and what its files do not say."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ....benchmarks.errors import RecordError
+from ...columns import METRICS
+from ..imported_run import LARGEST, largest, ImportedRun, label, MOST_EVALUATIONS
+from ..registry import TRAINING
+from .names import chosen, RATES
+
+QUESTION = "How does each training go, and where does it end?"
+MOST_NAMES = 1_000
+MOST_LISTED = 12
+PLACES = ("step", "epoch", "elapsed_seconds")
+
+
+@dataclass
+class Curve:
+    """Rows of one training as they are read: where each stands (PLACES, NaN where unknown), and the values by the
+    tool's own names."""
+
+    where: str
+    rows: list[tuple[float, float, float]] = field(default_factory=list)
+    values: dict[str, dict[int, float]] = field(default_factory=dict)
+    rates: dict[int, float] = field(default_factory=dict)
+
+    def add(self, place: tuple[float, float, float], values: Mapping[str, float]) -> None:
+        """Add a row: the steps and epochs done and the seconds since the start, and values that were logged there.
+
+        Raises RecordError for more than MOST_EVALUATIONS rows or MOST_NAMES names.
+        """
+        index = len(self.rows)
+        if index >= MOST_EVALUATIONS or len(self.values) > MOST_NAMES:
+            raise RecordError(f"{self.where} holds more than {MOST_EVALUATIONS:,} rows or {MOST_NAMES:,} names of "
+                              "values.")
+        self.rows.append(place)
+        for name, value in values.items():
+            if name in RATES:
+                self.rates[index] = value
+            else:
+                self.values.setdefault(name, {})[index] = value
+
+
+@dataclass(frozen=True)
+class Told:
+    """Names of values that no column holds, and of those taken for per cent, of all runs together."""
+
+    unread: dict[str, None] = field(default_factory=dict)
+    per_cent: dict[str, None] = field(default_factory=dict)
+
+    def notes(self) -> list[str]:
+        """Return the sentences about values that were not read or were divided."""
+        found = []
+        if self.unread:
+            names = ", ".join(list(self.unread)[:MOST_LISTED])
+            more = f" and {len(self.unread) - MOST_LISTED:,} more" if len(self.unread) > MOST_LISTED else ""
+            found.append(f"Values that have no column and were not read: {names}{more}.{self._example()}")
+        if self.per_cent:
+            found.append(f"{', '.join(list(self.per_cent)[:MOST_LISTED])} goes beyond 1, so it is taken for per cent.")
+        return found
+
+    def _example(self) -> str:
+        """How one of the values fills a column."""
+        for word, column in (("loss", "validation_loss"), ("acc", "validation_accuracy")):
+            if name := next((name for name in self.unread if word in name.lower()), ""):
+                return f" One of them can fill a column, such as --map {column}={name}."
+        return ""
+
+
+def training_run(curve: Curve, name: str, told: Told, given: Mapping[str, str], known: Mapping[str, Any] | None = None,
+                 words: Mapping[str, Any] | None = None, where: str = "") -> ImportedRun:
+    """Return a curve as a run of kind `training`: columns of METRICS where its names tell which they are, their last
+    values as its ends, the first learning rate, and whether the loss ended as no number.
+
+    given: column -> the tool's name for it, from --map; known: further columns; told: takes what was not read.
+    """
+    named = chosen(curve.values, given)
+    for other in sorted(set(curve.values) - set(named.values())):
+        told.unread.setdefault(label(other) or "an unnamed value")
+    kept = [index for index in range(len(curve.rows)) if any(index in curve.values[name] for name in named.values())]
+    columns = {column: _column(curve.values[of], column, of, told) for column, of in named.items()}
+    evaluations: dict[str, array[float]] = {place: array("d", [curve.rows[index][at] for index in kept])
+                                            for at, place in enumerate(PLACES)}
+    evaluations |= {column: array("d", [values.get(index, math.nan) for index in kept])
+                    for column, values in columns.items()}
+    ends = {column: _last(evaluations[column]) for column in columns}
+    found = {**ends, "last_step": _most(evaluations["step"]), "total_seconds": _most(evaluations["elapsed_seconds"]),
+             "base_learning_rate": next((rate for rate in curve.rates.values() if 0 <= rate <= LARGEST), math.nan),
+             **(known or {})}
+    lost = any(not math.isfinite(_end(values)) for column, values in columns.items() if column == "train_loss")
+    return ImportedRun(
+        {"run_id": label(name) or "run", "status": "diverged" if lost else "completed", "kind": TRAINING,
+         "experiment": "imported", "flags": "the train loss ends as no number" if lost else "",
+         **{key: value for key, value in found.items() if not isinstance(value, float) or math.isfinite(value)}},
+        {key: values for key, values in evaluations.items() if key in METRICS or _most(values) >= 0},
+        words=words or {}, where=where)
+
+
+def _column(values: Mapping[int, float], column: str, name: str, told: Told) -> dict[int, float]:
+    """The values that the column can hold; an accuracy beyond 1 is per cent."""
+    fraction, most = column.endswith("accuracy"), largest(column)
+    size = 1.0
+    if fraction and max((value for value in values.values() if math.isfinite(value)), default=0) > 1:
+        told.per_cent.setdefault(label(name))
+        size = 100.0
+    low, high = (0.0, 1.0) if fraction else (-most, most)
+    return {index: value / size if low <= value / size <= high else math.nan for index, value in values.items()}
+
+
+def _last(values: Sequence[float]) -> float:
+    return next((value for value in reversed(values) if math.isfinite(value)), math.nan)
+
+
+def _end(values: Mapping[int, float]) -> float:
+    return values[max(values)] if values else 0.0
+
+
+def _most(values: Iterable[float]) -> float:
+    return max((value for value in values if math.isfinite(value)), default=math.nan)
