@@ -55,6 +55,7 @@ def check_step(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays, clas
                          lambda: program.loss_per_example(model, objective.loss, x, y, training=False)[0])
         endings.check_own_loss(config, ending, values, y, outputs)
     _check_gradient(config, model, objective.loss, x, y)
+    keras_optimizers.create(config, model)
     return forward
 
 

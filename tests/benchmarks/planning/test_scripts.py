@@ -110,6 +110,12 @@ def test_the_words_of_a_command_make_the_plan_and_say_it_again(tmp_path: Path) -
     assert one["learning_rate"] == 0.5 and one["model"] == "script:'my train.py' --width 64"
 
 
+def test_an_optimizer_that_is_made_is_described_with_what_it_trains() -> None:
+    plain, made = ({run.workload_key for run in runs(optimizer=name, learning_rate=0.1)}
+                   for name in ("adam", "keras:Adam beta_1=0.5"))
+    assert not plain & made and all("keras:Adam beta_1=0.5" in key for key in made)
+
+
 def test_a_script_that_is_not_there_is_named() -> None:
     with pytest.raises(PlanError, match="there is no script nowhere.py"):
         of_script("nowhere.py", Words({}))

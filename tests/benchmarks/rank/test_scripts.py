@@ -16,9 +16,12 @@ TOLERANCE = 1e-9
 Weights = npt.NDArray[np.float64]
 EVERY = [*(f"one_output {name}" for name in KERAS_RATES), "one_output SGD momentum=0.5",
          "one_output SGD momentum=0.5 nesterov=true", "one_output SGD clipnorm=0.1", "two_outputs"]
+# What differs in how slots begin, how many steps are counted, and which shapes slots have; the rest is slow.
+FEW = ("one_output SGD", "one_output Adam", "one_output Nadam", "one_output Adafactor", "two_outputs")
 # The script's own object, a plan's name for the same, and the suite's own update stand for each other.
 NAMED = ["one_output SGD momentum=0.5 by keras:SGD momentum=0.5", "one_output Lion by script:one_output.py Lion"]
-TOGETHER = ["two_outputs", "one_output Nadam", "one_output Adagrad"]
+TOGETHER = ["two_outputs", pytest.param("one_output Nadam", marks=pytest.mark.slow),
+            pytest.param("one_output Adagrad", marks=pytest.mark.slow)]
 
 
 class Trained:
@@ -44,7 +47,8 @@ def distance(found: list[Weights], other: list[Weights]) -> float:
     return max(float(np.linalg.norm(w - v) / np.linalg.norm(w)) for w, v in zip(found, other))
 
 
-@pytest.mark.parametrize("case", [*EVERY, *NAMED])
+@pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case not in FEW))
+                                  for case in (*EVERY, *NAMED)])
 def test_a_script_trains_to_the_weights_of_its_own_fit(launched: Trained, case: str) -> None:
     assert distance(launched.weights(case, who="theirs"), launched.weights(case)) <= TOLERANCE
 
@@ -56,7 +60,7 @@ def test_two_replicas_train_to_the_weights_of_fit_with_the_global_batch(launched
     assert distance(launched.weights(case, who="theirs"), launched.weights(case, strategy)) <= TOLERANCE
 
 
-@pytest.mark.parametrize("other", ["one_output AdamW", "one_output Adam by adam", "one_output Adam by keras:Lion"])
+@pytest.mark.parametrize("other", ["one_output Nadam", pytest.param("one_output Adam by adam", marks=pytest.mark.slow)])
 def test_the_distance_sees_another_update(launched: Trained, other: str) -> None:
     """Keras rounds Adam's betas to float32 also for weights of float64, which the suite's own does not."""
     assert distance(launched.weights("one_output Adam"), launched.weights(other)) > 1e-6
