@@ -6,7 +6,6 @@ import math
 import re
 import sys
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -25,7 +24,7 @@ MISSING, UNKNOWN = re.compile("missing required field `(.+?)`"), re.compile("con
 PLACE, STEP = re.compile(r" - at `\$([^`]*)`$"), re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
 ANY_KEY = "..."  # of a mapping, whose keys msgspec does not name
 BAR = r"\|"  # in a cell of a Markdown table
-MOST_SHOWN, MOST_CHOICES = 40, 60
+MOST_SHOWN = 40
 WITH_FIELDS = (inspect.StructType, inspect.DataclassType)
 JSON_WORDS = {"text": "text", "object": "an object"}
 TOML_WORDS = {"text": "text in quotes", "object": "a table of keys"}
@@ -56,20 +55,12 @@ def _sentence(value: object, kind: type[Any], answer: str, words: dict[str, str]
                         and (said := _notes(field.type).get("description"))), "")
         return f"{place}.{missing[1]} is missing{meaning}.".lstrip(".")
     if (unknown := UNKNOWN.search(answer)) and isinstance(expected, WITH_FIELDS):
-        sentence = _unknown(unknown[1][:MOST_SHOWN], [field.encode_name for field in expected.fields])
+        sentence = one_of("key", unknown[1][:MOST_SHOWN], [field.encode_name for field in expected.fields])
         return f"{place}: {sentence}".removeprefix(": ")
     if isinstance(choice := next(_options(expected)), inspect.LiteralType) and isinstance(inner, str):
         return one_of(place, inner[:MOST_SHOWN], map(str, choice.values))
     rule = describe(expected, words)
     return f"{place} = {_shown(inner)} must be {rule}." if place else f"{_shown(inner)} is not {rule}."
-
-
-def _unknown(name: str, choices: list[str]) -> str:
-    """The sentence for a key that is not known; of very many the nearest are named alone."""
-    if len(choices) <= MOST_CHOICES:
-        return one_of("key", name, choices)
-    nearest = get_close_matches(name, choices, n=3) or sorted(choices)[:3]
-    return f"key={name!r} is not known; it is one of {len(choices)}, such as {', '.join(nearest)}."
 
 
 def _shown(value: object) -> str:

@@ -23,6 +23,9 @@ EXIT_INCOMPLETE = 75
 LONGEST_MESSAGE = 4000
 OWN_FRAMES = 3
 MOST_SUGGESTED = 3
+MOST_LISTED, MOST_NAMED = 20, 5  # choices of a value that is none of them
+SLIP = 0.85  # how alike a name and what was meant to be it are
+SHORTEST_WORD = 4  # that is taken for the beginning of another
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -73,18 +76,32 @@ class RanksDisagree(BatchscaleError):
 
 
 def one_of(what: str, value: object, choices: Iterable[str]) -> str:
-    """Return the sentence for a value that is not among its choices, with the nearest ones suggested."""
+    """Return the sentence for a value that is not among its choices, with the nearest ones suggested; of very many
+    choices the most alike are named alone."""
     names = sorted(choices)
-    meant = " or ".join(map(repr, _near(str(value), names)))
-    hint = f" Did you mean {meant}?" if meant else ""
-    return f"{what}={value!r} is not known; choose one of: {', '.join(name or 'none (empty)' for name in names)}.{hint}"
+    near = _near(str(value), names)
+    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    start = f"{what}={value!r} is not known; "
+    if len(names) > MOST_LISTED:
+        alike = dict.fromkeys([*near, *get_close_matches(str(value), names, n=MOST_NAMED, cutoff=0.3), *names])
+        return f"{start}it is one of {len(names)}, such as {', '.join(list(alike)[:MOST_NAMED])}.{hint}"
+    return f"{start}choose one of: {', '.join(name or 'none (empty)' for name in names)}.{hint}"
 
 
 def _near(value: str, names: Sequence[str]) -> Sequence[str]:
-    """The same name in other letters, else those that have the value as one of their words, else the most alike."""
-    same = [name for name in names if name.lower() == value.lower()]
-    within = [name for name in names if value.lower() in name.lower().split("_")]
-    return same or within[:MOST_SUGGESTED] or get_close_matches(value, names, n=1)
+    """The same name in other letters or number or all but the same, else those whose initials (lr) or a word of which
+    are the value's first word, else the most alike."""
+    same = [name for name in names if name.lower().rstrip("s") == value.lower().rstrip("s")]
+    first = value.lower().replace("-", "_").partition("_")[0]
+    within = [name for name in names if _begins(first, name.lower().split("_"))]
+    slip = get_close_matches(value, names, n=1, cutoff=SLIP)
+    return same or slip or within[:MOST_SUGGESTED] or get_close_matches(value, names, n=1)
+
+
+def _begins(first: str, words: Sequence[str]) -> bool:
+    """Whether one of a name's words is this word, or longer by an ending, or the name's initials are."""
+    longer = len(first) >= SHORTEST_WORD and any(word.startswith(first) for word in words)
+    return bool(first) and (first in words or longer or first == "".join(word[:1] for word in words if len(words) > 1))
 
 
 def said(error: BaseException) -> str:

@@ -142,6 +142,16 @@ def test_a_folder_has_at_most_twelve_modules(folder: str) -> None:
     assert len(folders()[folder]) <= MOST_MODULES, folders()[folder]
 
 
+def test_there_is_room_for_one_more_wherever_a_recipe_adds_a_module() -> None:
+    recipes = (ROOT / "docs" / "structure.md").read_text().split("## To add")[1]
+    named = [name for name in re.findall(r"`([a-z_/]+/)`", recipes) if not name.startswith("tests/")]
+    assert len(named) > 5
+    for name in named:
+        counts = [len(modules) for module, modules in folders().items()
+                  if f"{module}.".startswith(name.replace("/", "."))]
+        assert counts and min(counts) < MOST_MODULES, f"{name} and its folders are full: {counts}"
+
+
 @pytest.mark.parametrize("folder", sorted(folders()))
 def test_no_family_of_modules_by_prefix(folder: str) -> None:
     """Three files that begin with the same word and an underscore are a folder that nobody made."""

@@ -44,7 +44,7 @@ def _row(cells: Sequence[str]) -> str:
 def _cells(change: Change) -> list[str]:
     of = change.estimate
     relative = METRICS[change.metric].relative
-    sign = [f"{value * 100:+.1f}" for value in (of.value, of.low, of.high)]
+    sign = [f"{round(value * 100, 1) + 0.0:+.1f}" for value in (of.value, of.low, of.high)]  # never -0.0
     unit = " %" if relative else " points"
     known = math.isfinite(of.value)
     ends = [number(value, 4) if math.isfinite(value) else "" for value in (change.base, change.new)]

@@ -96,6 +96,7 @@ def added(found: Found, additions: Additions, path: str) -> Found:
     Raises RecordError for a name that no run's file has, and for a value that contradicts the file.
     """
     runs, missed = [], 0
+    _check_names(found.runs, additions.names)
     for run in found.runs:
         matched = _matched(run, additions.patterns, path)
         missed += bool(additions.patterns) and not matched
@@ -122,16 +123,17 @@ def _matched(run: ImportedRun, patterns: Iterable[re.Pattern[str]], path: str) -
 
 
 def _looked_up(run: ImportedRun, names: Mapping[str, str]) -> dict[str, Any]:
-    found = {}
+    return {column: cell_value(column, str(run.words[name]), f"{MAP} {column}={name[:60]}")
+            for column, name in names.items() if name in run.words}
+
+
+def _check_names(runs: Sequence[ImportedRun], names: Mapping[str, str]) -> None:
+    """Raise RecordError for a name that no run has; a column that is there was read by the importer, as a curve or a
+    table's column."""
     for column, name in names.items():
-        if column in METRICS and column in run.columns:
-            continue  # the importer has read it as a curve
-        cell = run.words.get(name)
-        if cell is None:
-            raise RecordError(f"{MAP} {column}={name[:60]}: {run.columns['run_id']} has no {name[:60]!r}; "
-                              + _choices(name, run.words))
-        found[column] = cell_value(column, str(cell), f"{MAP} {column}={name[:60]}")
-    return found
+        if not any(name in run.words or column in run.columns for run in runs):
+            raise RecordError(f"{MAP} {column}={name[:60]}: {runs[0].columns['run_id']} has no {name[:60]!r}; "
+                              + _choices(name, runs[0].words))
 
 
 def _choices(name: str, words: Mapping[str, Any]) -> str:

@@ -1,11 +1,11 @@
 """A table of runs as CSV, one run a row, with the columns of results.csv: what `batchscale export` writes comes back.
 
-Columns have their units in their names and are described in columns.MEANINGS. A cell that is empty is absent.
+Cells may stand between semicolons, tabs or bars, and with semicolons numbers may have a decimal comma. Columns have
+their units in their names and are described in columns.MEANINGS. A cell that is empty is absent.
 """
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -16,15 +16,15 @@ from ...benchmarks.records.schema import RESULT_STATUSES
 from ..columns import METRICS
 from .derived import completed
 from .detection import Sample
-from .imported_run import COLUMNS, Found, ImportedRun, label, Options
+from .imported_run import COLUMNS, Found, ImportedRun, label, Options, TEXTS
 from .registry import CONVERGENCE, KINDS
 from .sources import Sources
 from .text.cells import cell_value
-from .text.delimited import header_of
+from .text.delimited import header_of, table
 
 QUESTION = "What do these runs say about the batch size?"
 HINT = "a CSV table with a header, one run a row"
-RESULT = "test_accuracy"
+RESULTS = ("test_accuracy", "test_loss")
 # Rows that are alike in these repeat each other.
 CONFIGURATION = ("experiment", "kind", "dataset", "model", "optimizer", "placement", "precision", "rule", "trial",
                  "scaling", "global_batch", "reference_point", "seed", "phase")
@@ -36,7 +36,6 @@ SETTINGS = frozenset((*CONFIGURATION, "strategy", "transport", "replicas", "node
 IGNORED = ("environment", "content_hash", "steady")
 # Rounding of the two numbers; beyond it a rate and a step time speak of different things.
 AGREE_WITHIN = 0.05
-SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 # Cells that differ between two exports of one and the same run.
 NOT_OF_THE_RUN = ("run_id", "finished", "source")
 MOST_ROWS = 20_000
@@ -55,16 +54,18 @@ def read(sources: Sources, options: Options) -> Found:
     cannot hold, and for one run with two results.
     """
     where = sources.named(sources.path)
-    rows = _rows(sources, where)
-    header = [name.strip() for name in next(rows, [])]
+    dialect, names, rows = table(sources, sources.path, HINT)
+    given = {name: str(value) for name, value in options.settings.items() if name not in names}
+    ours = {name: column for column, name in options.names.items() if name in names}
+    header = [ours.get(name, name) for name in names] + list(given)
     _check_header(header, where)
     runs, waiting, to_target = [], 0, CONVERGENCE in _kinds(frozenset(header))
     once = _Once(where)
     for index, cells in enumerate(rows):
-        if len(cells) != len(header) or index >= MOST_ROWS:
-            raise RecordError(f"{where}, row {index + 1} has {len(cells)} cells; the header has {len(header)}, and at "
-                              f"most {MOST_ROWS:,} rows are read.")
-        row = {name: cell.strip() for name, cell in zip(header, cells) if cell.strip()}
+        if index >= MOST_ROWS:
+            raise RecordError(f"{where} has more than {MOST_ROWS:,} rows; import a part of it.")
+        row = given | {ours.get(name, name): cell if ours.get(name, name) in TEXTS else dialect.plain(cell)
+                       for name, cell in cells.items()}
         if once.repeats(row, index + 1):
             continue
         if row.get("status", "completed") in RESULT_STATUSES:
@@ -84,14 +85,6 @@ def read(sources: Sources, options: Options) -> Found:
     return Found(tuple(_grouped(runs)), QUESTION, tuple(notes))
 
 
-def _rows(sources: Sources, where: str) -> Iterator[list[str]]:
-    lines = list(sources.lines(sources.path, HINT))
-    try:
-        yield from (row for row in csv.reader((f"{line}\n" for line in lines), strict=True) if any(row))
-    except csv.Error as error:
-        raise RecordError(f"{where} is no CSV: {str(error)[:80]}; give {HINT}.") from None
-
-
 class _Once:
     """Rows seen so far, so that a run which is there twice counts once."""
 
@@ -104,7 +97,7 @@ class _Once:
     def repeats(self, row: Mapping[str, str], number: int) -> bool:
         """Return whether a row is another's copy. Only a row that says which run it is can be one: launches without a
         number may take the same rounded time. Raises RecordError for one run with two results."""
-        if "run_id" not in row and "launch" not in row and not ("seed" in row and RESULT in row):
+        if "run_id" not in row and "launch" not in row and not _tells_a_seed(row):
             return False
         cells = tuple(sorted((name, cell) for name, cell in row.items() if name not in NOT_OF_THE_RUN))
         if cells in self.seen:
@@ -112,7 +105,7 @@ class _Once:
             return True
         self.seen[cells] = number
         # A table of other things beside it has no seed, or names the run.
-        if "seed" in row and RESULT in row and "run_id" not in row and "launch" not in row:
+        if _tells_a_seed(row) and "run_id" not in row and "launch" not in row:
             run = tuple((name, cell) for name, cell in cells if name in SETTINGS)
             if run in self.results:
                 raise RecordError(f"{self.where}, rows {self.results[run]} and {number} are one run by their settings "
@@ -122,12 +115,11 @@ class _Once:
         return False
 
 
+def _tells_a_seed(row: Mapping[str, str]) -> bool:
+    return "seed" in row and any(name in row for name in RESULTS)
+
+
 def _check_header(header: Sequence[str], where: str) -> None:
-    if len(header) == 1:
-        other = next((mark for mark in SEPARATORS if len(header[0].split(mark)) > 1), "")
-        if other:
-            raise RecordError(f"{where} separates its cells by {SEPARATORS[other]}; write commas between cells, and "
-                              "points in decimal numbers.")
     if len(set(header)) < len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise RecordError(f"{where} has the column {label(twice)[:40]!r} twice.")
@@ -152,7 +144,7 @@ def _needed(kind: str) -> str:
 def _kinds(names: frozenset[str], ended: bool = True) -> tuple[str, ...]:
     """The kinds of run that these columns describe; of one that did not end as planned without its result."""
     return tuple(name for name, kind in KINDS.items()
-                 if all(column in names or (not ended and column == RESULT) for column in kind.needed)
+                 if all(column in names for column in kind.needed)
                  and (not ended or not kind.one_of or not names.isdisjoint(kind.one_of)))
 
 

@@ -76,7 +76,8 @@ class Target:
 @dataclass(frozen=True)
 class Options:
     """Options of the command line that add to a file. train_examples: training examples of one epoch. metrics: columns
-    of METRICS with the names that the file has for them. settings: columns that all runs get.
+    of METRICS with the names that the file has for them; names: all columns with such names. settings: columns that all
+    runs get.
 
     Raises RecordError for train_examples outside 1 to LARGEST.
     """
@@ -84,6 +85,7 @@ class Options:
     train_examples: int | None = None
     target: Target | None = None
     metrics: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

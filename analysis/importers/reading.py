@@ -28,7 +28,8 @@ def read(form: str, path: Path, options: Options, additions: Additions = Additio
     if options.train_examples is not None and SIZES not in importer.takes:
         raise RecordError(f"{SIZES} belongs to {takers(SIZES)}, not to {form}.")
     sources = Sources(path)
-    found = _reader(importer)(sources, replace(options, metrics=additions.metrics, settings=additions.values))
+    found = _reader(importer)(sources, replace(options, metrics=additions.metrics, names=additions.names,
+                                               settings=additions.values))
     if not found.runs:
         raise RecordError(f"{sources.named(path)} holds no run.")
     evaluations = sum(len(list(run.evaluations.get("epoch", run.evaluations.get("step", ())))) for run in found.runs)

@@ -73,13 +73,23 @@ def steps_to_target(arms: Sequence[Arm], target: float) -> pd.DataFrame:
         own = arm.evaluations
         own = own[(own.groupby(["run_id", "phase"])["step"].transform("size") > 1) | (own["step"] <= 1)]
         given = arm.runs.groupby(["seed", "global_batch"])["steps"].max().to_dict() if "steps" in arm.runs else {}
-        for (batch, seed), curve in own.sort_values("step").groupby(["global_batch", "seed"]):
-            steps, values = curve["step"].to_numpy(np.float64), sign * curve[metric].to_numpy(np.float64)
-            low, high = _passing(steps, values, sign * target)
+        for (batch, seed), (steps, values) in _curves(own, metric).items():
+            low, high = _passing(steps, sign * values, sign * target)
             if math.isinf(high):
                 low = max(low, float(given.get((seed, batch), 0) or 0))
             rows.append((arm.rule, int(seed), int(batch), low, high))
     return pd.DataFrame(rows, columns=["rule", "seed", "global_batch", "low", "high"])
+
+
+def _curves(evaluations: pd.DataFrame, metric: str) -> dict[tuple[int, int], tuple[Floats, Floats]]:
+    """(batch, seed) -> steps, ascending, and the metric there; not by groups of a table, which take ten times as
+    long."""
+    columns = [evaluations[name].to_numpy() for name in ("global_batch", "seed", "step", metric)]
+    order = np.lexsort(columns[2::-1])
+    batches, seeds, steps, values = (column[order].astype(np.float64) for column in columns)
+    begins = [0, *(np.flatnonzero((np.diff(batches) != 0) | (np.diff(seeds) != 0)) + 1), len(order)]
+    return {(int(batches[begin]), int(seeds[begin])): (steps[begin:end], values[begin:end])
+            for begin, end in zip(begins, begins[1:]) if end > begin}
 
 
 def _passing(steps: Floats, values: Floats, target: float) -> tuple[float, float]:

@@ -23,6 +23,20 @@ CHECKPOINT_SECONDS, WATCHDOG_SECONDS = 600.0, 1800.0
 SEARCH = (0.1, 10.0)
 STRATEGY_NAMES = tuple(dict.fromkeys(name for strategy in STRATEGIES
                                      for name in (strategy, *strategy_variants(strategy))))
+CALLBACKS = "every run trains for the epochs that the plan says, so that batches can be compared, and calls no callback"
+RATES = "the rate follows the batch by `rules`, rises over warmup_epochs and falls by decay, cosine for example"
+OWN_LOSS = "write a loss of your own, loss = module:function, (targets, outputs) -> one number per example, which "
+OF_KERAS = {
+    **dict.fromkeys(("callbacks", "early_stopping", "restore_best_weights", "patience"), CALLBACKS),
+    **dict.fromkeys(("reduce_lr_on_plateau", "reduce_lr", "lr_schedule", "learning_rate_schedule", "scheduler"), RATES),
+    "class_weight": OWN_LOSS + "multiplies each example by the weight of its class",
+    "sample_weight": OWN_LOSS + "multiplies by targets['weight'], and let the data function return targets "
+                                "{'label': y, 'weight': w}",
+    "label_smoothing": OWN_LOSS + "calls keras.losses.categorical_crossentropy with label_smoothing on one-hot targets",
+    **dict.fromkeys(("validation_split", "validation_data"),
+                    "validation_fraction of the training data is set aside, the same examples for every batch"),
+    "shuffle": "every epoch has an order of its own, from the seed"}
+"""What a plan says instead of arguments of Keras' fit and compile, by their names."""
 RULE_NAMES = tuple(name for name in RULES if name != PUBLISHED_RULE)
 
 Text = Annotated[str, Meta(max_length=LONGEST_TEXT)]
@@ -208,6 +222,8 @@ def defaults(values: object, where: str) -> dict[str, Any]:
 def _checked(values: object, kind: type[Struct], where: str) -> dict[str, Any]:
     """Return the keys that have a value. A value alone stands for a list of one."""
     if isinstance(values, dict):
+        if name := next((key for key in values if key in OF_KERAS), ""):
+            raise PlanError(f"{where}: key={name!r} is one of Keras' and of no plan: {OF_KERAS[name]}.")
         several = lists(kind)
         values = {name: [value] if name in several and not isinstance(value, (list, tuple)) else value
                   for name, value in values.items()}

@@ -105,12 +105,12 @@ def read(plan: str, sets: Sequence[str] = ()) -> Plan:
     path = find(plan)
     search_beside(str(path))
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:  # Windows' editors begin a text with a mark
             text = file.read(LONGEST_TEXT + 1)
     except OSError as error:
         raise PlanError(f"cannot read {path}: {error.strerror}.") from None
     except UnicodeDecodeError:
-        raise PlanError(f"{path} is not UTF-8 text.") from None
+        raise PlanError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
     return parse(text, str(path), sets)
 
 

@@ -112,7 +112,7 @@ def dead_rank(log: str, code: int) -> tuple[int, str, str]:
             return int(line[1]), leases.host(), _ended_by(-status if status < 0 else status - 128)
     if found := GROUP.search(log):
         return int(found[1]), leases.host(), _ended_by(signal.Signals[found[2]])
-    end = _ended_by(-code) if code < 0 else f"ended with code {code}"
+    end = how_ended(code)
     if any(name in log.partition("\n")[0] for name in STARTERS):
         return -1, leases.host(), f"the program that started the ranks {end}"
     return 0, leases.host(), end
@@ -131,6 +131,11 @@ def last_words(logs: Path, code: int) -> str:
     who = f"rank {rank} on {host}" if rank >= 0 else "the ranks"
     said = (named or lines or ["nothing was written"])[-1][:LONGEST_LINE]
     return f"{who} {end if rank >= 0 else f'did not start ({end})'} before any run began: {plain(said)}; logs: {logs}"
+
+
+def how_ended(code: int) -> str:
+    """Return how a process ended, from its code as subprocess gives it: negative for a signal."""
+    return _ended_by(-code) if code < 0 else f"ended with code {code}"
 
 
 def _ended_by(number: int) -> str:

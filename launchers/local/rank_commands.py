@@ -44,7 +44,7 @@ def start(config: RunConfig, worker: Sequence[str], logs: Path, launcher: str = 
     way = STRATEGIES[config.strategy].start
     if way == "cluster":
         return Start((*_group(config, logs), *words), _environment("group"))
-    if way == "process":
+    if way == "process" or config.ranks == 1 and config.transport == "gloo":  # of one rank horovodrun makes an error
         return Start(tuple(words), _environment("plain process"))
     if launcher == "mpirun" and config.transport == "mpi":
         return Start((*_mpirun(config.replicas), *words), _environment("mpirun"))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from ...benchmarks.planning import plan as plans, scripts, writing
 from ...benchmarks.planning.keys import setting_seconds
 from ...benchmarks.planning.plan import Plan
 from ...benchmarks.text import counted
-from .describe import said, why_not
+from .describe import Describer
 
 SUFFIX = ".py"
 
@@ -61,7 +59,7 @@ def with_scripts(plan: Plan) -> Plan:
     if not calls:
         return plan
     print("running the script up to its fit", file=sys.stderr, flush=True)
-    found = look(tuple(calls), plan.source, setting_seconds(plan.settings, "watchdog_seconds"))
+    found = look(calls, plan)
     experiments: list[Mapping[str, Any]] = []
     notes: dict[str, None] = {}
     for experiment in plan.experiments:
@@ -83,13 +81,9 @@ def sentence(path: str, taken: scripts.Taken) -> str:
             f"{taken.learning_rate:g}, {taken.loss}, {metrics}")
 
 
-def look(references: Sequence[str], source: str, patience_seconds: float) -> dict[str, scripts.Taken]:
+def look(references: Iterable[str], plan: Plan) -> dict[str, scripts.Taken]:
     """Return what each script gives to fit, by a child process, since only ranks import TensorFlow. Raises
     PlanError."""
-    words = [sys.executable, "-m", "batchscale.benchmarks.rank.workload.look", str(patience_seconds)]
-    asked = json.dumps({"scripts": list(references), "plan": source})
-    child = subprocess.run(words, input=asked, capture_output=True, text=True)
-    if child.returncode:
-        raise PlanError(said(child.stdout) or why_not(child.stderr, child.returncode, patience_seconds))
-    return {reference: decoded(value, scripts.Taken, PlanError, "a script's fit: ")
-            for reference, value in json.loads(child.stdout)["taken"].items()}
+    with Describer(plan.source, setting_seconds(plan.settings, "watchdog_seconds")) as asked:
+        return {reference: decoded(asked.taken(reference), scripts.Taken, PlanError, "a script's fit: ")
+                for reference in references}

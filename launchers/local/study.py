@@ -14,11 +14,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ...benchmarks import data
 from ...benchmarks.errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, EnvironmentUnusable,
                                   PlanError)
 from ...benchmarks.planning import selection
-from ...benchmarks.planning.expansion import expand, Expansion
+from ...benchmarks.planning.expansion import expand, Expansion, TrainExamples
 from ...benchmarks.planning.keys import setting_seconds
 from ...benchmarks.planning.plan import Plan
 from ...benchmarks.records import identity
@@ -31,7 +30,7 @@ from ...benchmarks.text import counted
 from ..machine import checks, inherited
 from ..machine.cores import usable_cores
 from ..machine.gpus import gpu_names
-from .describe import describe
+from .describe import Describer
 from .machine_lock import machine_to_itself
 from .display import announcement
 from .display.progress import Progress
@@ -55,9 +54,14 @@ class Options:
     continue_edited: bool = False
 
 
-def expansion_here(plan: Plan) -> Expansion:
+def describer(plan: Plan) -> Describer:
+    """Return the process that says what the plan's data and models are, as a context."""
+    return Describer(plan.source, setting_seconds(plan.settings, "watchdog_seconds"))
+
+
+def expansion_here(plan: Plan, train_examples: TrainExamples) -> Expansion:
     """Return the plan's runs on this machine; what it lacks is in `skipped`. Raises PlanError, DataError."""
-    return expand(plan, data.train_examples, unavailable_here(plan))
+    return expand(plan, train_examples, unavailable_here(plan))
 
 
 def unavailable_here(plan: Plan) -> dict[str, str]:
@@ -89,15 +93,16 @@ def keep(store: Store, configs: list[RunConfig], workloads: dict[str, Any], fact
 def check(plan: Plan, options: Options) -> tuple[Store, Expansion, dict[str, Any]]:
     """Check everything, and describe the workloads; nothing is written and no rank starts. Raises BatchscaleError."""
     announcement.say_checking()
-    expansion = listed(plan, options.only)
     store = Store(options.results / plan.name)
-    workloads = described(plan, store, expansion, options)
+    with describer(plan) as asked:
+        expansion = listed(plan, options.only, asked.train_examples)
+        workloads = described(asked, store, expansion, options)
     return store, expansion, workloads
 
 
-def described(plan: Plan, store: Store, expansion: Expansion, options: Options) -> dict[str, Any]:
+def described(asked: Describer, store: Store, expansion: Expansion, options: Options) -> dict[str, Any]:
     """Return the workloads; name the expansion's runs by what they train, and say what was edited."""
-    workloads = describe(expansion.runs, store, setting_seconds(plan.settings, "watchdog_seconds"), plan.source)
+    workloads = asked.describe(expansion.runs, store)
     workloads, edits = identity.settled(store, workloads, expansion.runs, options.continue_edited)
     expansion.runs = identity.named(expansion.runs, workloads)
     if edits:
@@ -105,10 +110,10 @@ def described(plan: Plan, store: Store, expansion: Expansion, options: Options) 
     return workloads
 
 
-def listed(plan: Plan, only: str) -> Expansion:
+def listed(plan: Plan, only: str, train_examples: TrainExamples) -> Expansion:
     """Return the plan's runs here. Raises EnvironmentUnusable, PlanError where there is none, or none selected."""
     wanted = selection.parse(only)
-    expansion = expansion_here(plan)
+    expansion = expansion_here(plan, train_examples)
     if not expansion.runs:
         raise EnvironmentUnusable(f"no run of plan {plan.name!r} can be done here: "
                                   f"{announcement.reasons(expansion.skipped)}. `batchscale doctor` says what mends it.")

@@ -133,7 +133,8 @@ def targets_here(plan: Plan, options: Options) -> list[RunConfig]:
     """Return one configuration for each workload and placement of the plan that this machine can run. Raises PlanError.
     """
     wanted, found = selection.parse(options.only), dict[str, RunConfig]()
-    expansion = study.expansion_here(plan)
+    with study.describer(plan) as asked:
+        expansion = study.expansion_here(plan, asked.train_examples)
     defaults: dict[str, Any] = {f.name: f.default for f in fields(RunConfig) if f.name in SAME_MEMORY}
     for config in expansion.runs:
         if config.experiment != "drift_guard" and wanted(config):

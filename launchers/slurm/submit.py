@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...benchmarks import data
 from ...benchmarks.config.strategies import STRATEGIES, strategy_name, variants
 from ...benchmarks.errors import EXIT_OK, EnvironmentUnusable, PlanError
 from ...benchmarks.planning import selection
@@ -77,13 +76,14 @@ def run(plan: Plan, options: study.Options, site_name: str, dry_run: bool) -> in
 def prepare(plan: Plan, options: study.Options, site: Site) -> tuple[Store, Expansion]:
     """Write every run's configuration; what the cluster cannot do is in `skipped`. Raises BatchscaleError."""
     announcement.say_checking()
-    expansion = expand(with_transport(plan, site), data.train_examples, unavailable(site))
-    wanted = selection.parse(options.only)
-    if not any(wanted(config) for config in expansion.runs):
-        reasons = "; ".join(f"{s.what}: {s.reason}" for s in expansion.skipped)
-        raise PlanError(f"nothing of plan {plan.name!r} is selected or can be done with this site profile. {reasons}")
-    store = Store(options.results / plan.name)
-    workloads = study.described(plan, store, expansion, options)
+    store, wanted = Store(options.results / plan.name), selection.parse(options.only)
+    with study.describer(plan) as asked:
+        expansion = expand(with_transport(plan, site), asked.train_examples, unavailable(site))
+        if not any(wanted(config) for config in expansion.runs):
+            reasons = "; ".join(f"{s.what}: {s.reason}" for s in expansion.skipped)
+            raise PlanError(f"nothing of plan {plan.name!r} is selected or can be done with this site profile. "
+                            f"{reasons}")
+        workloads = study.described(asked, store, expansion, options)
     facts = study.facts(plan, expansion)
     study.keep(store, expansion.runs, workloads, facts)
     for line in announcement.chosen(plan, store.folder):

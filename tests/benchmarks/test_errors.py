@@ -15,6 +15,8 @@ KEYS = Experiment.__struct_fields__
 @pytest.mark.parametrize(("value", "choices", "hint"), [
     ("AdamW", tuple(OPTIMIZERS), "'adamw'"), ("SGD", tuple(OPTIMIZERS), "'sgd'"), ("adma", tuple(OPTIMIZERS), "'adam'"),
     ("batches", KEYS, "'global_batches' or 'noise_batches' or 'replica_batches'"), ("epoch", KEYS, "'epochs'"),
+    ("lr", KEYS, "'learning_rate'"), ("lr_schedule", KEYS, "'learning_rate'"),
+    ("batch_size", KEYS, "'global_batches' or 'noise_batches' or 'reference_batch'"), ("wd", KEYS, "'weight_decay'"),
 ])
 def test_the_nearest_choices_are_suggested(value: str, choices: tuple[str, ...], hint: str) -> None:
     assert one_of("key", value, choices).endswith(f" Did you mean {hint}?")
@@ -23,6 +25,13 @@ def test_the_nearest_choices_are_suggested(value: str, choices: tuple[str, ...],
 def test_nothing_is_suggested_where_nothing_is_near_and_an_empty_choice_can_be_seen() -> None:
     sentence = one_of("decay", "xyzzy", DECAYS)
     assert "Did you mean" not in sentence and "choose one of: none (empty), cosine" in sentence
+
+
+def test_of_very_many_choices_the_most_alike_are_named_alone() -> None:
+    sentence = one_of("key", "learning_rat", KEYS)
+    assert sentence.startswith(f"key='learning_rat' is not known; it is one of {len(KEYS)}, such as learning_rate, ")
+    assert sentence.endswith(". Did you mean 'learning_rate'?") and len(sentence) < 200
+    assert "Did you mean" not in one_of("key", "class_weight", KEYS)
 
 
 def test_an_error_is_said_whole_on_one_line_without_colours() -> None:

@@ -1,7 +1,9 @@
 """Verdicts on the ten claims in studies whose truth is plain: how often one contradicts the truth.
 
-Six seeds, 20,480 training examples, 10 epochs; runs vary by 0.3 points. In the null study nothing depends on the batch
-but how often the weights are updated; it counts a study in which any claim of accuracy is supported.
+Six seeds, 20,480 training examples, 10 epochs; runs vary by 0.3 points, where claim 3 is asked by 0.1, as a margin of
+0.5 points takes. In the null study nothing depends on the batch but how often the weights are updated; it counts a
+study in which any claim of accuracy is supported. The note has how often the verdict is that of a reader who knows the
+truth.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ CASES = {
     "2: a batch of all, one update in a tenth of training": Case(
         2, replace(NULL, experiments=(replace(ALIKE[0], batches=(32, 20_480)),)), OPEN, ("supported", FALSE)),
     "3: worse beyond the published batches alone": Case(
-        3, change(NULL, "sgd", accuracy_gap={4096: 0.3}, loss_gap={4096: 1.0}), FALSE, ("supported",)),
+        3, replace(change(NULL, "sgd", accuracy_gap={4096: 0.3}, loss_gap={4096: 1.0}), noise=0.001), FALSE,
+        ("supported",)),
     "5: drops slower and ends flat and higher": Case(
         5, change(NULL, "adam", loss_gap={2048: 2.05}), FALSE, ("supported",)),
     "5: still falling at the end": Case(
@@ -67,8 +70,8 @@ def simulate(cell: str, studies: int, seed: int) -> Coverage:
     case = CASES[cell]
     found = Counter(str(decide(results(replace(case.study, seed=seed + number)))[case.claim - 1].verdict)
                     for number in range(studies))
-    wrong = sum(found[verdict] for verdict in case.wrong) / studies
-    return Coverage(cell, 0.05, wrong, math.nan, studies, f"{case.natural} in {found[case.natural] / studies:.0%}")
+    wrong, natural = sum(found[verdict] for verdict in case.wrong) / studies, found[case.natural] / studies
+    return Coverage(cell, 0.05, wrong, math.nan, studies, f"{case.natural} in {natural:.0%}", natural=natural)
 
 
 def _nothing(studies: int, seed: int) -> Coverage:

@@ -15,7 +15,9 @@ class Coverage:
 
     nominal and seen: shares of studies, 0 to 1, in which the interval holds the truth (or, of a verdict, in which it is
     wrong); width: the median width of the intervals in the unit that `note` or the module names, NaN without any;
-    studies: how many were simulated; note: what else the cell shows, a few words such as the bias or the power.
+    studies: how many were simulated; note: what else the cell shows, a few words such as the bias or the power; bias:
+    how far the median of the values lies from the truth, as a share of it, NaN without values; natural: the share of
+    studies with the verdict of a reader who knows the truth.
     """
 
     name: str
@@ -24,6 +26,8 @@ class Coverage:
     width: float
     studies: int
     note: str = ""
+    bias: float = math.nan
+    natural: float = math.nan
 
     @property
     def standard_error(self) -> float:
@@ -43,10 +47,10 @@ def covered(name: str, truth: float, values: Sequence[float], lows: Sequence[flo
     none = np.isnan(low) | np.isnan(high)
     inside = none | ((low <= truth) & (truth <= high))
     known = middle[np.isfinite(middle)]
-    bias = f"median {np.median(known) / truth - 1:+.0%} of the truth" if known.size else "never a value"
+    bias = float(np.median(known)) / truth - 1 if known.size else math.nan
     honest = (f"no interval in {np.mean(none):.0%}"
               + (f", of the others {np.mean(inside[~none]):.0%} hold the truth" if not none.all() else ""))
-    words = [bias, honest if none.any() else "", note]
+    words = [f"median {bias:+.0%} of the truth" if known.size else "never a value", honest if none.any() else "", note]
     return Coverage(name, nominal, float(np.mean(inside)),
                     float(np.median((high - low)[~none])) / truth if not none.all() else math.nan, inside.size,
-                    "; ".join(word for word in words if word))
+                    "; ".join(word for word in words if word), bias)

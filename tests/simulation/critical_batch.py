@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from batchscale.analysis.statistics.estimate import Floats
+from batchscale.analysis.laws.steps_by_seed import fit_runs_to_target
+from batchscale.analysis.statistics.estimate import Estimate, Floats
 from batchscale.analysis.study.arms import Arm, load_arms
-from batchscale.analysis.study.targets import MARGINS, target_law
+from batchscale.analysis.study.targets import fewest, runs_of, steps_to_target, target_value
 from simulation.coverage import covered, Coverage
 from support.synthetic_records import results, SGD, Study
 
@@ -65,9 +66,15 @@ def simulate(cell: str, studies: int, seed: int) -> Coverage:
                                        noise_batches=()),),
                   timing=None, memory=None, epochs=truth.epochs, train_examples=EXAMPLES)
     blank, = load_arms(results(study))
-    found = [target_law([_measured(blank, truth, chance)], MARGINS[0]).law.critical_batch for _ in range(studies)]
+    found = [_critical_batch(_measured(blank, truth, chance)) for _ in range(studies)]
     return covered(cell, truth.critical_batch, [each.value for each in found], [each.low for each in found],
                    [each.high for each in found])
+
+
+def _critical_batch(arm: Arm) -> Estimate:
+    """As `target_law` has it, without what else is known of that target."""
+    runs = runs_of(fewest(steps_to_target([arm], target_value(arm, arm.outcome.margin))))
+    return fit_runs_to_target(runs).critical_batch
 
 
 def _measured(blank: Arm, cell: Cell, chance: np.random.Generator) -> Arm:

@@ -76,21 +76,20 @@ def _kept(topic: str) -> dict[str, Coverage]:
     return {row.name: row for row in rows}
 
 
-def _simulated(topic: Topic, studies: int, go_on: bool) -> list[Coverage]:
-    """Return every cell of a topic, each kept as it ends. go_on: those kept of so many studies stand as they are."""
-    kept = {name: row for name, row in _kept(topic.name).items() if row.studies >= studies} if go_on else {}
+def _simulated(topic: Topic, studies: int, go_on: bool, named: str) -> list[Coverage]:
+    """Return every cell of a topic whose name has `named` in it, each kept as it ends. go_on: those kept of so many
+    studies stand as they are, and those of fewer until they are simulated anew."""
+    kept = _kept(topic.name) if go_on else {}
     path = KEPT / f"{topic.name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(asdict(row)) + "\n" for row in kept.values()))
     for cell in topic.cells:
-        if cell in kept:
+        if named not in cell or (cell in kept and kept[cell].studies >= studies):
             continue
         begun = time.monotonic()
         kept[cell] = topic.simulate(cell, studies, SEED)
-        with path.open("a") as file:
-            file.write(json.dumps(asdict(kept[cell])) + "\n")
+        path.write_text("".join(json.dumps(asdict(row)) + "\n" for row in kept.values()))
         print(f"{topic.name}: {_row(kept[cell])} {time.monotonic() - begun:.0f} s", flush=True)
-    return [kept[cell] for cell in topic.cells]
+    return [kept[cell] for cell in topic.cells if cell in kept]
 
 
 def main() -> None:
@@ -99,15 +98,16 @@ def main() -> None:
                                      "accuracy-of-these-numbers.md.")
     parser.add_argument("--studies", type=int, default=STUDIES, help=f"studies of each cell ({STUDIES})")
     parser.add_argument("--topic", action="append", help="only this topic, kept and not written; may be repeated")
+    parser.add_argument("--cell", default="", help="only cells with this in their names, kept and not written")
     parser.add_argument("--go-on", action="store_true", help="take the cells that build/accuracy keeps of so many "
                         "studies or more; without it all are simulated anew")
     given = parser.parse_args()
     found = list(topics())
     if absent := set(given.topic or ()) - {topic.name for topic in found}:
         parser.error(f"no topic {', '.join(sorted(absent))}; there are {', '.join(topic.name for topic in found)}")
-    tables = {topic.name: (topic.text, _simulated(topic, given.studies, given.go_on)) for topic in found
+    tables = {topic.name: (topic.text, _simulated(topic, given.studies, given.go_on, given.cell)) for topic in found
               if not given.topic or topic.name in given.topic}
-    if not given.topic:
+    if not given.topic and not given.cell:
         PAGE.write_text(page(tables))
         print(f"{PAGE} written")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 from simulation.efficiency import CELLS, simulate
+from simulation.table import SEED
 
-SEED = 20_181_231
 DISTURBED = [cell for cell in CELLS if "disturbed by half" in cell]
 
 

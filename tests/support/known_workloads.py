@@ -15,7 +15,7 @@ from batchscale.benchmarks.records.environment import numbers_versions
 from batchscale.benchmarks.records.store import Store
 from batchscale.benchmarks.runs.run_config import RunConfig
 from batchscale.launchers.local import study
-from batchscale.launchers.local.describe import describe as describe_workloads
+from batchscale.launchers.local.describe import Describer
 
 MODELS = ("mlp_128", "cnn_small")
 
@@ -25,7 +25,7 @@ def invent(plan: Path, results: Path) -> None:
     write(results, {run.workload_key: {"train_examples": run.train_examples,
                                        "fingerprint": {"versions": numbers_versions()},
                                        "files": fingerprint.witness(run.dataset)}
-                    for run in study.expansion_here(read(str(plan))).runs})
+                    for run in study.expansion_here(read(str(plan)), data.train_examples).runs})
 
 
 def describe(results: Path) -> None:
@@ -43,5 +43,5 @@ def described() -> dict[str, Any]:
     size = data.train_examples("digits", 0.2)
     configs = [RunConfig(experiment="known", kind="accuracy", dataset="digits", model=model, optimizer="sgd",
                          global_batch=32, train_examples=size, seed=0, epochs=1) for model in MODELS]
-    with tempfile.TemporaryDirectory() as folder:
-        return describe_workloads(configs, Store(Path(folder)))
+    with tempfile.TemporaryDirectory() as folder, Describer() as asked:
+        return asked.describe(configs, Store(Path(folder)))

@@ -26,7 +26,7 @@ QUESTION = "How long does the collective take at each size?"
 HINT = "what nccl-tests or an OSU micro-benchmark printed"
 ALL_REDUCE = "all_reduce"
 FIGURE = r"([0-9.]{1,30}|nan|inf)"
-ROW = re.compile(rf"\s*(\d{{1,18}})\s+\d{{1,18}}\s+\w{{1,20}}(?:\s+\w{{1,20}})?(?:\s+-?\d{{1,9}})?\s+"
+ROW = re.compile(rf"\s*(\d{{1,18}})\s+\d{{1,18}}\s+[a-z]\w{{1,19}}(?:\s+[a-z]\w{{1,19}})?(?:\s+-?\d{{1,9}})?\s+"
                  rf"{FIGURE}\s+{FIGURE}\s+{FIGURE}\s+\S{{1,20}}(?:\s|$)")
 RANK = re.compile(r"#?\s*Rank\s+(\d{1,9})\s+.{0,400}\bdevice\b")
 NAME = re.compile(r"\b(all_reduce|all_gather|reduce_scatter|broadcast|reduce|alltoall|sendrecv|scatter|gather)_perf\b")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,11 +32,14 @@ class Dialect:
         other = max(SEPARATORS, key=lambda mark: counts[mark])
         return cls(other, other == ";") if counts[other] > counts[","] else cls(",", False)
 
+    def plain(self, cell: str) -> str:
+        """Return a cell with a point in the place of a decimal comma."""
+        text = cell.strip()
+        return text.replace(",", ".") if self.decimal_comma and text.count(",") == 1 and "." not in text else text
+
     def number(self, cell: str) -> float:
         """Return the number of a cell; NaN for any other text, and for infinity."""
-        text = cell.strip()
-        text = text.replace(",", ".") if self.decimal_comma and text.count(",") == 1 and "." not in text else text
-        found = as_number(text, LARGEST_CELL)
+        found = as_number(self.plain(cell), LARGEST_CELL)
         return math.nan if found is None else found
 
 
@@ -49,30 +52,44 @@ def header_of(line: str) -> list[str]:
 
 
 def table_rows(sources: Sources, path: Path, hint: str) -> Iterator[tuple[Dialect, Mapping[str, str]]]:
-    """Yield each row of a table as names -> cells that are not empty, with the table's dialect.
+    """Yield each row of a table as names -> cells that are not empty, with the table's dialect, as `table` reads it."""
+    dialect, _, rows = table(sources, path, hint)
+    for row in rows:
+        yield dialect, row
+
+
+def table(sources: Sources, path: Path, hint: str) -> tuple[Dialect, list[str], Iterator[dict[str, str]]]:
+    """Return the dialect, the names and the rows of a table; a row is its cells that are not empty, by name.
 
     Rows that repeat the header are passed over. A last row that is cut off is left out with a note. Raises RecordError
-    for a name that is there twice, and for a row of another length than the header.
+    for a name that is there twice, and while reading for a row of another length than the header.
     """
     lines = (line for line in sources.lines(path, hint) if line.strip())
     first = next(lines, "")
-    dialect, header = Dialect.of(first), header_of(first)
-    where = sources.named(path)
+    dialect, header, where = Dialect.of(first), header_of(first), sources.named(path)
     if len(set(header)) < len(header) or len(header) > MOST_COLUMNS:
         twice = next((name for name in header if header.count(name) > 1), "")
         raise RecordError(f"{where} has the column {label(twice)[:40]!r} twice." if twice else
                           f"{where} has {len(header):,} columns; at most {MOST_COLUMNS:,} are read.")
-    wrong = 0
-    for index, cells in enumerate(_cells(lines, dialect, where), 1):
+    return dialect, header, _rows(sources, path, hint, _cells(lines, dialect, where), header)
+
+
+def _rows(sources: Sources, path: Path, hint: str, rows: Iterator[list[str]],
+          header: Sequence[str]) -> Iterator[dict[str, str]]:
+    wrong, length = 0, 0
+    for index, cells in enumerate(rows, 1):
         if wrong:
-            raise RecordError(f"{where}, row {wrong} has another number of cells than the header, {len(header)}; give "
-                              f"{hint}.")
-        if [cell.strip() for cell in cells] == header:
+            raise RecordError(f"{sources.named(path)}, row {wrong} has {length} cells; the header has {len(header)}. "
+                              f"Give {hint}.")
+        if [cell.strip() for cell in cells] == list(header):
             continue
         if len(cells) != len(header):
-            wrong = index
+            wrong, length = index, len(cells)
             continue
-        yield dialect, {name: cell.strip() for name, cell in zip(header, cells) if cell.strip()}
+        yield {name: cell.strip() for name, cell in zip(header, cells) if cell.strip()}
+    if length > len(header):
+        raise RecordError(f"{sources.named(path)}, row {wrong} has {length} cells; the header has {len(header)}. "
+                          f"Give {hint}.")
     if wrong:
         sources.notes.append(f"{sources.short(path)}: the last row is cut off and was left out.")
 

@@ -158,7 +158,8 @@ def _rate(logged: Logged) -> float:
 
 
 def _timing(logged: Logged, name: str, where: str, options: Options) -> ImportedRun:
-    rate, batch, replicas = _rate(logged), *(options.settings.get(key) for key in ("global_batch", "replicas"))
+    rate = _rate(logged)
+    batch, replicas = (options.settings.get(key) for key in ("global_batch", "replicas"))
     if not rate > 0:
         raise RecordError(f"{logged.where} has neither a loss, an accuracy nor a throughput; give {HINT}.")
     if not batch or not replicas:

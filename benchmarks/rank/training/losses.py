@@ -129,8 +129,14 @@ def _check_labels(targets: Any, outputs: Any) -> None:
     if not targets.dtype.is_integer or outputs.shape.rank != targets.shape.rank + 1 \
             or targets.shape.as_list()[1:] != outputs.shape.as_list()[1:-1]:
         raise PlanError(f"{CROSS_ENTROPY!r} takes {LOSSES[CROSS_ENTROPY]}; the targets are {shown(targets)} and the "
-                        f"outputs {shown(outputs)}. For one-hot labels use y.argmax(axis=-1); for a regression choose "
-                        "loss = 'mean_squared_error'.")
+                        f"outputs {shown(outputs)}. {_instead(targets, outputs)}")
+
+
+def _instead(targets: Any, outputs: Any) -> str:
+    if targets.dtype.is_integer and outputs.shape.rank > targets.shape.rank + 1:
+        return ("The model gives several rows of outputs for each target: before its last layer put "
+                "keras.layers.Flatten(), or a pooling over all places such as GlobalAveragePooling2D().")
+    return "For one-hot labels use y.argmax(axis=-1); for a regression choose loss = 'mean_squared_error'."
 
 
 def binary_cross_entropy(targets: Any, outputs: Any) -> Any:

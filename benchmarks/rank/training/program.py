@@ -160,8 +160,9 @@ class Program:
             found.append(f"{skipped} step{'s were' if skipped > 1 else ' was'} left out because the gradient was not "
                          "finite in float16")
         found += self.script.notes_of(config) if self.script else []
-        if config.replicas > 1 and any(map(draws, self._layers())):
-            found.append("dropout draws the same mask on every replica: its noise is not averaged over replicas")
+        if config.replicas > 1 and (random := sorted({type(one).__name__ for one in self._layers() if draws(one)})):
+            found.append(f"{', '.join(random)} draws the same random numbers on every replica: noise is not averaged "
+                         "over replicas")
         return found
 
     def _layers(self) -> list[Any]:
@@ -279,7 +280,7 @@ class Program:
 
 def draws(layer: Any) -> bool:
     """Return whether a layer draws random numbers in training: one that can and whose rates are not all 0."""
-    if getattr(layer, "seed_generator", None) is None:
+    if getattr(layer, "seed_generator", None) is None and getattr(layer, "generator", None) is None:
         return False
     rates = [getattr(layer, name, None) for name in ("rate", "stddev", "dropout", "recurrent_dropout")]
     known = [rate for rate in rates if isinstance(rate, (int, float))]

@@ -1,9 +1,11 @@
 """Builds each distinct data set and model once and tries a step, in a process of its own, before any rank starts.
 
-Reads JSON on standard input: `configs`, a configuration for each workload; `known`, the digests of the data sets as
-they were described before; `plan`, the plan's file. Writes JSON on standard output: `workloads`, from `workload_key` to
-the record's `workload`, or `error`, why something cannot be built or trained, with exit code 2. After as many seconds
-as the first argument says without progress, the stacks go to standard error and the process ends; 0: never.
+Arguments: seconds without progress after which the stacks go to standard error and the process ends, 0: never; and the
+plan's file. Every line of standard input is a question in JSON, and its answer a line of standard output. `size`, a
+data set's name, is answered with `train_examples`, validation included; `script`, which names one, with `taken`, what
+it gives to its fit. `configs`, a configuration for each workload,
+with `known`, the digests of the data sets as they were described before, is answered with `workloads`, from
+`workload_key` to the record's `workload`. The answer `error` says why something cannot be built or trained.
 """
 
 from __future__ import annotations
@@ -16,11 +18,12 @@ import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast, TextIO
 
 import numpy as np
 import psutil
 
+from ...config.script import is_script
 from ...data import fingerprint
 from ...data.arrays import count, each, Shapes, size_bytes
 from ...data.dataset import Dataset
@@ -73,9 +76,7 @@ def loaded(name: str, known: str) -> tuple[Dataset, dict[str, str]]:
     """Return the data set with its digests. A user's function is called twice, unless its data is known: where it gives
     other data each time, replicas and seeds would train on different data. Raises DataError."""
     from ..script import taken
-    began = time.monotonic()
-    dataset = taken.load(name)
-    seconds = time.monotonic() - began
+    dataset, seconds = timed(name)
     found = fingerprint.digests(dataset)
     if fingerprint.is_own(name) and found.contents != known and seconds < PATIENCE_SECONDS and _fits_twice(dataset):
         if fingerprint.digests(taken.load(name)) != found:
@@ -83,6 +84,17 @@ def loaded(name: str, known: str) -> tuple[Dataset, dict[str, str]]:
                             "that workers and seeds would train on different data. Draw from a generator with a fixed "
                             "seed that it makes itself, such as numpy.random.default_rng(0).")
     return dataset, {"data": found.contents, "times": found.times}
+
+
+@lru_cache(maxsize=1)
+def timed(name: str) -> tuple[Dataset, float]:
+    """Return the data set, and how many seconds loading it took. Raises DataError."""
+    from ... import data
+    began = time.monotonic()
+    if is_script(name):
+        from ..script import taken
+        return taken.load(name), time.monotonic() - began
+    return data.load(name), time.monotonic() - began
 
 
 def _fits_twice(dataset: Dataset) -> bool:
@@ -93,6 +105,18 @@ def _fits_twice(dataset: Dataset) -> bool:
 def _listed(shape: Shapes) -> Any:
     """As JSON: a list, or a mapping from names to lists."""
     return each(list, shape)
+
+
+def answer(question: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answer to a question of standard input. Raises BatchscaleError."""
+    if "size" in question:
+        return {"train_examples": watched(timed, question["size"])[0].size.train_examples}
+    watched(imports.tensorflow_and_keras)
+    if "script" in question:
+        from . import look
+        return {"taken": watched(look.taken, question["script"])}
+    return {"workloads": {config.workload_key: watched(workload, config, question["known"])
+                          for config in map(from_json, question["configs"])}}
 
 
 def watched(work: Callable[..., Any], *given: Any) -> Any:
@@ -107,22 +131,26 @@ def watched(work: Callable[..., Any], *given: Any) -> Any:
         faulthandler.cancel_dump_traceback_later()
 
 
+def _kept(descriptor: int, mode: str) -> TextIO:
+    return cast(TextIO, os.fdopen(os.dup(descriptor), mode))
+
+
 def main() -> int:
-    """Describe the workloads that standard input asks for, on standard output; return the exit code."""
+    """Answer the questions of standard input until it ends; return the exit code."""
+    faulthandler.enable()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.update(imports.CHOICE_OF_KERAS)
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    wanted = json.load(sys.stdin)
-    answer = sys.stdout
-    sys.stdout = sys.stderr  # nothing but the answer goes to standard output
-    search_beside(wanted["plan"])
-    try:
-        watched(imports.tensorflow_and_keras)
-        found = {config.workload_key: watched(workload, config, wanted["known"])
-                 for config in map(from_json, wanted["configs"])}
-    except BatchscaleError as error:
-        json.dump({"error": str(error)}, answer)
-        return error.exit_code
-    json.dump({"workloads": found}, answer)
+    questions, answers = _kept(0, "r"), _kept(1, "w")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)  # a user's code, and programs that it starts, read no question and write no answer
+    search_beside(sys.argv[2])
+    for line in questions:
+        try:
+            found = answer(json.loads(line))
+        except BatchscaleError as error:
+            found = {"error": str(error)}
+        print(json.dumps(found), file=answers, flush=True)
     return EXIT_OK
 
 

@@ -6,7 +6,7 @@ or a sigmoid out in other operations, by the values.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -22,20 +22,26 @@ UNCHANGING = frozenset(("Identity", "Cast", "Reshape", "Squeeze", "ExpandDims", 
                         "EnsureShape", "StopGradient", "Snapshot"))
 PROBABILITIES, LOGARITHMS = ("softmax", "sigmoid"), ("log-softmax", "log-sigmoid")
 NEITHER = ""
+SINGLE = ""
 PROBE = 30.0
-TOLERANCE = 1e-4
-
-Function = Callable[[Any, Any], Any]
 
 
-def ending(model: keras.Model, forward: Any, x: Any, outputs: Any) -> str:
-    """Return the ending of a model with one output, of OPERATIONS, or NEITHER; NEITHER for several outputs.
+def endings(model: keras.Model, forward: Any, x: Any, outputs: Any) -> dict[str, str]:
+    """Return the ending of each output by name, of OPERATIONS, or NEITHER; of a single output by SINGLE.
 
-    `forward`: its traced call. `x`, `outputs`: some examples and what the model gives for them, (n, ...).
+    `forward`: the model's traced call. `x`, `outputs`: some examples and what the model gives for them, (n, ...) or a
+    mapping from names to such; a model of other outputs has no endings.
     """
-    if not tf.is_tensor(outputs):
-        return NEITHER
-    return OPERATIONS.get(_last_operation(forward.outputs[0]), "") or _by_values(model, x, outputs)
+    named = by_name(outputs)
+    last = forward.graph.structured_outputs if isinstance(outputs, Mapping) else {SINGLE: forward.outputs[0]}
+    return {name: OPERATIONS.get(_last_operation(last[name]), "") or _by_values(model, x, values, name)
+            for name, values in named.items()}
+
+
+def by_name(outputs: Any) -> dict[str, Any]:
+    """Return the tensors of outputs or targets by name, a single one by SINGLE; {} for lists and the like."""
+    named = dict(outputs) if isinstance(outputs, Mapping) else {SINGLE: outputs}
+    return named if all(map(tf.is_tensor, named.values())) else {}
 
 
 def _last_operation(tensor: Any) -> str:
@@ -48,14 +54,14 @@ def _last_operation(tensor: Any) -> str:
     return str(operation.type)
 
 
-def _by_values(model: keras.Model, x: Any, outputs: Any) -> str:
+def _by_values(model: keras.Model, x: Any, outputs: Any, name: str) -> str:
     values = np.asarray(outputs, np.float64)
     if values.ndim > 1 and values.shape[-1] > 1:
         if _sum_to_one(values):
             return "softmax"
         if (values <= 0).all() and _sum_to_one(np.exp(values)):
             return "log-softmax"
-    return "sigmoid" if _within(values) and _stays_within(model, x) else NEITHER
+    return "sigmoid" if name == SINGLE and _within(values) and _stays_within(model, x) else NEITHER
 
 
 def _within(values: Any) -> bool:
@@ -88,7 +94,7 @@ def _stays_within(model: keras.Model, x: Any) -> bool:
 
 def check(config: RunConfig, found: str, targets: Any, outputs: Any) -> None:
     """Raise PlanError where a loss or metric of the suite's own takes another ending than the model's."""
-    if not tf.is_tensor(outputs):
+    if not (tf.is_tensor(outputs) and tf.is_tensor(targets)):
         return
     if config.from_logits:
         _check_logits(config, found, by_sign=_decides_by_sign(targets, outputs))
@@ -120,51 +126,3 @@ def _check_logits(config: RunConfig, found: str, by_sign: bool) -> None:
 
 def _or_say(found: str) -> str:
     return ", or say from_logits = false in the plan, which takes probabilities" if found in PROBABILITIES else ""
-
-
-def check_own_loss(config: RunConfig, found: str, values: Any, targets: Any, outputs: Any) -> None:
-    """Raise PlanError where a user's loss is one of Keras' cross-entropies and from_logits does not fit the ending.
-
-    `values`: the loss of each example as a training step finds it, where Keras looks through a softmax in the graph;
-    its numbers are compared with those of Keras' functions on `outputs`. A loss that is none of them is let be.
-    """
-    if not (tf.is_tensor(targets) and tf.is_tensor(outputs)) or found in LOGARITHMS:
-        return
-    probable = found in PROBABILITIES
-    right, wrong = (_keras_values(targets, outputs, from_logits) for from_logits in (not probable, probable))
-    seen = np.asarray(values, np.float64)
-    for name, unfit in wrong.items():
-        fit = right.get(name)
-        if _same(seen, unfit) and not (fit is not None and _same(seen, fit)):
-            ends, takes = (f"a {found}", "logits") if probable else ("logits", "probabilities")
-            raise PlanError(f"loss {config.loss!r} is Keras' {name} with from_logits={probable}, which takes {takes}, "
-                            f"and model {config.model!r} ends in {ends}. Give it from_logits={not probable}, or let "
-                            f"the model end in {takes}.")
-
-
-def _same(seen: Any, other: Any) -> bool:
-    return seen.shape == other.shape and bool(np.allclose(seen, other, rtol=TOLERANCE, atol=1e-6))
-
-
-def _keras_values(targets: Any, outputs: Any, from_logits: bool) -> dict[str, Any]:
-    """Keras' cross-entropies of each example, (n,), of those that take such targets and outputs."""
-    found = {}
-    labels = targets.dtype.is_integer and outputs.shape.rank == targets.shape.rank + 1
-    several = labels and outputs.shape[-1] > 1
-    one_hot = tf.one_hot(targets, outputs.shape[-1]) if several else tf.cast(targets, "float32")
-    if not labels and outputs.shape.rank == one_hot.shape.rank + 1 and outputs.shape[-1] == 1:
-        one_hot = one_hot[..., None]
-    for name, function, expected in (
-            ("sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy, targets),
-            ("categorical_crossentropy", keras.losses.categorical_crossentropy, one_hot),
-            ("categorical_focal_crossentropy", keras.losses.categorical_focal_crossentropy, one_hot),
-            ("binary_crossentropy", keras.losses.binary_crossentropy, one_hot),
-            ("binary_focal_crossentropy", keras.losses.binary_focal_crossentropy, one_hot)):
-        if name.startswith("sparse") and not labels or "categorical" in name and outputs.shape[-1] == 1:
-            continue
-        try:
-            values = np.asarray(function(expected, outputs, from_logits=from_logits), np.float64)
-        except (ValueError, TypeError, tf.errors.InvalidArgumentError):  # of other shapes
-            continue
-        found[name] = values.reshape(len(values), -1).mean(axis=1)
-    return found

@@ -21,9 +21,11 @@ from ...runs.run_config import RunConfig
 from ..script import taken
 from ..training import keras_optimizers, losses, program
 from ..training.compiled import Compiled
-from . import endings, flops, ignored
+from . import endings, flops, ignored, own_losses
 
 EXAMPLES = 3
+OF_EXAMPLES = (" A metric gives one value for each example, whose mean is taken: keras.metrics' functions do; its "
+               "objects, such as AUC() and F1Score(), are of all examples together and cannot be had here.")
 COMPILED = re.compile(r"numpy|[Ss]ymbolic|as a Python|[Ee]ager|KerasTensor")
 
 
@@ -43,17 +45,15 @@ def check_step(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays, clas
     forward = flops.forward(model, x)
     ignored.check_tokens(config, forward, first)
     _check_logits(config, y, outputs, classes)
-    ending = endings.ending(model, forward, x, outputs)
-    endings.check(config, ending, y, outputs)
+    ends = endings.endings(model, forward, x, outputs)
+    endings.check(config, ends.get(endings.SINGLE, endings.NEITHER), y, outputs)
     objective = losses.objective(config)
     for name, function in ((f"loss {config.loss!r}", objective.loss),
                            *((f"metric {name!r}", objective.metrics[metric_name(name)])
                              for name in config.metrics)):
         _check_values(name, function, y, outputs, finite=function is objective.loss)
     if config.loss not in LOSSES:
-        values = _traced(f"loss {config.loss!r}",
-                         lambda: program.loss_per_example(model, objective.loss, x, y, training=False)[0])
-        endings.check_own_loss(config, ending, values, y, outputs)
+        own_losses.check(f"loss {config.loss!r}", ends, objective.loss, model, x, y, _traced)
     _check_gradient(config, model, objective.loss, x, y)
     keras_optimizers.create(config, model)
     return forward
@@ -124,7 +124,7 @@ def _check_logits(config: RunConfig, targets: Any, outputs: Any, classes: Classe
 def _check_values(what: str, function: losses.Function, targets: Any, outputs: Any, finite: bool) -> None:
     """One finite number per example, which does not change when another example leaves the batch."""
     call = f"{what}, called with targets {_told(targets)} and outputs {_told(outputs)},"
-    values = _traced(call, lambda: function(targets, outputs))
+    values = _traced(call, lambda: function(targets, outputs), "" if finite else OF_EXAMPLES)
     if values.shape[0] != EXAMPLES:
         raise PlanError(f"{what} returned {values.shape[0]} values for {EXAMPLES} examples; it must return one for "
                         "each.")
@@ -162,8 +162,8 @@ def _check_gradient(config: RunConfig, model: keras.Model, loss: losses.Function
                         "zeros out of square roots, logarithms and divisions.")
 
 
-def _traced(what: str, function: Callable[[], Any]) -> Any:
-    """The function's value, traced as ranks trace it. Raises PlanError with the first line of what it raised."""
+def _traced(what: str, function: Callable[[], Any], rule: str = "") -> Any:
+    """The function's value, traced as ranks trace it. Raises PlanError with what it raised, and the rule."""
     try:
         return tf.function(function, autograph=False)()
     except BatchscaleError:
@@ -171,7 +171,7 @@ def _traced(what: str, function: Callable[[], Any]) -> Any:
     except (Exception, SystemExit) as error:  # a user's code raises anything
         hint = ("; it is compiled, so it must use TensorFlow or keras.ops and be without .numpy()"
                 if COMPILED.search(str(error)) else "")
-        raise PlanError(f"{what} {said(error)}{hint}.{frames(error)}") from error
+        raise PlanError(f"{what} {said(error)}{hint}.{rule}{frames(error)}") from error
 
 
 def _told(values: Any) -> str:

@@ -12,6 +12,7 @@ from ....benchmarks.errors import EXIT_OK, one_of, PlanError
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's own arguments to its parser."""
     parser.formatter_class = RawTextHelpFormatter
+    parser.usage = f"{parser.prog} [options] [FORMAT] PATH"
     parser.add_argument("words", nargs="+", metavar="[FORMAT] PATH", help="the file or folder, after its format where "
                         "that is not to be found by its content:\n" + "\n".join(map(_explained, IMPORTERS.items())))
     parser.add_argument("--to", type=Path, default=Path("results"), help="results folder (default: results)")

@@ -44,7 +44,8 @@ def show(plan: Plan, results: Path, only: str, launcher: str, offline: bool = Fa
     """
     workloads: Mapping[str, Any] = {}
     if offline:
-        expansion = study.listed(plan, only)
+        with study.describer(plan) as asked:
+            expansion = study.listed(plan, only, asked.train_examples)
     else:
         _, expansion, workloads = study.check(plan, study.Options(results, only))
     wanted = selection.parse(only)

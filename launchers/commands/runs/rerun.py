@@ -9,7 +9,7 @@ from ....benchmarks.records import identity
 from ....benchmarks.records.json_files import read_json
 from ....benchmarks.records.store import Store
 from ....benchmarks.runs.run_config import from_json
-from ...local.describe import describe
+from ...local.describe import Describer
 from ...local.display import announcement
 from ...local.display.progress import Progress
 from ...local.machine_lock import machine_to_itself
@@ -27,7 +27,8 @@ def run(path: Path, options: Options) -> int:
     announcement.say_checking()
     config = from_json(values["config"])
     store = Store(options.results / f"again-{config.digest}")
-    workloads, _ = identity.settled(store, describe([config], store), [config], go_on=False)
+    with Describer() as asked:
+        workloads, _ = identity.settled(store, asked.describe([config], store), [config], go_on=False)
     before, now = values.get("workload"), workloads[config.workload_key]
     if isinstance(before, dict) and "fingerprint" in before and before["fingerprint"] != now["fingerprint"]:
         print(identity.sentence([identity.Edit(config, before, now, 1)], Store(path.parent.parent), go_on=False))

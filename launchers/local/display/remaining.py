@@ -1,8 +1,9 @@
-"""How long the rest of a study will take: expected seconds, scaled by what the finished part took."""
+"""How long the rest of a study will take: expected seconds, scaled by what the last part of it took."""
 
 from __future__ import annotations
 
 TRUSTED_SECONDS = 60.0  # until much has been done the expectation counts for more than the pace
+HALVED_AFTER = 60.0  # expected seconds: what is long past tells less of other runs, and of a machine that got busy
 
 
 class Remaining:
@@ -12,14 +13,15 @@ class Remaining:
     """
 
     def __init__(self, expected: float, now: float) -> None:
-        self._left, self._done = expected, 0.0
-        self._began = self._ended = now
-        self._pace = 1.0
+        self._left, self._done, self._took = expected, 0.0, 0.0
+        self._ended, self._pace = now, 1.0
 
     def finished(self, expected: float, now: float) -> None:
         """Count a run of so many expected seconds as done."""
-        self._left, self._done, self._ended = max(self._left - expected, 0.0), self._done + expected, now
-        self._pace = (now - self._began + TRUSTED_SECONDS) / (self._done + TRUSTED_SECONDS)
+        kept = 0.5 ** (expected / HALVED_AFTER)
+        self._left = max(self._left - expected, 0.0)
+        self._done, self._took = kept * self._done + expected, kept * self._took + now - self._ended
+        self._ended, self._pace = now, (self._took + TRUSTED_SECONDS) / (self._done + TRUSTED_SECONDS)
 
     def seconds(self, running: float, now: float) -> float:
         """Return the seconds left. running: expected seconds of the runs under way, which no more is taken off than

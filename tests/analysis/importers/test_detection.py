@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from support.foreign_files import bring, GOOD, horovod_text, mllog_text, saved
 from support.timing_files import nccl_text, osu_text, tf_cnn_text
 from support.training_files import KERAS_3
 
-from batchscale.analysis.importers import imported_store
+from batchscale.analysis.importers import imported_store, sources
 from batchscale.analysis.importers.benchmarks.collectives import read_link
 from batchscale.analysis.importers.detection import detect
 from batchscale.analysis.importers.registry import IMPORTERS
@@ -142,3 +143,14 @@ def test_unet3ds_epochs_are_epochs_and_berts_are_sequences(tmp_path: Path) -> No
     assert row["epochs_to_target"] == 1148 and row["steps_to_target"] == 1148 * 168 / 56
     row = bring(tmp_path / "bert", "mllog").runs.iloc[0]
     assert row["steps_to_target"] == 3125 and row["examples_to_target"] == 2_400_000
+
+
+def test_a_long_log_is_read_in_little_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "CHUNK_BYTES", 2 ** 14)
+    path = saved(tmp_path, "a line of another program that says nothing\n" * 50_000, "long.log")  # 2 MB
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in sources.Sources(path).lines(path, "a log")) == 50_000
+        assert tracemalloc.get_traced_memory()[1] < 400_000
+    finally:
+        tracemalloc.stop()

@@ -125,6 +125,15 @@ def test_the_average_is_over_the_progress_of_the_run_not_over_its_probes() -> No
     assert 495 * (1 + found.average.value / 100) == pytest.approx(1800, rel=2e-3)
 
 
+def test_a_scale_that_grows_between_few_probes_is_averaged_along_its_line() -> None:
+    steps = np.linspace(0, 15_000, 300_001)
+    progress = 1 / (1 + (130 + steps / 8) / 32)
+    truth = float(((130 + steps / 8) * progress).sum() / progress.sum())
+    found = found_in(measured(lambda step: 130 + step / 8, [0, 5000, 10_000, 15_000]))
+    # Straight lines of trace/M and gradient/M, which bend, are off by a quarter here.
+    assert found.average.value == pytest.approx(truth, rel=1e-4)
+
+
 def test_up_to_a_step_between_two_probes_counts_what_lies_before_it() -> None:
     rows = measured(lambda step: 100.0 if step <= 900 else 1900.0, [1, 2, 900, 900.001, 1800])
     assert found_in(rows, 100, until=900).average.value == pytest.approx(100)

@@ -51,6 +51,14 @@ def test_what_a_seed_does_at_all_batches_alike_costs_nothing() -> None:
     assert shifted.critical_batch.value == pytest.approx(narrow.value, rel=1e-4)
 
 
+def test_an_interval_is_no_narrower_than_student_s_over_the_seeds() -> None:
+    # Each seed follows a law of its own without noise, so that its runs say nothing of how far seeds lie apart.
+    batches, seeds, critical = np.tile(BATCHES, 6), np.repeat(np.arange(6.0), 4), np.geomspace(900, 1100, 6)
+    found = fitted(batches, seeds, 100 * (1 + critical[seeds.astype(int)] / batches)).critical_batch
+    half = float(stats.t.ppf(0.975, 5)) * float(np.std(np.log(critical), ddof=1)) / math.sqrt(6)
+    assert math.log(found.high / found.low) == pytest.approx(2 * half, rel=0.05)
+
+
 def test_runs_that_never_passed_are_used_and_take_the_bias_away() -> None:
     chance, with_them, without = np.random.default_rng(3), [], []
     for _ in range(30):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from batchscale.benchmarks.config.strategies import STRATEGIES
 from batchscale.benchmarks.errors import PlanError
 from batchscale.benchmarks.planning.expansion import expand
 from batchscale.benchmarks.planning.plan import parse
 from batchscale.benchmarks.runs.run_config import RunConfig
+
+MANY_REPLICAS = [name for name, spec in STRATEGIES.items() if spec.many_replicas]
 
 
 def runs(keys: str, settings: str = "") -> list[RunConfig]:
@@ -38,7 +41,7 @@ def test_timed_replica_counts_are_a_scaling_experiment(keys: str, expected: str)
 
 @pytest.mark.parametrize(("keys", "settings", "message"), [
     ("replicas = [4]\nglobal_batches = [64]", "", 'replicas = 4 gives no run under strategies = .*add strategies = '
-     r'\["mirrored"\] \(or horovod, multiworker\)'),
+     rf'\["{MANY_REPLICAS[0]}"\] \(or {", ".join(MANY_REPLICAS[1:])}\)'),
     ("replicas = [1, 4]\nglobal_batches = [64]", "", "replicas = 4 gives no run"),
     ("nodes = [2]\nreplicas = [2]\nstrategies = ['mirrored']\nglobal_batches = [64]", "", "nodes = 2 gives no run"),
     ("nodes = [4]\nreplicas = [2]\nstrategies = ['horovod']\nglobal_batches = [64]", "", "without a replica"),

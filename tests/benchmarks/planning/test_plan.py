@@ -173,6 +173,27 @@ def test_an_indivisible_batch_is_refused_with_the_nearest_valid_ones() -> None:
         expand(TEXT.replace("replica_batches = [64]", "global_batches = [33]").replace('"weak"', '"strong"'))
 
 
+@pytest.mark.parametrize(("key", "instead"), [
+    ("early_stopping = true", "calls no callback"), ("class_weight = {a = 1}", "multiplies each example by the weight"),
+    ("sample_weight = 'w'", "{'label': y, 'weight': w}"), ("label_smoothing = 0.1", "on one-hot targets"),
+    ("reduce_lr = 1", "warmup_epochs"), ("validation_split = 0.1", "validation_fraction"),
+    ("lr = 0.1", "'learning_rate'"), ("batch_size = 32", "'global_batches'")])
+def test_an_argument_of_fit_says_what_a_plan_has_instead(key: str, instead: str) -> None:
+    with pytest.raises(PlanError) as told:
+        plan.parse(f'[plan]\nname = "p"\n[[experiment]]\nname = "x"\ndataset = "digits"\n{key}\n')
+    assert f"key='{key.partition(' ')[0]}' is " in str(told.value) and instead in str(told.value)
+    assert len(str(told.value)) < 300
+
+
+def test_the_mark_that_windows_editors_put_first_is_no_part_of_a_plan(tmp_path: Path) -> None:
+    path, text = tmp_path / "mine.toml", plan.find("quick").read_text()
+    path.write_text(text, encoding="utf-8-sig")
+    assert plan.read(str(path)).text == text
+    path.write_text(text, encoding="utf-16")
+    with pytest.raises(PlanError, match="not UTF-8 text; save it as UTF-8"):
+        plan.read(str(path))
+
+
 def test_plans_are_found_by_name_or_path(tmp_path: Path) -> None:
     assert plan.find("quick").stem == "quick"
     path = tmp_path / "mine.toml"

@@ -17,7 +17,9 @@ RIGHT = (
     "multi-label binary on sigmoids", "hinge on tanh", "squared hinge on tanh", "huber on linear",
     "log-cosh on linear", "squared on linear", "absolute on linear", "percentage on linear", "logarithmic on softplus",
     "poisson on softplus", "cosine on linear", "categorical hinge on linear", "divergence on softmax",
-    "weighted on linear", "two outputs", "own sparse on linear", "own sparse on log-softmax",
+    "weighted on linear", "two outputs", "two outputs from logits", "two outputs of handmade probabilities",
+    "weighted operation on linear", "sample weights on linear", "Brier's on softmax", "own sparse on linear",
+    "own sparse on log-softmax",
     "own sparse after an inner softmax", "own sparse of probabilities", "own sparse of handmade probabilities",
     "own sparse of two probabilities", "own binary on logit", "own binary of probabilities",
     "own multi-label of probabilities", "own multi-label on logits", "own squared on sigmoid", "own squared on tanh")
@@ -41,6 +43,14 @@ REFUSED = {
     "binary on logit": FIT.format("binary", "binary_crossentropy", False, True),
     "sparse from logits on handmade softmax":
         FIT.format("sparse_logits", "sparse_categorical_crossentropy", True, False),
+    "two outputs from logits on handmade softmax":
+        r"^loss '\S*', of output 'kind', is Keras' sparse_categorical_crossentropy with from_logits=True, which takes "
+        r"logits, and the model ends in a softmax. Give it from_logits=False, or let the model end in logits.$",
+    "two outputs of probabilities on linear":
+        "of output 'kind', is Keras' sparse_categorical_crossentropy with from_logits=False.*Give it from_logits=True",
+    "weighted operation on softmax":
+        FIT.format("weighted_operation", "sparse_categorical_crossentropy", True, False),
+    "sample weights on softmax": FIT.format("weighed", "sparse_categorical_crossentropy", True, False),
     "byte tokens": r"looks up x_train of 'own_endings:byte_tokens' as tokens.*fractions from .*x.astype\('int32'\)",
     "own train_step": "defines its own train_step, which a run does not call",
     "own compute_loss": "defines its own compute_loss, which a run does not call",
@@ -70,4 +80,4 @@ def test_what_does_not_fit_is_one_sentence_with_the_fix(found: dict[str, Any], n
 def test_every_case_and_every_loss_is_looked_at(found: dict[str, Any]) -> None:
     assert set(found["sentences"]) == {*RIGHT, *REFUSED, *NO_COMPARISON}
     assert not any(found["sentences"][name] for name in NO_COMPARISON)
-    assert len(found["losses"]) == 27
+    assert len(found["losses"]) == 32

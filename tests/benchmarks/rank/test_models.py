@@ -39,3 +39,10 @@ def test_the_sizes_are_those_that_the_models_state() -> None:
 
 def test_every_model_ends_in_logits(found: dict[str, tuple[int, list[int | None]]]) -> None:
     assert {name: shape for name, (_, shape) in found.items()} == dict.fromkeys(found, [None, 10])
+
+
+def test_layers_that_draw_random_numbers_are_those_whose_rate_is_not_zero() -> None:
+    assert {name: random for name, random in found_by("random_layers.py").items() if random} == {
+        "dropout": ["Dropout"], "lstm with dropout": ["LSTMCell"], "lstm with recurrent dropout": ["LSTMCell"],
+        "noise": ["GaussianNoise"], "bidirectional with dropout": ["LSTMCell"], "flips": ["RandomFlip"],
+        "rotation": ["RandomRotation"], "heads with dropout": ["Dropout"]}

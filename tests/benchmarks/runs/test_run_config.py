@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from batchscale.benchmarks.config.strategies import STRATEGIES
 from batchscale.benchmarks.errors import PlanError
 from batchscale.benchmarks.runs.derived import derived
 from batchscale.benchmarks.runs.run_config import from_json, RunConfig, to_json
 
+MANY_REPLICAS = [name for name, spec in STRATEGIES.items() if spec.many_replicas]
 Make = Callable[..., RunConfig]
 
 
@@ -46,7 +48,7 @@ def test_derived_numbers_follow_from_batch_and_examples(config: Make) -> None:
     ({"global_batch": True}, "whole number"),
     ({"base_learning_rate": float("nan")}, "finite"),
     ({"momentum": 1.0}, "below 1"),
-    ({"replicas": 2, "global_batch": 32}, "use mirrored, horovod or multiworker"),
+    ({"replicas": 2, "global_batch": 32}, f"use {', '.join(MANY_REPLICAS[:-1])} or {MANY_REPLICAS[-1]}"),
     ({"strategy": "horovod", "transport": "nccl"}, "gloo, mpi"),
     ({"transport": "mpi"}, "leave it out"),
     ({"experiment": "../../etc"}, "letters, digits"),

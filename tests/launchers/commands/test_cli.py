@@ -19,7 +19,7 @@ from batchscale.benchmarks.planning.plan import bundled, parse
 from batchscale.launchers import cli
 from batchscale.launchers.commands.options import seconds
 from batchscale.launchers.commands.registry import Command, COMMANDS
-from batchscale.launchers.local import study
+from batchscale.launchers.local.describe import Describer
 from batchscale.launchers.machine import checks
 
 PLAN = """
@@ -147,6 +147,19 @@ def test_batchscale_alone_prints_help_and_knows_its_version(capsys: pytest.Captu
     assert re.match(r"batchscale \d+\.\d+\.\d+ in /", capsys.readouterr().out)
 
 
+@pytest.mark.parametrize(("words", "message"), [
+    ("stuyd quick", r"stuyd: command='stuyd' is not known; .*Did you mean 'study'\? `batchscale` alone says"),
+    ("study quick --budgt=3s", r"option='--budgt' is not known; .*Did you mean '--budget'\? `batchscale study --help`"),
+    ("study quick twice", "batchscale study: 'twice' is one argument too many. `batchscale study --help`"),
+    ("--zz", r"^batchscale: option='--zz' is not known; choose one of: --help, --version, -h\. `batchscale --help`"),
+])
+def test_a_misspelt_command_or_option_is_one_sentence(words: str, message: str,
+                                                      capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words.split()) == EXIT_USAGE
+    said = capsys.readouterr()
+    assert re.search(message, said.err) and said.err.count("\n") == 1 and said.out == "", said.err
+
+
 def test_bundled_plans_are_listed_with_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["plans"]) == EXIT_OK
     lines = capsys.readouterr().out.splitlines()
@@ -186,7 +199,7 @@ def test_the_dry_run_looks_at_the_model_unless_offline(tmp_path: Path, words: tu
     def refuse(*_: object) -> dict[str, object]:
         raise PlanError("the model ends in a softmax")
 
-    monkeypatch.setattr(study, "describe", refuse)
+    monkeypatch.setattr(Describer, "describe", refuse)
     monkeypatch.chdir(tmp_path)
     code = cli.main(["plan", write(tmp_path), *words])
     shown = capsys.readouterr()

@@ -50,6 +50,18 @@ def test_the_pace_of_what_ended_scales_what_is_left() -> None:
     assert 2.5 * 500 < rest.seconds(0.0, 1500.0) < 3 * 500, "three times as slow, with a minute's trust in the guess"
 
 
+@pytest.mark.parametrize(("first", "then"), [(1.0, 3.0), (3.0, 1.0), (2.0, 0.7)])
+def test_the_end_of_a_study_is_foretold_within_a_factor_of_1_5_when_the_pace_changed(first: float, then: float) -> None:
+    took = [5.0 * first] * 40 + [5.0 * then] * 60
+    rest, now, ratios = Remaining(500.0, 0.0), 0.0, []
+    for seconds in took[:-1]:
+        now += seconds
+        rest.finished(5.0, now)
+        if now > 0.8 * sum(took):
+            ratios.append(rest.seconds(0.0, now) / (sum(took) - now))
+    assert len(ratios) > 10 and all(1 / 1.5 < ratio < 1.5 for ratio in ratios), ratios
+
+
 def test_the_moving_line_fits_the_terminal_and_says_what_is_running_and_since_when(
         tmp_path: Path, config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:

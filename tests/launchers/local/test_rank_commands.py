@@ -41,6 +41,12 @@ def test_each_launcher_has_its_command_line(config: Make) -> None:
     assert words(gloo, "auto") == words(gloo) and words(mpi, "auto") == words(mpi, "mpirun")
 
 
+def test_a_single_rank_that_talks_by_gloo_needs_no_launcher(config: Make) -> None:
+    alone = rank_commands.start(config(strategy="horovod", transport="gloo"), WORKER, Path("logs"), "auto")
+    assert alone.words == ("batchscale-rank", *WORKER) and alone.environment["BATCHSCALE_LAUNCHER"] == "plain process"
+    assert words(config(strategy="horovod", transport="mpi"), "auto").startswith("mpirun ")
+
+
 def test_the_root_user_is_let_in(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert "--allow-run-as-root" in words(config(strategy="horovod", transport="mpi", replicas=2), "mpirun")

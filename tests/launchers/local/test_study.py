@@ -14,6 +14,7 @@ from batchscale.benchmarks.records.store import Store
 from batchscale.benchmarks.runs.run_config import RunConfig
 from batchscale.launchers.commands.runs.asked_plan import asked_plan
 from batchscale.launchers.local import study
+from batchscale.launchers.local.describe import Describer
 from batchscale.launchers.local.display import announcement
 
 PLAN = """
@@ -37,12 +38,12 @@ def plan(tmp_path: Path) -> Plan:
 
 def begin(plan: Plan, options: study.Options, parameters: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Check and write the plan, the model having so many parameters; the ids of its runs, the first one begun."""
-    def describe(configs: list[RunConfig], store: Store, seconds: float, source: str) -> dict[str, Any]:
-        assert source == plan.source
+    def describe(asked: Describer, configs: list[RunConfig], store: Store) -> dict[str, Any]:
+        assert asked.source == plan.source
         return {config.workload_key: {"train_examples": config.train_examples, "parameters": parameters, "files": None,
                                       "fingerprint": {"layers": str(parameters)}} for config in configs}
 
-    monkeypatch.setattr(study, "describe", describe)
+    monkeypatch.setattr(Describer, "describe", describe)
     store, expansion, workloads = study.check(plan, options)
     study.keep(store, expansion.runs, workloads, study.facts(plan, expansion))
     runs = store.runs()

@@ -14,6 +14,7 @@ from batchscale.benchmarks.planning import plan
 from batchscale.benchmarks.records.store import Store
 from batchscale.launchers.commands.results import status
 from batchscale.launchers.local import study
+from batchscale.launchers.local.describe import Describer
 from batchscale.launchers.slurm import jobs as slurm_jobs, queue, site, submit as slurm
 from support.launching import batchscale, require_strategy
 from support.slurm_stand_ins import calls
@@ -64,7 +65,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def described(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is asked of TensorFlow."""
-    monkeypatch.setattr(study, "describe", lambda configs, *_: {
+    monkeypatch.setattr(Describer, "describe", lambda asked, configs, store: {
         config.workload_key: {"train_examples": config.train_examples, "fingerprint": {}} for config in configs})
     monkeypatch.setattr(slurm, "unavailable", lambda profile: {})
 

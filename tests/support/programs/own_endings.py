@@ -66,6 +66,11 @@ def two_kinds() -> Any:
     return _halves_of({"kind": np.arange(2 * N) % CLASSES, "amount": X.sum(axis=1)})
 
 
+def weighed() -> Any:
+    return _halves_of({"label": np.arange(2 * N) % CLASSES,
+                       "weight": np.random.default_rng(4).uniform(0.5, 2, 2 * N).astype("float32")})
+
+
 def _halves_of(y: Any) -> Any:
     return (X[:N], {k: v[:N] for k, v in y.items()}), (X[N:], {k: v[N:] for k, v in y.items()})
 
@@ -116,10 +121,10 @@ def _compiled() -> Any:
     return model
 
 
-def _heads() -> Any:
+def _heads(*kind: Any) -> Any:
     inputs = keras.Input((FEATURES,))
     hidden = layers.Dense(16, activation="relu")(inputs)
-    return keras.Model(inputs, {"kind": layers.Dense(CLASSES, activation="softmax", name="kind")(hidden),
+    return keras.Model(inputs, {"kind": keras.Sequential(kind)(hidden),
                                 "amount": layers.Dense(1, name="amount")(hidden)})
 
 
@@ -146,7 +151,10 @@ MODELS: dict[str, Any] = {
     "tanh": lambda: _dense(layers.Dense(1, activation="tanh")), "softplus": lambda: _dense(layers.Dense(1, "softplus")),
     "softmax_within": lambda: _dense(layers.Dense(CLASSES), hidden="softmax"),
     "zeros": lambda: _dense(layers.Dense(1, kernel_initializer="zeros")),
-    "heads": _heads, "embedded": _embedded, "own_step": lambda: _functional(OwnStep),
+    "heads": lambda: _heads(layers.Dense(CLASSES, activation="softmax")),
+    "heads_linear": lambda: _heads(layers.Dense(CLASSES)),
+    "heads_handmade": lambda: _heads(layers.Dense(CLASSES), Handmade("softmax")),
+    "embedded": _embedded, "own_step": lambda: _functional(OwnStep),
     "own_loss": lambda: _functional(OwnLoss), "compiled": _compiled,
 }
 
@@ -166,9 +174,24 @@ def _weighted(targets: Any, outputs: Any) -> Any:
     return weights * keras.losses.sparse_categorical_crossentropy(targets, outputs, from_logits=True)
 
 
-def _both(targets: Any, outputs: Any) -> Any:
-    kind = keras.losses.sparse_categorical_crossentropy(targets["kind"], outputs["kind"])
-    return kind + keras.losses.mean_squared_error(targets["amount"][:, None], outputs["amount"])
+def _weighted_operation(targets: Any, outputs: Any) -> Any:
+    weights = tf.gather(tf.constant([1.0, 2.0, 5.0]), targets)
+    return weights * tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=outputs)
+
+
+def _weighed(targets: Any, outputs: Any) -> Any:
+    return targets["weight"] * tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets["label"], logits=outputs)
+
+
+def _brier(targets: Any, outputs: Any) -> Any:
+    return tf.reduce_sum(tf.square(tf.one_hot(targets, CLASSES) - outputs), axis=-1)
+
+
+def _both(part: float = 1.0, **settings: Any) -> Any:
+    def of(targets: Any, outputs: Any) -> Any:
+        kind = keras.losses.sparse_categorical_crossentropy(targets["kind"], outputs["kind"], **settings)
+        return part * kind + keras.losses.mean_squared_error(targets["amount"][:, None], outputs["amount"])
+    return of
 
 
 K = keras.losses
@@ -187,7 +210,8 @@ LOSSES: dict[str, Any] = {
        ("hinge", "squared_hinge", "huber", "log_cosh", "mean_squared_error", "mean_absolute_error",
         "mean_absolute_percentage_error", "mean_squared_logarithmic_error", "poisson", "cosine_similarity",
         "categorical_hinge", "kl_divergence", "dice", "tversky")},
-    "weighted": _weighted, "both": _both,
+    "weighted": _weighted, "both": _both(), "both_logits": _both(from_logits=True), "both_less": _both(0.3),
+    "weighted_operation": _weighted_operation, "weighed": _weighed, "brier": _brier,
 }
 globals().update({f"model_{name}": (lambda make: lambda shape, classes: make())(make) for name, make in MODELS.items()})
 globals().update({f"loss_{name}": function for name, function in LOSSES.items()})
@@ -220,6 +244,11 @@ CASES: dict[str, Case] = {
     "divergence on softmax": ("one_hot", "softmax", "kl_divergence", {}),
     "weighted on linear": ("classes", "linear", "weighted", {}),
     "two outputs": ("two_kinds", "heads", "both", {}),
+    "two outputs from logits": ("two_kinds", "heads_linear", "both_logits", {}),
+    "two outputs of handmade probabilities": ("two_kinds", "heads_handmade", "both_less", {}),
+    "weighted operation on linear": ("classes", "linear", "weighted_operation", {}),
+    "sample weights on linear": ("weighed", "linear", "weighed", {}),
+    "Brier's on softmax": ("classes", "softmax", "brier", {}),
     # The suite's own losses.
     "own sparse on linear": ("classes", "linear", SPARSE, {"metrics": ("accuracy",)}),
     "own sparse on log-softmax": ("classes", "log_softmax", SPARSE, {"metrics": ("accuracy",)}),
@@ -250,6 +279,10 @@ CASES: dict[str, Case] = {
     "categorical on linear": ("classes", "linear", "categorical", {}),
     "binary on logit": ("yes", "logit", "binary", {}),
     "sparse from logits on handmade softmax": ("classes", "softmax_handmade", "sparse_logits", {}),
+    "two outputs from logits on handmade softmax": ("two_kinds", "heads_handmade", "both_logits", {}),
+    "two outputs of probabilities on linear": ("two_kinds", "heads_linear", "both_less", {}),
+    "weighted operation on softmax": ("classes", "softmax", "weighted_operation", {}),
+    "sample weights on softmax": ("weighed", "softmax", "weighed", {}),
     "byte tokens": ("byte_tokens", "embedded", SPARSE, {}),
     "own train_step": ("classes", "own_step", SPARSE, {}), "own compute_loss": ("classes", "own_loss", SPARSE, {}),
     "compiled": ("classes", "compiled", SPARSE, {}),

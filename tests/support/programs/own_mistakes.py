@@ -39,6 +39,10 @@ def eleven_logits(shape: Any, classes: Any) -> Any:
     return _model(shape, layers.Dense(classes + 1))
 
 
+def not_flattened(shape: Any, classes: Any) -> Any:
+    return keras.Sequential([keras.Input(shape), layers.Reshape((-1, 1)), layers.Dense(classes)])
+
+
 def one_row(shape: Any, classes: Any) -> Any:
     return _model(shape, layers.Dense(classes), layers.Lambda(lambda x: x[:1], output_shape=(classes,)))
 
@@ -151,7 +155,8 @@ CASES: dict[str, dict[str, Any]] = {
     "built-in model of several": {**TWO, "model": "mlp_128"},
     "an output is missing": {**TWO, "model": "own_mistakes:half_dict_model"},
     **{f"model {name}": {"model": f"own_mistakes:{name}"}
-       for name in ("raising_model", "number_model", "eleven_logits", "one_row", "detached_model", "unbuilt_model")},
+       for name in ("raising_model", "number_model", "eleven_logits", "not_flattened", "one_row", "detached_model",
+                    "unbuilt_model")},
     **{f"loss {name}": {**SQUARED, "loss": f"own_mistakes:{name}"}
        for name in ("raising", "averaged", "broadcast", "centred", "nothing", "whole", "rounded", "infinite", "steep",
                     "numpy_loss", "one_value")},
