@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import struct
 from pathlib import Path
 
@@ -89,7 +90,7 @@ GOOD = idx.written(PICTURES)
     (gzip.compress(GOOD)[:-6] + b"wrong!", "gzip cannot unpack it"), (b"\x1f\x8bzz", "gzip cannot unpack it"),
     (b"\0\0\x08\x03" + b"\xff" * 12, "more than the memory"),
     (gzip.compress(b"\0\0\x0e\x02" + b"\0\0\x0f\xff" * 2 + b"\0" * 99), "is cut short"),
-])
+], ids=itertools.count())  # the content is no name: gzip writes the time into it
 def test_a_broken_file_is_one_sentence(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "broken").write_bytes(content)
     with pytest.raises(DataError, match=message) as caught:
