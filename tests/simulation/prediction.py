@@ -1,7 +1,7 @@
 """Throughput at replica counts that were not measured, two to eight times as many as were, on clusters whose truth is
 known: 1, 2, 4 and 8 replicas, or full nodes of 4, at 32 and 256 examples each, three launches, 2 % noise of a launch.
-Predicted are 16, 32 and 64 replicas at 32 examples. One truth looks like a plainer one up to 8 replicas:
-it shows what no interval can see. *Width* is the upper end over the lower. A refusal covers anything
+Predicted are 16, 32 and 64 replicas at 32 examples. One truth looks like a straight line up to 8 replicas and is
+congestion: its intervals are wide, for both are possible. *Width* is the upper end over the lower. A refusal covers anything
 and is counted in the note; where the truth is not to be known from what was measured, *seen* is the share of
 predictions that were refused.
 """
