@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ...benchmarks.config.objectives import CROSS_ENTROPY
-from ...benchmarks.config.optimizers import OPTIMIZERS
+from ...benchmarks.config import optimizers, script
 from ...benchmarks.schedules.rules import has_own_budget, RULES, TUNED_RULE
 from ..formatting import what_ran
 from ..statistics.estimate import Estimate, t_interval
@@ -20,7 +20,7 @@ from ..tables.results import experiments, Results
 
 def spoken(name: str) -> str:
     """Return the words for an optimizer or a rule; a name that is in neither registry stands for itself."""
-    named = OPTIMIZERS.get(name) or RULES.get(name)
+    named = optimizers.known(name) or RULES.get(name)
     return named.words if named else name
 
 
@@ -30,6 +30,7 @@ def trained(optimizer: str, model: str, loss: str) -> str:
 
     What an imported table does not name is left out.
     """
+    loss = loss.removeprefix(script.PREFIX)
     named = what_ran(spoken(optimizer), model) or "A model that is not named"
     return named + (f" ({loss})" if loss not in ("", CROSS_ENTROPY) else "")
 

@@ -138,7 +138,9 @@ class RunFields:
     def workload_key(self) -> str:
         """Runs of one workload are described together: the data, the model and what it is trained for."""
         ending = () if self.from_logits else ("probabilities",)
-        return "|".join((self.dataset, self.model, str(self.validation_fraction), self.loss, *self.metrics, *ending))
+        made = (self.optimizer,) if ":" in self.optimizer else ()  # which is tried, too
+        return "|".join((self.dataset, self.model, str(self.validation_fraction), self.loss, *self.metrics, *ending,
+                         *made))
 
     @property
     def alone(self) -> bool:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import re
+import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from ..errors import one_of, PlanError
+from .script import is_script
 
 Decay = Literal["none", "coupled", "decoupled"]
 
@@ -51,6 +57,16 @@ OPTIMIZERS: dict[str, OptimizerSpec] = {
 }
 
 
+# Keras' own, by their classes' names -> learning rates by default. A test holds them to what is installed.
+KERAS_RATES: dict[str, float] = {
+    "SGD": 0.01, "RMSprop": 0.001, "Adam": 0.001, "AdamW": 0.001, "Adadelta": 0.001, "Adagrad": 0.001, "Adamax": 0.001,
+    "Adafactor": 0.001, "Nadam": 0.001, "Ftrl": 0.001, "Lion": 0.001, "Lamb": 0.001, "Muon": 0.001}
+KERAS = "keras:"
+KERAS_EXAMPLE = "keras:Lion beta_1=0.95"
+_ARGUMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+_FUNCTION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+
+
 def decaying() -> tuple[str, ...]:
     """Return the names of the optimizers that take a weight_decay."""
     return tuple(name for name, spec in OPTIMIZERS.items() if spec.decay != "none")
@@ -58,4 +74,71 @@ def decaying() -> tuple[str, ...]:
 
 def is_adaptive(name: str) -> bool:
     """Return whether this optimizer gives each weight a step size of its own; False for one that is not known."""
-    return name in OPTIMIZERS and OPTIMIZERS[name].adaptive
+    spec = known(name)
+    return spec is not None and spec.adaptive
+
+
+def known(name: str) -> OptimizerSpec | None:
+    """Return what is known of an optimizer: of the suite's own, or of one of Keras', keras:NAME; None of others.
+
+    >>> known("keras:Lion beta_1=0.95").words
+    'Lion'
+    """
+    if name in OPTIMIZERS or not name.startswith(KERAS):
+        return OPTIMIZERS.get(name)
+    words = name.removeprefix(KERAS).partition(" ")[0]
+    return OptimizerSpec(words=words, default_rate=KERAS_RATES[words], adaptive=words != "SGD") \
+        if words in KERAS_RATES else None
+
+
+def is_own(name: str) -> bool:
+    """Return whether a user's code makes the optimizer: module:function, or a script."""
+    return ":" in name and not name.startswith(KERAS)
+
+
+def check(name: str) -> None:
+    """Raise PlanError for an optimizer that is neither the suite's, nor one of Keras' with arguments that can be read,
+    nor a user's."""
+    if name.startswith(KERAS):
+        keras_call(name)
+    elif name not in OPTIMIZERS and not is_script(name) and not _FUNCTION.fullmatch(name):
+        raise PlanError(one_of("optimizer", name, OPTIMIZERS) + f" Or give one of Keras', such as {KERAS_EXAMPLE!r}, "
+                        "or package.module:function.")
+
+
+def keras_call(name: str) -> tuple[str, dict[str, Any]]:
+    """Return the class and the arguments of `keras:NAME argument=value ...`, values as JSON. Raises PlanError.
+
+    >>> keras_call("keras:SGD momentum=0.9 nesterov=true")
+    ('SGD', {'momentum': 0.9, 'nesterov': True})
+    """
+    try:
+        words, *rest = shlex.split(name.removeprefix(KERAS)) or [""]
+    except ValueError as error:
+        raise PlanError(f"optimizer={name!r} cannot be read ({error}); write for example {KERAS_EXAMPLE!r}.") from None
+    if words not in KERAS_RATES:
+        raise PlanError(one_of("optimizer of Keras", words, KERAS_RATES))
+    found: dict[str, Any] = {}
+    for word in rest:
+        match = _ARGUMENT.fullmatch(word)
+        if not match or match[1] in found or match[1] == "learning_rate":
+            raise PlanError(f"optimizer={name!r}: {word!r} must be argument=value, each argument once, and the rate is "
+                            f"the plan's learning_rate; write for example {KERAS_EXAMPLE!r}.")
+        found[match[1]] = _value(match[2])
+    return words, found
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def keras_name(words: str, arguments: Mapping[str, Any]) -> str:
+    """Return the name of Keras' optimizer with these arguments, from which `keras_call` gives both again.
+
+    >>> keras_name("SGD", {"momentum": 0.9, "nesterov": True})
+    'keras:SGD momentum=0.9 nesterov=true'
+    """
+    return KERAS + shlex.join([words, *(f"{key}={json.dumps(value)}" for key, value in arguments.items())])

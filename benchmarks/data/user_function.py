@@ -8,7 +8,7 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -49,11 +49,17 @@ def _folders() -> list[str]:
     return list(dict.fromkeys([*_beside, os.getcwd()]))
 
 
+def found_beside(path: str) -> Path:
+    """Return the absolute path of a user's file: beside the plan, else in the working directory."""
+    places = [Path(folder, path) for folder in _folders()]
+    return next((place for place in places if place.is_file()), places[0]).absolute()
+
+
 @contextmanager
-def own_code() -> Iterator[None]:
-    """Run a user's code meanwhile, which finds no arguments of ours in sys.argv."""
+def own_code(words: Sequence[str] = ()) -> Iterator[None]:
+    """Run a user's code meanwhile, which finds these words in sys.argv, and no arguments of ours."""
     given = sys.argv
-    sys.argv = given[:1]
+    sys.argv = list(words) or given[:1]
     try:
         yield
     finally:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..config.objectives import default_metrics
-from ..config.optimizers import OPTIMIZERS
+from ..config import optimizers
 from ..config.strategies import STRATEGIES, strategy_variants
 from ..errors import PlanError
 from ..runs.run_config import RunConfig
@@ -20,6 +20,7 @@ from .expected_time import priority
 from .plan import Plan
 
 MOST_RUNS = 20_000
+UNKNOWN = optimizers.OptimizerSpec(words="", default_rate=None)  # of a user's optimizer
 
 TrainExamples = Callable[[str, float], int]
 
@@ -97,11 +98,13 @@ def _drift_guard(like: RunConfig, launch: int) -> RunConfig:
 
 def _runs(experiment: Mapping[str, Any], first_seed: int, train_examples: TrainExamples,
           unavailable: Mapping[str, str], skipped: list[Skip]) -> Iterator[RunConfig]:
-    examples = train_examples(experiment["dataset"], experiment["validation_fraction"])
+    examples = train_examples(experiment["dataset"], experiment["validation_fraction"]) \
+        if "train_examples" not in experiment else int(experiment["train_examples"])
     experiment = {**experiment, "reference_batch": reference_batch(experiment, examples)}
     common = {name: experiment[name] for name in keys.PASSED_THROUGH if name in experiment}
     optimizer = experiment["optimizer"]
-    spec = OPTIMIZERS[optimizer]
+    optimizers.check(optimizer)
+    spec = optimizers.known(optimizer) or UNKNOWN
     if "learning_rate" not in experiment and spec.default_rate is None:
         raise PlanError(f"experiment {experiment['name']!r} gives no learning_rate; Keras has no {optimizer} to take a "
                         "default from, so give one.")

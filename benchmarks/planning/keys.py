@@ -89,6 +89,12 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     name: Annotated[Text, about("names the experiment")]
     kind: Annotated[Text, about("what is collected", KINDS)] = "accuracy"
+    script: Annotated[Text, about(
+        "a Keras script, run unchanged up to its fit: data, model, loss, metrics, optimizer and epochs are what it "
+        "gives there, in place of the keys dataset, model, loss and metrics; a path beside the plan")] = ""
+    script_args: Annotated[Texts, about("the script's command line")] = ()
+    fit: Annotated[Whole, about("which of the script's calls of fit is taken, from 1; earlier ones train as they "
+                                "stand")] = 1
     dataset: Annotated[Text, about(
         "built-in name, npz:PATH, idx:FOLDER, tfrecord:PATH,... or images:PATH,... (read while training), "
         "synthetic:SHAPE,... or module:function")]
@@ -105,7 +111,9 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     from_logits: Annotated[bool, about(
         "whether the model ends in logits, which the cross-entropies and the accuracy take; false: in probabilities, "
         "those of a softmax or a sigmoid")] = True
-    optimizer: Annotated[Text, about("update rule", tuple(OPTIMIZERS))] = "sgd"
+    optimizer: Annotated[Text, about(
+        "update rule; or one of Keras' with its arguments, keras:Lion beta_1=0.95, or module:function, () -> a Keras "
+        "optimizer", tuple(OPTIMIZERS))] = "sgd"
     momentum: Annotated[Amount, about("of the optimizers momentum, nesterov and lars")] = 0.9
     weight_decay: Annotated[Amount | UnsetType, about(
         "of adamw (default: Keras', 0.004), lars and lamb (default: 0); not on biases and normalization "
@@ -223,7 +231,7 @@ def _checked(values: object, kind: type[Struct], where: str) -> dict[str, Any]:
     found = {name: value for name, value in found.items() if value is not UNSET}
     for name, names in choices(kind).items():
         for item in _items(found.get(name, ())):
-            if item not in names:
+            if item not in names and not (name == "optimizer" and ":" in item):
                 raise PlanError(f"{where}: " + one_of(name, item[:MOST_SHOWN], names))
     return found
 

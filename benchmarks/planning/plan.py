@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ..config.choices import NAME
-from ..config.optimizers import OPTIMIZERS
+from ..config import optimizers
 from ..data.user_function import search_beside
 from ..errors import one_of, PlanError
 from ..limits import nested_deeper
-from . import coherence, keys, tuning
+from . import coherence, keys, scripts, tuning
 from .variants import set_keys
 from .writing import of_tables
 
@@ -42,13 +42,15 @@ class StandIn:
 @dataclass(frozen=True)
 class Plan:
     """Checked plan: the name of its results folder, its text as it is run, the table [plan] with defaults filled in,
-    and its experiments. source: the file's path; sets: what --set gave; notes: what of it fits not everywhere."""
+    and its experiments. source: the file's path; words: of the command line that it was made of, where it is no file;
+    sets: what --set gave; notes: what of it fits not everywhere."""
 
     name: str
     text: str
     settings: Mapping[str, Any]
     experiments: tuple[Mapping[str, Any], ...]
     source: str = ""
+    words: tuple[str, ...] = ()
     sets: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     stand_ins: tuple[StandIn, ...] = ()
@@ -62,6 +64,11 @@ class Plan:
     def datasets(self) -> list[str]:
         """Return the names of the data sets, sorted, each once."""
         return sorted({str(e["dataset"]) for e in self.experiments})
+
+
+def _takes_momentum(optimizer: str) -> bool:
+    spec = optimizers.known(optimizer)
+    return spec is not None and spec.momentum
 
 
 def bundled() -> dict[str, Path]:
@@ -129,7 +136,7 @@ def parse(text: str, source: str = "plan", sets: Sequence[str] = ()) -> Plan:
     name = set_keys.folder_name(settings["name"], varied.words)
     if varied.words:
         text = of_tables(tables, f"{source} with --set {' --set '.join(varied.words)}")
-    return Plan(name, text, settings, checked, source, varied.words, varied.notes)
+    return Plan(name, text, settings, checked, source, sets=varied.words, notes=varied.notes)
 
 
 def _tables(text: str, source: str) -> dict[str, Any]:
@@ -162,12 +169,13 @@ def _tables(text: str, source: str) -> dict[str, Any]:
 def _experiment(given: Mapping[str, Any], own: Mapping[str, Any], index: int, source: str) -> dict[str, Any]:
     """One experiment with what it takes from [defaults], and the keys' defaults filled in. Raises PlanError."""
     where = f"{source} experiment {own.get('name', index + 1)!r}"
-    checked = keys.experiment(coherence.merged(given, own), where)
+    merged = coherence.merged(given, own)
+    checked = scripts.with_given(keys.experiment(scripts.named(merged, where), where), merged)
     tuning.check(checked, where)
     coherence.check_scaling(checked, where)
     coherence.check_placements(checked, where)
     checked["scaling"] = coherence.scaling(checked, where)
-    if "momentum" in own and not OPTIMIZERS[checked["optimizer"]].momentum:
+    if "momentum" in own and not _takes_momentum(checked["optimizer"]):
         raise PlanError(f"{where}: momentum = {own['momentum']} does nothing under optimizer = "
                         f"{checked['optimizer']!r}; take optimizer = \"momentum\", or leave it out.")
     return checked

@@ -41,6 +41,12 @@ def text(name: str, chosen: Mapping[str, Any], file: str = "") -> str:
         *_keys(EXPERIMENT, values, (*TRAINED, *ACCURACY_ALONE)), *_scaling(values, numbers)]).rstrip("\n") + "\n"
 
 
+def of_script(name: str, chosen: Mapping[str, Any]) -> str:
+    """Return the plan of one accuracy experiment with a script; what it does not say is the script's."""
+    keys = "\n".join(f"{key} = {_toml(value)}" for key, value in {"name": name, **chosen}.items())
+    return f"[plan]\n{f'name = {_toml(name)}'}\n\n[[experiment]]\n{keys}\n"
+
+
 def _top(file: str) -> list[str]:
     quoted = plain(shlex.quote(file))
     commands = ((f"batchscale plan {quoted}", "what will be run; builds the model and tries a step"),

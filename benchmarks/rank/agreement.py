@@ -17,7 +17,7 @@ from .strategies.base import Strategy
 
 WORDS = {"data": "the data of {config.dataset}", "layers": "the layers of {config.model}",
          "model source": "the source of {config.model}", "loss source": "the source of loss {config.loss}",
-         "metrics source": "the source of the metrics"}
+         "metrics source": "the source of the metrics", "optimizer source": "the source of {config.optimizer}"}
 
 
 def check_size(strategy: Strategy, config: RunConfig) -> None:

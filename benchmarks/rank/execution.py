@@ -99,7 +99,7 @@ class Execution(RunInProgress):
             meter.after_training(self)
 
     def _train_phase(self, phase: phases.Phase, begun: Checkpoint | None) -> None:
-        program, step_rates, first, seconds = self.program, self.rates(phase.steps), 0, 0.0
+        program, step_rates, first, seconds = self.program, self.rates(phase.steps, phase.global_batch), 0, 0.0
         self.trace(phase.global_batch, step_rates)
         program.reset_optimizer()  # a later phase compiles again, which makes a new optimizer
         if begun:

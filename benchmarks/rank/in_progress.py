@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from ..config.script import is_script
 from ..data.order import epoch_order
 from ..runs.run_config import RunConfig
 from ..schedules.rates import rates
@@ -16,6 +18,7 @@ from .meters.base import Row
 from .meters.gpu_counters import GpuCounters
 from .meters.stopwatch import Stopwatch
 from .recorder import Interrupted, Recorder
+from .script import taken
 from .session import Examples, Session
 from .strategies.base import Strategy
 from .training.program import advance, Program
@@ -80,9 +83,16 @@ class RunInProgress:
         """The evaluations so far, rows of the record."""
         return self.recorder.evaluations
 
-    def rates(self, steps: int) -> Any:
-        """Return the learning rates of the first `steps` steps on the device, float32[steps]."""
-        return tf.constant(rates(self.config, steps))
+    def rates(self, steps: int, batch: int = 0) -> Any:
+        """Return the learning rates of the first `steps` steps on the device, float32[steps], float64 for weights of
+        that type. A schedule of a script goes by examples, at `batch` or the run's own."""
+        config = self.config
+        found = rates(config, steps, np.float64 if config.precision == "float64" else np.float32)
+        if is_script(config.model):
+            places = np.arange(len(found)) * (batch or config.global_batch)
+            factors = taken.rate_factors(config, self.program.model, places)
+            found = found if factors is None else (found * factors).astype(found.dtype)
+        return tf.constant(found)
 
     def set_order(self, epoch: int, base: int) -> None:
         """Give the feed the order of an epoch, whose first step is step `base`."""

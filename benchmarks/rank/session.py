@@ -28,6 +28,7 @@ from .feeds.image_pipeline import DecodedInputs, ImagePipeline
 from .meters.gpu_counters import GpuCounters
 from .meters.gradient_norms import Probe
 from .meters.sharpness import Sharpness
+from .script import taken
 from .strategies.base import Strategy
 from .training.program import Program, program_key
 from .watchdog import Watchdog
@@ -69,7 +70,7 @@ class Session:
         key = (config.dataset, config.validation_fraction, config.train_subset, config.precision, config.input)
         if key not in self._examples:
             self._examples.clear()  # one data set at a time stays on the device
-            dataset = data.load(config.dataset)
+            dataset = taken.load(config.dataset)
             digest = self._contents(dataset, config)
             split = data.split(dataset, config.validation_fraction, config.train_subset)
             on_disk = isinstance(split.train[0], EncodedImages)

@@ -205,7 +205,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         if options.parent:
             interruption.follow(options.parent)
-        store = Store(options.results)
+        store = Store(options.results.absolute())  # a script works in a folder of its own
         all_runs = store.runs()
         runs = pending_runs(all_runs, store.folder, options.shape, options.only)
         settings = store.manifest.settings

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..config.objectives import METRICS
+from ..config.optimizers import is_own
 from ..data import fingerprint
 from ..errors import BatchscaleError
 from ..runs.run_config import RunConfig
@@ -44,7 +45,7 @@ def known(store: Store) -> dict[str, Any]:
 def is_current(workload: Mapping[str, Any], config: RunConfig) -> bool:
     """Return whether a description holds without being made again: no user's function is part of it, and the files and
     versions that it was made from are the same."""
-    own = [name for name in (config.model, config.loss, *config.metrics) if ":" in name]
+    own = [name for name in (config.model, config.loss, *config.metrics) if ":" in name] or is_own(config.optimizer)
     files = fingerprint.witness(config.dataset)
     parts = workload.get("fingerprint")
     return (not own and files is not None and files == workload.get("files") and isinstance(parts, dict)
@@ -130,6 +131,8 @@ def _changes(edit: Edit) -> Iterator[str]:
         yield f"the source of loss {config.loss}"
     if "metrics source" in changed:
         yield f"the source of {listed(name for name in config.metrics if name not in METRICS)}"
+    if "optimizer source" in changed:
+        yield f"the source of optimizer {config.optimizer}"
     if "versions" in changed:
         yield f"the versions ({old.get('versions')} then, {now.get('versions')} now)"
 

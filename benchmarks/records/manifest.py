@@ -55,6 +55,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     runs: Annotated[tuple[str, ...], Meta(description="names of the runs' folders, in the plan's order")]
     name: Annotated[str, Meta(description="the plan's name, and that of the results folder")] = ""
     source: Annotated[str, Meta(description="path that the plan was read from")] = ""
+    words: Annotated[tuple[str, ...], Meta(description="words of the command line that the plan was made of, where it "
+                                           "is no file: a script and its options")] = ()
     folder: Annotated[str, Meta(description="working directory of the command, in which a relative source begins")] = ""
     text: Annotated[str, Meta(
         description="the plan as it is run, TOML: with what --set gave, on the data that is used")] = ""

@@ -9,7 +9,8 @@ from dataclasses import fields
 
 from ..config.choices import INPUTS, KINDS, LARGEST, NAME, PRECISIONS, SEEDS
 from ..config.objectives import check
-from ..config.optimizers import decaying, OPTIMIZERS
+from ..config import optimizers
+from ..config.optimizers import decaying
 from ..config.strategies import STRATEGIES
 from ..data.disk.names import is_on_disk
 from ..errors import one_of, PlanError
@@ -27,12 +28,12 @@ def validate(config: RunFields) -> None:
     if not isinstance(config.experiment, str) or not NAME.fullmatch(config.experiment):
         raise PlanError(f"experiment={config.experiment!r} must be 1 to 60 letters, digits, '_' or '.', and start with "
                         "a letter or digit; it becomes part of a folder's name.")
-    for name, choices in (("kind", KINDS), ("strategy", tuple(STRATEGIES)), ("optimizer", tuple(OPTIMIZERS)),
-                          ("precision", PRECISIONS), ("input", INPUTS), ("rule", tuple(RULES)),
-                          ("decay", tuple(DECAYS))):
+    for name, choices in (("kind", KINDS), ("strategy", tuple(STRATEGIES)), ("precision", PRECISIONS),
+                          ("input", INPUTS), ("rule", tuple(RULES)), ("decay", tuple(DECAYS))):
         if getattr(config, name) not in choices:
             raise PlanError(one_of(name, getattr(config, name), choices))
     _validate_types(config)
+    optimizers.check(config.optimizer)
     check(config.loss, config.metrics, config.from_logits)
     _validate_input(config)
     _validate_optimizer(config)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,7 @@ from ..config.fields import RunFields
 from .decays import factors
 from .rules import RULES
 
-Rates = NDArray[np.float32]
+Rates = NDArray[np.floating[Any]]
 
 
 def peak_rate(config: RunFields) -> float:
@@ -36,8 +38,8 @@ def warmup_step_count(config: RunFields) -> int:
     return max(1, round(warmup_length_epochs(config) * config.steps_per_epoch))
 
 
-def rates(config: RunFields, steps: int | None = None) -> Rates:
-    """Return the learning rate of each step of the last phase, float32[steps].
+def rates(config: RunFields, steps: int | None = None, dtype: type[np.floating[Any]] = np.float32) -> Rates:
+    """Return the learning rate of each step of the last phase, `dtype`[steps].
 
     Warm-up is per iteration: eta_t = start + (peak - start) f(min(1, (t + 1) / T_w)), t = 0, 1, ..., from start = eta0
     (Goyal et al. 2017), when tuned from 0, with the rule's shape f, f(s) = s where it has no other; the decay's factor
@@ -49,4 +51,4 @@ def rates(config: RunFields, steps: int | None = None) -> Rates:
     ramp = np.minimum(1.0, (t + 1) / warmup) if warmup else np.ones_like(t)
     start = (rule.warmup_from or 0.0) * config.base_learning_rate
     rising = start + (peak - start) * rule.warmup_shape(ramp)
-    return (rising * factors(config, len(t))).astype(np.float32)
+    return (rising * factors(config, len(t))).astype(dtype)

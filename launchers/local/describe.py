@@ -78,6 +78,10 @@ class Describer:
         answer = self._answer({"configs": [to_json(c) for c in missing.values()], "known": digests})
         return {**known, **answer["workloads"]}
 
+    def taken(self, script: str) -> dict[str, Any]:
+        """Return what a script gives to its fit, by the names of planning/scripts.py. Raises DataError, PlanError."""
+        return dict(self._answer({"script": script})["taken"])
+
     def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
         child = self._child = self._child or self._started()
         try:

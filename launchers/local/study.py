@@ -126,8 +126,8 @@ def facts(plan: Plan, expansion: Expansion) -> dict[str, Any]:
     """Return what plan.json says beside the list of runs."""
     skipped = [{"experiment": s.experiment, "what": s.what, "reason": s.reason} for s in expansion.skipped]
     stand_ins = [{"asked": one.asked, "stand_in": one.stand_in, "used": one.used} for one in plan.stand_ins]
-    return {"name": plan.name, "source": plan.source, "folder": working_directory(), "text": plan.text,
-            "sets": list(plan.sets), "stand_ins": stand_ins,
+    return {"name": plan.name, "source": plan.source, "words": list(plan.words), "folder": working_directory(),
+            "text": plan.text, "sets": list(plan.sets), "stand_ins": stand_ins,
             "settings": dict(plan.settings), "skipped": skipped, "written": time.time()}
 
 

@@ -129,7 +129,7 @@ def worker_arguments(options: study.Options, retry_before: float) -> list[str]:
 
 def resubmit_command(plan: Plan, options: study.Options, site_name: str) -> str:
     """Return the command that submits the same plan again, as a user types it."""
-    words = ["batchscale", "run", plan.source or plan.name, *set_words(plan.sets), "--on", "slurm",
+    words = ["batchscale", "run", *(plan.words or (plan.source or plan.name,)), *set_words(plan.sets), "--on", "slurm",
              "--results", str(options.results)]
     return shlex.join([*words, *(["--site", site_name] if site_name else [])])
 

@@ -21,6 +21,7 @@ from batchscale.benchmarks.records.store import open_store
 
 EXAMPLES = Path(__file__).parents[2] / "benchmarks" / "examples"
 NAMES = ("own_convolution", "regression", "text_classifier", "two_outputs")
+SCRIPTS = ("example_1", "example_2", "example_3")  # which know nothing of a plan
 EXPECTED = {"own_convolution": ("shapes", 32, 0.937), "regression": ("squared", 16, 0.445),
             "text_classifier": ("sentences", 32, 0.975), "two_outputs": ("throws", 32, 0.975)}
 LAUNCHED = pytest.mark.launched
@@ -39,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_every_example_is_a_module_and_a_plan() -> None:
-    assert sorted(path.stem for path in EXAMPLES.glob("*.py")) == sorted(NAMES)
+    assert sorted(path.stem for path in EXAMPLES.glob("*.py")) == sorted([*NAMES, *SCRIPTS])
     assert sorted(path.stem for path in EXAMPLES.glob("*.toml")) == sorted([*NAMES, "from_disk"])  # whose data is files
 
 

@@ -161,7 +161,7 @@ def test_a_folder_that_contains_itself_is_walked_once(tmp_path: Path) -> None:
 def test_a_large_file_is_refused_before_it_is_read_whole(tmp_path: Path) -> None:
     path = saved(tmp_path, mllog_text(8, [4]), "x.txt")
     os.truncate(path, 3 * 2 ** 30)
-    with pytest.raises(RecordError, match="has a line of 1,"):
+    with pytest.raises(RecordError, match="has a line of [12],"):
         bring(path, "mllog")
 
 

@@ -12,13 +12,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 @dataclass
 class Web:
     """files: the content of each path. breaks: after so many bytes the next connections end, one entry each. asked:
-    path and Range of every request."""
+    path and Range of every request. length: said of a file instead of its own."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     breaks: list[int] = field(default_factory=list)
     ranges: bool = True
     url: str = ""
     asked: list[tuple[str, str]] = field(default_factory=list)
+    length: str = ""
 
 
 @contextmanager
@@ -39,7 +40,7 @@ def served() -> Iterator[Web]:
                 self.end_headers()
                 return
             self.send_response(206 if start else 200)
-            self.send_header("Content-Length", str(len(content) - start))
+            self.send_header("Content-Length", web.length or str(len(content) - start))
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
             self.end_headers()

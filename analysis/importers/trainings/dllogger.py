@@ -43,6 +43,7 @@ class Logged:
     steps: dict[tuple[int, int], dict[str, float]] = field(default_factory=dict)
     rates: list[float] = field(default_factory=list)
     total: float = math.nan
+    unread: dict[str, None] = field(default_factory=dict)
 
 
 def recognizes(sample: Sample) -> bool:
@@ -116,6 +117,8 @@ def _take_text(logged: Logged, parameter: str | None, rest: str) -> bool:
 def _take(logged: Logged, places: Sequence[int], values: Mapping[str, float]) -> None:
     rates = [value for name, value in values.items() if RATES.search(name) and value > 0]
     kept = {name: value for name, value in values.items() if metric_of(name)}
+    logged.unread |= {label(name): None for name in values if not (name in kept or RATES.search(name))
+                      and len(logged.unread) < MOST_PARAMETERS}
     if not places:
         logged.total = rates[0] if rates else logged.total
         if kept:  # of the whole run, which ends after its last epoch
@@ -142,6 +145,7 @@ def _training(logged: Logged, name: str, where: str, told: Told, options: Option
     else:
         for index, values in enumerate(logged.steps.values()):
             curve.add((index + 1.0, math.nan, math.nan), values)
+    told.unread.update(logged.unread)
     rate = _rate(logged)
     known = {"examples_per_second": rate} if math.isfinite(rate) else {}
     return training_run(curve, name, told, options.metrics, known, _words(logged), where)

@@ -22,7 +22,8 @@ from .members import MOST_BYTES
 CHUNK_BYTES = 2**16
 TIMEOUT_SECONDS = 30.0
 PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)  # before each further connection that brings nothing new
-RANGE = re.compile(r"bytes (?:(\d+)-\d+|\*)/(\d+)")
+MOST_DIGITS = 16
+RANGE = re.compile(r"bytes (?:(\d{1,15})-\d+|\*)/(\d{1,15})")
 OFFLINE = "without a network, give a folder or an archive by --from"
 
 Progress = Callable[[int, int], None]
@@ -105,7 +106,8 @@ def _receive(url: str, file: IO[bytes], progress: Progress) -> bool:
         begins, total = _told(answer.headers.get("Content-Range"))
         if answer.status != http.HTTPStatus.PARTIAL_CONTENT or begins != start:
             file.truncate(0)  # the whole file comes again
-            total = int(answer.headers.get("Content-Length") or 0)
+            told = answer.headers.get("Content-Length") or ""
+            total = int(told) if told.isdecimal() and len(told) < MOST_DIGITS else 0
         _write(url, answer, file, total, progress)
     return _size(file) >= total
 

@@ -7,10 +7,12 @@ from functools import partial
 
 import keras
 
+from ...config.script import is_script
 from ...data import import_function
 from ...data.arrays import Classes, Shapes
 from ...data.user_function import own_code
 from ...errors import frames, one_of, PlanError, said
+from ..script import taken
 from . import applications, convolutional, dense, keskar, residual, transformers
 
 Builder = Callable[[Shapes, Classes], keras.Model]
@@ -34,8 +36,10 @@ def build(name: str, input_shape: Shapes, classes: Classes, seed: int, precision
     `name`: a built-in name, one of keras.applications, or "package.module:function" of a function
     (input_shape, classes) -> keras.Model, whose arguments are mappings by name where there are several inputs or
     outputs. `precision`: the dtype of all, or mixed_float16 and mixed_bfloat16, which calculate in 16 bits with
-    variables of 32. Raises PlanError.
+    variables of 32. Of a script, what it gives to fit. Raises PlanError.
     """
+    if is_script(name):
+        return taken.model(name, seed, precision)
     builder = _builder(name)
     keras.backend.set_floatx("float32" if precision.startswith("mixed_") else precision)
     keras.config.set_dtype_policy(precision)

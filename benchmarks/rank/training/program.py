@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from ...config.script import is_script
 from ...data.arrays import Classes, each, Shapes
 from ...errors import PlanError
 from ...runs.run_config import RunConfig
@@ -23,8 +25,10 @@ from ...schedules.adam import adam_constants
 from ...schedules.phases import phases
 from .. import models
 from ..feeds.base import Layout
+from ..script import taken
 from ..strategies.base import Strategy
-from . import adascale, losses, optimizers
+from . import adascale, keras_optimizers, losses
+from .compiled import Compiled
 from .loss_scale import LossScale
 from .losses import Function
 from .normalization import BatchNorms
@@ -71,13 +75,16 @@ class Program:
         self._build = lambda seed, precision=config.precision: models.build(
             config.model, input_shape, classes, seed, precision)
         self.strategy = strategy
-        self.objective = losses.objective(config)
+        self._first_weights = partial(self._drawn, config)
         with strategy.scope():
             self.model = self._build(0)
+            self.script = Compiled(taken.of(self.model)) if is_script(config.model) else None
             self.weights = [v.value for v in self.model.trainable_variables]
-            self.optimizer = optimizers.create(config, self.weights)
+            self.optimizer = keras_optimizers.create(config, self.model)
             self.gains = adascale.create(config)
             self.loss_scale = LossScale() if config.precision == "mixed_float16" else None
+        self.objective = losses.objective(config) if self.script is None else \
+            self.script.objective(config.metrics)
         self.batch_norms = BatchNorms(self._layers(), config.synchronized_batch_norm, strategy.mean)
         if config.jit and self.batch_norms.synchronized and strategy.replicas > 1:
             raise PlanError(f"model {config.model!r} has batch norm with synchronized=True, which jit = true cannot "
@@ -90,10 +97,15 @@ class Program:
 
     def reset(self, seed: int) -> None:
         """Initial weights of this seed, on all replicas of all ranks; slots to zero."""
-        for variable, fresh in zip(self.variables, self._build(seed).variables):
-            variable.assign(fresh.value)
+        for variable, fresh in zip(self.variables, self._first_weights(seed)):
+            variable.assign(fresh)
         self.strategy.broadcast_weights(self.variables)
         self.reset_optimizer()
+
+    def _drawn(self, config: RunConfig, seed: int) -> Sequence[Any]:
+        if self.script is not None:
+            return taken.first_weights(config.model, seed, config.precision)
+        return [variable.value for variable in self._build(seed).variables]
 
     def reset_optimizer(self) -> None:
         """Slots to zero and the loss scale to its first value, as in a new optimizer."""
@@ -147,6 +159,7 @@ class Program:
         if skipped := self.scaling().get("skipped_steps"):
             found.append(f"{skipped} step{'s were' if skipped > 1 else ' was'} left out because the gradient was not "
                          "finite in float16")
+        found += self.script.notes_of(config) if self.script else []
         if config.replicas > 1 and (random := sorted({type(one).__name__ for one in self._layers() if draws(one)})):
             found.append(f"{', '.join(random)} draws the same random numbers on every replica: noise is not averaged "
                          "over replicas")

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...config.objectives import ACCURACY, BINARY_CROSS_ENTROPY, CROSS_ENTROPY
+from ...config.script import is_script, PREFIX
 from ...data.arrays import Arrays
 from ...runs.run_config import RunConfig
 
@@ -29,7 +30,8 @@ def baselines(config: RunConfig, train: Arrays, test: Arrays) -> dict[str, float
         return found
     if ACCURACY in config.metrics:
         found["baseline_accuracy"] = most_common_share(train, test)
-    loss = constant_loss(config, train, test)
+    loss = constant_loss(config, train, test) if not is_script(config.loss) else \
+        _of_script(config.loss.removeprefix(PREFIX), train, test)
     found["baseline_loss"] = loss if math.isfinite(loss) else None
     return found
 
@@ -41,9 +43,26 @@ def most_common_share(train: Targets, test: Targets) -> float:
     >>> most_common_share(np.array([0, 2, 2]), np.array([2, 2, 2, 1]))
     0.75
     """
-    given, asked = ((part > 0.5).astype(np.int64) if part.dtype.kind == "f" else part for part in (train, test))
+    given, asked = (part.argmax(axis=-1) if is_one_hot(part) else
+                    (part > 0.5).astype(np.int64) if part.dtype.kind == "f" else part for part in (train, test))
     classes, counts = np.unique(given, return_counts=True)
     return float(np.mean(asked == classes[np.argmax(counts)]))
+
+
+def is_one_hot(targets: Targets) -> bool:
+    """Return whether every row has one 1 and else zeros."""
+    return targets.ndim == 2 and targets.shape[1] > 1 and bool((np.sort(targets, axis=1)[:, -2:] == (0, 1)).all()
+                                                               and (targets.sum(axis=1) == 1).all())
+
+
+def _of_script(name: str, train: Targets, test: Targets) -> float:
+    """The same of a loss of Keras' that has no other form; NaN of others."""
+    if name == CROSS_ENTROPY and train.dtype.kind in "iu":
+        return _entropy(train, test)
+    mean = train.mean(axis=0, dtype=np.float64)
+    difference = np.asarray(test - mean)
+    return {"mean_squared_error": float(np.mean(np.square(difference))),
+            "mean_absolute_error": float(np.mean(np.abs(difference)))}.get(name, math.nan)
 
 
 def constant_loss(config: RunConfig, train: Targets, test: Targets) -> float:

@@ -2,7 +2,8 @@
 
 Arguments: seconds without progress after which the stacks go to standard error and the process ends, 0: never; and the
 plan's file. Every line of standard input is a question in JSON, and its answer a line of standard output. `size`, a
-data set's name, is answered with `train_examples`, validation included. `configs`, a configuration for each workload,
+data set's name, is answered with `train_examples`, validation included; `script`, which names one, with `taken`, what
+it gives to its fit. `configs`, a configuration for each workload,
 with `known`, the digests of the data sets as they were described before, is answered with `workloads`, from
 `workload_key` to the record's `workload`. The answer `error` says why something cannot be built or trained.
 """
@@ -22,6 +23,7 @@ from typing import Any, cast, TextIO
 import numpy as np
 import psutil
 
+from ...config.script import is_script
 from ...data import fingerprint
 from ...data.arrays import count, each, Shapes, size_bytes
 from ...data.dataset import Dataset
@@ -73,14 +75,14 @@ def workload(config: RunConfig, known: Mapping[str, str] = MappingProxyType({}))
 def loaded(name: str, known: str) -> tuple[Dataset, dict[str, str]]:
     """Return the data set with its digests. A user's function is called twice, unless its data is known: where it gives
     other data each time, replicas and seeds would train on different data. Raises DataError."""
-    from ... import data
+    from ..script import taken
     dataset, seconds = timed(name)
     found = fingerprint.digests(dataset)
     if fingerprint.is_own(name) and found.contents != known and seconds < PATIENCE_SECONDS and _fits_twice(dataset):
-        if fingerprint.digests(data.load(name)) != found:
-            raise DataError(f"dataset={name!r}: the function gives other data each time it is called, so that workers "
-                            "and seeds would train on different data. Draw from a generator with a fixed seed that the "
-                            "function makes itself, such as numpy.random.default_rng(0).")
+        if fingerprint.digests(taken.load(name)) != found:
+            raise DataError(f"dataset={name!r}: the function or script gives other data each time it is called, so "
+                            "that workers and seeds would train on different data. Draw from a generator with a fixed "
+                            "seed that it makes itself, such as numpy.random.default_rng(0).")
     return dataset, {"data": found.contents, "times": found.times}
 
 
@@ -89,6 +91,9 @@ def timed(name: str) -> tuple[Dataset, float]:
     """Return the data set, and how many seconds loading it took. Raises DataError."""
     from ... import data
     began = time.monotonic()
+    if is_script(name):
+        from ..script import taken
+        return taken.load(name), time.monotonic() - began
     return data.load(name), time.monotonic() - began
 
 
@@ -107,6 +112,9 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     if "size" in question:
         return {"train_examples": watched(timed, question["size"])[0].size.train_examples}
     watched(imports.tensorflow_and_keras)
+    if "script" in question:
+        from . import look
+        return {"taken": watched(look.taken, question["script"])}
     return {"workloads": {config.workload_key: watched(workload, config, question["known"])
                           for config in map(from_json, question["configs"])}}
 

@@ -14,6 +14,8 @@ import keras
 import numpy as np
 
 from ...config.objectives import LOSSES, METRICS
+from ...config.optimizers import is_own
+from ...config.script import is_script
 from ...data.fingerprint import DIGITS
 from ...runs.run_config import RunConfig
 from . import source
@@ -24,8 +26,11 @@ DROPPED = ("dtype", "build_config", "compile_config")
 
 def code(config: RunConfig) -> dict[str, str]:
     """Return the digests of the user's functions, whose modules must have been imported; "" for the suite's own."""
+    if is_script(config.model):
+        return {"model source": source.of_script(config.model), "loss source": "", "metrics source": ""}
     own = [name for name in config.metrics if name not in METRICS]
-    return {"model source": _source([config.model] if ":" in config.model else []),
+    made = {"optimizer source": _source([config.optimizer])} if is_own(config.optimizer) else {}
+    return {**made, "model source": _source([config.model] if ":" in config.model else []),
             "loss source": _source([config.loss] if config.loss not in LOSSES else []),
             "metrics source": _source(own)}
 

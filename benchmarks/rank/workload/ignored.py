@@ -10,25 +10,24 @@ from typing import Any
 import keras
 import numpy as np
 
+from ...config.script import is_script
 from ...data.arrays import Arrays, by_name
 from ...errors import PlanError
 from ...runs.run_config import RunConfig
+from ..script.callbacks import own_loops
 from .endings import UNCHANGING
 
-OWN_LOOPS = ("train_step", "test_step", "compute_loss", "make_train_function", "fit")
 INTO_RANGE = frozenset(("SelectV2", "Select", "AddV2", "Maximum", "Minimum", "ClipByValue", "FloorMod"))
 LOOKUPS = frozenset(("ResourceGather", "GatherV2", "Gather"))
 
 
 def check_model(config: RunConfig, model: keras.Model) -> None:
-    """Refuse a training loop of the model's own, and what `compile` set."""
-    own = [name for name in OWN_LOOPS
-           if name in vars(model) or getattr(type(model), name, None) is not getattr(keras.Model, name, None)]
-    if own:
+    """Refuse a training loop of the model's own, and what `compile` set where it is not a script's."""
+    if own := own_loops(model):
         raise PlanError(f"model {config.model!r} defines its own {', '.join(own)}, which a run does not call: it takes "
                         "the gradient of the plan's loss and updates by the plan's optimizer. Write what it does as a "
                         "loss, loss = module:function, or as layers with add_loss, and leave the method out.")
-    if getattr(model, "compiled", False):
+    if getattr(model, "compiled", False) and not is_script(config.model):
         raise PlanError(f"model {config.model!r} is compiled ({_compiled(model)}), and a run trains by the plan's "
                         "optimizer, loss and metrics alone. Leave model.compile out, and write optimizer, loss and "
                         "metrics in the plan.")

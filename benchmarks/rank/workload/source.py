@@ -6,6 +6,7 @@ Comments, docstrings, layout and what the function does not use leave it as it i
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -15,7 +16,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import TypeVar
 
+from ...config.script import parse
+from ...data.fingerprint import DIGITS
+from ...data.user_function import found_beside
+
+AnyNode = TypeVar("AnyNode", bound=ast.AST)
 INSTALLED = tuple(str(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "purelib", "platlib"))
 EVERYTHING = "*"
 KNOWN = ("batchscale", "keras", "tensorflow", "numpy")  # in the versions, or without effect on what is trained
@@ -51,6 +58,23 @@ def text(reference: str) -> str:
     lines = [f"# {module}\n{ast.unparse(_without_docstrings(_module(module).statements[number]))}"
              for module, number in sorted(reach.statements)]
     return "\n".join([*lines, *sorted(reach.installed)])
+
+
+def of_script(reference: str) -> str:
+    """Return a digest of a script as it was run: its command line, its statements and those of modules beside it."""
+    call = parse(reference)
+    path = found_beside(call.path)
+    beside = sorted(str(found) for name, module in list(sys.modules.items())
+                    if name.partition(".")[0] not in ("batchscale", "__main__")
+                    and (found := _file_of(module)) and found.is_relative_to(path.parent)
+                    and not str(found).startswith(INSTALLED))
+    texts = [ast.unparse(_without_docstrings(ast.parse(Path(name).read_bytes()))) for name in [str(path), *beside]]
+    return hashlib.sha256("\n".join([*call.arguments, str(call.fit), *texts]).encode()).hexdigest()[:DIGITS]
+
+
+def _file_of(module: object) -> Path | None:
+    origin = getattr(module, "__file__", None)
+    return Path(origin).resolve() if isinstance(origin, str) and origin.endswith(".py") else None
 
 
 def _reach(reach: Reach, waiting: list[tuple[str, str]]) -> None:
@@ -165,7 +189,7 @@ def _idle(statement: ast.stmt) -> bool:
     return constant or isinstance(statement, ast.Pass)
 
 
-def _without_docstrings(statement: ast.stmt) -> ast.stmt:
+def _without_docstrings(statement: AnyNode) -> AnyNode:
     for node in ast.walk(statement):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             body = [inner for number, inner in enumerate(node.body) if number or not _idle(inner)]

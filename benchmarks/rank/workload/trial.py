@@ -14,10 +14,13 @@ import numpy as np
 import tensorflow as tf
 
 from ...config.objectives import ACCURACY, BINARY_CROSS_ENTROPY, CROSS_ENTROPY, LOSSES, metric_name
+from ...config.script import is_script
 from ...data.arrays import Arrays, Classes, each
 from ...errors import BatchscaleError, frames, PlanError, said
 from ...runs.run_config import RunConfig
-from ..training import losses, program
+from ..script import taken
+from ..training import keras_optimizers, losses, program
+from ..training.compiled import Compiled
 from . import endings, flops, ignored, own_losses
 
 EXAMPLES = 3
@@ -32,6 +35,9 @@ def check_step(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays, clas
     Return the model's call on one example as a concrete function, whose operations may be counted.
     """
     ignored.check_model(config, model)
+    if is_script(config.model):
+        return _check_script(config, model, *(each(lambda values: tf.constant(values[:EXAMPLES]), part)
+                                              for part in (x, y)))
     _check_targets(config, y)
     first = each(lambda values: values[:EXAMPLES], x)
     x, y = (each(lambda values: tf.constant(values[:EXAMPLES]), part) for part in (x, y))
@@ -49,6 +55,20 @@ def check_step(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays, clas
     if config.loss not in LOSSES:
         own_losses.check(f"loss {config.loss!r}", ends, objective.loss, model, x, y, _traced)
     _check_gradient(config, model, objective.loss, x, y)
+    keras_optimizers.create(config, model)
+    return forward
+
+
+def _check_script(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays) -> Any:
+    """The same of what a script gave to compile, whose losses take their own targets and endings."""
+    outputs = _outputs(config, model, x)
+    forward = flops.forward(model, x)
+    objective = Compiled(taken.of(model)).objective(config.metrics)
+    _check_values(f"the loss of {config.model!r}", objective.loss, y, outputs, finite=True)
+    for name, function in objective.metrics.items():
+        _check_values(f"metric {name!r} of {config.model!r}", function, y, outputs, finite=False)
+    _check_gradient(config, model, objective.loss, x, y)
+    keras_optimizers.create(config, model)
     return forward
 
 

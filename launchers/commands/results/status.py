@@ -129,5 +129,6 @@ def _command(store: Store) -> str:
         results = results.absolute()
         results = results.relative_to(place) if results.is_relative_to(place) else results
     command = str(submitted[-1]["command"]) if submitted else \
-        shlex.join(["batchscale", "run", source, *set_words(manifest.sets), "--results", str(results)])
+        shlex.join(["batchscale", "run", *(manifest.words or (source,)), *set_words(manifest.sets), "--results",
+                    str(results)])
     return command if here else f"cd {shlex.quote(place)} && {command}"

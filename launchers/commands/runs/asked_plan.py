@@ -1,4 +1,4 @@
-"""The plan that a command line asks for: by name or file, with what --set gives, on the data that is here."""
+"""The plan that a command line asks for: by name, file or script, with what --set gives, on the data that is here."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from argparse import ArgumentParser, Namespace
 
 from ....benchmarks import data
 from ....benchmarks.errors import RecordError
-from ....benchmarks.planning.plan import Plan, read
+from ....benchmarks.planning.plan import Plan
 from ....benchmarks.planning.variants import stand_ins
 from ....benchmarks.records.store import Store
+from ...local import scripts
+from ..options import add_script, script_words
 
-PLAN = "a bundled plan's name, or a .toml file"
+PLAN = "a bundled plan's name, a .toml file, or a Keras script, train.py"
 
 
 def add_plan(parser: ArgumentParser, also: str = "") -> None:
@@ -20,13 +22,15 @@ def add_plan(parser: ArgumentParser, also: str = "") -> None:
                         help="another value for a key of the plan, in every experiment that may have it, e.g. "
                         "dataset=fashion_mnist; EXPERIMENT.KEY=VALUE for one; repeatable; results go to a folder of "
                         "their own, RESULTS/<plan>-KEY=VALUE")
+    add_script(parser)
 
 
 def asked_plan(arguments: Namespace) -> Plan:
-    """Return the plan, its stand-ins decided. Raises PlanError, and DataError where its data is not here."""
-    plan = read(arguments.plan, arguments.sets)
+    """Return the plan, its stand-ins decided and its scripts run up to their fit. Raises PlanError, and DataError where
+    its data is not here."""
+    plan = scripts.read(arguments.plan, arguments.sets, script_words(arguments))
     store = Store(arguments.results / plan.name)
-    return stand_ins.settled(plan, data.absent, begun_on(store), store.folder)
+    return scripts.with_scripts(stand_ins.settled(plan, data.absent, begun_on(store), store.folder))
 
 
 def begun_on(store: Store) -> dict[str, str]:

@@ -18,7 +18,7 @@ from ....benchmarks.records.json_files import cannot_write
 FIRST = ("model", "dataset", "global_batches", "rules", "loss", "metrics", "optimizer", "learning_rate", "epochs",
          "seeds", "strategies", "replicas")
 OTHER_NAMES = {"dataset": "--data", "global_batches": "--batches"}
-SET_BY_PLACE = ("name", "kind")
+SET_BY_PLACE = ("name", "kind", "script", "script_args", "fit")
 SEVERAL = ("texts", "wholes", "numbers", "batches")
 WORDS = {"text": "NAME", "texts": "NAME", "whole": "N", "wholes": "N", "number": "X", "numbers": "X", "batches": "N"}
 STANDARD_OUTPUT = "-"

@@ -220,7 +220,7 @@ def test_imported_launches_can_be_compared_and_points_to_a_target_cannot(tmp_pat
 @pytest.mark.parametrize(("form", "more", "said"), [
     ("horovod", {"target": "a<1"}, "--target belongs to"), ("horovod", {"train_examples": 5}, "--train-examples"),
     ("mllog", {"target": "nonsense"}, "is no target"), ("mllog", {"target": "a<b"}, "is no target"),
-    ("mllog", {"train_examples": 0}, "must be 1 or more"), ("wandb", {}, "Did you mean|choose one of")])
+    ("mllog", {"train_examples": 0}, "must be 1 or more"), ("neptune", {}, "Did you mean|choose one of")])
 def test_an_option_that_a_format_does_not_take_is_refused(tmp_path: Path, form: str, more: Any, said: str) -> None:
     with pytest.raises(RecordError, match=said):
         bring(saved(tmp_path, "x"), form, **more)

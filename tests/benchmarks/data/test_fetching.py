@@ -155,6 +155,12 @@ def test_an_address_that_answers_with_an_error_or_not_at_all_is_one_sentence(
     assert left() == []
 
 
+@pytest.mark.parametrize("length", ["many", "-5", "9" * 5000])
+def test_a_length_that_is_none_is_not_believed(web: Web, length: str) -> None:
+    web.length = length
+    assert cli.main(["fetch", "mnist"]) == EXIT_OK and kept() == FILES
+
+
 def test_a_proxy_of_the_environment_is_asked(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     address = "http://far.invalid/mnist.npz"
     monkeypatch.setenv("http_proxy", web.url)

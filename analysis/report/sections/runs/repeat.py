@@ -14,10 +14,9 @@ from ...findings import Findings
 def build(findings: Findings) -> Section:
     """Return the commands that do all of it again."""
     plan = findings.results.plan
-    source = plan.source or plan.name or "plan.toml"
     text = [f"The plan \"{plan.name}\" as it was run is below; save it and run the first command. The "
             "others go on with what is missing, do one run again from its record, and write this report again."]
-    words = shlex.join([source, *set_words(plan.sets)])
+    words = shlex.join([*(plan.words or (plan.source or plan.name or "plan.toml",)), *set_words(plan.sets)])
     commands = (f"batchscale study {words}", f"batchscale run {words} --retry",
                 "batchscale run RESULTS/PLAN/RUN/record.json", "batchscale report RESULTS/PLAN")
     return Section(tuple(text), commands=commands,

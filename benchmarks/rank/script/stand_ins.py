@@ -1,0 +1,120 @@
+"""What a script finds in place of Keras' and TensorFlow's own while it is run: seeds that follow the run's, data files
+that are on this machine, and nothing that would set up devices a second time."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras.src.backend.common import global_state
+
+from ... import data
+from ...errors import DataError
+
+STRIDE = 7919  # between the seeds of two runs, so that small seeds of a script do not meet those of other runs
+SEEDS = 2**32
+ABSENT = object()
+DATA_SETS = ("mnist", "fashion_mnist", "cifar10")
+STRATEGIES = ("MirroredStrategy", "MultiWorkerMirroredStrategy", "OneDeviceStrategy", "CentralStorageStrategy")
+Replacement = tuple[Any, str, Any]
+
+
+class Notes(list[str]):
+    """Sentences on what was noticed while the script ran, each once."""
+
+    def add(self, sentence: str) -> None:
+        """Keep the sentence where it is new."""
+        if sentence not in self:
+            self.append(sentence)
+
+
+class NoStrategy:
+    """Stands for a tf.distribute strategy of the script's: replicas are the run's."""
+
+    num_replicas_in_sync = 1
+
+    def __init__(self, notes: Notes) -> None:
+        notes.add(f"tf.distribute.{type(self).__name__} of the script: replicas are the run's own")
+
+    def scope(self) -> Any:
+        """Return a scope that does nothing."""
+        return nullcontext()
+
+
+@contextmanager
+def replaced(replacements: Sequence[Replacement]) -> Iterator[None]:
+    """Set (owner, name, value) meanwhile; what an owner only inherited is taken away again."""
+    before = [(owner, name, vars(owner).get(name, ABSENT)) for owner, name, _ in replacements]
+    for owner, name, value in replacements:
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for owner, name, value in reversed(before):
+            if value is ABSENT:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, value)
+
+
+@contextmanager
+def in_place(seed: int, notes: Notes) -> Iterator[None]:
+    """Let the script find the stand-ins; what it sets by itself and a run does otherwise is noted."""
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    # Names of layers as in a fresh process, for compile may go by them.
+    global_state.set_global_attribute("object_name_uids", defaultdict(int))
+    with replaced([*_seeds(seed, notes), *_data_sets(), *_strategies(notes),
+                   (tf.config.experimental, "set_memory_growth", lambda *_: None)]):
+        yield
+
+
+def _seeds(seed: int, notes: Notes) -> list[Replacement]:
+    """A fixed seed of the script's would give every run the same weights: each run shifts it."""
+    def shifting(original: Callable[..., Any]) -> Callable[..., Any]:
+        def shifted(given: Any = None, *more: Any, **named: Any) -> Any:
+            if isinstance(given, (int, np.integer)):
+                notes.add("its fixed seed: every run shifts it by its own seed, since all weights would begin alike "
+                          "otherwise")
+                given = int((int(given) + STRIDE * seed) % SEEDS)
+            return original(given, *more, **named)
+        return shifted
+    places = ((keras.utils, "set_random_seed"), (tf.keras.utils, "set_random_seed"), (tf.random, "set_seed"),
+              (np.random, "seed"), (random, "seed"))
+    return [(owner, name, shifting(getattr(owner, name))) for owner, name in places]
+
+
+def _strategies(notes: Notes) -> list[Replacement]:
+    """Classes, since Keras asks which one a strategy is of."""
+    def stand_in(name: str) -> type[NoStrategy]:
+        return type(name, (NoStrategy,), {"__init__": lambda self, *_, **__: NoStrategy.__init__(self, notes)})
+    return [(tf.distribute, name, stand_in(name)) for name in STRATEGIES if hasattr(tf.distribute, name)]
+
+
+def _data_sets() -> list[Replacement]:
+    """The loaders of keras.datasets, which download, read the files of this machine first."""
+    def local(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def load_data(*given: Any, **named: Any) -> Any:
+            try:
+                return _as_keras_has_it(data.load(name))
+            except DataError:
+                return original(*given, **named)
+        return load_data
+    modules = [(name, getattr(root.datasets, name)) for root in (keras, tf.keras) for name in DATA_SETS]
+    return [(module, "load_data", local(name, module.load_data)) for name, module in modules]
+
+
+def _as_keras_has_it(dataset: data.Dataset) -> Any:
+    """Pixels as bytes, without the axis of a single channel; labels as bytes, of colour pictures (N, 1)."""
+    grey = dataset.train_x.shape[-1] == 1
+
+    def part(x: Any, y: Any) -> tuple[Any, Any]:
+        pixels, labels = np.rint(x * 255).astype(np.uint8), y.astype(np.uint8)
+        return (pixels[..., 0], labels) if grey else (pixels, labels[:, None])
+    return part(dataset.train_x, dataset.train_y), part(dataset.test_x, dataset.test_y)

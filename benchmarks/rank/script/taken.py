@@ -1,0 +1,156 @@
+"""What a run takes from its script: data set, model, objective and optimizer, from as few runs of the script as can be.
+
+Data are those of seed 0, the same for every run; a model is drawn from the run's seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ... import data
+from ...config.script import is_script
+from ...data.arrays import Arrays, each
+from ...errors import PlanError
+from ...runs.run_config import RunConfig
+from . import callbacks, examples, optimizer
+from .packing import pack, Packing
+from .running import Fit, fit_of, loop_around
+
+DATA_SEED = 0
+ROWS = 4  # of the data, on which a model is built and its losses are taken apart
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as fit was given it, compiled, with some examples of its data as a feed gives them. `notes`: what is
+    not taken over, in sentences."""
+
+    keras: keras.Model
+    path: str
+    packing: Packing
+    inputs: Arrays
+    targets: Arrays
+    epochs: int
+    notes: tuple[str, ...]
+
+
+_models: WeakKeyDictionary[keras.Model, Model] = WeakKeyDictionary()
+_weights: dict[tuple[str, int, str], list[Any]] = {}
+MOST_KEPT = 32  # first weights of seeds, which runs at other batches and rules begin with too
+
+
+def load(name: str) -> data.Dataset:
+    """Return a data set by its name, also what a script gives to fit. Raises DataError, PlanError."""
+    if not is_script(name):
+        return data.load(name)
+    with _settings_kept():
+        as_new("float32", DATA_SEED)
+        fit = fit_of(name, DATA_SEED)
+        return examples.dataset(fit, name, examples.given(fit))
+
+
+def model(name: str, seed: int, precision: str) -> keras.Model:
+    """Return the compiled model that a script gives to fit, with weights drawn from `seed`. Raises PlanError,
+    DataError."""
+    as_new(precision, seed)
+    fit = fit_of(name, seed)
+    _check_precision(fit, precision)
+    found = of_fit(fit)
+    _models[found.keras] = found
+    return found.keras
+
+
+def of_fit(fit: Fit, rows: examples.Triple | None = None) -> Model:
+    """Return the model of a fit, built on the first of these rows, or of its data, where it was not."""
+    callbacks.check(fit)
+    optimizer.check(fit.model, fit.call.path)
+    rows = rows or examples.first(fit)
+    packing = Packing.of(fit.model, rows, fit.call.path)
+    x, y = (each(_tensor, examples.first_rows(part, ROWS)) for part in pack(packing, rows))
+    fit.model(x, training=False)  # builds it where fit would
+    notes = (*fit.notes, *callbacks.notes(fit), *_of_loop(fit))
+    return Model(fit.model, fit.call.path, packing, x, y, int(fit.arguments["epochs"]), tuple(dict.fromkeys(notes)))
+
+
+def of(model: keras.Model) -> Model:
+    """Return what fit was given beside a model that `model` returned."""
+    return _models[model]
+
+
+def first_weights(name: str, seed: int, precision: str) -> list[Any]:
+    """Return the values of all variables of the model that a script gives to fit with this seed, from memory where
+    they are known."""
+    key = (name, seed, precision)
+    if key not in _weights:
+        if len(_weights) >= MOST_KEPT:
+            _weights.pop(next(iter(_weights)))
+        _weights[key] = [np.asarray(variable.value) for variable in model(name, seed, precision).variables]
+    return _weights[key]
+
+
+def rate_factors(config: RunConfig, model: keras.Model, places: Any) -> Any:
+    """Return what the script's schedule makes of its highest rate at these places, float64, in examples trained on;
+    None for a fixed rate."""
+    of = optimizer.schedule(model.optimizer)
+    if of is None:
+        return None
+    batch = step_examples(config.model)
+    steps = _models[model].epochs * math.ceil(config.train_examples / batch)
+    return optimizer.scheduled(of, places / batch) / optimizer.highest_rate(model.optimizer, steps)
+
+
+@lru_cache
+def step_examples(name: str) -> int:
+    """Return the examples of a step of a script's fit."""
+    with _settings_kept():
+        as_new("float32", DATA_SEED)
+        return examples.given(fit_of(name, DATA_SEED)).batch_size
+
+
+@contextmanager
+def _settings_kept() -> Iterator[None]:
+    """Put Keras' types back afterwards, by which a model that was built is still to be traced."""
+    before = keras.backend.floatx(), keras.config.dtype_policy()
+    try:
+        yield
+    finally:
+        keras.backend.set_floatx(before[0])
+        keras.config.set_dtype_policy(before[1])
+
+
+def as_new(precision: str, seed: int) -> None:
+    """Set Keras' types and random numbers as a new process has them that asks for this precision."""
+    keras.backend.set_floatx("float64" if precision == "float64" else "float32")
+    keras.config.set_dtype_policy(precision)
+    keras.utils.set_random_seed(seed)
+
+
+def _check_precision(fit: Fit, precision: str) -> None:
+    found = keras.config.dtype_policy().name
+    if found != precision:
+        raise PlanError(f"script {fit.call.path!r} sets Keras' dtype policy {found!r}, and the run's precision is "
+                        f"{precision!r}; leave precision out of the plan.")
+
+
+def _tensor(values: Any) -> Any:
+    """As a feed gives it: floats in Keras' float type, whole numbers as they are."""
+    return tf.constant(values, keras.backend.floatx() if values.dtype.kind == "f" else None)
+
+
+def _of_loop(fit: Fit) -> list[str]:
+    loop = loop_around(fit.path, fit.line)
+    if not loop.found:
+        return []
+    again = "" if loop.rebuilds else (" on one model that is not built anew, so that later rounds go on from where "
+                                      "earlier ones ended, which the arm as_published repeats")
+    return [f"its loop around fit{again}: the first call is taken"]

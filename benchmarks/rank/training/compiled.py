@@ -1,0 +1,147 @@
+"""The loss and the metrics that a script gave to `compile`, one number per example, with Keras' own values.
+
+Keras averages a loss over the batch; here every loss of `compile` is asked for its values without that reduction, with
+loss weights and the weights of examples, so that replicas and evaluations can average rightly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ...config.objectives import ACCURACY, LONGEST_NAME, metric_name
+from ...config.script import PREFIX
+from ...errors import frames, PlanError, said
+from ...runs.run_config import RunConfig
+from ..script import taken
+from .losses import Objective, per_example
+
+AVERAGING = ("sum_over_batch_size", "mean")
+ACCURACIES = ("accuracy", "acc", "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")
+
+
+class Compiled:
+    """Losses and metrics that `compile` was given, taken apart on some examples."""
+
+    def __init__(self, given: taken.Model) -> None:
+        """Build the losses and metrics on some examples. Raises PlanError for what is no mean over examples."""
+        self.given, self._path, self._packing = given, given.path, given.packing
+        model, path = given.keras, given.path
+        y, weights = self._packing.unpacked(given.targets)
+        outputs = model(given.inputs, training=False)
+        if any(getattr(output, "_keras_mask", None) is not None for output in keras.tree.flatten(outputs)):
+            raise self._refused("its model masks its outputs, and Keras then divides by the batch's own number of "
+                                "valid places", "Let the model end in outputs without a mask, or weigh examples")
+        try:
+            self._loss = self._losses(model, y, outputs, weights)
+            self._metrics, self.left_out = self._metrics_of(model, y, outputs)
+        except PlanError:
+            raise
+        except Exception as error:  # Keras says here what does not fit
+            raise PlanError(f"script {path!r}: what compile was given {said(error)} on the first examples."
+                            f"{frames(error)}") from error
+
+    @property
+    def loss_name(self) -> str:
+        """The losses by name, for people and for the configuration."""
+        return "+".join(dict.fromkeys(str(entry.loss.name) for entry in self._loss._flat_losses))
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The names of the metrics as a configuration has them: accuracy, and all others as the script's."""
+        return tuple(name if name == ACCURACY else PREFIX + name for name in self._metrics)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what of the script is not taken over."""
+        return (*self.given.notes, *(f"metric {name} is no mean over examples" for name in self.left_out))
+
+    def notes_of(self, config: RunConfig) -> list[str]:
+        """Return what a reader of a run's record must know of what the script says and the run does otherwise."""
+        left = config.train_examples % config.global_batch if config.kind == "accuracy" else 0
+        partial_batch = [f"the last {left} examples of each epoch's order are left out, which fit takes as a smaller "
+                         "batch"] if left else []
+        return [*(f"not taken over from the script: {note}" for note in self.notes), *partial_batch]
+
+    def objective(self, metrics: tuple[str, ...]) -> Objective:
+        """Return the loss and these metrics as functions of targets and outputs that give one number per example."""
+        missing = [name for name in map(metric_name, metrics) if name not in self._metrics]
+        if missing:
+            raise self._refused(f"its compile has no metric {', '.join(missing)}", "Run the plan anew")
+        return Objective(self._of_examples, {metric_name(name): self._metrics[metric_name(name)] for name in metrics})
+
+    def _of_examples(self, targets: Any, outputs: Any) -> Any:
+        y, weights = self._packing.unpacked(targets)
+        return self._loss(y, outputs, weights)
+
+    def _losses(self, model: keras.Model, y: Any, outputs: Any, weights: Any) -> Any:
+        """Keras' own sum of losses, each replaced by its values for single examples."""
+        found = getattr(model, "_compile_loss", None)
+        if found is None:
+            raise self._refused("its compile has no loss", "Give compile a loss")
+        found(y, outputs, weights)  # builds it
+        for entry in found._flat_losses:
+            reduction = getattr(entry.loss, "reduction", None)
+            if reduction not in AVERAGING and (reduction != "mean_with_sample_weight" or weights is not None):
+                raise self._refused(f"its loss {entry.loss.name} has reduction={reduction!r}, which is no mean over "
+                                    "the batch's examples, so that its gradient depends on how a batch is shared out",
+                                    "Leave reduction out")
+        found._flat_losses = [entry._replace(loss=_OfExamples(entry.loss, self._path)) for entry in found._flat_losses]
+        found.__class__ = _without_metrics(type(found))
+        return found
+
+    def _metrics_of(self, model: keras.Model, y: Any, outputs: Any) -> tuple[dict[str, Callable[..., Any]], list[str]]:
+        """The metrics that are means over examples, by name, and the names of the others."""
+        compiled = getattr(model, "_compile_metrics", None)
+        found: dict[str, Callable[..., Any]] = {}
+        left_out: list[str] = []
+        if compiled is None:
+            return found, left_out
+        compiled.build(y, outputs)
+        several = len(keras.tree.flatten(outputs)) > 1
+        for place, name, metric in _flat(compiled):
+            if not isinstance(metric, keras.metrics.MeanMetricWrapper):
+                left_out.append(name)
+                continue
+            if name in ACCURACIES and not several and ACCURACY not in found:
+                name = ACCURACY
+            if name != "loss" and name not in found:
+                found[name[:LONGEST_NAME]] = self._metric(compiled, place, name, metric)
+        return found, left_out
+
+    def _metric(self, compiled: Any, place: int, name: str, metric: Any) -> Callable[..., Any]:
+        def of_examples(targets: Any, outputs: Any) -> Any:
+            y, _ = self._packing.unpacked(targets)
+            target, output = (compiled._flatten_y(part)[place] for part in (y, outputs))
+            return per_example(f"metric {name!r}", metric._fn(target, output, **metric._fn_kwargs))
+        return of_examples
+
+    def _refused(self, why: str, fix: str) -> PlanError:
+        return PlanError(f"script {self._path!r} cannot be taken over: {why}. {fix}.")
+
+
+class _OfExamples:
+    """A loss of Keras' without its mean over the batch: (n,) for targets and outputs (n, ...)."""
+
+    def __init__(self, loss: Any, path: str) -> None:
+        self.name, self._loss, self._what = loss.name, loss, f"the loss {loss.name} of script {path!r}"
+        loss.reduction = None
+
+    def __call__(self, target: Any, output: Any, weights: Any = None) -> Any:
+        return per_example(self._what, tf.cast(self._loss(target, output, weights), self._loss.dtype))
+
+
+def _without_metrics(kind: type[Any]) -> type[Any]:
+    """The class of a sum of losses that keeps no running means, which a compiled loop would have to carry."""
+    return type(kind.__name__, (kind,), {"metrics": property(lambda self: [None] * len(self._flat_losses))})
+
+
+def _flat(compiled: Any) -> Iterator[tuple[int, str, Any]]:
+    """The place of the output, the name and the metric, of all that compile was given."""
+    for group in (compiled._flat_metrics, compiled._flat_weighted_metrics):
+        for place, metrics in enumerate(group):
+            for metric in metrics.metrics if metrics else ():
+                yield place, f"{metrics.output_name}_{metric.name}" if metrics.output_name else metric.name, metric

@@ -1,0 +1,66 @@
+"""What a script gives to fit trains as Keras' own fit does: equal weights after 20 steps in float64."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from support.rank_servers import launched_once
+
+from batchscale.benchmarks.config.optimizers import KERAS_RATES
+
+pytestmark = pytest.mark.launched
+TOLERANCE = 1e-9
+Weights = npt.NDArray[np.float64]
+EVERY = [*(f"one_output {name}" for name in KERAS_RATES), "one_output SGD momentum=0.5",
+         "one_output SGD momentum=0.5 nesterov=true", "one_output SGD clipnorm=0.1", "two_outputs"]
+# What differs in how slots begin, how many steps are counted, and which shapes slots have; the rest is slow.
+FEW = ("one_output SGD", "one_output Adam", "one_output Nadam", "one_output Adafactor", "two_outputs")
+# The script's own object, a plan's name for the same, and the suite's own update stand for each other.
+NAMED = ["one_output SGD momentum=0.5 by keras:SGD momentum=0.5", "one_output Lion by script:one_output.py Lion"]
+TOGETHER = ["two_outputs", pytest.param("one_output Nadam", marks=pytest.mark.slow),
+            pytest.param("one_output Adagrad", marks=pytest.mark.slow)]
+
+
+class Trained:
+    """The weights that a strategy, and Keras' own fit, trained in each case."""
+
+    def __init__(self, folders: pytest.TempPathFactory) -> None:
+        self.folder = launched_once(folders, "script_weights")
+
+    def weights(self, case: str, strategy: str = "single", who: str = "ours") -> list[Weights]:
+        folder: Path = self.folder(strategy, case)
+        with np.load(folder / "weights.npz") as found:
+            return [found[name] for name in sorted(found) if name.startswith(who)]
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return Trained(tmp_path_factory)
+
+
+def distance(found: list[Weights], other: list[Weights]) -> float:
+    """The largest |w - w'| / |w| of any weight."""
+    assert len(found) == len(other) > 2
+    return max(float(np.linalg.norm(w - v) / np.linalg.norm(w)) for w, v in zip(found, other))
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case not in FEW))
+                                  for case in (*EVERY, *NAMED)])
+def test_a_script_trains_to_the_weights_of_its_own_fit(launched: Trained, case: str) -> None:
+    assert distance(launched.weights(case, who="theirs"), launched.weights(case)) <= TOLERANCE
+
+
+@pytest.mark.parametrize("strategy", ["mirrored", "horovod-mpi"])
+@pytest.mark.parametrize("case", TOGETHER)
+def test_two_replicas_train_to_the_weights_of_fit_with_the_global_batch(launched: Trained, case: str,
+                                                                        strategy: str) -> None:
+    assert distance(launched.weights(case, who="theirs"), launched.weights(case, strategy)) <= TOLERANCE
+
+
+@pytest.mark.parametrize("other", ["one_output Nadam", pytest.param("one_output Adam by adam", marks=pytest.mark.slow)])
+def test_the_distance_sees_another_update(launched: Trained, other: str) -> None:
+    """Keras rounds Adam's betas to float32 also for weights of float64, which the suite's own does not."""
+    assert distance(launched.weights("one_output Adam"), launched.weights(other)) > 1e-6

@@ -1,0 +1,90 @@
+"""What is taken of a script, and the one sentence for each that cannot be taken over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.one_process import found_by
+
+from batchscale.benchmarks.config.optimizers import KERAS_RATES
+
+pytestmark = pytest.mark.launched
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
+    return found_by("script_takes.py")
+
+
+def test_a_plain_script_gives_its_fit_and_runs_no_further(found: dict[str, Any]) -> None:
+    assert found["plain"] == {
+        "train_examples": 100, "test_examples": 30, "epochs": 3, "batch_size": 20, "optimizer": "adam", "momentum": 0.9,
+        "learning_rate": pytest.approx(0.001), "loss": "binary_crossentropy", "metrics": ["accuracy"],
+        "precision": "float32", "published_way": False, "notes": []}
+
+
+@pytest.mark.parametrize(("name", "train", "test"), [
+    ("split", 75, 25), ("held out", 80, 20), ("pipeline", 100, 100), ("steps", 80, 100), ("generator", 60, 100),
+    ("the second", 40, 10), ("swallows", 80, 20), ("arguments", 80, 20), ("strategy", 80, 20)])
+def test_the_examples_are_those_that_fit_would_see(found: dict[str, Any], name: str, train: int, test: int) -> None:
+    assert not isinstance(found[name], str), found[name]
+    assert (found[name]["train_examples"], found[name]["test_examples"]) == (train, test)
+
+
+@pytest.mark.parametrize(("name", "said"), [
+    ("endless", "a pipeline without an end; leave out .repeat()"),
+    ("augmented", "a pipeline that draws other examples each time"),
+    ("never fits", "never calls fit of a Keras model"),
+    ("only once", "calls fit once, and fit = 2 was asked for"),
+    ("by batches", "trains by model.train_on_batch"),
+    ("no file", "raised FileNotFoundError: [Errno 2] No such file or directory: 'absent.npy' before its first fit"),
+    ("raises", "raised ValueError: no such mode before its first fit"),
+    ("ends", "ended Python by sys.exit(3) before its first fit"),
+    ("sum", "has reduction='sum'"),
+    ("average", "has use_ema=True, which evaluates an average of the weights"),
+    ("schedule free", "ScheduleFreeAdamW, which does not make the published update under TensorFlow"),
+    ("own step", "fits a Two with its own train_step, which a run does not call"),
+    ("texts", "turn texts into token ids before fit"),
+])
+def test_what_cannot_be_taken_over_is_refused_in_one_sentence(found: dict[str, Any], name: str, said: str) -> None:
+    assert isinstance(found[name], str) and said in found[name]
+    assert f"{name.replace(' ', '_')}.py" in found[name] and "Traceback" not in found[name]
+
+
+def test_what_a_script_raises_is_told_with_its_lines(found: dict[str, Any]) -> None:
+    assert 'raises.py", line 9, in <module>\n    prepare()' in found["raises"]
+    assert 'raises.py", line 8, in prepare\n    raise ValueError' in found["raises"]
+
+
+@pytest.mark.parametrize(("name", "notes"), [
+    ("callbacks", ["callback EarlyStopping", "shuffle=False"]), ("area", ["metric auc is no mean over examples"]),
+    ("steps", ["the first 5 batches of its pipeline"]), ("strategy", ["tf.distribute.MirroredStrategy of the script"]),
+    ("loop", ["its loop around fit on one model that is not built anew"]), ("own loop", ["its loop around fit: the"])])
+def test_what_is_left_out_is_named(found: dict[str, Any], name: str, notes: list[str]) -> None:
+    told = [said for said in found[name]["notes"] if not said.startswith("no validation data")]
+    assert len(told) == len(notes) and all(said.startswith(note) for said, note in zip(told, notes))
+
+
+def test_examples_that_are_held_out_are_told(found: dict[str, Any]) -> None:
+    assert found["held out"]["notes"] == ["no validation data: a random 0.2 of the examples is held out for judging, "
+                                          "so that a run trains on the others alone"]
+    assert found["split"]["notes"] == []
+
+
+def test_only_a_loop_on_one_model_is_the_published_way(found: dict[str, Any]) -> None:
+    assert [found[name]["published_way"] for name in ("loop", "own loop", "plain")] == [True, False, False]
+
+
+def test_a_schedule_gives_its_highest_rate_and_keeps_keras_own_momentum(found: dict[str, Any]) -> None:
+    assert found["schedule"]["learning_rate"] == pytest.approx(2.0)
+    assert found["schedule"]["optimizer"] == "keras:SGD momentum=0.5"
+    assert found["area"]["optimizer"] == "sgd" and found["area"]["metrics"] == ["accuracy"]
+
+
+def test_the_optimizers_of_keras_have_the_rates_that_the_suite_takes(found: dict[str, Any]) -> None:
+    assert KERAS_RATES == {name: rate for name, rate in found["rates"].items() if name != "ScheduleFreeAdamW"}
+
+
+def test_a_script_that_sets_a_seed_still_draws_by_the_runs(found: dict[str, Any]) -> None:
+    assert found["equal weights"] == [True, False]

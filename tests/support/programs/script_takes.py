@@ -1,0 +1,103 @@
+"""Prints, for each of many small scripts, what is taken of it, or why it cannot be taken over."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from batchscale.benchmarks.config.script import ScriptCall
+from batchscale.benchmarks.data.user_function import search_beside
+from batchscale.benchmarks.errors import BatchscaleError
+from batchscale.benchmarks.rank.script import taken as of_script
+from batchscale.benchmarks.rank.workload import look
+
+START = """
+import keras, numpy as np
+noise = np.random.default_rng(0)
+x, y = noise.normal(size=(100, 4)), noise.integers(0, 2, 100)
+model = keras.Sequential([keras.layers.Dense(3, activation="tanh"), keras.layers.Dense(1, activation="sigmoid")])
+"""
+COMPILED = START + 'model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])\n'
+PIPELINE = COMPILED + "import tensorflow as tf\ndata = tf.data.Dataset.from_tensor_slices((x, y))\n"
+SCRIPTS: dict[str, tuple[str, ...]] = {
+    "plain": (COMPILED + "model.fit(x, y, epochs=3, batch_size=20, validation_data=(x[:30], y[:30]))\n1 / 0\n",),
+    "split": (COMPILED + "model.fit(x, y, validation_split=0.25)",),
+    "held out": (COMPILED + "model.fit(x, y)",),
+    "pipeline": (PIPELINE + "model.fit(data.shuffle(100).batch(16), validation_data=data.batch(16))",),
+    "endless": (PIPELINE + "model.fit(data.batch(16).repeat(), validation_data=data.batch(16))",),
+    "steps": (PIPELINE + "model.fit(data.batch(16).repeat(), steps_per_epoch=5, validation_data=data.batch(16))",),
+    "augmented": (PIPELINE + "model.fit(data.map(lambda a, b: (a + tf.random.normal((4,), dtype=a.dtype), b)).batch(16)"
+                  ", validation_data=data.batch(16))",),
+    "generator": (COMPILED + "pairs = ((x[i:i + 10], y[i:i + 10]) for i in range(0, 60, 10))\n"
+                  "model.fit(pairs, validation_data=(x, y))",),
+    "never fits": (START, ),
+    "only once": (COMPILED + "model.fit(x, y, verbose=0)", "--fit=2"),
+    "the second": (COMPILED + "model.fit(x[:20], y[:20], verbose=0)\nmodel.fit(x[:50], y[:50], epochs=9)", "--fit=2"),
+    "by batches": (COMPILED + "model.train_on_batch(x, y)",),
+    "no file": (COMPILED + 'np.load("absent.npy")',),
+    "raises": (COMPILED + "def prepare():\n    raise ValueError('no such mode')\nprepare()\n",),
+    "ends": (COMPILED + "import sys\nsys.exit(3)",),
+    "swallows": (COMPILED + "try:\n    model.fit(x, y)\nexcept Exception:\n    pass\n1 / 0\n",),
+    "arguments": (COMPILED + "import sys\nassert __name__ == '__main__' and sys.argv[1:] == ['--width', '6 4']\n"
+                  "model.fit(x, y)", "--width", "6 4"),
+    "callbacks": (COMPILED + "model.fit(x, y, shuffle=False, callbacks=[keras.callbacks.EarlyStopping(), "
+                  "keras.callbacks.TerminateOnNaN()])",),
+    "area": (START + 'model.compile(optimizer="sgd", loss="bce", metrics=["acc", keras.metrics.AUC()])\n'
+             "model.fit(x, y)",),
+    "schedule free": (START + 'model.compile(keras.optimizers.ScheduleFreeAdamW(), loss="mse")\nmodel.fit(x, y)',),
+    "sum": (START + 'model.compile(loss=keras.losses.MeanSquaredError(reduction="sum"))\nmodel.fit(x, y)',),
+    "average": (START + 'model.compile(keras.optimizers.Adam(use_ema=True), loss="mse")\nmodel.fit(x, y)',),
+    "schedule": (START + "rate = keras.optimizers.schedules.CosineDecay(0.5, 10, warmup_target=2.0, warmup_steps=4)\n"
+                 'model.compile(keras.optimizers.SGD(rate, momentum=0.5), loss="mse")\nmodel.fit(x, y, epochs=9)',),
+    "loop": (COMPILED + "for batch in (10, 50):\n    model.compile('adam', 'bce')\n"
+             "    model.fit(x, y, batch_size=batch)\n",),
+    "own loop": (COMPILED + "for batch in (10, 50):\n    model = keras.models.clone_model(model)\n"
+                 "    model.compile('adam', 'bce')\n    model.fit(x, y, batch_size=batch)\n",),
+    "own step": ("import keras\nclass Two(keras.Model):\n    def train_step(self, data):\n        return {}\n" + START
+                 + "inputs = keras.Input((4,))\nmodel = Two(inputs, model(inputs))\nmodel.compile()\nmodel.fit(x, y)",),
+    "texts": (COMPILED + "model.fit(np.array(['a', 'b'] * 50), y)",),
+    "strategy": ("import tensorflow as tf\n" + START.replace("model =", "strategy = tf.distribute.MirroredStrategy()\n"
+                 "with strategy.scope():\n    model =") + 'model.compile("adam", "bce")\nmodel.fit(x, y)',),
+}
+
+
+def told(name: str, folder: Path) -> Any:
+    text, *words = SCRIPTS[name]
+    fit = int(words.pop().partition("=")[2]) if words and words[-1].startswith("--fit=") else 1
+    path = folder / f"{name.replace(' ', '_')}.py"
+    path.write_text(text)
+    try:
+        return look.taken(ScriptCall(path.name, tuple(words), fit).reference)
+    except BatchscaleError as error:
+        return str(error)
+
+
+def weights_by_seed(folder: Path) -> list[bool]:
+    """Whether two draws of one seed, and of two seeds, are equal, of a script that sets a seed itself."""
+    path = folder / "seeded.py"
+    path.write_text(COMPILED.replace("noise =", "keras.utils.set_random_seed(1)\nnoise =") + "model.fit(x, y)")
+    drawn = [of_script.model("script:seeded.py", seed, "float32").variables[0].numpy() for seed in (0, 0, 1)]
+    return [bool((drawn[0] == other).all()) for other in drawn[1:]]
+
+
+def rates_of_keras() -> dict[str, float]:
+    """The rate of each optimizer of Keras' by default."""
+    kinds = [kind for kind in vars(keras.optimizers).values() if inspect.isclass(kind)]
+    found = {kind.__name__: inspect.signature(kind).parameters.get("learning_rate") for kind in kinds}
+    return {name: rate.default for name, rate in found.items() if rate and isinstance(rate.default, float)}
+
+
+with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(io.StringIO()):
+    search_beside(f"{place}/plan.toml")
+    found = {name: told(name, Path(place)) for name in SCRIPTS}
+    found["equal weights"] = weights_by_seed(Path(place))
+    found["rates"] = rates_of_keras()
+    search_beside("")
+print(json.dumps(found))
