@@ -1,8 +1,8 @@
 """Throughput at replica counts that were not measured, two to eight times as many as were, on clusters whose truth is
 known: 1, 2, 4 and 8 replicas, or full nodes of 4, at 32 and 256 examples each, three launches, 2 % noise of a launch.
-Predicted are 16, 32 and 64 replicas at 32 examples. One truth looks like a plainer one up to 8 replicas:
-it shows what no interval can see. *Width* is the upper end over the lower. A refusal covers anything
-and is counted in the note; where the truth is not to be known from what was measured, *seen* is the share of
+Predicted are 16, 32 and 64 replicas at 32 examples. One truth looks like a straight line up to 8 replicas and is
+congestion: its intervals are wide, for both are possible. *Width* is the upper end over the lower. A refusal covers
+anything and is counted in the note; where the truth is not to be known from what was measured, *seen* is the share of
 predictions that were refused.
 """
 
@@ -33,7 +33,7 @@ ONE_NODE = (1, 2, 4, 8)
 @dataclass(frozen=True)
 class Cell:
     """A cluster: `truth` draws one; `measured` and `predicted` replica counts; nodes of `per_node` replicas. `known`:
-    whether the measured points determine the predicted ones; `hidden`: whether they look like a plainer truth."""
+    whether the measured points determine the predicted ones."""
 
     truth: Callable[[np.random.Generator], Truth]
     measured: tuple[int, ...] = ONE_NODE
@@ -41,7 +41,6 @@ class Cell:
     per_node: int = 1024
     batches: tuple[int, ...] = BATCHES
     known: bool = True
-    hidden: bool = False
 
     def nodes(self, replicas: int) -> int:
         return math.ceil(replicas / self.per_node)
@@ -113,7 +112,7 @@ CELLS: Mapping[str, Cell] = {
     "shared memory": Cell(_shared),
     "shared memory from two replicas on": Cell(_saturated),
     "congestion": Cell(_congestion),
-    "ring that congests, nearly a line up to 8": Cell(_congested_ring, hidden=True),
+    "ring that congests, nearly a line up to 8": Cell(_congested_ring),
     "ring, one batch": Cell(_ring, batches=(PREDICTED_BATCH,), predicted=(16, 32)),
     "full nodes": Cell(_nodes, measured=(1, 4, 8, 16, 32), predicted=(64,), per_node=4),
     "one, two and four nodes": Cell(_nodes, measured=(1, 2, 4, 8, 16), predicted=(32, 64), per_node=4),

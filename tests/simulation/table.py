@@ -55,7 +55,7 @@ def page(tables: dict[str, tuple[str, list[Coverage]]]) -> str:
              "*seen* is how often it held, with the standard error of that share, *width* is the median width of the "
              "interval, and *studies* is how many were simulated. Written by", "",
              "    make accuracy", ""]
-    for name, (text, rows) in tables.items():
+    for name, (text, rows) in ((name, topic) for name, topic in tables.items() if topic[1]):
         parts += [f"## {name.replace('_', ' ').capitalize()}", "", text, "",
                   "| cell | nominal | seen | width | studies | note |", "|---|---|---|---|---|---|"]
         parts += [_row(row) for row in rows]
@@ -83,7 +83,7 @@ def _simulated(topic: Topic, studies: int, go_on: bool, named: str) -> list[Cove
     path = KEPT / f"{topic.name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     for cell in topic.cells:
-        if named not in cell or (cell in kept and kept[cell].studies >= studies):
+        if not studies or named not in cell or (cell in kept and kept[cell].studies >= studies):
             continue
         begun = time.monotonic()
         kept[cell] = topic.simulate(cell, studies, SEED)
@@ -101,12 +101,14 @@ def main() -> None:
     parser.add_argument("--cell", default="", help="only cells with this in their names, kept and not written")
     parser.add_argument("--go-on", action="store_true", help="take the cells that build/accuracy keeps of so many "
                         "studies or more; without it all are simulated anew")
+    parser.add_argument("--page", action="store_true", help="simulate nothing, write the page from what is kept")
     given = parser.parse_args()
     found = list(topics())
     if absent := set(given.topic or ()) - {topic.name for topic in found}:
         parser.error(f"no topic {', '.join(sorted(absent))}; there are {', '.join(topic.name for topic in found)}")
-    tables = {topic.name: (topic.text, _simulated(topic, given.studies, given.go_on, given.cell)) for topic in found
-              if not given.topic or topic.name in given.topic}
+    tables = {topic.name: (topic.text, _simulated(topic, 0 if given.page else given.studies, given.go_on or given.page,
+                                                  given.cell))
+              for topic in found if not given.topic or topic.name in given.topic}
     if not given.topic and not given.cell:
         PAGE.write_text(page(tables))
         print(f"{PAGE} written")

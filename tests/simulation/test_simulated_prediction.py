@@ -6,8 +6,9 @@ import pytest
 from simulation.prediction import CELLS, simulate
 
 KNOWN = [name for name, cell in CELLS.items() if cell.known]
-# No law has the edge of the first; congestion takes three terms, of which the square grows fastest.
-WIDER = {"shared memory from two replicas on": 3.0, "congestion": 3.0}
+# No law has the edge of the first; congestion takes three terms, of which the square grows fastest, and beside a line
+# that is as likely it spans what is still said.
+WIDER = {"shared memory from two replicas on": 3.0, "congestion": 3.0, "ring that congests, nearly a line up to 8": 8.0}
 
 
 @pytest.mark.parametrize("cell", [name for name in CELLS if name not in KNOWN])
@@ -23,7 +24,7 @@ def test_a_few_predictions_hold_the_truth(cell: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cell", [name for name in KNOWN if not CELLS[name].hidden])
+@pytest.mark.parametrize("cell", KNOWN)
 def test_predictions_hold_the_truth_in_nine_of_ten(cell: str) -> None:
     found = simulate(cell, 300, 1)
     assert found.seen >= 0.9, found
