@@ -53,7 +53,7 @@ def test_a_script_trains_to_the_weights_of_its_own_fit(launched: Trained, case: 
     assert distance(launched.weights(case, who="theirs"), launched.weights(case)) <= TOLERANCE
 
 
-@pytest.mark.parametrize("strategy", ["mirrored", "horovod-mpi"])
+@pytest.mark.parametrize("strategy", ["mirrored", pytest.param("horovod-mpi", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", TOGETHER)
 def test_two_replicas_train_to_the_weights_of_fit_with_the_global_batch(launched: Trained, case: str,
                                                                         strategy: str) -> None:
