@@ -119,6 +119,7 @@ def test_a_column_of_durations_sorts_by_time(page: Any) -> None:
 
 
 def test_long_tables_filter_by_words(page: Any) -> None:
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     field = page.locator("#claims .filter input").first
     field.fill("not decided batch")
     rows = [row.inner_text().lower() for row in page.locator("#claims table").first.locator("tbody tr").all()
@@ -140,7 +141,7 @@ def test_as_written_the_page_says_what_decision_json_says(page: Any, report_fold
         said = f"Batch {option['global_batch']:,}, learning rate {option['learning_rate']:.3g}"
         assert said in told[one["experiment"]]
         assert f"({option['placement']})" in told[one["experiment"]]
-    assert page.locator(".command").inner_text() == "batchscale report RESULTS/mine"
+    assert page.locator(".command").inner_text() == "batchscale report results/mine"
 
 
 def test_another_margin_decides_otherwise_and_a_link_brings_it_back(browser: Any, url: str) -> None:
