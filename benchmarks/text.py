@@ -44,19 +44,33 @@ def rounded(value: float, places: int) -> str:
     return f"{shown:,.{max(places, 0)}f}"
 
 
+def percent(fraction: float, places: int = 0, signed: bool = False) -> str:
+    """Return a fraction as per cent: `50 %`, `+3.2 %`; "not known" where it is not finite.
+
+    >>> percent(0.5), percent(0.0316, 1, signed=True)
+    ('50 %', '+3.2 %')
+    """
+    written = rounded(100 * fraction, places)
+    sign = "+" if signed and written[0].isdigit() else ""
+    return f"{sign}{written} %" if math.isfinite(fraction) else UNKNOWN
+
+
 ONE_PLACE = 10.0  # times: two sides of an interval that differ by less are written to the same place
 DEGENERATE = 1e-9  # of its value: the width of an interval below which it is rounding, and no spread was seen
 
 
 def with_ends(value: float, low: float, high: float) -> tuple[str, str, str]:
-    """Return a value and the ends of its interval, to two digits of the interval's half width.
+    """Return a value and the ends of its interval, to two digits of the interval's half width, or to as many as give
+    the value three significant digits where that is fewer, but never to less than one digit of the half width.
 
     Where one side is far longer than the other, each end goes by its own side and the value by the shorter one. An end
     that would be written as 0 keeps one digit, as on which side of 0 it lies matters. An interval without width leaves
     three significant digits.
 
     >>> with_ends(2156171.0, 2057768.0, 2264564.0)
-    ('2,156,000', '2,058,000', '2,265,000')
+    ('2,160,000', '2,060,000', '2,260,000')
+    >>> with_ends(93.61, 93.56, 93.66)
+    ('93.61', '93.56', '93.66')
     >>> with_ends(0.381, 0.192, 124.3)
     ('0.38', '0.19', '120')
     >>> with_ends(0.5, -0.0004, 1.0)
@@ -66,7 +80,7 @@ def with_ends(value: float, low: float, high: float) -> tuple[str, str, str]:
     known = [side for side in sides if math.isfinite(side) and side > DEGENERATE * abs(value)]
     if not known:
         return number(value), number(low), number(high)
-    places = [_places(side if side in known else known[0]) for side in sides]
+    places = [_places(side if side in known else known[0], value) for side in sides]
     if max(known) < ONE_PLACE * min(known):
         places = [max(places)] * 2
     ends = [rounded(end, place if not end or abs(end) * 10.0 ** place >= 0.5 else -math.floor(math.log10(abs(end))))
@@ -74,9 +88,12 @@ def with_ends(value: float, low: float, high: float) -> tuple[str, str, str]:
     return rounded(value, max(places)), ends[0], ends[1]
 
 
-def _places(half: float) -> int:
-    """Decimals that show two digits of `half`; 9.96 is 10 to two digits."""
-    return 1 - math.floor(math.log10(half * 1.005))
+def _places(half: float, value: float) -> int:
+    """Decimals that show two digits of `half`, or one where three digits of `value` are shown; 9.96 is 10 to two
+    digits."""
+    two = 1 - math.floor(math.log10(half * 1.005))
+    enough = 2 - math.floor(math.log10(abs(value))) if value else two
+    return min(two, max(two - 1, enough))
 
 
 def counted(count: int, singular: str, plural: str = "") -> str:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -16,6 +16,7 @@ import pandas as pd
 from ...benchmarks.records.run_folder import RETRYABLE
 from ...benchmarks.runs.run_warnings import WarningGroup
 from ...benchmarks.schedules.rules import TUNED_RULE
+from ...benchmarks.text import byte_count, duration, percent
 from ..formatting import estimated, Table, what_ran
 from ..hypotheses.decide import decide
 from ..hypotheses.verdict import CONTRADICTED, NOT_DECIDED, SUPPORTED, Verdict
@@ -30,14 +31,14 @@ from ..tables.results import Results
 from ..tables.selections import known_whole
 from .grounds import Grounds, grounds_of
 from .headline import headlines, overview, scaling_headlines
-from .next_plan import missing, plan_text
+from .next_plan import missing, plan_lines, plan_text
 from .options import Option, options
 from .recommendation import cheapest_in_time, recommend, Recommendation
 from .sentences import accuracy_answers, spoken
 
 WORTHWHILE = 0.5
 UNFINISHED = ("pending", "running", *RETRYABLE)
-GIB = 2**30
+KIB, MIB = 2.0**10, 2.0**20
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ class Decision:
     and all the rest that can be said. headlines, overview: the same for a hurried reader. open_questions: what was not
     measured. next_plan: TOML of a plan that measures it; "" when nothing is missing, or while this plan is unfinished.
     grounds: whether each experiment can be decided at all. run_warnings: what the records warn of, in groups.
+    plan_lines: experiment -> lines of `next_plan` that would decide what is open about it. topics: the sentences on
+    deadlines, claims, scaling, the critical batch and memory, each of which heads a section.
     """
 
     answers: tuple[str, ...]
@@ -116,6 +119,8 @@ class Decision:
     overview: tuple[Table, ...] = ()
     grounds: tuple[Grounds, ...] = ()
     run_warnings: tuple[WarningGroup, ...] = ()
+    plan_lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    topics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the decision for decision.json: no NaN, every number with its interval and n."""
@@ -128,6 +133,7 @@ class Decision:
         return {**told, **many,
                 "claims": [verdict.to_json() for verdict in self.verdicts],
                 "open_questions": list(self.open_questions), "warnings": list(self.warnings),
+                "plan_lines": {name: list(lines) for name, lines in self.plan_lines.items()},
                 "worthwhile": self.worthwhile, "next_plan": self.next_plan}
 
 
@@ -155,8 +161,9 @@ def decide_of(study: Study, verdicts: Sequence[Verdict] | None = None, deadline_
     gaps = [] if unfinished else [gap for gap in missing(results, by_experiment)
                                   if gap.experiment["name"] not in refused]
     answers = (*accuracy_answers(results, judged), *_recommended(recommended))
-    sentences = (*answers, *_deadline(deadlines), *_claims(found), *_scaling(scaling, worthwhile),
-                 *_critical(critical), *_memory_words(memory),
+    topics = {"deadline": _deadline(deadlines), "claims": _claims(found), "scaling": _scaling(scaling, worthwhile),
+              "critical": _critical(critical), "memory": _memory_words(memory)}
+    sentences = (*answers, *(sentence for own in topics.values() for sentence in own),
                  *(f"Open: {gap.what}." for gap in gaps), *unfinished)
     return Decision(answers, sentences, recommended, tuple(o for own in measured.values() for o in own),
                     critical, scaling, memory, deadlines, found,
@@ -166,7 +173,8 @@ def decide_of(study: Study, verdicts: Sequence[Verdict] | None = None, deadline_
                     headlines(recommended, {name: () if name in refused else arms
                                             for name, arms in by_experiment.items()}, listed, unsteady),
                     overview([one for one in recommended if one.experiment not in refused], by_experiment),
-                    tuple(grounds.values()), study.run_warnings)
+                    tuple(grounds.values()), study.run_warnings, plan_lines(gaps, results),
+                    {name: tuple(own) for name, own in topics.items()})
 
 
 def _in_time(name: str, seconds: float, own: Sequence[Option], grounds: Grounds) -> Deadline:
@@ -224,7 +232,7 @@ def _recommended(found: Sequence[Recommendation]) -> list[str]:
         o = one.option
         money = f", {estimated(o.money)} in money" if math.isfinite(o.money.value) else ""
         place = f", on {o.placement}" if o.placement else ""
-        rate = f"{o.learning_rate:.4g}" if math.isfinite(o.learning_rate) else "not recorded"
+        rate = o.rate
         time = f"{estimated(o.seconds, 's')} of training" if math.isfinite(o.seconds.value) else "time not recorded"
         sentences.append(
             f"Recommended for {who}: global batch {o.global_batch:,} with {spoken(o.rule)}, learning rate "
@@ -234,7 +242,7 @@ def _recommended(found: Sequence[Recommendation]) -> list[str]:
 
 
 def _deadline(found: Sequence[Deadline]) -> list[str]:
-    return [f"{one.experiment}, within {one.seconds:g} s: "
+    return [f"{one.experiment}, within {duration(one.seconds)}: "
             + (f"batch {one.option.global_batch:,}, {one.option.rule} rule, on "
                f"{one.option.placement}, {one.reason}." if one.option else
                f"not decided, {one.reason}.") for one in found]
@@ -243,8 +251,8 @@ def _deadline(found: Sequence[Deadline]) -> list[str]:
 def _scaling(found: Sequence[Scaling], worthwhile: float) -> list[str]:
     """Its efficiency, and how many replicas are worth having at every batch measured."""
     most = [count for one in found if one.steady and (count := one.largest_worthwhile(worthwhile)) is not None]
-    worth = [f"Replicas of which each is shown to bring at least {worthwhile:.0%} of its share: {max(most)} at the "
-             f"best batch and strategy, {min(most)} at the worst."] if most else []
+    worth = [f"Replicas of which each is shown to bring at least {percent(worthwhile)} of its share: {max(most)} at "
+             f"the best batch and strategy, {min(most)} at the worst."] if most else []
     notes = sorted({one.note for one in found} - {""})
     return [*scaling_headlines(found), *worth, *(f"Scaling: {note}." for note in notes)]
 
@@ -262,11 +270,11 @@ def _memory_words(found: Sequence[MemoryFinding]) -> list[str]:
             continue
         whole = one.train_examples is not None and one.largest.value >= one.train_examples
         most = (f"all {one.train_examples:,} training examples at once" if whole
-                else f"{one.largest.value:,.0f} examples")
-        fits = (f"; by the law {most} would fit in {one.capacity_bytes / GIB:.1f} GiB, to be verified by a run"
+                else f"{estimated(one.largest, 'examples')}")
+        fits = (f"; by the law {most} would fit in {byte_count(one.capacity_bytes)}, to be verified by a run"
                 if math.isfinite(one.largest.value) else "")
-        sentences.append(f"Memory of {one.model}: {law.fixed_bytes.scaled(1e-6)} MB and "
-                         f"{law.bytes_per_example.scaled(1e-3)} kB per example of a replica's "
+        sentences.append(f"Memory of {one.model}: {estimated(law.fixed_bytes.scaled(1 / MIB), 'MiB')} and "
+                         f"{estimated(law.bytes_per_example.scaled(1 / KIB), 'KiB')} for each example of a replica's "
                          f"batch{fits}.")
     return sentences
 
@@ -276,8 +284,8 @@ def _claims(verdicts: Sequence[Verdict]) -> list[str]:
     if not verdicts:
         return []
     turned = [str(verdict.number) for verdict in verdicts if verdict.turned_round]
-    text = (f"Of {len(verdicts)} claims about the batch, {counts[SUPPORTED]} are supported, "
-            f"{counts[CONTRADICTED]} contradicted and {counts[NOT_DECIDED]} not decided.")
+    text = (f"Of {len(verdicts)} claims about the batch: {counts[SUPPORTED]} supported, {counts[CONTRADICTED]} "
+            f"contradicted, {counts[NOT_DECIDED]} not decided.")
     if turned:
         text += f" Scaling the rate turns round: claim {', '.join(turned)}."
     return [text]

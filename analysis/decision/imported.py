@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ...benchmarks.text import counted, duration, number
+from ...benchmarks.text import counted, duration, number, percent
 from ..formatting import estimated
 from ..importers.registry import CONVERGENCE, TIMING, TRAINING
-from ..statistics.estimate import Estimate
 from ..study.groups import mean_of
 from ..study.convergence import Convergence
 from ..study.timing.scaling import scalings
@@ -112,7 +111,7 @@ def _end(run: pd.Series, own: pd.DataFrame, column: str) -> str:
 
 
 def _metric(value: float, accuracy: bool) -> str:
-    return f"{value:.2%}" if accuracy else number(value)
+    return percent(value, 2) if accuracy else number(value)
 
 
 def _throughputs(results: Results) -> list[str]:
@@ -157,19 +156,14 @@ def _answers(one: Convergence) -> list[str]:
 def _critical(one: Convergence) -> str:
     batch, note = one.critical_batch, one.law.note
     if note or not math.isfinite(batch.value):
-        fitted = f" The fit's own value, {_value(batch)}, is an extrapolation." if math.isfinite(batch.value) else ""
+        fitted = f" The fit's own value, {estimated(batch)}, is an extrapolation." if math.isfinite(batch.value) else ""
         return f"{one.experiment}: the critical batch is not known: {note or 'no finite fit'}.{fitted}"
-    steps = f" ({_value(one.minimum_steps)})" if math.isfinite(one.minimum_steps.value) else ""
+    steps = f", {estimated(one.minimum_steps)}," if math.isfinite(one.minimum_steps.value) else ""
     exact = "" if batch.has_interval else " Two points fit any such law exactly, so nothing is known about its error."
-    return (f"{one.experiment}: the critical batch is {_value(batch)} {one.example}, from "
+    return (f"{one.experiment}: the critical batch is {estimated(batch)} {one.example}, from "
             f"{counted(batch.n, 'reference point')}. There the target takes twice the fewest steps that any batch "
-            f"needs{steps} and twice the fewest {one.unit} ({_value(one.minimum_amount)}): well below it, doubling the "
-            f"batch nearly halves the steps; well above it, it saves hardly any.{exact}")
-
-
-def _value(value: Estimate) -> str:
-    return f"{number(value.value)} " + (f"[{number(value.low)} to {number(value.high)}]" if value.has_interval
-                                        else "[no interval]")
+            f"needs{steps} and twice the fewest {one.unit}, {estimated(one.minimum_amount)}: well below it, doubling "
+            f"the batch nearly halves the steps; well above it, it saves hardly any.{exact}")
 
 
 def _useful(one: Convergence) -> list[str]:

@@ -81,6 +81,22 @@ def plan_text(gaps: Sequence[Gap], results: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
+DECISIVE = ("seeds", "global_batches", "search")
+
+
+def plan_lines(gaps: Sequence[Gap], results: Results) -> dict[str, tuple[str, ...]]:
+    """Return, for each experiment of the plan that leaves something open, the lines that differ from its own: more
+    seeds, other batches, a wider search."""
+    found: dict[str, tuple[str, ...]] = {}
+    for gap in gaps:
+        name = str(gap.experiment["name"]).removesuffix("_search")
+        own = planned(results.plan, name)
+        lines = tuple(f"{key} = {json.dumps(gap.experiment[key])}" for key in DECISIVE
+                      if key in gap.experiment and own.get(key) != gap.experiment[key])
+        found[name] = tuple(dict.fromkeys((*found.get(name, ()), *lines)))
+    return found
+
+
 def _accuracy(arms: Sequence[Arm], results: Results) -> list[Gap]:
     arm, found, margin = arms[0], [], arms[0].outcome.margin
     basis = {**_of(arm, results), **_tuning(arms, results), **_given(arm, results, *RECIPE)}

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...benchmarks.schedules.rules import TUNED_RULE
-from ...benchmarks.text import counted, listed
+from ...benchmarks.text import counted, duration, listed, percent
+from ..formatting import estimated, percentage
 from ..statistics.decision_rules import FEWEST_SEEDS
-from ..statistics.estimate import Estimate
 from ..study.arms import Arm
 from ..study.batch_gaps import chosen_metric, gap_at_end
 from ..study.non_inferiority import standard
@@ -25,7 +25,7 @@ class Recommendation:
     """Option recommended for one experiment; `option` is None where nothing can be. `reason` says why, either way.
 
     tied: the options at one placement among which it was taken by a rule, itself among them. `caution`: what speaks
-    against trusting the option's rate.
+    against trusting the option's rate. `replicas_reason`: why so many replicas and no more, a part of `reason`.
     """
 
     experiment: str
@@ -37,6 +37,7 @@ class Recommendation:
     valid_for: str
     tied: tuple[Option, ...] = ()
     caution: str = ""
+    replicas_reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the recommendation for decision.json; each tied option as its batch, rule and placement."""
@@ -54,7 +55,7 @@ def recommend(arms: Sequence[Arm], found: Sequence[Option], threshold: float) ->
     arm = arms[0]
     seeds = seeds_at_reference(arm)
     about = (arm.experiment, arm.text("optimizer"), arm.text("model"), arm.text("loss"))
-    valid = _validity(arms, seeds, arm.outcome.margin)
+    valid = _validity(arms, seeds)
     if seeds < FEWEST_SEEDS or not arm.batches:
         return Recommendation(*about, None, f"{counted(seeds, 'seed')} {'has' if seeds == 1 else 'have'} a result at "
                               f"batch {arm.reference_batch:,}; no batch is recommended on fewer than {FEWEST_SEEDS}, "
@@ -67,7 +68,8 @@ def recommend(arms: Sequence[Arm], found: Sequence[Option], threshold: float) ->
                                threshold)
     option = at_home(option, home)
     parts = [_reason(choice, arms, home, why), _named(tied, choice), _resolution(arms), place_why]
-    return Recommendation(*about, option, " ".join(part for part in parts if part), valid, tuple(tied))
+    return Recommendation(*about, option, " ".join(part for part in parts if part), valid, tuple(tied),
+                          replicas_reason=place_why)
 
 
 def seeds_at_reference(arm: Arm) -> int:
@@ -91,8 +93,8 @@ def _named(tied: Sequence[Option], choice: Option) -> str:
     if len(tied) < 2:
         return ""
     others = listed(f"{one.global_batch:,} ({one.rule})" for one in tied if one is not choice)
-    return (f"Tied with it, neither shown to be slower by more than {SAME_TIME:.0%} nor to end worse: {others}; of "
-            "these the smallest batch and the plainest rule is taken.")
+    return (f"Tied with it, neither shown to be slower by more than {percent(SAME_TIME)} nor to end worse: {others}; "
+            "of these the smallest batch and the plainest rule is taken.")
 
 
 def _resolution(arms: Sequence[Arm]) -> str:
@@ -145,28 +147,24 @@ def _worthwhile(best: dict[int, Option], threshold: float) -> tuple[Option, str]
                              for count, one in alike.items()})
     for count in counts[1:]:
         if best[count].timed != chosen.timed or count not in shares:
-            return chosen, (f"What {count} replicas bring is not known: {chosen.replicas} were not timed "
-                            "alone at this batch.")
+            return chosen, (f"What {count} replicas bring is not known: "
+                            f"{counted(chosen.replicas or 0, 'replica')} {'was' if chosen.replicas == 1 else 'were'} "
+                            "not timed alone at this batch.")
         if not brings(shares[count], threshold):
-            return chosen, (f"{count} replicas bring {_share(shares[count])} of their share at this batch, which is "
-                            f"not shown to be {threshold:.0%}: stay at {chosen.replicas}.")
+            return chosen, (f"{count} replicas bring {percentage(shares[count])} of their share at this batch, which "
+                            f"is not shown to be {percent(threshold)}: stay at {chosen.replicas}.")
         chosen = best[count]
-    return chosen, f"Every step up to {counts[-1]} replicas is shown to bring at least {threshold:.0%}."
+    return chosen, f"Each of {counts[-1]} replicas is shown to bring at least {percent(threshold)} of its share."
 
 
-def _share(of: Estimate) -> str:
-    within = f" ({of.low:.0%} to {of.high:.0%}, n = {of.n})" if of.has_interval else f" (n = {of.n})"
-    return f"{of.value:.0%}{within}"
-
-
-def _validity(arms: Sequence[Arm], seeds: int, margin: float) -> str:
+def _validity(arms: Sequence[Arm], seeds: int) -> str:
     arm = arms[0]
     batches = sorted({batch for one in arms for batch in one.batches})
     span = f"batches {batches[0]:,} to {batches[-1]:,}" if batches else "no batch"
     rules = ", ".join(one.rule for one in arms)
     return (f"{arm.text('model')} on {arm.text('dataset')} ({int(arm.first('train_examples')):,} "
             f"training examples), {arm.text('optimizer')}, {int(arm.first('epochs'))} epochs, "
-            f"{span}, rules {rules}, {seeds} seeds, margin {margin:g}")
+            f"{span}, rules {rules}, {seeds} seeds, margin {arm.outcome.within}")
 
 
 def cheapest_in_time(listed: Sequence[Option],
@@ -182,8 +180,8 @@ def cheapest_in_time(listed: Sequence[Option],
     if not fit:
         return None, "no time was measured"
     if not good:
-        return None, (f"none of {len(fit)} options meets {deadline_seconds:g} s; the fastest takes "
-                      f"{min(late):.4g} s. Time more replicas")
+        return None, (f"none of {len(fit)} options meets {duration(deadline_seconds)}; the fastest takes "
+                      f"{duration(min(late))}. Time more replicas")
     best = min(timed_alike(good), key=lambda one: (one.device_hours.value, one.fewest_first,
                                                    -one.outcome.sign * one.choosing))
-    return best, f"{best.seconds} s by {best.timed}"
+    return best, f"{estimated(best.seconds, 's')} by {best.timed}"

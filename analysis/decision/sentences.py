@@ -63,14 +63,20 @@ def _arm(arm: Arm, safe: Sequence[int]) -> str:
     largest = gaps[-1]
     value = largest.estimate
     of_loss = "" if outcome.percent else " of test loss"
-    change = f"{outcome.worse} {outcome.difference(value)}{of_loss}" if value.value >= 0 \
-        else f"{outcome.better} {outcome.difference(_opposite(value))}{of_loss}"
+    change = _changed(arm, value) + of_loss
     cost = "are lost" if outcome.percent else "is added"
     upto = f"no more than {outcome.within} {cost} up to batch {max(safe):,}" if safe \
         else f"no larger batch is shown to keep the {outcome.name}"
     apart = f"; apart from it: {', '.join(f'batch {b:,} {what}' for b, what in arm.apart.items())}" if arm.apart else ""
     return (f"At {spoken(arm.rule)}{_own_reference(arm)}, batch {largest.global_batch:,} {change} at "
             f"{_budget(arm.rule)}; {upto}{apart}.")
+
+
+def _changed(arm: Arm, value: Estimate) -> str:
+    """What is lost or gained, in words; neither where the number is written as 0."""
+    verb, size = (arm.outcome.worse, value) if value.value >= 0 else (arm.outcome.better, _opposite(value))
+    written = arm.outcome.difference(size)
+    return f"neither loses nor gains, {written}," if not written.partition(" ")[0].strip("0.") else f"{verb} {written}"
 
 
 def _budget(rule: str) -> str:

@@ -15,12 +15,13 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Figure:
-    """One panel, and what it shows in plain text."""
+    """One panel, and what it shows in plain text; a `wide` one takes the room of two."""
 
     name: str
     title: str
     drawing: Drawing
     caption: str
+    wide: bool = False
 
     @property
     def svg(self) -> str:

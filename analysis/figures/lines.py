@@ -14,10 +14,11 @@ from matplotlib.transforms import ScaledTranslation, Transform
 
 from ..formatting import estimated, percentage
 from ..statistics.estimate import Estimate
+from .choice import show_choice
 from .drawing import Drawing
 from .points import at, Marks, Point, tag
 from .svg import svg
-from .theme import INK, MUTED, drawing, fit, new_panel, Role
+from .theme import HEIGHT, INK, MUTED, drawing, fit, new_panel, Role
 
 LABEL_GAP = 0.072
 MAXIMUM_TICKS = 9
@@ -66,7 +67,8 @@ class Axis:
 @dataclass(frozen=True)
 class Panel:
     """Lines on one pair of axes. `level` is a horizontal line, `marks` are vertical ones, `lost` are
-    crosses at the foot for what has no value: diverged runs, say."""
+    crosses at the foot for what has no value: diverged runs, say. `within` shades what lies up to this value,
+    `chosen` is a point with a ring and its name, `height` is in inches."""
 
     name: str
     title: str
@@ -76,18 +78,22 @@ class Panel:
     level: tuple[float, str] | None = None
     marks: tuple[tuple[float, str], ...] = ()
     lost: tuple[tuple[float, Role, str], ...] = ()
+    within: float | None = None
+    chosen: tuple[float, float, str] | None = None
+    height: float = HEIGHT
 
 
 def draw_lines(panel: Panel) -> Drawing:
     """Draw the panel as SVG; points that are not finite are left out."""
     with drawing():
-        figure, axes = new_panel()
+        figure, axes = new_panel(height=panel.height)
         for index, series in enumerate(panel.series):
             _draw(axes, series, panel, _place(axes, index, panel))
         if panel.level is not None:
             axes.axhline(panel.level[0], color=MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
         _mark(axes, panel)
         _scale(axes, panel)
+        show_choice(axes, panel.within, panel.chosen)
         fit(figure, axes, [*(series.label for series in panel.series), panel.level[1] if panel.level else ""])
         _label_ends(axes, panel)
         return Drawing(svg(figure, panel.name, panel.title, _marks(figure, axes, panel)), tuple(_points(panel)))
@@ -242,7 +248,8 @@ def _label_ends(axes: Axes, panel: Panel) -> None:
     if panel.level is not None and panel.level[1]:
         y = float(to_axes.transform((1.0, panel.level[0]))[1])
         ends.append((y, panel.level[1], MUTED, 1.0))
-    for (wanted, label, colour, x), y in zip(sorted(ends), spread(sorted(e[0] for e in ends))):
+    gap = LABEL_GAP * HEIGHT / panel.height
+    for (wanted, label, colour, x), y in zip(sorted(ends), spread(sorted(e[0] for e in ends), gap)):
         written = axes.annotate(label, (x, wanted), (1.035, y), xycoords="axes fraction",
                                 textcoords="axes fraction", va="center", color=colour or INK, annotation_clip=False,
                                 arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "alpha": 0.6,

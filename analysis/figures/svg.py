@@ -10,7 +10,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from .points import attributes, escaped, Marks, overlay, tagged
-from .theme import FIXED, GRID, INK, MUTED, OTHERS, RULE_ROLES, STRATEGY_ROLES, palette, Role, variable
+from .theme import FIXED, GOOD, GRID, INK, MUTED, OTHERS, RULE_ROLES, STRATEGY_ROLES, palette, Role, variable
 
 
 def svg(figure: Figure, name: str, description: str, marks: Marks = Marks()) -> str:
@@ -51,7 +51,7 @@ def standalone(element: str) -> str:
 def _page_colours(text: str) -> str:
     for colour, written in FIXED.items():
         text = text.replace(colour, written)
-    roles: Iterable[Role] = (*RULE_ROLES, *STRATEGY_ROLES, *OTHERS)
+    roles: Iterable[Role] = (*RULE_ROLES, *STRATEGY_ROLES, *OTHERS, GOOD)
     for each in roles:
         text = text.replace(each.light, f"var({variable(each.light)})")
     return text

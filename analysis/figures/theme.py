@@ -81,6 +81,7 @@ STRATEGIES = by_position(dict.fromkeys((*_VARIANTS, *strategies.STRATEGIES)), ST
 ON_NODES = re.compile(r"(.+) on (\d+) nodes?")
 OTHERS = (Role("#00788b", "#5ad0df"), Role("#5b4bb6", "#aa9cff", "--"), Role("#9c2f2f", "#f09a9a", "-."),
           Role("#4d6b2f", "#a9cf86", ":"))
+GOOD = Role("#00694e", "#35cca0")
 FIXED = {INK: "currentColor", MUTED: "var(--muted)", GRID: "var(--grid)"}
 STYLE = {
     "svg.fonttype": "none", "font.size": FONT_SIZE, "text.color": INK, "axes.labelcolor": INK,
@@ -115,7 +116,7 @@ def variable(colour: str) -> str:
 
 def palette(dark: bool) -> str:
     """Declarations of every colour variable, for the page's style sheet."""
-    roles = (*RULE_ROLES, *STRATEGY_ROLES, *OTHERS)
+    roles = (*RULE_ROLES, *STRATEGY_ROLES, *OTHERS, GOOD)
     return "".join(f"{variable(r.light)}:{r.dark if dark else r.light};" for r in roles)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ...benchmarks.text import percent
+from ..formatting import estimated
 from ..study.arms import Arm, pairs
-from .verdict import (CLAIMS, CONTRADICTED, NOT_DECIDED, SUPPORTED, Contrast, Detail, judge, judge_first,
+from .verdict import (CLAIMS, CONTRADICTED, NOT_DECIDED, SUPPORTED, Contrast, Detail, in_points, judge, judge_first,
                       together, undecided, Verdict)
 
 FIRST_SHARE = 0.1
@@ -46,7 +48,9 @@ def assemble(number: int, arm: Arm, budget: str, decisive: Sequence[Detail],
 
 def worded(detail: Detail) -> str:
     """Return a contrast in words: its quantity, estimate, answer and note."""
-    return f"{detail.quantity}: {detail.estimate}, {detail.answer}" + (f" ({detail.note})" if detail.note else "")
+    found = detail.estimate
+    written = estimated(found.scaled(100), "points") if in_points(detail.quantity) else estimated(found)
+    return f"{detail.quantity}: {written}, {detail.answer}" + (f" ({detail.note})" if detail.note else "")
 
 
 def faster_at_first(arm: Arm) -> Verdict:
@@ -142,7 +146,7 @@ def drops_then_stagnates(arm: Arm) -> Verdict:
     late = arm.at("train_loss", (largest,), "epoch", (1 - LATE_SHARE) * arm.first("epochs"))[largest]
     gained, left = late - ends[largest], late - ends[middle]
     parts = {"train loss saved at equal steps, a tenth into training": pairs(begun, middle, largest),
-             f"{STAGNANT:.0%} of the loss left minus the loss gained in the last {LATE_SHARE:.0%}":
+             f"{percent(STAGNANT)} of the loss left minus the loss gained in the last {percent(LATE_SHARE)}":
                  (STAGNANT * left - gained).dropna().to_numpy(float),
              "train loss added at equal epochs": pairs(ends, largest, middle),
              "train loss added at equal steps": pairs(same, largest, middle)}

@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from ...benchmarks.text import percent
 from ..statistics.estimate import Floats, mean_estimate
 from ..study.arms import GAP, Arm, pairs
 from ..study.batch_gaps import batch_gaps
@@ -76,7 +77,7 @@ def strongest_near_all(arm: Arm) -> list[Verdict]:
     above = [batch for batch in arm.batches if batch > NEAR_ALL * size]
     if len(below) < 2 or not above:
         have = ", ".join(f"{batch:,}" for batch in arm.batches) or "none"
-        return [undecided(7, f"Two batches up to {NEAR_ALL:.0%} of the {size:,} training examples "
+        return [undecided(7, f"Two batches up to {percent(NEAR_ALL)} of the {size:,} training examples "
                           f"and one above are needed (trained by every run: {have})."
                           f"{apart_note(arm)} Measure "
                           + ("batches near the whole training set." if not above
@@ -109,9 +110,9 @@ def _bend_verdict(arm: Arm, budget: str, what: str, bend: Floats, ends: tuple[in
     if not bend.size:
         return undecided(7, "The batches never reach one train loss below half of the first one, "
                          f"so their gaps cannot be compared.{apart_note(arm)} Train longer, or "
-                         f"measure batches nearer to {NEAR_ALL:.0%} of the training set.",
+                         f"measure batches nearer to {percent(NEAR_ALL)} of the training set.",
                          arm.experiment, arm.rule, budget)
-    name = (f"{what} added from batch {ends[0]:,} to {ends[1]:,}, above {NEAR_ALL:.0%} of the training set, beyond the "
-            "trend below")
+    name = (f"{what} added from batch {ends[0]:,} to {ends[1]:,}, above {percent(NEAR_ALL)} of the training set, "
+            "beyond the trend below")
     details = judge([Contrast(name, None, bend, cross_fitted=arm.cross_fitted)], 0.0, arm.outcome.margin)
     return assemble(7, arm, budget, details, details, _offset(arm))

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ...benchmarks.errors import RecordError
+from ...benchmarks.text import number
 from ..statistics.curve_fit import CurveFit, fit_curve, LACK_OF_FIT, lack_of_fit
 from ..statistics.estimate import LEVEL, Estimate, exponential, Floats, t_interval, unknown
 from ..statistics.line import fit_line, LinearLaw
@@ -246,9 +247,9 @@ def _knee_note(law: LinearLaw, knee: Estimate, batches: Sequence[float] | Floats
     if knee.value <= 0:
         return "no fixed cost per step is seen: throughput is at its peak at every batch measured"
     if knee.value >= max(batches):
-        return f"the knee, {knee.value:.4g}, was not reached by the batches measured"
+        return f"the knee, {number(knee.value)}, was not reached by the batches measured"
     if knee.value < min(batches):
-        return (f"the knee, {knee.value:.4g}, lies below the smallest batch measured, {min(batches):g}: it is "
+        return (f"the knee, {number(knee.value)}, lies below the smallest batch measured, {min(batches):g}: it is "
                 "extrapolated by the law")
     return law.note
 
@@ -269,7 +270,7 @@ def _comparison(one: str, first: Estimate, two: str, second: Estimate) -> str:
     (smaller, less), (larger, more) = sorted(((one, first), (two, second)), key=lambda pair: pair[1].value)
     factor = more.value / less.value
     if factor >= FACTOR_OF_A_BUG:
-        return (f"{smaller} ({less.value:.4g}) and {larger} ({more.value:.4g}) are {factor:.0f}-fold "
+        return (f"{smaller} ({number(less.value)}) and {larger} ({number(more.value)}) are {factor:.0f}-fold "
                 "apart: look for a bug or an untuned learning rate.")
     if not (less.has_interval and more.has_interval) or more.low <= 0:
         return (f"{one} ({first}) and {two} ({second}) are {factor:.1f}-fold apart; without intervals of both it is "

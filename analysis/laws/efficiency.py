@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ...benchmarks.errors import one_of, RecordError
-from ...benchmarks.text import counted, listed
+from ...benchmarks.text import counted, listed, percent
 from ..statistics.estimate import Estimate, relative_spread, UNSTABLE_ABOVE
 from ..statistics.ratio import log_ratio
 
@@ -86,7 +86,7 @@ def _point(kind: Kind, launches: Launches, replicas: int, base: int, ratio: Rati
 
 def _unsteady(launches: Launches) -> str:
     spreads = {count: relative_spread(list(values.values())) for count, values in launches.items()}
-    return listed(f"the launches on {counted(count, 'replica')} vary by {spread:.0%}"
+    return listed(f"the launches on {counted(count, 'replica')} vary by {percent(spread)}"
                   for count, spread in spreads.items() if spread > UNSTABLE_ABOVE)
 
 
@@ -100,5 +100,5 @@ def _suspect_baseline(efficiency: Estimate, base: int) -> str:
     if not efficiency.value > 1:
         return ""
     beyond = "" if efficiency.low > 1 else " (its interval does not exclude 100 %)"
-    return (f"efficiency {efficiency.value:.1%} is above 100 %{beyond}: suspect the baseline at "
+    return (f"efficiency {percent(efficiency.value, 1)} is above 100 %{beyond}: suspect the baseline at "
             f"{base} replicas (same code path, jit setting and cores per replica?)")

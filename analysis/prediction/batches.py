@@ -13,6 +13,7 @@ import pandas as pd
 
 from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.errors import RecordError
+from ...benchmarks.text import percent
 from ..formatting import what_ran
 from ..laws.step.laws import fit_step_laws, StepLaws
 from ..laws.step.model import StepPoint
@@ -54,7 +55,7 @@ class BatchForecast:
     @property
     def statement(self) -> str:
         """Sentence on the error, at the largest batch, of laws fitted without it; "" where no error is known."""
-        each = [f"{error.relative_error.value:+.0%} on {count} replica{'s' * (count > 1)} "
+        each = [f"{percent(error.relative_error.value, signed=True)} on {count} replica{'s' * (count > 1)} "
                 f"({'within' if error.within else 'outside'} the interval)" for count, error in self.held_out.items()]
         return (f"{self.name}: fitted without {self.largest:,} examples per replica, the largest batch timed, the laws "
                 f"are off there by {', '.join(each)}.") if each else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from ...benchmarks.text import UNKNOWN, duration, number
+from ...benchmarks.text import duration, number, percent, UNKNOWN
 from ..laws.allreduce import Link
 from ..statistics.estimate import Estimate
 from .batches import BatchForecast
@@ -65,23 +65,20 @@ def _held_out(one: Forecast) -> Iterator[str]:
     inside = sum(error.within for error in known)
     wider = "" if inside == len(known) else "; intervals beyond are as much wider as those missed"
     yield (f"Held-out error: {one.measured[-1]} replicas predicted from fewer are off by "
-           f"{worst.relative_error.value:+.1%} at most; {inside} of {len(known)} lie within their intervals{wider}.")
+           f"{percent(worst.relative_error.value, 1, signed=True)} at most; {inside} of {len(known)} lie within "
+           f"their intervals{wider}.")
 
 
 def _cells(one: Prediction) -> tuple[str, ...]:
     money = one.money if one.trained else one.money_per_million
     return (str(one.replicas), one.scaling, f"{one.global_batch:,}", one.synchronization, _value(one.measured),
-            _value(one.examples_per_second), _interval(one.examples_per_second), _share(one.efficiency.value)
+            _value(one.examples_per_second), _interval(one.examples_per_second), percent(one.efficiency.value)
             if math.isfinite(one.efficiency.value) else UNKNOWN, _shares(one.efficiency), _value(one.steps),
             duration(one.seconds_to_target.value), _times(one.seconds_to_target), _value(money))
 
 
-def _share(value: float) -> str:
-    return f"{value:.0%}"
-
-
 def _shares(of: Estimate) -> str:
-    return f"{_share(of.low)} to {_share(of.high)}" if of.has_interval else "-"
+    return f"{percent(of.low)} to {percent(of.high)}" if of.has_interval else "-"
 
 
 def _value(of: Estimate) -> str:

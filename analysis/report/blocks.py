@@ -10,7 +10,7 @@ from ..formatting import Table
 
 @dataclass(frozen=True)
 class Section:
-    """One heading of the report. Where nothing was measured, `text` says so and there are no figures.
+    """One heading of the report, about something that was measured.
 
     `listing`: a file's text, such as a plan, set as it stands. title: only where it depends on what was measured;
     else it and the anchor are the section's builder's.

@@ -13,6 +13,13 @@ from .findings import CURVES, ENDS, Findings, FOREIGN, OWN
 ORIGINS: dict[str, tuple[str, ...]] = {
     "any": (OWN, CURVES, ENDS, FOREIGN), "own": (OWN,), "imported": (CURVES, ENDS, FOREIGN), "foreign": (FOREIGN,),
     "study": (OWN, CURVES, ENDS), "curves": (OWN, CURVES)}
+# Lines of a plan that measure what several sections are about.
+ACCURACY_LINES = 'global_batches = [32, 512]; rules = ["constant", "linear"]; seeds = 6'
+TIMING_LINES = 'kind = "throughput"; scaling = "weak"; replica_batches = [32, 512, 4096]'
+SCALING_LINES = f'{TIMING_LINES}; strategies = ["mirrored"]; replicas = [1, 2]'
+SEVERAL_RANKS_LINES = f'{TIMING_LINES}; strategies = ["multiworker"]; replicas = [1, 2]'
+FROM_DISK_LINES = f'dataset = "tfrecord:FOLDER"; {TIMING_LINES}'
+MEMORY_LINES = 'kind = "memory"; global_batches = [256, 1024, 4096, 16384]'
 Build = Callable[[Findings], Section | None]
 
 
@@ -20,9 +27,8 @@ Build = Callable[[Findings], Section | None]
 class SectionBuilder:
     """One section of the report, before it is built.
 
-    needs: the sentence that stands there where `content` gives None, about what must be measured; without such a
-    sentence the section is then left out. origin: a key of ORIGINS. Figures' names begin with the workload's letter
-    and number, and are unique in the report.
+    needs: lines of a plan that would measure what `content` gives None without; "" where no plan would. origin: a key
+    of ORIGINS. Figures' names begin with the workload's letter and number, and are unique in the report.
     """
 
     anchor: str
@@ -32,12 +38,9 @@ class SectionBuilder:
     content: Build
 
     def __call__(self, findings: Findings) -> Section | None:
-        """Return the section with its anchor and title, the sentence of what it needs, or None without either."""
+        """Return the section with its anchor and title, or None where nothing of it was measured."""
         made = self.content(findings)
-        if made is None and not self.needs:
-            return None
-        made = made or Section((self.needs,))
-        return replace(made, anchor=self.anchor, title=made.title or self.title)
+        return None if made is None else replace(made, anchor=self.anchor, title=made.title or self.title)
 
     def shown(self, findings: Findings) -> Section | None:
         """Return the section where it stands in this report: imported runs have only those that they have data for."""
@@ -47,6 +50,11 @@ class SectionBuilder:
         if made is None or findings.origin == OWN or made.has_data or self.origin == "imported":
             return made
         return None
+
+    def lacks(self, findings: Findings) -> bool:
+        """Return whether a plan's own runs could have been about this and were not."""
+        return bool(self.needs) and findings.origin == OWN and OWN in ORIGINS[self.origin] \
+            and self.shown(findings) is None
 
 
 def section(anchor: str, title: str, *, needs: str = "", origin: str = "study") -> Callable[[Build], SectionBuilder]:

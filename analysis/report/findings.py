@@ -13,6 +13,7 @@ import pandas as pd
 from ...benchmarks.records.store import Store
 from ..decision.decision import decide_of, Decision
 from ..decision.imported import decide_imported
+from ..hypotheses.plain_words import in_words, SHORT
 from ..importers import imported_store
 from ..prediction.batches import batch_forecasts, BatchForecast
 from ..prediction.forecast import Forecast
@@ -23,6 +24,8 @@ from ..study.timing.input_bound import Halves, three_ways
 from ..study.timing.step_fits import Goodput, goodputs
 from ..tables.reading import read
 from ..tables.results import Results
+from .cards.card import Card, cards_of
+from .cards.words import told
 
 # Where the runs of a report come from: a study that ran here; imported runs of the kinds that a decision is made of,
 # with whole curves or with their ends alone; imported runs that no study of one's own could hold.
@@ -70,6 +73,11 @@ class Findings:
             return decide_imported(self.results, self.study.convergences, self.deadline_seconds)
         return decide_of(self.study, [] if self.origin == ENDS else None, self.deadline_seconds)
 
+    @cached_property
+    def cards(self) -> tuple[Card, ...]:
+        """Return a card for each experiment with an accuracy or loss; none for imported runs of other kinds."""
+        return () if self.origin == FOREIGN else cards_of(self.study, self.decided)
+
     @property
     def panels(self) -> list[tuple[str, Workload]]:
         """Return the workloads that have figures, each with the name that its figures' names begin with."""
@@ -116,5 +124,8 @@ class Findings:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of decision.json: the decision, and all that the report shows beside it."""
-        return {**self.decided.to_json(), **{name: [one.to_json() for one in those]
-                                             for name, those in self.facts().items()}}
+        cards = [{**card.to_json(), **told(card).to_json()} for card in self.cards]
+        claims = [{"number": one.number, "short": SHORT[one.number], "in_words": in_words(one)}
+                  for one in self.decided.verdicts]
+        return {**self.decided.to_json(), "cards": cards, "claims_in_words": claims,
+                **{name: [one.to_json() for one in those] for name, those in self.facts().items()}}

@@ -16,6 +16,7 @@ from ..decision.candidates import table_of
 from ..decision.decision import Decision
 from ..study.study import Study
 from .findings import Findings, FOREIGN, OWN
+from .sections.runs.repeat import plan_source
 
 # In the order in which they need each other.
 SCRIPTS = ("student", "decision", "state", "tables", "charts", "controls", "page")
@@ -60,9 +61,9 @@ def live_of(findings: Findings) -> Live:
     """Return what the page needs to answer; imported runs have no command that repeats them."""
     results, plan = findings.results, findings.results.plan
     tables = [] if findings.origin == FOREIGN else candidate_tables(findings.study, findings.decided)
-    words = shlex.join([plan.source or plan.name or "plan.toml", *set_words(plan.sets)])
+    words = shlex.join([plan_source(plan.source, plan.name), *set_words(plan.sets)])
     repeat = f"batchscale run {words} --only '{{}}' --results results/again" if findings.origin == OWN else ""
-    return Live({"repeat": repeat, "report": f"batchscale report RESULTS/{shlex.quote(plan.name or 'PLAN')}",
+    return Live({"repeat": repeat, "report": f"batchscale report results/{shlex.quote(plan.name or 'PLAN')}",
                  "settings": {"margin": results.margin, "loss_margin": results.loss_margin, "price": results.price,
                               "deadline": findings.deadline_seconds}, "tables": tables})
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import escape, Markup
 
 from ...benchmarks.records.json_files import cannot_write
 from ...benchmarks.records.schema import finite
 from ...benchmarks.records.store import Store
 from ..columns import RUN, readme
 from ..exporters import csv
+from ..figures.drawing import Figure
 from ..figures.svg import standalone
 from ..figures.theme import palette
 from ..formatting import plain
@@ -22,6 +25,9 @@ from .blocks import Section
 from .findings import Findings
 from .first_screen import first_screen, FirstScreen
 from .live import Live, live_of
+from .not_measured import not_measured
+
+CODE = re.compile(r"`([^`<>]+)`")
 
 
 def write(store: Store, folder: Path, deadline_seconds: float | None = None) -> Path:
@@ -37,14 +43,14 @@ def write(store: Store, folder: Path, deadline_seconds: float | None = None) -> 
 def write_findings(findings: Findings, folder: Path) -> Path:
     """Write the same files from findings at hand."""
     results, decided, chapters = findings.results, findings.decided, chapters_of(findings)
-    first, found = first_screen(results, decided), findings.to_json()
+    first, found = first_screen(findings), findings.to_json()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         csv.write_runs(results, folder / csv.RUNS)
         (folder / csv.README).write_text(readme({csv.RUNS: RUN}, figures=True), encoding="utf-8")
         (folder / "decision.json").write_text(json.dumps(finite(found), indent=1) + "\n", encoding="utf-8")
         (folder / "report.md").write_text(markdown(first, chapters), encoding="utf-8")
-        _write_figures(chapters, folder / "figures")
+        _write_figures((*first.figures, *(one for chapter in chapters for one in chapter.figures)), folder / "figures")
         _write_next_plan(decided.next_plan, folder / "next.toml")
         (folder / "index.html").write_text(html(first, chapters, live_of(findings)), encoding="utf-8")
     except OSError as error:
@@ -53,19 +59,27 @@ def write_findings(findings: Findings, folder: Path) -> Path:
 
 
 def chapters_of(findings: Findings) -> tuple[Section, ...]:
-    """Return the sections that stand in the report of these findings, in the order of the page."""
-    made = (one.shown(findings) for one in sections.SECTIONS)
-    return tuple(chapter for chapter in made if chapter is not None)
+    """Return the sections that stand in the report of these findings, in the order of the page, and last what was not
+    measured; each warning stands once."""
+    made = [*(one.shown(findings) for one in sections.SECTIONS), not_measured(findings, sections.SECTIONS)]
+    told = {*map(str, findings.decided.run_warnings), *findings.decided.warnings}
+    return tuple(_once(chapter, told) for chapter in made if chapter is not None)
 
 
-def _write_figures(chapters: Sequence[Section], folder: Path) -> None:
+def _once(chapter: Section, told: set[str]) -> Section:
+    """Without the warnings that stand further up, which are added to `told`."""
+    new = tuple(warning for warning in dict.fromkeys(chapter.warnings) if warning not in told)
+    told.update(new)
+    return replace(chapter, warnings=new)
+
+
+def _write_figures(figures: Sequence[Figure], folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.svg"):
         old.unlink()
-    for chapter in chapters:
-        for figure in chapter.figures:
-            (folder / f"{figure.name}.svg").write_text(standalone(figure.svg), encoding="utf-8")
-    csv.write_figures((figure for chapter in chapters for figure in chapter.figures), folder)
+    for figure in figures:
+        (folder / f"{figure.name}.svg").write_text(standalone(figure.svg), encoding="utf-8")
+    csv.write_figures(figures, folder)
 
 
 def _write_next_plan(text: str, path: Path) -> None:
@@ -84,9 +98,14 @@ def _templates(escape: bool) -> Environment:
 def html(first: FirstScreen, chapters: Sequence[Section], live: Live) -> str:
     """Return the page as HTML; all text is escaped, figures alone are markup, made by this package."""
     page = _templates(escape=True)
-    page.filters["markup"] = Markup
+    page.filters |= {"markup": Markup, "coded": coded}
     return page.get_template("report.html").render(
         first=first, sections=chapters, live=live, light=Markup(palette(dark=False)), dark=Markup(palette(dark=True)))
+
+
+def coded(text: str) -> Markup:
+    """Return escaped text in which what stands in `backticks` is code."""
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def markdown(first: FirstScreen, chapters: Sequence[Section]) -> str:

@@ -13,16 +13,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...benchmarks.text import percent
 from .estimate import LEVEL
 
 FEWEST_SEEDS = 2
 ONE_SIDED = (1 - LEVEL) / 2
 
-WORSE = f"Worse: the {LEVEL:.0%} interval of the loss leaves out zero."
-BETTER = f"Better: the {LEVEL:.0%} interval of the gain leaves out zero."
-NOT_WORSE = f"Not worse: the {LEVEL:.0%} interval of the loss ends below the margin, also after adjustment."
-SAME = f"The same: the {LEVEL:.0%} interval of the difference lies within the margin, also after adjustment."
-OPEN = f"Not decided: the {LEVEL:.0%} interval, after adjustment, does not decide it."
+WORSE = f"Worse: the {percent(LEVEL)} interval of the loss leaves out zero."
+BETTER = f"Better: the {percent(LEVEL)} interval of the gain leaves out zero."
+NOT_WORSE = f"Not worse: the {percent(LEVEL)} interval of the loss ends below the margin, also after adjustment."
+SAME = f"The same: the {percent(LEVEL)} interval of the difference lies within the margin, also after adjustment."
+OPEN = f"Not decided: the {percent(LEVEL)} interval, after adjustment, does not decide it."
 
 
 @dataclass(frozen=True)

@@ -81,11 +81,12 @@ class Estimate:
         return both and self.low <= other.high and other.low <= self.high
 
     def __str__(self) -> str:
+        """Return `27.1 (22.4 to 32.0, n = 6)`, as reports write every number."""
         if math.isnan(self.value):
             return "not known"
         value, low, high = with_ends(self.value, self.low, self.high)
-        interval = f"[{low}, {high}]" if self.has_interval else "[no interval]"
-        return f"{value} {interval} ({self.counted})"
+        interval = f"{low} to {high}" if self.has_interval else "no interval"
+        return f"{value} ({interval}, {self.counted})"
 
 
 def without_interval(value: float, n: int) -> Estimate:

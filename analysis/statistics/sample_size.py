@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from ...benchmarks.text import percent
 from .difference import Difference
 from .estimate import LEVEL, Floats
 
@@ -105,5 +106,5 @@ def _statement(more: int | None, within: bool, margin: float, power: float, reso
     if more is None:
         return (f"Even {MORE_SEEDS_LIMIT} seeds would not show {finding}: "
                 "the value lies too near the margin.")
-    return (f"{more} more seeds per arm would show {finding}, with probability {power:.0%}, "
+    return (f"{more} more seeds per arm would show {finding}, with probability {percent(power)}, "
             "if mean and spread stay as they are.")

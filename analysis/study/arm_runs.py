@@ -73,6 +73,12 @@ def conditions(runs: pd.DataFrame) -> str:
     return "" if any("," in text for text in texts.values()) else ",".join(f"{n}={text}" for n, text in texts.items())
 
 
+def arm_conditions(experiment: str, rule: str, batch: int, reference_batch: int) -> str:
+    """Return the same for the runs of an arm at one batch."""
+    own = SHARED_RULE if is_shared(rule, batch, reference_batch) else rule
+    return "" if "," in experiment + own else f"experiment={experiment},rule={own},global_batch={batch}"
+
+
 def reference_norms(results: Results, experiment: str, placement: str = "") -> pd.DataFrame:
     """Return the gradient norms of an experiment's completed runs at the reference batch, in its main placement unless
     another one is named.

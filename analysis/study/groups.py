@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from ...benchmarks.config.optimizers import OPTIMIZERS
 from ...benchmarks.schedules.rules import rule_order
 from ...benchmarks.text import number
 from ..columns import possible, PROPORTIONAL, REPEATS
@@ -18,12 +20,15 @@ from ..tables.results import Results
 from .arm_runs import arm_runs, is_listed_elsewhere
 
 MOST_PANELS = 8
-NO_ACCURACY = "No accuracy run has finished, so there is nothing to show here."
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Accuracy runs that differ in batch, rule and seed alone; `marker` stands for them in every figure."""
+    """Accuracy runs that differ in batch, rule and seed alone; `marker` stands for them in every figure.
+
+    name: that of the experiment, with its placement where there are several. title: what was trained, for headings; the
+    name follows where two experiments train the same.
+    """
 
     experiment: str
     name: str
@@ -31,6 +36,7 @@ class Workload:
     marker: str
     runs: pd.DataFrame
     outcome: Outcome
+    title: str
 
     @property
     def placement(self) -> str:
@@ -73,14 +79,23 @@ def workloads(results: Results) -> list[Workload]:
     runs = results.runs[results.runs["kind"] == "accuracy"]
     grouped = runs.groupby(["experiment", "placement"], sort=False)
     several = runs.groupby("experiment")["placement"].nunique()
+    trained = Counter(_trained(rows) for _, rows in grouped)
     found = []
     for index, ((experiment, placement), rows) in enumerate(grouped):
         first = rows.iloc[0]
         name = f"{experiment}, {placement}" if several[experiment] > 1 else str(experiment)
         detail = what_ran(first["optimizer"], first["model"], first["dataset"], str(placement))
         found.append(Workload(str(experiment), name, detail, MARKERS[index % len(MARKERS)], rows,
-                              results.outcomes[str(experiment)]))
+                              results.outcomes[str(experiment)],
+                              _trained(rows) if trained[_trained(rows)] == 1 else f"{_trained(rows)} ({name})"))
     return found
+
+
+def _trained(rows: pd.DataFrame) -> str:
+    """Optimizer and model in words, or the experiment where an imported table names neither."""
+    first = rows.iloc[0]
+    known = OPTIMIZERS.get(str(first["optimizer"]))
+    return what_ran(known.words if known else str(first["optimizer"]), first["model"]) or str(first["experiment"])
 
 
 def peak_rates(runs: pd.DataFrame) -> str:

@@ -43,7 +43,7 @@ def visitor(browser: Any, url: str) -> Iterator[Visitor]:
 
 def test_which_batch_for_adam(visitor: Visitor) -> None:
     """Without a click: the first screen says it."""
-    first = visitor.page.locator("header").inner_text()
+    first = visitor.page.locator("#answer").inner_text()
     assert "Adam" in first and "512" in first
 
 

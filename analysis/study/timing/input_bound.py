@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ....benchmarks.text import counted, number
+from ....benchmarks.text import counted, number, percent
 from ...formatting import estimated
 from ...statistics.estimate import Estimate, geometric_mean
 from ...statistics.ratio import LAUNCHES
@@ -74,7 +74,7 @@ class Halves:
     @property
     def _overlap(self) -> str:
         if self.hidden >= 0:
-            return f"and {self.hidden:.0%} of the shorter half is hidden behind the longer"
+            return f"and {percent(self.hidden)} of the shorter half is hidden behind the longer"
         return "and even one after the other they would be faster: they hinder each other"
 
     def sentence(self) -> str:
@@ -82,8 +82,8 @@ class Halves:
         real, given, model = (geometric_mean(values).per(LAUNCHES) for values in (self.real, self.given, self.model))
         found = self.verdict
         reason = {
-            INPUT: f"that is {self.of_model.value:.0%} of what the model could",
-            COMPUTE: f"that is {self.of_model.value:.0%} of what the model could, and the pipeline could feed "
+            INPUT: f"that is {percent(self.of_model.value)} of what the model could",
+            COMPUTE: f"that is {percent(self.of_model.value)} of what the model could, and the pipeline could feed "
                      f"{number(given.value / real.value, 2)} times as much",
             OVERLAP: f"the slower half alone allows {number(min(given.value, model.value))}, {self._overlap}",
             SUSPECT: "no step can be faster than its halves, so something else ran while these were timed; measure "

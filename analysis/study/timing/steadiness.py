@@ -10,7 +10,7 @@ from statistics import median
 import numpy as np
 import pandas as pd
 
-from ....benchmarks.text import counted, listed, number
+from ....benchmarks.text import counted, listed, number, percent
 from ...statistics.estimate import relative_spread, UNSTABLE_ABOVE
 from ...statistics.sample_size import repeats_for_width
 from ...tables.results import Results
@@ -84,7 +84,7 @@ class UnsteadyPoint:
     def told(self) -> str:
         """Return what is wrong with it in a few words: launch 2 had 0.39 times the others' throughput."""
         if self.apart is None:
-            return f"{counted(len(self.rates), 'launch', 'launches')} vary by {self.spread:.0%}"
+            return f"{counted(len(self.rates), 'launch', 'launches')} vary by {percent(self.spread)}"
         return f"launch {self.apart} had {number(self.ratio, 2)} times the others' throughput"
 
 
@@ -134,6 +134,6 @@ def _unsteady(points: Sequence[UnsteadyPoint], runs: pd.DataFrame) -> list[str]:
     kind = "a disturbed launch explains it" if others == len(points) else \
         f"a disturbed launch explains {others} of them" if others else "no single launch explains it"
     return [f"Unstable: {len(points)} of {runs.groupby(POINT, dropna=False).ngroups} timing points vary by more than "
-            f"{UNSTABLE_ABOVE:.0%} over their launches; {kind}. No headline rests on them: "
+            f"{percent(UNSTABLE_ABOVE)} over their launches; {kind}. No headline rests on them: "
             f"{listed(named, MOST_NAMED)}. Close other programs, pin the cores, and measure "
             f"{max(point.wanted for point in points)} launches, summarized by launch_summary = \"median\"."]

@@ -82,7 +82,7 @@ def test_the_recommendation_and_the_scaling_section_mean_the_same_share() -> Non
     assert strong.marginal[4].value == pytest.approx(0.42, abs=0.01)
     assert one.option is not None and one.option.global_batch == 512
     assert one.option.replicas == strong.largest_worthwhile(0.5) == 2
-    assert "4 replicas bring 42%" in one.reason and "stay at 2" in one.reason
+    assert "4 replicas bring 42" in one.reason and "stay at 2" in one.reason
 
 
 def test_replicas_whose_share_is_not_shown_are_not_recommended() -> None:

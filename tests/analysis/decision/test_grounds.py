@@ -48,7 +48,7 @@ def test_at_chance_nothing_is_recommended_and_the_sentence_says_why_and_what_to_
     found = decision(AT_CHANCE, deadline_seconds=1e6)
     headline, = found.headlines
     assert found.recommendations[0].option is None and found.deadlines[0].option is None
-    assert headline.startswith("SGD on mlp_128: nothing was learned: test accuracy is 10.17 % (")
+    assert headline.startswith("SGD on mlp_128: nothing was learned: test accuracy is 10.2 % (")
     assert "n = 5 seeds) at batch 32, and guessing among 10 classes reaches 10.0 %." in headline
     grounds = found.to_json()["grounds"][0]
     assert grounds["chance"] == 0.1 and grounds["refusal"] in headline
@@ -76,7 +76,7 @@ def test_the_share_of_the_largest_class_is_chance_too() -> None:
     def two_classes(record: dict[str, Any]) -> None:
         record["workload"] |= {"classes": 2, "baseline_accuracy": 0.9}
     headline, = decision(STUDY, two_classes).headlines
-    assert "nothing was learned: test accuracy is 79.21 % (" in headline
+    assert "nothing was learned: test accuracy is 79.2 % (" in headline
     assert "always answering the most common class reaches 90.0 %" in headline
 
 
@@ -128,7 +128,7 @@ def test_evaluations_that_the_runs_warn_of_are_not_recommended_on() -> None:
 
 def test_warnings_are_on_the_first_screen_in_markdown_and_in_decision_json() -> None:
     found = findings(STUDY, warn_at(512))
-    first = first_screen(found.results, found.decided)
+    first = first_screen(found)
     said = f"{STATISTICS} (10 runs: sgd, constant, batch 512; sgd, sqrt, batch 512)"
     assert first.warnings == (said,)
     assert "moving statistics need 458 updates" in html(first, (), live_of(found))

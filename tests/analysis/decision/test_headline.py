@@ -20,8 +20,8 @@ def test_the_headline_names_the_batch_the_rate_and_what_the_largest_batch_loses(
     headline, = decide_of(Found(results(lossy))).headlines
     assert headline.startswith("SGD on mlp_128: train with global batch 32 and learning rate 0.01; test accuracy 90.0")
     assert "By validation no larger batch is shown to cost at most 0.5 points." in headline
-    assert re.search(r"Batch 4,096 loses (20\.0|19\.9)\d+ points \(19\.[89]\d+ to (20|19)\.\d+,.* n = 6 seeds\) of "
-                     r"test accuracy at the constant rate and (5\.0|4\.9)\d+ \(4\.9\d+ to 5\.\d+,.* n = 6 seeds\) "
+    assert re.search(r"Batch 4,096 loses (20\.0|19\.9)\d* points \(19\.[89]\d* to (20|19)\.\d+,.* n = 6 seeds\) of "
+                     r"test accuracy at the constant rate and (5\.0|4\.9)\d* \(4\.9\d* to 5\.\d+,.* n = 6 seeds\) "
                      r"under the square-root rule\.$", headline)
 
 
@@ -32,8 +32,8 @@ def test_a_batch_that_keeps_the_accuracy_is_named_with_the_time_it_spares() -> N
     assert "train with global batch 4,096" in headline
     assert "By validation it costs no more than 0.5 points against batch 32 and trains in" in headline
     assert re.search(r"batch 32 and trains in \d+(\.\d+)? % \(no interval, n = 6 seeds\) of its time", headline)
-    assert re.search(r"loses (20\.0|19\.9)\d+ points \(.*?\) of test accuracy at the constant rate and gains "
-                     r"(2\.0|1\.9)\d+ \(.*?\) under", headline)
+    assert re.search(r"loses (20\.0|19\.9)\d* points \(.*?\) of test accuracy at the constant rate and gains "
+                     r"(2\.0|1\.9)\d* \(.*?\) under", headline)
 
 
 def test_a_larger_batch_is_not_safe_where_a_smaller_one_is_not() -> None:

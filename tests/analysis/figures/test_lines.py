@@ -12,7 +12,7 @@ import pytest
 from batchscale.analysis.figures.bars import draw_rows, draw_stack, Row
 from batchscale.analysis.figures.lines import Axis, draw_lines, Panel, Series, short, spread, thinned
 from batchscale.analysis.figures.svg import standalone
-from batchscale.analysis.figures.theme import OTHERS, palette, role, RULE_ROLES, RULES, STRATEGY_ROLES, variable
+from batchscale.analysis.figures.theme import GOOD, OTHERS, palette, role, RULE_ROLES, RULES, STRATEGY_ROLES, variable
 from batchscale.analysis.statistics.estimate import Estimate, unknown, without_interval
 
 BATCHES = (32.0, 128.0, 512.0, 48_000.0)
@@ -48,7 +48,7 @@ def test_colours_are_variables_of_the_page_so_that_dark_pages_can_change_them() 
 
 
 def test_no_two_meanings_share_a_colour() -> None:
-    roles = (*RULE_ROLES, *STRATEGY_ROLES, *OTHERS)
+    roles = (*RULE_ROLES, *STRATEGY_ROLES, *OTHERS, GOOD)
     assert len({r.light for r in roles}) == len({r.dark for r in roles}) == len(roles)
     assert palette(dark=False).count("--c") == len(roles)
 

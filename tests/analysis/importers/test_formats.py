@@ -15,7 +15,6 @@ from scipy import stats
 from batchscale.analysis.comparison.compare import compare as compare_sides
 from batchscale.analysis.comparison.sides import read_side
 from batchscale.analysis.importers import imported_store
-from batchscale.analysis.report import first_screen
 from batchscale.analysis.study.timing.scaling import scalings
 from batchscale.analysis.tables.reading import read
 from batchscale.benchmarks.errors import EXIT_RUNS_FAILED, RecordError
@@ -236,4 +235,3 @@ def test_t_interval_of_three_launches_is_the_formula(tmp_path: Path) -> None:
     low, middle, high = (math.exp(float(logs.mean()) + sign * half) for sign in (-1, 0, 1))
     page, _ = reported(tmp_path / "results")
     assert f"{middle:.1f} ({low:.1f} to {high:.1f}, n = 3 launches) examples per second" in page
-    assert first_screen.QUESTION not in page

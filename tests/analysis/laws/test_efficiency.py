@@ -75,7 +75,7 @@ def test_the_baseline_need_not_be_one_replica() -> None:
 def test_above_one_hundred_percent_the_baseline_is_suspect() -> None:
     points = weak_scaling({1: [100, 101, 99], 2: [220, 221, 219]})
     assert points[1].efficiency.value == pytest.approx(1.1, abs=1e-4)
-    assert points[1].warning.startswith("efficiency 110.0% is above 100 %: suspect the baseline")
+    assert points[1].warning.startswith("efficiency 110.0 % is above 100 %: suspect the baseline")
     noisy = weak_scaling({1: [100, 120, 80], 2: [210, 190, 215]})[1]
     assert "does not exclude 100 %" in noisy.warning
     assert points[0].warning == ""
@@ -96,5 +96,5 @@ def test_one_disturbed_launch_gives_one_value_and_no_interval_outside_the_possib
     assert strong.efficiency.value == pytest.approx(weak.efficiency.value)
     assert (strong.efficiency.low, strong.efficiency.high) == pytest.approx((weak.efficiency.low, weak.efficiency.high))
     assert 0 < weak.efficiency.low < 0.93 < weak.efficiency.high
-    assert weak.unstable == "the launches on 2 replicas vary by 44%"
+    assert weak.unstable == "the launches on 2 replicas vary by 44 %"
     assert weak_scaling({1: rates[1], 2: [568_306.0, 530_499.0, 561_000.0]})[1].unstable == ""

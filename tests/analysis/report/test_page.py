@@ -20,9 +20,10 @@ from support.synthetic_records import SGD, Study, Timing, change, manifest, reco
 from support.undrawn import undrawn as without_drawing
 
 from batchscale.analysis import formatting
-from batchscale.analysis.formatting import degenerate, estimated, percentage, table
-from batchscale.analysis.report import first_screen, page as report
+from batchscale.analysis.formatting import brief, degenerate, estimated, percentage, table, written_seconds
+from batchscale.analysis.report import page as report
 from batchscale.analysis.report.findings import Findings
+from batchscale.analysis.report.first_screen import first_screen
 from batchscale.analysis.report.sections.runs import agreement
 from batchscale.analysis.statistics.estimate import Estimate, unknown
 from batchscale.analysis.tables.outcome import ACCURACY
@@ -59,7 +60,8 @@ def test_four_files_and_every_section(folder: Path) -> None:
         p.name for p in folder.iterdir()}
     page = Page((folder / "index.html").read_text(encoding="utf-8"))
     for anchor in ("decision", "claims", "accuracy", "as-published", "curves", "throughput", "scaling", "noise",
-                   "step", "critical", "memory", "time", "failures", "drift", "agreement", "provenance", "repeat"):
+                   "step", "critical", "memory", "time", "drift", "agreement", "provenance", "repeat", "answer",
+                   "verdicts", "not-measured"):
         assert anchor in page.ids
 
 
@@ -77,12 +79,17 @@ def test_the_page_is_well_formed_and_needs_nothing_but_itself(folder: Path) -> N
 
 
 def test_the_first_screen_comes_before_everything_else(folder: Path) -> None:
-    text = (folder / "index.html").read_text(encoding="utf-8")
-    first = text[:text.index("<section")]
+    text = unescape((folder / "index.html").read_text(encoding="utf-8"))
+    first = text[:text.index("<nav")]
     decision = json.loads((folder / "decision.json").read_text(encoding="utf-8"))
-    assert first_screen.QUESTION in first
+    assert "mlp_128 on glyphs" in first  # the plan asks no question
     assert "5 seeds" in first and "4,096 are trained on" in first
-    assert decision["headlines"][0][:20] in first
+    assert len(decision["cards"]) == 2
+    for card in decision["cards"]:
+        for said in (card["heading"], card["trained"], *card["settings"].values(), *card["facts"].values()):
+            assert said in first
+    for claim in decision["claims_in_words"]:
+        assert not claim["in_words"] or claim["in_words"] in first
 
 
 def test_ten_claims_stand_in_the_page_and_in_the_decision(folder: Path) -> None:
@@ -90,7 +97,8 @@ def test_ten_claims_stand_in_the_page_and_in_the_decision(folder: Path) -> None:
     assert [claim["number"] for claim in decision["claims"]] == list(range(1, 11))
     text = (folder / "index.html").read_text(encoding="utf-8")
     for claim in decision["claims"]:
-        assert claim["claim"] in text and claim["tested"] in unescape(text)
+        judged = claim["estimate"]["value"] is not None
+        assert claim["claim"] in text and (claim["tested"] if judged else claim["reason"]) in unescape(text)
 
 
 def test_results_have_one_row_per_run_and_phase(folder: Path) -> None:
@@ -233,15 +241,14 @@ def test_drift_of_the_machine_is_a_warning_beyond_a_tenth(tmp_path: Path) -> Non
     for drift, warned in ((1.0, False), (1.5, True)):
         text = html_of(replace(SMALL, experiments=(), memory=None, timing=replace(Timing(), drift=drift)),
                        tmp_path / str(drift))
-        section = text[text.index('<section id="drift"'):text.index('<section id="agreement"')]
-        assert ("Warning" in section) is warned
+        assert '<section id="drift"' in text and text.count("The machine drifted") == warned
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_efficiency_above_one_hundred_percent_is_flagged_and_not_clamped(tmp_path: Path) -> None:
     fast = Timing(synchronization_seconds=-4e-4, replica_batches=(32, 128), global_batches=(), strategies=("mirrored",))
     text = html_of(replace(SMALL, experiments=(), memory=None, timing=fast), tmp_path)
-    section = text[text.index('<section id="scaling"'):text.index('<section id="noise"')]
+    section = text[text.index('<section id="scaling"'):].partition("</section>")[0]
     assert "above 100 %" in section and "suspect the baseline" in section
     assert any(float(value) > 130 for value in re.findall(r"(\d{3}(?:\.\d+)?) %", section))
 
@@ -256,6 +263,10 @@ def test_estimates_carry_interval_and_n() -> None:
     assert estimated(Estimate(2.0, 1.5, 2.5, 6, "seeds"), "s") == "2.00 s (1.50 to 2.50, n = 6 seeds)"
     assert percentage(Estimate(0.9, 0.88, 0.92, 6)) == "90.0 % (88.0 to 92.0, n = 6)"
     assert percentage(Estimate(0.01, -0.01, 0.03, 6), signed=True) == "+1.0 points (-1.0 to +3.0, n = 6)"
+    assert brief(Estimate(1730.0, 910.0, 3280.0, 6), "examples") == "1,730 examples (910 to 3,280)"
+    assert brief(unknown()) == "not known" and brief(Estimate(7.0, nan, nan, 1)) == "7.00"
+    assert written_seconds(Estimate(2.862, 2.6, 3.1, 3), of_devices=True) == "2.86 device-seconds (2.60 to 3.10)"
+    assert written_seconds(Estimate(0.0281, 0.013, 0.064, 3)) == "28 ms (13 to 64)"
     assert estimated(unknown(3)) == "not known (n = 3)"
     assert estimated(Estimate(7.0, nan, nan, 1, "launches"), "s") == "7.00 s (no interval, n = 1 launch)"
 
@@ -263,7 +274,7 @@ def test_estimates_carry_interval_and_n() -> None:
 @pytest.mark.parametrize(("value", "low", "high", "text"), [
     (27.0712, 22.4193, 32.0077, "27.1 (22.4 to 32.0, n = 6)"), (438_460.0, 1_192.0, 918_112.0,
                                                                 "440,000 (1,000 to 920,000, n = 6)"),
-    (2_156_171.0, 2_057_768.0, 2_264_564.0, "2,156,000 (2,058,000 to 2,265,000, n = 6)"),
+    (2_156_171.0, 2_057_768.0, 2_264_564.0, "2,160,000 (2,060,000 to 2,260,000, n = 6)"),
     (0.381, 0.192, 124.3, "0.38 (0.19 to 120, n = 6)"), (16.11, 1.994, 30.24, "16 (2 to 30, n = 6)"),
     (0.0012, -0.0003, 0.0027, "0.0012 (-0.0003 to 0.0027, n = 6)"), (1.0, 0.5, float("inf"),
                                                                      "1.00 (0.50 to unbounded, n = 6)"),
@@ -272,14 +283,13 @@ def test_an_interval_leads_the_digits_of_what_it_is_about(value: float, low: flo
     assert estimated(Estimate(value, low, high, 6)) == text
 
 
-def test_an_interval_narrower_than_can_be_resolved_is_called_degenerate() -> None:
+def test_an_interval_narrower_than_can_be_resolved_is_not_printed() -> None:
     steps = Estimate(951.6, 951.6, 951.6 + 1e-13, 4, "runs")
-    assert estimated(steps) == "952 (952 to 952, degenerate: narrower than can be resolved, n = 4 runs)"
+    assert estimated(steps) == "952 (alike, n = 4 runs)" and brief(steps) == "952"
     accuracy = Estimate(0.9361, 0.9356, 0.9366, 6, "seeds")
-    assert percentage(accuracy) == "93.610 % (93.560 to 93.660, n = 6 seeds)"
+    assert percentage(accuracy) == "93.61 % (93.56 to 93.66, n = 6 seeds)"
     few, many = (replace(ACCURACY, resolution=1 / examples) for examples in (360, 10_000))
-    assert few.level(accuracy) == \
-        "93.610 % (93.560 to 93.660, degenerate: narrower than can be resolved, n = 6 seeds)"
+    assert few.level(accuracy) == "93.6 % (closer than can be told, n = 6 seeds)"
     assert many.level(accuracy) == percentage(accuracy)
     assert degenerate(accuracy, 1 / 360) and not degenerate(accuracy, 1 / 10_000)
     assert not degenerate(unknown(), 1.0)
@@ -308,7 +318,7 @@ def test_a_stand_in_and_what_was_set_are_told(tmp_path: Path) -> None:
              "stand_ins": [{"asked": "mnist", "stand_in": "glyphs", "used": "glyphs"},
                            {"asked": "cifar10", "stand_in": "digits", "used": "cifar10"}]}
     found = Findings.of(from_records(made, facts))
-    told = first_screen.first_screen(found.results, found.decided).data
+    told = first_screen(found).data
     assert told.endswith(" glyphs stands in for mnist, which was not on the machine that made the plan.")
     assert "digits" not in told
     text = (report.write_findings(found, tmp_path) / "report.md").read_text(encoding="utf-8")

@@ -42,7 +42,8 @@ RANGES = {
 CLAIMS = {  # by the first word of a claim's quantity that is one of these
     "accuracy": (-1.0, 1.0), "gap": (-2.0, 2.0), "loss": ANY, "slope": ANY, "growth": ANY, "bytes": ANY}
 # Headings of the report's columns, and words before a number, of what may lie on either side of zero.
-SIGNED = re.compile("gap|lost|added|equal steps|equal epochs|equal train loss|slope|growth|Karp|error|loses|gains|"
+SIGNED = re.compile("gap|lost|added|no difference|train loss|bring|equal steps|equal epochs|equal train loss|slope|"
+                    "growth|Karp|error|loses|gains|"
                     "saved|against|points|minus|better")
 INTERVAL = re.compile(r"[\(\[](-?[\d,.]+(?:e[-+]?\d+)?)(?: to |, )[^()\[\]]*?[\)\]]")
 
@@ -116,3 +117,40 @@ def test_accuracies_of_the_report_stay_within_a_hundred_percent(folder: Path) ->
     text = (folder / "report.md").read_text(encoding="utf-8").replace("\\", "")
     for high in re.findall(r"test accuracy [\d.]+ % \([\d.]+ to ([\d.]+), n", text):
         assert float(high) <= 100
+
+
+NUMBER = r"-?\+?[\d,]*\.?\d+"
+WRITTEN = re.compile(rf"({NUMBER})(?: [^\s(]+){{0,2}} \(({NUMBER}) to ({NUMBER})(?:,|\))")
+
+
+def digits(written: str) -> int:
+    """Decimals of a number; of a whole one the zeros that it ends in, below 0."""
+    if "." in written:
+        return len(written.partition(".")[2])
+    return -(len(written) - len(written.rstrip("0"))) if written.strip("0") else 0
+
+
+def test_no_number_of_the_report_has_more_digits_than_its_interval_carries(folder: Path) -> None:
+    text = (folder / "report.md").read_text(encoding="utf-8").replace("\\", "")
+    seen = 0
+    for match in WRITTEN.finditer(text):
+        seen += 1
+        value, low, high = (float(part.replace(",", "").replace("+", "")) for part in match.groups())
+        assert low <= value <= high, match[0]
+        half = min(side for side in (value - low, high - value) if side > 0)
+        most = 1 - math.floor(math.log10(half))
+        assert digits(match[1].replace(",", "")) <= most, match[0]
+    assert seen > 50
+    for wrong in (r"\d\.\d*e\+\d", r"\d \[[\d.,]+, [\d.,]+\]", r"(?:gains|loses) 0\.0+ points", r"\bnan\b"):
+        assert not re.search(wrong, text), wrong
+
+
+def test_no_section_of_the_report_is_empty_and_no_warning_stands_twice(folder: Path) -> None:
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    chapters = re.split(r"^## .*$", text, flags=re.MULTILINE)[1:]
+    assert len(chapters) > 10 and all(chapter.strip() for chapter in chapters)
+    shown = (folder / "index.html").read_text(encoding="utf-8")
+    for section in re.findall(r"<section id=[^>]*>(.*?)</section>", shown, re.DOTALL):
+        assert re.search(r"<(?:figure|table|p|li|pre|article)\b", section)
+    warnings = re.findall(r'<p class="warning"><b>Warning.</b> (.*?)</p>', shown)
+    assert len(warnings) == len(set(warnings))

@@ -50,4 +50,4 @@ def test_a_loss_is_never_better_and_a_gain_never_worse() -> None:
 def test_every_answer_carries_its_sentence() -> None:
     answers = (worse(1.0, 0.0, 9), better(-1.0, 0.0, 9), not_worse(0.0, 9), same(0.0, 9), same(0.5, 9))
     assert [answer.sentence for answer in answers] == [WORSE, BETTER, NOT_WORSE, SAME, OPEN]
-    assert all("95%" in answer.sentence for answer in answers)
+    assert all("95 %" in answer.sentence for answer in answers)

@@ -64,10 +64,10 @@ def test_the_difference_is_named_in_one_sentence() -> None:
     said = Halves(PLACE, (1150.0,), (1200.0,), (5000.0,)).sentence()
     assert said.startswith("input bound: the pipeline alone gives 1,200 examples/s")
     assert "the model alone 5,000 examples/s" in said and "both together 1,150 examples/s" in said
-    assert said.endswith("that is 23% of what the model could.")
+    assert said.endswith("that is 23 % of what the model could.")
     assert "could feed 4.2 times as much" in Halves(PLACE, (1190.0,), (5000.0,), (1200.0,)).sentence()
     assert "hinder each other" in Halves(PLACE, (300.0,), (1000.0,), (1000.0,)).sentence()
-    assert "0% of the shorter half" in Halves(PLACE, (500.0,), (1000.0,), (1000.0,)).sentence()
+    assert "0 % of the shorter half" in Halves(PLACE, (500.0,), (1000.0,), (1000.0,)).sentence()
 
 
 def results(given: float, model: float) -> Results:

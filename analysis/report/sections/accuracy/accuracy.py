@@ -17,11 +17,11 @@ from ....formatting import estimated, Table, table
 from ....statistics.estimate import Estimate, unknown
 from ....study.arm_runs import conditions
 from ....study.example_sampling import gap_between, sampling
-from ....study.groups import (MOST_PANELS, NO_ACCURACY, mean_of, peak_rates, seeds_text, Workload)
+from ....study.groups import (MOST_PANELS, mean_of, peak_rates, seeds_text, Workload)
 from ....tables.outcome import LOSS, Outcome
 from ....tables.results import Results
 from ...blocks import Section
-from ...builder import section
+from ...builder import ACCURACY_LINES, section
 from ...findings import Findings
 from .budgets import budgets
 
@@ -43,7 +43,7 @@ class Cell:
         return self.arm[self.arm["status"] != "completed"]
 
 
-@section("accuracy", "Accuracy against batch", needs=NO_ACCURACY)
+@section("accuracy", "Accuracy against batch", needs=ACCURACY_LINES)
 def build(findings: Findings) -> Section | None:
     """Return test accuracy or loss, generalization gap and batch gap against the global batch."""
     found = findings.study.workloads
@@ -139,7 +139,7 @@ def _panel(name: str, work: Workload, title: str, own: list[Cell], y: Axis, meas
     counts = [point.n for line in series for _, point in line.points]
     if not any(counts):
         return
-    title = f"{work.name}: {title}"
+    title = f"{work.title}: {title}"
     panel = Panel(name, title, Axis("global batch, examples", 2, tuple(work.batches)), y, series, level, lost=lost)
     crosses = " Crosses at the foot: runs that diverged or ran out of memory." if lost else ""
     yield Figure(name, title, draw_lines(panel),

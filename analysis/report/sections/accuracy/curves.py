@@ -11,17 +11,17 @@ from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import role
 from ....study.arm_runs import conditions
-from ....study.groups import (NO_ACCURACY, batch_shades, evaluations_of, mean_curve, own_evaluations,
+from ....study.groups import (batch_shades, evaluations_of, mean_curve, own_evaluations,
                               seeds_text, Workload)
 from ...blocks import Section
-from ...builder import section
+from ...builder import ACCURACY_LINES, section
 from ...findings import Findings
 
 MOST_CURVES = 5
 MOST_WORKLOADS = 4
 
 
-@section("curves", "Loss curves", needs=NO_ACCURACY, origin="curves")
+@section("curves", "Loss curves", needs=ACCURACY_LINES, origin="curves")
 def build(findings: Findings) -> Section | None:
     """Return train loss against steps, examples and seconds."""
     if not findings.study.workloads or findings.results.evaluations.empty:
@@ -50,7 +50,7 @@ def _curve_panels(name: str, work: Workload, evaluations: pd.DataFrame) -> Itera
         counts = [point.n for line in series for _, point in line.points]
         if not counts:
             continue
-        title = f"{work.name}: train loss against {label}"
+        title = f"{work.title}: train loss against {label}"
         panel = Panel(f"{name}-loss-{axis}", title, Axis(label, 10), Axis("train loss", 10), tuple(series))
         yield Figure(panel.name, title, draw_lines(panel),
                      f"{work.detail}. Fixed subset of the training data, inference mode. Bands: 95 % t intervals over "

@@ -22,8 +22,7 @@ from ...builder import section
 from ...findings import Findings
 
 
-@section("noise", "Gradient noise", needs="No run has finite gradient norms, so gradient noise is not known. Give an "
-         "accuracy experiment `noise_batches`.")
+@section("noise", "Gradient noise", needs="noise_batches = [1, 8, 32, 128]")
 def build(findings: Findings) -> Section | None:
     """Return the trace of the gradient covariance against batch, and B_simple against steps."""
     named = {item.experiment: item for item in findings.decided.critical}
@@ -78,7 +77,7 @@ def _panels(name: str, work: Workload, noise: NoiseScale, probes: pd.DataFrame) 
                           runs=dict.fromkeys(batches, _selected(work)))
                    for step in shown)
     counts = [point.n for line in series for _, point in line.points]
-    title = f"{work.name}: gradient noise against batch"
+    title = f"{work.title}: gradient noise against batch"
     panel = Panel(f"{name}-noise", title, Axis("examples per gradient", 2, tuple(batches)),
                   Axis("trace of the gradient covariance", 10), series)
     yield Figure(panel.name, title, draw_lines(panel),
@@ -99,7 +98,7 @@ def _traces(rows: pd.DataFrame) -> Iterator[tuple[float, Estimate]]:
 
 def _scale_panel(name: str, work: Workload, noise: NoiseScale) -> Figure:
     points = tuple((step, value) for step, value in noise.curve if value.value > 0)
-    title = f"{work.name}: gradient noise scale while training"
+    title = f"{work.title}: gradient noise scale while training"
     panel = Panel(f"{name}-scale", title, Axis("steps", 10), Axis("B_simple, examples", 10),
                   (Series(f"B = {work.reference_batch:,}", role("constant"), points, work.marker,
                           runs=dict.fromkeys([step for step, _ in points], _selected(work))),))

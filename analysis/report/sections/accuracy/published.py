@@ -19,8 +19,7 @@ from ...builder import section
 from ...findings import Findings
 
 
-@section("as-published", "The published comparison, and its flaw", origin="curves", needs="No finished run trains the "
-         "batches one after another on the same weights (`as_published`), so this artefact is not shown.")
+@section("as-published", "The published comparison, and its flaw", origin="curves", needs="as_published = true")
 def build(findings: Findings) -> Section | None:
     """Return batches trained one after another on the same weights, beside runs that start anew."""
     found = [work for work in findings.study.workloads
@@ -59,7 +58,7 @@ def _carried_panel(name: str, work: Workload, evaluations: pd.DataFrame) -> Figu
               for i, s in enumerate(series)]
     series.append(Series("as published", role(PUBLISHED_RULE), tuple(joined), band=True))
     marks = tuple((float(phase * epochs), f"B = {batch:,}") for phase, batch in phases.itertuples(index=False))
-    title = f"{work.name}: batches one after another, and each from fresh weights"
+    title = f"{work.title}: batches one after another, and each from fresh weights"
     bounds = (-0.01, 1.12) if work.outcome.percent else work.outcome.bounds  # room for the marks' names
     panel = Panel(f"{name}-carried", title, Axis("epochs trained one after another"),
                   Axis(f"test {work.outcome.name}", percent=work.outcome.percent, bounds=bounds), tuple(series),

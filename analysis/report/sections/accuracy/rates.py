@@ -10,13 +10,13 @@ import pandas as pd
 from .....benchmarks.schedules.rules import is_measured, RULES
 from .....benchmarks.text import counted
 from ....formatting import estimated, table
-from ....study.groups import NO_ACCURACY, finite, mean_of, peak_rates, Workload
+from ....study.groups import finite, mean_of, peak_rates, Workload
 from ...blocks import Section
-from ...builder import section
+from ...builder import ACCURACY_LINES, section
 from ...findings import Findings
 
 
-@section("rates", "What else changed with the batch", needs=NO_ACCURACY)
+@section("rates", "What else changed with the batch", needs=ACCURACY_LINES)
 def build(findings: Findings) -> Section | None:
     """Return one row per experiment, rule and batch; at the reference batch one for all rules."""
     found = findings.study.workloads

@@ -22,8 +22,7 @@ from ...findings import Findings
 MEASURES = (("eigenvalue", "top Hessian eigenvalue"), ("sam_sharpness", "SAM sharpness"))
 
 
-@section("sharpness", "Sharpness (a diagnostic)", needs="No run measured sharpness. Give an accuracy experiment "
-         "`sharpness_examples`, at least 1000.")
+@section("sharpness", "Sharpness (a diagnostic)", needs='sharpness_examples = 1000')
 def build(findings: Findings) -> Section | None:
     """Return top Hessian eigenvalue and SAM sharpness at the end of training, against the global batch."""
     found = [(name, work) for name, work in findings.panels if finite(work.runs, "eigenvalue")]
@@ -94,7 +93,7 @@ def _panels(name: str, work: Workload) -> Iterator[Figure]:
             runs={float(batch): conditions(work.arm(rule, batch)) for batch in work.batches}) for rule in work.rules)
         series = tuple(line for line in series if line.points)
         counts = [point.n for line in series for _, point in line.points]
-        title = f"{work.name}: {label} against global batch"
+        title = f"{work.title}: {label} against global batch"
         panel = Panel(f"{name}-{column.replace('_', '-')}", title,
                       Axis("global batch, examples", 2, tuple(work.batches)), Axis(label), series)
         yield Figure(panel.name, title, draw_lines(panel),

@@ -23,8 +23,7 @@ from ...builder import section
 from ...findings import Findings
 
 
-@section("tuned", "Tuned rates, and what each rule leaves on the table", needs="No learning rate was tuned: "
-         "rules=[..., \"tuned\"] tries several at each batch and picks by validation.")
+@section("tuned", "Tuned rates, and what each rule leaves on the table", needs='rules = ["tuned"]')
 def build(findings: Findings) -> Section | None:
     """Return the rates tried and chosen, and how far each rule's result is from the tuned one."""
     found = findings.results.tuned
@@ -60,7 +59,7 @@ def _panel(name: str, work: Workload, own: list[TunedBatch]) -> Iterator[Figure]
     counts = [point.n for line in series for _, point in line.points]
     if not any(counts):
         return
-    title = f"{work.name}: validation {work.outcome.name} against the learning rate tried"
+    title = f"{work.title}: validation {work.outcome.name} against the learning rate tried"
     panel = Panel(f"{name}-tuned", title, Axis("learning rate", 10),
                   Axis(f"validation {work.outcome.name}", percent=work.outcome.percent, bounds=work.outcome.bounds),
                   series, lost=_crosses(own))

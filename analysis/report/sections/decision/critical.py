@@ -29,8 +29,7 @@ CURVE_POINTS = 40
 ROLES = (role("constant"), OTHERS[1], STRATEGIES["horovod-mpi"])
 
 
-@section("critical", "Critical batch, three ways", needs="None of the three sources has data: runs at several batches "
-         "that pass a target, gradient norms, or timing at several batches.")
+@section("critical", "Critical batch, three ways", needs="noise_batches = [1, 8, 32, 128]")
 def build(findings: Findings) -> Section | None:
     """Return one row of panels per experiment with at least one source."""
     named = {item.experiment: item for item in findings.decided.critical}
@@ -44,8 +43,8 @@ def build(findings: Findings) -> Section | None:
             "target, fitted as S(B) = S_min (1 + B_crit / B), are about training; the noise scale is about the "
             "gradient; the throughput knee, where half of peak throughput is reached, is about the hardware. They "
             "answer different questions and are compared, never merged."]
-    text += [f"{item.experiment}. {' '.join(map(_sentence, item.statements[1:]))}" for _, _, item in known
-             if item.statements[1:]]
+    text += [f"{item.experiment}. {' '.join(map(_sentence, item.statements))}" for _, _, item in known
+             if item.statements]
     arms = findings.study.arms_by_experiment
     figures = [figure for name, work, item in known for figure in _panels(name, work, item, arms[item.experiment])]
     rows = [(item.experiment, source, estimated(value), _batch(item, "useful") if source == STEPS else "",
@@ -96,7 +95,7 @@ def _batch(item: CriticalBatch, which: str) -> str:
 def _panels(name: str, work: Workload, item: CriticalBatch, arms: Sequence[Arm]) -> Iterator[Figure]:
     if item.steps is not None:
         yield _steps_panel(name, work, item, item.steps, arms)
-    title = f"{work.name}: critical batch from three sources"
+    title = f"{work.title}: critical batch from three sources"
     rows = [Row(source, value, each) for (source, value), each in zip(item.sources.items(), ROLES)]
     yield Figure(f"{name}-critical", title, draw_rows(f"{name}-critical", title, "examples", rows, log=True),
                  f"{work.detail}. Value and 95 % interval; the knee counts one replica's batch.")
@@ -104,7 +103,7 @@ def _panels(name: str, work: Workload, item: CriticalBatch, arms: Sequence[Arm])
 
 def _steps_panel(name: str, work: Workload, item: CriticalBatch, law: StepsToTarget,
                  arms: Sequence[Arm]) -> Figure:
-    title = f"{work.name}: steps to target against global batch"
+    title = f"{work.title}: steps to target against global batch"
     arms = sorted(arms, key=lambda arm: rule_order(arm.rule))
     steps = steps_to_target(arms, item.target)
     series, lost = [], []

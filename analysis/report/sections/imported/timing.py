@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .....benchmarks.text import counted, number
+from .....benchmarks.text import counted, number, percent
 from ....figures.bars import draw_rows, Row
 from ....figures.drawing import Figure
 from ....figures.theme import OTHERS
@@ -37,7 +37,7 @@ def build(findings: Findings) -> Section | None:
         ends = (written(float(rounds.min())), written(float(rounds.max()))) if rounds.size else ("", "")
         spread = float(run["window_spread"])
         rows.append((run["run_id"], written(float(run["step_seconds"])), *ends,
-                     f"{spread:.0%}" if math.isfinite(spread) else "", f"{rounds.size:,}" if rounds.size else ""))
+                     f"{percent(spread)}" if math.isfinite(spread) else "", f"{rounds.size:,}" if rounds.size else ""))
     name, title = "timing-medians", "Seconds of one round"
     shown = [Row(_short(str(run)), without_interval(float(seconds), 1), OTHERS[0]) for run, seconds in
              zip(runs["run_id"][:MOST_ROWS], runs["step_seconds"])]

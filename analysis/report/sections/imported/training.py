@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .....benchmarks.schedules.rules import PUBLISHED_RULE
-from .....benchmarks.text import counted, duration, number
+from .....benchmarks.text import counted, duration, number, percent
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import OTHERS, RULES
@@ -74,7 +74,7 @@ def _row(place: int, row: Mapping[Hashable, object]) -> tuple[str, ...]:
             str(row["model"]), str(row["on"]),
             duration(seconds) if math.isfinite(seconds) else "", _known(epochs),
             f"{price * seconds / HOUR:.2f}" if math.isfinite(price * seconds) else "",
-            f"{accuracy:.2%}" if math.isfinite(accuracy) else "", _known(loss), str(row["flags"]))
+            percent(accuracy, 2) if math.isfinite(accuracy) else "", _known(loss), str(row["flags"]))
 
 
 def _final(row: Mapping[Hashable, object], names: Iterable[str]) -> float:

@@ -18,14 +18,14 @@ from ....statistics.held_out import extrapolation_warning
 from ....study.arm_runs import conditions
 from ....study.groups import mean_of, MOST_PANELS
 from ...blocks import Section
-from ...builder import section
+from ...builder import MEMORY_LINES, section
 from ...findings import Findings
 
 MEBIBYTE = 2.0 ** 20
 CURVE_POINTS = 48
 
 
-@section("memory", "Memory against batch", needs="No finished memory run has a reading, so memory is not known.")
+@section("memory", "Memory against batch", needs=MEMORY_LINES)
 def build(findings: Findings) -> Section | None:
     """Return peak bytes against the batch per replica, each run in a fresh process, and what the machine holds."""
     fitted = findings.decided.memory
@@ -47,8 +47,9 @@ def build(findings: Findings) -> Section | None:
     what = ("the allocator's peak on the device" if device else
             "the peak resident size of the process minus its size before training: import, data and model are left "
             "out")
-    return Section((f"Peak memory of one replica in a process of its own: {what}. The law is "
-                    "peak(n) = a + b n, n the batch per replica.",), tuple(figures), table(
+    text = (*findings.decided.topics.get("memory", ()), f"Peak memory of one replica in a process of its own: {what}. "
+            "The law is peak(n) = a + b n, n the batch per replica.")
+    return Section(text, tuple(figures), table(
         ("experiment", "what", "a, fixed", "b, per example", "largest residual", "largest batch per replica", "sizes",
          "note"), rows,
         "Least squares over runs; 95 % interval. Largest batch: by the law in 95 % of the memory this machine has "

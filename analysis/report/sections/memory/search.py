@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from .....benchmarks.records.searches import Answer, Trial
-from .....benchmarks.text import byte_count, counted, listed
+from .....benchmarks.text import byte_count, counted, listed, percent
 from ....formatting import Table, table
 from ...blocks import Section
 from ...builder import section
@@ -53,7 +53,7 @@ def _fails(one: Answer) -> str:
 
 
 def _margins(found: Sequence[Answer]) -> str:
-    return listed(f"{one.margin:.0%}" for one in found)
+    return listed(f"{percent(one.margin)}" for one in found)
 
 
 def _trials(found: Sequence[Answer]) -> tuple[Table, ...]:

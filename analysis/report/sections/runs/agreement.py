@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from .....benchmarks.text import counted
 from ...blocks import Section
-from ...builder import section
+from ...builder import SCALING_LINES, section
 from ...findings import Findings
 
 CHECKS = ("size_expected", "size", "equal_after_broadcast", "shards_disjoint_and_complete", "equal_at_evaluations")
 
 
-@section("agreement", "Agreement between replicas", origin="own", needs="No run with more than one replica has "
-         "finished, so there was nothing to compare.")
+@section("agreement", "Agreement between replicas", origin="own", needs=SCALING_LINES)
 def build(findings: Findings) -> Section | None:
     """Return how many times replicas were proved to hold the same weights."""
     runs = findings.by_run

@@ -10,10 +10,8 @@ from .....benchmarks.text import number
 from ....tables.results import Results
 from ....tables.selections import DRIFT_GUARD
 from ...blocks import Section
-from ...builder import section
+from ...builder import section, TIMING_LINES
 from ...findings import Findings
-
-DRIFT_LIMIT = 0.10
 
 
 def drift_ratio(results: Results) -> float:
@@ -23,8 +21,7 @@ def drift_ratio(results: Results) -> float:
     return float(rates[-1] / rates[0]) if len(rates) > 1 and np.all(np.isfinite(rates)) else math.nan
 
 
-@section("drift", "Drift of the machine", origin="own", needs="The reference run was not measured both at the start "
-         "and at the end, so drift is not known.")
+@section("drift", "Drift of the machine", origin="own", needs=TIMING_LINES)
 def build(findings: Findings) -> Section | None:
     """Return the speed of the same short timing run at the start and at the end of the plan."""
     results = findings.results
@@ -33,8 +30,6 @@ def build(findings: Findings) -> Section | None:
         return None
     guard = results.runs[results.runs["experiment"] == DRIFT_GUARD].sort_values("launch")
     rates = " and ".join(number(rate) for rate in guard["examples_per_second"])
-    text = (f"The reference run did {rates} examples per second at the start and at the end: a ratio of {ratio:.3f} "
-            f"(n = {len(guard)} launches, so without an interval).",)
-    warnings = (f"The machine's speed changed by {abs(ratio - 1):.0%} between start and end (limit "
-                f"{DRIFT_LIMIT:.0%}): compare times across the plan with care, or repeat it on a quiet machine.",)
-    return Section(text, warnings=warnings if abs(ratio - 1) > DRIFT_LIMIT else ())
+    text = (f"The reference run did {rates} examples per second at the start and at the end, {number(ratio)} times as "
+            f"many at the end (n = {len(guard)} launches, so without an interval).",)
+    return Section(text)

@@ -9,13 +9,13 @@ from ...findings import Findings
 
 
 @section("failures", "What failed, and what is missing", origin="own")
-def build(findings: Findings) -> Section:
-    """Return every run that is not a completed result, with its message."""
+def build(findings: Findings) -> Section | None:
+    """Return every run that is not a completed result, with its message; None where all are."""
     results = findings.results
     bad = results.statuses[results.statuses["status"] != "completed"]
     text = [*results.notes]
     if bad.empty:
-        return Section(("Every run of the plan ended as a completed result.", *text))
+        return Section(tuple(text)) if text else None
     counts = bad["status"].value_counts()
     text.insert(0, "; ".join(f"{count:,} {in_words(str(status))}" for status, count in counts.items()) + ".")
     order = {"invalid": 0, "failed": 1, "unreadable": 2, "lost": 3}

@@ -13,8 +13,7 @@ from ...builder import section
 from ...findings import Findings
 
 
-@section("provenance", "Provenance", origin="own", needs="No record has been written, so nothing is known about the "
-         "machine.")
+@section("provenance", "Provenance", origin="own")
 def build(findings: Findings) -> Section | None:
     """Return machine and software of the runs, one column of facts per environment."""
     found = findings.results.environments

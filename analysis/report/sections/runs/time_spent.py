@@ -24,7 +24,7 @@ PARTS: tuple[tuple[str, str, Role], ...] = (
 MOST_BARS = 16
 
 
-@section("time", "Where time went", origin="own", needs="No run has finished, so nothing is known about time.")
+@section("time", "Where time went", origin="own")
 def build(findings: Findings) -> Section | None:
     """Return seconds by what they went into, per experiment."""
     runs = findings.by_run

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from .....benchmarks.text import listed
+from .....benchmarks.text import listed, percent
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import OTHERS, STRATEGIES, role
@@ -19,11 +19,11 @@ from ....statistics.estimate import Estimate, without_interval
 from ....study.groups import MOST_PANELS, mean_of
 from ....study.timing.scaling import strategy_names
 from ...blocks import Section
-from ...builder import section
+from ...builder import section, TIMING_LINES
 from ...findings import Findings
 
 
-@section("forecast", "At scales that were not measured", needs="No timing run has finished, so nothing is predicted.")
+@section("forecast", "At scales that were not measured", needs=TIMING_LINES)
 def build(findings: Findings) -> Section | None:
     """Return up to 8 times the most replicas measured, with interval and error at the largest count held out."""
     runs, found, by_batch = findings.study.timing, findings.forecasts, findings.batch_forecasts
@@ -48,8 +48,8 @@ def _errors(found: Sequence[Forecast]) -> Iterator[str]:
             worst = max(known, key=lambda error: abs(error.relative_error.value))
             inside = sum(error.within for error in known)
             yield (f"{one.name}: fitted without {one.measured[-1]} replicas, the laws are off by "
-                   f"{worst.relative_error.value:+.1%} at most there; {inside} of {len(known)} steps lie within their "
-                   "intervals.")
+                   f"{percent(worst.relative_error.value, 1, signed=True)} at most there; {inside} of {len(known)} "
+                   "steps lie within their intervals.")
 
 
 def _refused(found: Sequence[Forecast]) -> Iterator[str]:

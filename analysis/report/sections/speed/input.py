@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from .....benchmarks.text import counted
+from .....benchmarks.text import counted, percent
 from ....formatting import estimated, percentage, table
 from ....statistics.estimate import geometric_mean
 from ....statistics.ratio import LAUNCHES
 from ....study.timing.input_bound import INPUT, LIMIT, OVERLAP, Halves
 from ...blocks import Section
-from ...builder import section
+from ...builder import FROM_DISK_LINES, section
 from ...findings import Findings
 
 FIXES = {
@@ -18,8 +18,7 @@ FIXES = {
              "else look for what makes one wait for the other."}
 
 
-@section("input", "Input from disk", needs="No timing run has read its examples from disk, so what reading costs is "
-         "not known.")
+@section("input", "Input from disk", needs=FROM_DISK_LINES)
 def build(findings: Findings) -> Section | None:
     """Return real runs beside their input alone and their model alone."""
     found = findings.input_halves
@@ -28,8 +27,8 @@ def build(findings: Findings) -> Section | None:
     text = ("Three throughputs of the same launch: real training; its input alone, read, decoded and put on the device "
             "with no model; and its model alone, the same compiled step on examples that are there already. Where they "
             "overlap perfectly, training is as fast as the slower half.",
-            f"Compute bound: at least {LIMIT:.0%} of the model's own. Input bound: less, but at least {LIMIT:.0%} of "
-            "the input's own. Else they overlap badly. All launches must agree.",
+            f"Compute bound: at least {percent(LIMIT)} of the model's own. Input bound: less, but at least "
+            f"{percent(LIMIT)} of the input's own. Else they overlap badly. All launches must agree.",
             *(f"{_point(halves)}: {halves.sentence()}" for halves in found[:8]),
             *(FIXES[name] for name in FIXES if any(halves.verdict == name for halves in found)))
     return Section(text, (), table(

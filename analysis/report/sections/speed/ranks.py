@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .....benchmarks.text import counted, number
+from .....benchmarks.text import counted, number, percent
 from ....formatting import table
 from ....study.timing.slow_ranks import LIMIT, WHOLE_NODE, Pace, paces
 from ...blocks import Section
-from ...builder import section
+from ...builder import section, SEVERAL_RANKS_LINES
 from ...findings import Findings
 
 SHOWN = 12
 
 
-@section("ranks", "Slow nodes and ranks", needs="No timing run of several ranks has recorded each rank's own time, so "
-         "slow nodes and ranks are not known.")
+@section("ranks", "Slow nodes and ranks", needs=SEVERAL_RANKS_LINES)
 def build(findings: Findings) -> Section | None:
     """Return who computes more slowly than the peers that have to wait, each timing point by itself."""
     found = paces(findings.results.runs, findings.results.ranks)
@@ -24,11 +23,11 @@ def build(findings: Findings) -> Section | None:
     slow = [pace for pace in found if pace.slow]
     nodes = {pace.host for pace in slow if pace.rank == WHOLE_NODE}
     named = [pace for pace in slow if pace.rank == WHOLE_NODE or pace.host not in nodes]
-    hosts, limit = len(dict.fromkeys(pace.host for pace in found)), f"{LIMIT - 1:.0%}"
+    hosts, limit = len(dict.fromkeys(pace.host for pace in found)), f"{percent(LIMIT - 1)}"
     text = ("Each rank's time for the same steps without the exchange of gradients, where nobody waits for another; in "
             f"training all are as slow as the slowest. Slow: more than {limit} above the median of the others in every "
             "launch, of two or more.",
-            *(() if slow else (f"On {counted(hosts, 'node')} no rank was.",)))
+            *(() if slow else (f"No rank on {counted(hosts, 'node')} was slow.",)))
     return Section(text, (), table(
         ("timing point", "who", "own step, ms", "over the others", "launches"),
         [(_point(pace), _name(pace), number(pace.own_step_seconds * 1000), _excess(pace), len(pace.ratios))
@@ -54,8 +53,8 @@ def _point(pace: Pace) -> str:
 
 
 def _excess(pace: Pace) -> str:
-    low, high = min(pace.ratios) - 1, max(pace.ratios) - 1
-    return f"{pace.ratio - 1:+.0%}" + (f" ({low:+.0%} to {high:+.0%})" if len(pace.ratios) > 1 else "")
+    middle, low, high = (percent(ratio - 1, signed=True) for ratio in (pace.ratio, min(pace.ratios), max(pace.ratios)))
+    return f"{middle} ({low} to {high})" if len(pace.ratios) > 1 else middle
 
 
 def _warning(name: str, found: Sequence[Pace]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
@@ -14,16 +15,18 @@ from ....statistics.estimate import Estimate, without_interval
 from ....study.groups import MOST_PANELS, launches_text
 from ....study.timing.scaling import Scaling
 from ...blocks import Section
-from ...builder import section
+from ...builder import SCALING_LINES, section
 from ...findings import Findings
 
 
-@section("scaling", "Scaling over replicas", origin="any", needs="No scaling experiment with two or more replica "
-         "counts has finished, so efficiency is not known.")
+@section("scaling", "Scaling over replicas", origin="any", needs=SCALING_LINES)
 def build(findings: Findings) -> Section | None:
     """Return weak and strong efficiency against a named baseline; above 100 % is flagged, never clamped."""
     known = [item for item in findings.decided.scaling if len(item.points) > 1]
-    return efficiencies(known) if known else None
+    if not known:
+        return None
+    made = efficiencies(known)
+    return replace(made, text=(*findings.decided.topics.get("scaling", ()), *made.text))
 
 
 def efficiencies(known: Sequence[Scaling]) -> Section:
@@ -118,7 +121,7 @@ def _sentence(note: str) -> str:
 
 
 def _laws(known: Sequence[Scaling]) -> list[str]:
-    """Amdahl and USL where enough replica counts were measured, else one sentence that says not."""
+    """Amdahl and USL where enough replica counts were measured."""
     sentences = []
     for item in known:
         if item.usl is None or item.amdahl is None or math.isnan(item.usl.contention.value):
@@ -133,6 +136,4 @@ def _laws(known: Sequence[Scaling]) -> list[str]:
     if sentences and not any("predicts" in sentence for sentence in sentences):
         sentences = [*sentences[:MOST_PANELS - 1], "Neither law was tested on replica counts left out of its fit: that "
                      f"takes {DISTINCT_COUNTS + 1} counts."]
-    return sentences[:MOST_PANELS] or [
-        "Amdahl's law and the Universal Scalability Law are not fitted: not enough points (they need "
-        f"{DISTINCT_COUNTS} distinct replica counts at a fixed global batch)."]
+    return sentences[:MOST_PANELS]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from .....benchmarks.text import counted, listed
+from .....benchmarks.text import counted, listed, percent
 from ....formatting import estimated, percentage, table, Table
 from ....laws.step.model import NAMES, StepModelFit
 from ....statistics.estimate import Estimate
 from ....study.timing.step_fits import Goodput, StepFit
 from ...blocks import Section
-from ...builder import section
+from ...builder import section, TIMING_LINES
 from ...findings import Findings
 
 MILLI = 1000.0
@@ -19,7 +19,7 @@ POOR_FIT = 0.10
 SYMBOLS = ("a", "b", "c", "d", "c", "d", "y")
 
 
-@section("step", "What a step is made of", needs="No timing run has finished, so what a step is made of is not known.")
+@section("step", "What a step is made of", needs=TIMING_LINES)
 def build(findings: Findings) -> Section | None:
     """Return model, held-out error, exposed communication and goodput, each where the runs give it."""
     found = findings.study.steps
@@ -43,14 +43,14 @@ def made_of(found: Sequence[StepFit], goodputs: Sequence[Goodput]) -> Section:
 def _doubts(found: Sequence[StepFit]) -> Iterator[str]:
     for one in found:
         if one.fit is not None and one.fit.rms_log_residual > POOR_FIT:
-            yield (f"{one.name}: the step model misses the measured steps by {one.fit.rms_log_residual:.0%} (root mean "
-                   f"square over its {one.fit.n} launches), so it does not describe them: do not read its parameters. "
-                   "What grows with the batch on several replicas only, as when they share memory or cores, is not in "
-                   "this model; the laws that predict other scales have it.")
+            yield (f"{one.name}: the step model misses the measured steps by {percent(one.fit.rms_log_residual)} (root "
+                   f"mean square over its {one.fit.n} launches), so it does not describe them: do not read its "
+                   "parameters. What grows with the batch on several replicas only, as when they share memory or "
+                   "cores, is not in this model; the laws that predict other scales have it.")
 
 
 def _models(found: Sequence[StepFit]) -> tuple[Table, ...]:
-    rows = [(one.name, *row, f"{one.fit.rms_log_residual:.1%}") for one in found if one.fit is not None
+    rows = [(one.name, *row, f"{percent(one.fit.rms_log_residual, 1)}") for one in found if one.fit is not None
             for row in _parameters(one.fit)]
     return table(("what", "symbol", "parameter", "value", "rms residual"), rows,
                  "Least squares on the log of the step time of all launches; 95 % interval, n launches. No interval: "

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from .....benchmarks.text import percent
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import role
@@ -16,7 +17,7 @@ from ....study.groups import MOST_PANELS, launches_text, mean_of
 from ....study.timing.scaling import strategy_names
 from ....study.timing.steadiness import POINT, unsteady_points
 from ...blocks import Section
-from ...builder import section
+from ...builder import section, TIMING_LINES
 from ...findings import Findings, OWN
 
 HERE = ("Training steps alone: the median of each launch's steady windows, each window as slow as its slowest rank. "
@@ -35,8 +36,7 @@ GPU_NOTE = (" Energy: of the GPUs alone, by their own counters. Power, clock and
 INTERVAL = "Bars: 95 % intervals over launches, of the mean logarithm"
 
 
-@section("throughput", "Throughput against batch", origin="any", needs="No timing run has finished, so throughput and "
-         "scaling are not known.")
+@section("throughput", "Throughput against batch", origin="any", needs=TIMING_LINES)
 def build(findings: Findings) -> Section | None:
     """Return examples per second against batch, per placement."""
     runs = _named(findings.study.timing)
@@ -98,7 +98,7 @@ def _throughput_table(runs: pd.DataFrame) -> tuple[Table, ...]:
         told = apart.get(tuple(own.iloc[0][POINT]), "")
         row = (experiment, strategy, replicas, f"{batch:,}", f"{own['replica_batch'].iloc[0]:,}",
                estimated(mean_of(own, "examples_per_second")), estimated(mean_of(own, "step_seconds").scaled(1000)),
-               f"{spread:.0%}" + (" (unstable)" if spread > 0.1 else "") if spread == spread else "",
+               f"{percent(spread)}" + (" (unstable)" if spread > 0.1 else "") if spread == spread else "",
                f"unstable: {told}" if told else "steady" if len(own) > 1 else "one launch")
         rows.append((*row, *(write(mean_of(own, name)) for name, (_, write) in gpus.items())))
     header = ("experiment", "strategy", "replicas", "global batch", "per replica", "examples per second",
