@@ -8,7 +8,8 @@ from dataclasses import replace
 from ...benchmarks.text import percent
 from ..formatting import estimated
 from ..study.arms import Arm, pairs
-from .verdict import (CLAIMS, CONTRADICTED, NOT_DECIDED, SUPPORTED, Contrast, Detail, in_points, judge, judge_first,
+from .quantities import in_points
+from .verdict import (CLAIMS, CONTRADICTED, NOT_DECIDED, SUPPORTED, Contrast, Detail, judge, judge_first,
                       together, undecided, Verdict)
 
 FIRST_SHARE = 0.1

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from ..formatting import brief
 from ..statistics.estimate import Estimate
-from .verdict import in_points, Verdict
+from .quantities import in_points
+from .verdict import Verdict
 
 SHORT = {
     1: "Small batches: noisier gradients", 2: "Large batches: faster at first", 3: "Large batches end worse",
@@ -41,17 +42,21 @@ WORDS = {
     5: _Words("train loss {} higher at the end", "train loss {} lower at the end"),
     6: _Words("gap to the training data {} wider", "gap to the training data {} narrower"),
     7: _Words("gap {} wider than its trend", "gap {} narrower than its trend"),
-    8: _Words("{} more for each example", "{} less for each example", lambda value: value.scaled(1 / 1024)),
+    8: _Words("each example takes {} more", "each example takes {} less", lambda value: value.scaled(1 / 1024)),
     9: _Words("at first, twice the batch gives {} times the speed", "", _doubling, False),
     10: _Words("the deeper model loses {} more", "the deeper model loses {} less"),
 }
+
+
+BY_LOSS = _Words("test loss {} higher", "test loss {} lower")
+"""Of claim 3 where the runs are judged by their loss."""
 
 
 def in_words(verdict: Verdict) -> str:
     """Return the claim's number with its interval, its direction and the batch it is about; "" where it is unknown."""
     if not math.isfinite(verdict.estimate.value):
         return ""
-    words = WORDS[verdict.number]
+    words = BY_LOSS if verdict.number == 3 and not in_points(verdict.quantity) else WORDS[verdict.number]
     value = words.of(verdict.estimate)
     above = value.value >= 0 or not words.signed
     size = value if above else value.scaled(-1)

@@ -23,6 +23,7 @@ from ..statistics.equivalence import equivalence
 from ..statistics.estimate import LEVEL, Estimate, Floats, unknown
 from ..statistics.multiple_testing import holm
 from ..statistics.sample_size import more_seeds
+from .quantities import written_margin
 from ..study.example_sampling import CROSS_FITTED
 
 Answer = Literal["supported", "contradicted", "not decided"]
@@ -155,11 +156,6 @@ class Contrast:
         return widened(own, factor=CROSS_FITTED) if self.cross_fitted else own
 
 
-def in_points(quantity: str) -> bool:
-    """Return whether the quantity is a difference of accuracies, which is written in percentage points."""
-    return ("accuracy" in quantity or "gap" in quantity) and "in loss" not in quantity
-
-
 def undecided(number: int, reason: str, experiment: str = "", rule: str = "",
               budget: str = "") -> Verdict:
     """Return a verdict without an estimate; `reason` says what to measure."""
@@ -196,17 +192,14 @@ def _detail(contrast: Contrast, of: Difference, above: float, below: float, alik
         answer, p_value = CONTRADICTED, below
     elif same_within(alike, n):
         answer, p_value = CONTRADICTED, alike
-        note = "; ".join(part for part in (note, f"the same within {_margin(contrast.quantity, margin)}") if part)
+        within = written_margin(contrast.quantity, margin)
+        note = "; ".join(part for part in (note, f"the same within {within}") if part)
     if answer == NOT_DECIDED:
         note = "; ".join(part for part in (note, lacking(of)) if part)
     estimate = of.estimate.within(-contrast.reach, contrast.reach).per("seeds")
     opposite_p = [p for p in (below, alike) if not math.isnan(p)]
     return Detail(contrast.quantity, contrast.global_batch, estimate, p_value, answer, note, above,
                   min(opposite_p, default=math.nan))
-
-
-def _margin(quantity: str, margin: float) -> str:
-    return f"{100 * margin:g} points" if in_points(quantity) else f"{margin:g}"
 
 
 def _lacking(of: Difference, beyond: float, same: float, tried: int) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ....benchmarks.errors import RecordError
-from ....benchmarks.text import number as written
+from ....benchmarks.text import number as written, percent
 from ...laws.allreduce import BUS_FACTORS, fit_link, Link, misfit
 from ..detection import Sample
 from ..text.each_file import read_each, run_name
@@ -114,8 +114,8 @@ def _said(sweep: Sweep) -> str:
     off = misfit(sweep.ranks, sweep.seconds, link)
     return (f"all-reduce on {sweep.ranks} ranks, as a ring {written(link.latency_seconds * 1e6)} µs a "
             f"message and {written(link.bytes_per_second / 1e9)} GB/s between neighbours (the bus bandwidth of large "
-            f"sizes); half of its {len(sweep.seconds)} sizes lie within {off:.0%} of that. batchscale predict RESULTS "
-            "--network FILE uses it.")
+            f"sizes); half of its {len(sweep.seconds)} sizes lie within {percent(off)} of that. batchscale predict "
+            "RESULTS --network FILE uses it.")
 
 
 def _sweep(sources: Sources, path: Path, given: int) -> Sweep:

@@ -80,8 +80,9 @@ def test_it_is_worded_as_a_diagnostic(measured: Results) -> None:
 
 
 def test_without_sharpness_the_section_says_how_to_get_it() -> None:
-    section = built(sharpness.build, read(records(SMALL)))
-    assert "sharpness_examples" in section.text[0] and not section.figures and not section.tables
+    found = Findings.of(read(records(SMALL)))
+    assert sharpness.build(found) is None and sharpness.build.lacks(found)
+    assert sharpness.build.needs == "sharpness_examples = 1000"
 
 
 def test_both_sections_are_in_the_report(measured: Results) -> None:

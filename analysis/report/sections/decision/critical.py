@@ -89,7 +89,9 @@ def _batch(item: CriticalBatch, which: str) -> str:
                    else (useful.perfect_scaling_end, useful.perfect_range))
     if batch is None:
         return ""
-    return f"{batch:,} ({ends[0]:,} to {ends[1]:,})" if ends else f"{batch:,} (no interval)"
+    if not ends:
+        return f"{batch:,} (no interval)"
+    return f"{batch:,}" + (f" ({ends[0]:,} to {ends[1]:,})" if ends[0] < ends[1] else "")
 
 
 def _panels(name: str, work: Workload, item: CriticalBatch, arms: Sequence[Arm]) -> Iterator[Figure]:

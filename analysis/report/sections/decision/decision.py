@@ -1,4 +1,4 @@
-"""The decision: what was found in a few sentences, every option by its time, and what to run next."""
+"""The decision in full: every option by its time, why one is recommended, and what to run next."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ DOMINATED = "dominated"
 
 
 @section("decision", "The decision")
-def build(findings: Findings) -> Section:
-    """Return what was found in sentences, all options in a picture and a table, and the plan to run next."""
+def build(findings: Findings) -> Section | None:
+    """Return all options in a picture and a table, and the plan to run next; None without either."""
     found = findings.decided
     names = {one.experiment: trained(one.optimizer, one.model, one.loss) for one in found.recommendations}
-    text = found.topics.get("deadline", ()) if found.recommendations else found.sentences
-    return Section(tuple(text), tuple(_pictures(found, names)), (*found.overview, *_reasons(found), *_options(
-        found, names)), listing=found.next_plan, listing_title="The plan to run next")
+    tables = (*found.overview, *_reasons(found), *_options(found, names))
+    if not tables and not found.next_plan:
+        return None
+    return Section(found.topics.get("deadline", ()), tuple(_pictures(found, names)), tables,
+                   listing=found.next_plan, listing_title="The plan to run next")
 
 
 def _reasons(found: Decision) -> tuple[Table, ...]:

@@ -14,7 +14,9 @@ CHECKS = ("size_expected", "size", "equal_after_broadcast", "shards_disjoint_and
 def build(findings: Findings) -> Section | None:
     """Return how many times replicas were proved to hold the same weights."""
     runs = findings.by_run
-    if any(name not in runs for name in CHECKS) or runs.empty:
+    if runs.empty:
+        return None
+    if any(name not in runs for name in CHECKS):
         return Section(("The tables read from these records hold no agreement checks, so they are not "
                         "added up here; each record has its own.",))
     several = runs[runs["replicas"] > 1]
