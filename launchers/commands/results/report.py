@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import sys
 import webbrowser
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from ....analysis.decision.answer import answer_lines
 from ....analysis.report import page
+from ....analysis.report.cards.on_terminal import card_lines
 from ....analysis.report.findings import Findings
 from ....benchmarks.errors import EXIT_OK, PlanError
 from ....benchmarks.planning.coherence import check_margins
@@ -76,6 +77,7 @@ def write_report(results: Path, output: Path | None, deadline: str = "",
     store, limit = open_store(results), seconds(deadline, "--deadline")
     findings = Findings.of(store, limit if limit < float("inf") else None, settings)
     folder = page.write_findings(findings, output or store.folder / "report")
-    print("\n".join([*(f"to know: {plain(str(warning))}" for warning in findings.decided.run_warnings),
-                     *map(plain, answer_lines(findings.decided.recommendations)), f"report: {folder / 'index.html'}"]))
+    text = "\n".join([*(f"to know: {plain(str(warning))}" for warning in findings.decided.run_warnings),
+                      *map(plain, card_lines(findings.cards)), f"report: {folder / 'index.html'}"])
+    print(text.encode(sys.stdout.encoding or "utf-8", "replace").decode(sys.stdout.encoding or "utf-8"))
     return EXIT_OK
