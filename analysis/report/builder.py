@@ -51,10 +51,9 @@ class SectionBuilder:
             return made
         return None
 
-    def lacks(self, findings: Findings) -> bool:
-        """Return whether a plan's own runs could have been about this and were not."""
-        return bool(self.needs) and findings.origin == OWN and OWN in ORIGINS[self.origin] \
-            and self.shown(findings) is None
+    def lacks(self, findings: Findings, made: Section | None) -> bool:
+        """Return whether a plan's own runs could have been about this and were not; `made`: what `shown` returned."""
+        return bool(self.needs) and findings.origin == OWN and OWN in ORIGINS[self.origin] and made is None
 
 
 def section(anchor: str, title: str, *, needs: str = "", origin: str = "study") -> Callable[[Build], SectionBuilder]:

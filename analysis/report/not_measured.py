@@ -14,10 +14,10 @@ from .findings import Findings, OWN
 TITLE, ANCHOR = "What was not measured", "not-measured"
 
 
-def not_measured(findings: Findings, builders: Sequence[SectionBuilder]) -> Section | None:
-    """Return the sections that have no data, the open questions, the claims that nothing judges and what the plan left
-    out; None where nothing of it is to be said."""
-    tables = (*_lines(findings, builders), *_claims(findings.decided))
+def not_measured(findings: Findings, made: Sequence[tuple[SectionBuilder, Section | None]]) -> Section | None:
+    """Return the sections that came to nothing, the open questions, the claims that nothing judges and what the plan
+    left out; None where nothing of it is to be said. `made`: each section and what it came to."""
+    tables = (*_lines(findings, made), *_claims(findings.decided))
     text = [*(f"Open: {question.rstrip('.')}." for question in findings.decided.open_questions), *_left_out(findings)]
     if findings.decided.next_plan:
         text.append("The plan that decides what is open is next.toml, beside this report and under “The decision”: "
@@ -27,11 +27,11 @@ def not_measured(findings: Findings, builders: Sequence[SectionBuilder]) -> Sect
     return Section(tuple(text), (), tables, title=TITLE, anchor=ANCHOR)
 
 
-def _lines(findings: Findings, builders: Sequence[SectionBuilder]) -> tuple[Table, ...]:
+def _lines(findings: Findings, made: Sequence[tuple[SectionBuilder, Section | None]]) -> tuple[Table, ...]:
     """One row for what the same lines measure."""
     wanted: dict[str, list[str]] = {}
-    for one in builders:
-        if one.lacks(findings):
+    for one, section in made:
+        if one.lacks(findings, section):
             wanted.setdefault(one.needs, []).append(one.title)
     return table(("not known here", "lines of a plan that would measure it"),
                  (("; ".join(titles), lines) for lines, titles in wanted.items()),

@@ -61,7 +61,8 @@ def write_findings(findings: Findings, folder: Path) -> Path:
 def chapters_of(findings: Findings) -> tuple[Section, ...]:
     """Return the sections that stand in the report of these findings, in the order of the page, and last what was not
     measured; each warning stands once."""
-    made = [*(one.shown(findings) for one in sections.SECTIONS), not_measured(findings, sections.SECTIONS)]
+    built = [(one, one.shown(findings)) for one in sections.SECTIONS]  # once: their figures take most of the time
+    made = [*(section for _, section in built), not_measured(findings, built)]
     told = {*map(str, findings.decided.run_warnings), *findings.decided.warnings}
     return tuple(_once(chapter, told) for chapter in made if chapter is not None)
 

@@ -81,7 +81,7 @@ def test_it_is_worded_as_a_diagnostic(measured: Results) -> None:
 
 def test_without_sharpness_the_section_says_how_to_get_it() -> None:
     found = Findings.of(read(records(SMALL)))
-    assert sharpness.build(found) is None and sharpness.build.lacks(found)
+    assert sharpness.build(found) is None and sharpness.build.lacks(found, None)
     assert sharpness.build.needs == "sharpness_examples = 1000"
 
 

@@ -71,7 +71,7 @@ def test_a_section_builds_from_whatever_was_measured(builder: SectionBuilder, ev
 @pytest.mark.parametrize("builder", [one for one in SECTIONS if one.needs], ids=lambda one: one.anchor)
 def test_a_section_without_data_is_named_once_with_lines_of_a_plan(builder: SectionBuilder,
                                                                    every: dict[str, Findings]) -> None:
-    assert builder(every["empty"]) is None and builder.lacks(every["empty"])
+    assert builder(every["empty"]) is None and builder.lacks(every["empty"], None)
     rows = [row for table in page.chapters_of(every["empty"])[-1].tables for row in table.rows]
     named = [lines for titles, lines in rows if builder.title in titles.split("; ")]
     assert named == [builder.needs]
