@@ -125,5 +125,5 @@ def test_a_damaged_import_is_one_sentence(tmp_path: Path, change: dict[str, Any]
 
 
 def test_an_unknown_format_names_the_known_ones(tmp_path: Path) -> None:
-    done = batchscale("import", "wandb", "x.json", cwd=tmp_path)
+    done = batchscale("import", "neptune", "x.json", cwd=tmp_path)
     assert done.returncode == EXIT_USAGE and "mlperf-rcp" in done.stderr and "Traceback" not in done.stderr

@@ -76,7 +76,7 @@ def table(sources: Sources, path: Path, hint: str) -> tuple[Dialect, list[str], 
 
 def _rows(sources: Sources, path: Path, hint: str, rows: Iterator[list[str]],
           header: Sequence[str]) -> Iterator[dict[str, str]]:
-    wrong, length = 0, 0
+    wrong, length, kept = 0, 0, False
     for index, cells in enumerate(rows, 1):
         if wrong:
             raise RecordError(f"{sources.named(path)}, row {wrong} has {length} cells; the header has {len(header)}. "
@@ -86,8 +86,9 @@ def _rows(sources: Sources, path: Path, hint: str, rows: Iterator[list[str]],
         if len(cells) != len(header):
             wrong, length = index, len(cells)
             continue
+        kept = True
         yield {name: cell.strip() for name, cell in zip(header, cells) if cell.strip()}
-    if length > len(header):
+    if length > len(header) or wrong and not kept:
         raise RecordError(f"{sources.named(path)}, row {wrong} has {length} cells; the header has {len(header)}. "
                           f"Give {hint}.")
     if wrong:

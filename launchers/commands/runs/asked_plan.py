@@ -10,7 +10,7 @@ from ....benchmarks.planning.plan import Plan
 from ....benchmarks.planning.variants import stand_ins
 from ....benchmarks.records.store import Store
 from ...local import scripts
-from ..options import add_script, script_words
+from .script_options import add_script, script_words
 
 PLAN = "a bundled plan's name, a .toml file, or a Keras script, train.py"
 

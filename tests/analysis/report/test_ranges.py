@@ -121,7 +121,7 @@ def test_accuracies_of_the_report_stay_within_a_hundred_percent(folder: Path) ->
 
 
 NUMBER = r"-?\+?[\d,]*\.?\d+"
-WRITTEN = re.compile(rf"({NUMBER})(?: [^\s(|]+){{0,2}} \(({NUMBER}) to ({NUMBER})(?:,|\))")
+WRITTEN = re.compile(rf"({NUMBER})(?: [^\s(|;:\d]+){{0,2}} \(({NUMBER}) to ({NUMBER})(?:,|\))")
 
 
 def digits(written: str) -> int:

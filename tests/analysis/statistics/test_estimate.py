@@ -89,7 +89,7 @@ def test_nothing_is_null_and_json_has_no_nan() -> None:
         '{"value": null, "low": null, "high": null, "n": 0}')
     assert Estimate(1.0, 0.5, math.inf, 3).to_json()["high"] is None
     assert str(unknown()) == "not known"
-    assert str(Estimate(1.0, 0.5, 2.0, 3)) == "1.00 [0.50, 2.00] (n = 3)"
+    assert str(Estimate(1.0, 0.5, 2.0, 3)) == "1.00 (0.50 to 2.00, n = 3)"
 
 
 def test_a_value_that_is_not_finite_is_refused() -> None:

@@ -14,7 +14,7 @@ from batchscale.benchmarks.config import optimizers
 from batchscale.benchmarks.config.script import parse, ScriptCall
 from batchscale.benchmarks.errors import PlanError
 from batchscale.benchmarks.planning import expansion, plan, scripts, writing
-from batchscale.launchers.commands import options
+from batchscale.launchers.commands.runs import script_options
 from batchscale.launchers.local.scripts import of_script, Words
 
 TAKEN = scripts.Taken(train_examples=1000, test_examples=200, epochs=7, batch_size=64, optimizer="keras:Lion",
@@ -99,10 +99,10 @@ def test_a_scripts_keys_need_a_script(key: str) -> None:
 def test_the_words_of_a_command_make_the_plan_and_say_it_again(tmp_path: Path) -> None:
     (tmp_path / "my train.py").write_text("")
     parser = ArgumentParser()
-    options.add_script(parser)
+    script_options.add_script(parser)
     words = ["--batches", "32,all", "--rules", "constant,linear", "--seeds", "3", "--learning-rate", "0.5",
              "--arg=--width", "--arg=64"]
-    given = options.script_words(parser.parse_args(words))
+    given = script_options.script_words(parser.parse_args(words))
     made = of_script(str(tmp_path / "my train.py"), given)
     one = made.experiments[0]
     assert made.name == "my_train" and made.words == (str(tmp_path / "my train.py"), *words)

@@ -52,7 +52,7 @@ def reports(results: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 def test_a_margin_of_the_command_line_decides(reports: dict[str, dict[str, Any]]) -> None:
     plan, wide = reports["plan"], reports["wide"]
     assert [one["recommendations"][0]["option"]["global_batch"] for one in (plan, wide)] == [32, 512]
-    assert "margin 0.03" in wide["recommendations"][0]["valid_for"]
+    assert "margin 3 points" in wide["recommendations"][0]["valid_for"]
     p_values = [next(option["p_value"] for option in one["options"] if option["global_batch"] == 512
                      and option["rule"] == "constant") for one in (plan, wide)]
     assert p_values[0] > 0.5 > 0.025 > p_values[1]

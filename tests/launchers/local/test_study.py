@@ -71,7 +71,7 @@ def test_a_folder_keeps_the_data_that_it_was_begun_on(tmp_path: Path, monkeypatc
     """MNIST comes after the first run on its stand-in: every run of the folder stays on that, and it is said."""
     text = PLAN.replace('dataset = "digits"', 'dataset = "mnist"\nstand_in = "digits"').replace("mine:build", "mlp_128")
     (tmp_path / "mine.toml").write_text(text)
-    arguments = Namespace(plan=str(tmp_path / "mine.toml"), sets=[], results=tmp_path / "results")
+    arguments = Namespace(plan=str(tmp_path / "mine.toml"), sets=[], results=tmp_path / "results", arg=[])
     options, here = study.Options(arguments.results), [""]
     monkeypatch.setattr(data, "absent", lambda name: "it is nowhere" if name == "mnist" and not here[0] else "")
     monkeypatch.setattr(data, "train_examples", lambda name, fraction: 1000)
@@ -83,7 +83,7 @@ def test_a_folder_keeps_the_data_that_it_was_begun_on(tmp_path: Path, monkeypatc
     manifest = Store(arguments.results / "mine").manifest
     assert [(one.asked, one.used) for one in manifest.stand_ins] == [("mnist", "digits")]
     assert "stand_in" not in manifest.text and 'dataset = "digits"' in manifest.text
-    other = asked_plan(Namespace(plan=arguments.plan, sets=[], results=tmp_path / "other"))
+    other = asked_plan(Namespace(plan=arguments.plan, sets=[], results=tmp_path / "other", arg=[]))
     assert {experiment["dataset"] for experiment in other.experiments} == {"mnist"}
 
 
@@ -91,7 +91,7 @@ def test_what_is_set_is_recorded_and_has_a_folder_of_its_own(tmp_path: Path, mon
     (tmp_path / "mine.toml").write_text(PLAN.replace("mine:build", "mlp_128"))
     found = {}
     for sets in ([], ["seeds=1"], ["seeds=1", "x.global_batches=[64]"]):
-        arguments = Namespace(plan=str(tmp_path / "mine.toml"), sets=sets, results=tmp_path / "results")
+        arguments = Namespace(plan=str(tmp_path / "mine.toml"), sets=sets, results=tmp_path / "results", arg=[])
         plan = asked_plan(arguments)
         runs = begin(plan, study.Options(arguments.results), 5, monkeypatch)
         found[plan.name] = (len(runs), Store(arguments.results / plan.name).manifest.sets)
