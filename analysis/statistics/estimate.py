@@ -61,7 +61,7 @@ class Estimate:
         return self.transformed(lambda number: number * factor)
 
     def within(self, least: float, most: float) -> Estimate:
-        """Return the estimate with its interval cut down to what is possible.
+        """Return the estimate with its interval cut down to what is possible, and its value to the interval.
 
         The true value is possible, so the part of an interval that is cut off never held it: the coverage stays what
         it was. No interval is left where all of it was impossible.
@@ -69,7 +69,9 @@ class Estimate:
         low, high = max(self.low, least), min(self.high, most)
         if not self.has_interval:
             return self
-        return replace(self, low=low, high=high) if low <= high else replace(self, low=math.nan, high=math.nan)
+        if low > high:
+            return replace(self, low=math.nan, high=math.nan)
+        return replace(self, value=min(max(self.value, low), high), low=low, high=high)
 
     def per(self, of: str) -> Estimate:
         """Return the estimate with what its n counts."""

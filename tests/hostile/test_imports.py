@@ -28,7 +28,7 @@ def test_names_from_a_file_stay_text(tmp_path: Path) -> None:
     assert store.folder.parent == tmp_path / "results"
     folder = report.write(store, tmp_path / "report")
     page = (folder / "index.html").read_text(encoding="utf-8")
-    assert "<script" not in page and "&lt;script&gt;" in page
+    assert page.count("<script") == 2 and "&lt;script&gt;" in page  # the page's own
 
 
 BAD: dict[str, tuple[Any, str]] = {

@@ -234,4 +234,4 @@ def test_t_interval_of_three_launches_is_the_formula(tmp_path: Path) -> None:
     half = float(stats.t.ppf(0.975, 2)) * float(logs.std(ddof=1)) / math.sqrt(3)
     low, middle, high = (math.exp(float(logs.mean()) + sign * half) for sign in (-1, 0, 1))
     page, _ = reported(tmp_path / "results")
-    assert f"{middle:.1f} ({low:.1f} to {high:.1f}, n = 3 launches) examples per second" in page
+    assert f"{middle:.0f} ({low:.0f} to {high:.0f}, n = 3 launches) examples per second" in page

@@ -137,8 +137,6 @@ def test_no_number_of_the_report_has_more_digits_than_its_interval_carries(folde
     for match in WRITTEN.finditer(text):
         seen += 1
         value, low, high = (float(part.replace(",", "").replace("+", "")) for part in match.groups())
-        if value > 100 and " % (" in match[0]:
-            continue  # the accuracies made up for the noisy study exceed 1
         assert low <= value <= high, match[0]
         half = min(side for side in (value - low, high - value) if side > 0)
         most = 1 - math.floor(math.log10(half))
