@@ -80,9 +80,10 @@ def loaded(name: str, known: str) -> tuple[Dataset, dict[str, str]]:
     found = fingerprint.digests(dataset)
     if fingerprint.is_own(name) and found.contents != known and seconds < PATIENCE_SECONDS and _fits_twice(dataset):
         if fingerprint.digests(taken.load(name)) != found:
-            raise DataError(f"dataset={name!r}: the function or script gives other data each time it is called, so "
-                            "that workers and seeds would train on different data. Draw from a generator with a fixed "
-                            "seed that it makes itself, such as numpy.random.default_rng(0).")
+            giver = "script" if is_script(name) else "function"
+            raise DataError(f"dataset={name!r}: the {giver} gives other data each time it is called, so that workers "
+                            "and seeds would train on different data. Draw from a generator with a fixed seed that it "
+                            "makes itself, such as numpy.random.default_rng(0).")
     return dataset, {"data": found.contents, "times": found.times}
 
 

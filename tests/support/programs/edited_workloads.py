@@ -92,6 +92,7 @@ def write(text: str = MODULE, points: int = 0, first: float = 0.5) -> None:
     sys.modules.pop("edited", None)
     source._module.cache_clear()
     describe.loaded.cache_clear()
+    describe.timed.cache_clear()
 
 
 def described() -> dict[str, Any]:
