@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -74,6 +75,9 @@ def version() -> str:
 def main(words: Sequence[str] | None = None) -> int:
     """Do the command of the command line and return its exit code."""
     sys.path.append("")  # last, for module:function in the working directory
+    for stream in (sys.stdout, sys.stderr):  # bars and charts have letters that not every terminal has
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     if completion.ASKED in os.environ:
         completion.complete(parser(completion.called()))
     words = sys.argv[1:] if words is None else words

@@ -46,8 +46,8 @@ def _chart(card: Card) -> Iterator[str]:
     unit = "points of test accuracy lost" if card.outcome.percent else "test loss added"
     table = [("batch", *(f"{batch:,}" for batch in batches)), *rows]
     widths = [max(len(row[at]) for row in table) for at in range(len(batches) + 1)]
-    yield f"  {unit} against batch {card.reference_batch:,} ({MARK}: the one to take)" if _marked(card) else \
-        f"  {unit} against batch {card.reference_batch:,}"
+    marked = f" ({MARK}: the one to take)" if card.own_loss is not None else ""
+    yield f"  {unit} against batch {card.reference_batch:,}{marked}"
     for row in table:
         yield "    " + "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width
                                                              in zip(row[1:], widths[1:]))])
@@ -61,7 +61,3 @@ def _cell(card: Card, one: Lost | None, instead: str, most: float) -> str:
     bar = LEVELS[min(int(share * len(LEVELS)), len(LEVELS) - 1)]
     taken = card.option is not None and (one.rule, one.global_batch) == (card.option.rule, card.option.global_batch)
     return f"{MARK if taken else ''}{number(value, 2)} {bar}"
-
-
-def _marked(card: Card) -> bool:
-    return card.own_loss is not None

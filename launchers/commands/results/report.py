@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import webbrowser
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
@@ -77,7 +76,6 @@ def write_report(results: Path, output: Path | None, deadline: str = "",
     store, limit = open_store(results), seconds(deadline, "--deadline")
     findings = Findings.of(store, limit if limit < float("inf") else None, settings)
     folder = page.write_findings(findings, output or store.folder / "report")
-    text = "\n".join([*(f"to know: {plain(str(warning))}" for warning in findings.decided.run_warnings),
-                      *map(plain, card_lines(findings.cards)), f"report: {folder / 'index.html'}"])
-    print(text.encode(sys.stdout.encoding or "utf-8", "replace").decode(sys.stdout.encoding or "utf-8"))
+    print("\n".join([*(f"to know: {plain(str(warning))}" for warning in findings.decided.run_warnings),
+                     *map(plain, card_lines(findings.cards)), f"report: {folder / 'index.html'}"]))
     return EXIT_OK

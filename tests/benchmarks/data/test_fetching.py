@@ -8,14 +8,13 @@ import io
 import pickle
 import re
 import socket
-import tarfile
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.archives import far_away, in_folder, in_tar, in_zip, large_header, links
 from support.web import served, Web
 
 from batchscale.benchmarks import data
@@ -176,31 +175,6 @@ def test_another_process_that_fetches_is_not_disturbed(web: Web) -> None:
         fetch.from_web("mnist", lambda done, total: None)
 
 
-def in_folder(path: Path, files: dict[str, bytes]) -> Path:
-    for name, content in files.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_bytes(content)
-    return path
-
-
-def in_tar(path: Path, files: dict[str, bytes]) -> Path:
-    path = path.with_suffix(".tar.gz")
-    with tarfile.open(path, "w:gz") as archive:
-        for name, content in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return path
-
-
-def in_zip(path: Path, files: dict[str, bytes]) -> Path:
-    path = path.with_suffix(".zip")
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return path
-
-
 PACKED = {f"deep/down/{name}.gz": gzip.compress(content) for name, content in FILES.items()}
 WAYS = {"plain": {f"package/data/{name}": content for name, content in FILES.items()}, "packed": PACKED,
         "npz": {"x/mnist.npz": NPZ}, "beside others": {**{f"a/{name}": content for name, content in OTHER.items()},
@@ -240,34 +214,6 @@ def broken_tar(path: Path) -> Path:
     return whole
 
 
-def large_header(path: Path) -> Path:
-    """A tar archive, small when packed, that says that a header of a gigabyte follows."""
-    info = tarfile.TarInfo("pax")
-    info.type, info.size = tarfile.XHDTYPE, 2**30
-    path = path.with_suffix(".tgz")
-    path.write_bytes(gzip.compress(info.tobuf() + b"\0" * 2**16))
-    return path
-
-
-def far_away(path: Path) -> Path:
-    """A tar archive whose next file begins after more than any data set has."""
-    info = tarfile.TarInfo("large")
-    info.size = 2**40
-    path = path.with_suffix(".tgz")
-    path.write_bytes(gzip.compress(info.tobuf() + b"\0" * 2**16))
-    return path
-
-
-def link(path: Path) -> Path:
-    path = path.with_suffix(".tar.gz")
-    with tarfile.open(path, "w:gz") as archive:
-        for name in FILES:
-            info = tarfile.TarInfo(name)
-            info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
-            archive.addfile(info)
-    return path
-
-
 @pytest.mark.parametrize("make, message", [
     (lambda path: path, "No such file or directory; give a folder"),
     (lambda path: in_folder(path, {"a.txt": b"x"}), "there is no train-images-idx3-ubyte, packed or not"),
@@ -278,7 +224,8 @@ def link(path: Path) -> Path:
     (lambda path: in_folder(path, {"mnist.npz": saved({**ARRAYS, "x_test": ARRAYS["x_test"].astype(np.int64)})}),
      "holds int64, not the bytes of pictures"),
     (broken_tar, "damaged or cut short"), (large_header, "says that it holds a file of more than 256 MiB"),
-    (far_away, "GiB in all, which no data set here has"), (link, "there is no train-images-idx3-ubyte")])
+    (far_away, "GiB in all, which no data set here has"),
+    (lambda path: links(path, FILES), "there is no train-images-idx3-ubyte")])
 def test_what_is_not_the_published_data_is_one_sentence_and_nothing_kept(
         tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Callable[[Path], Path], message: str) -> None:
     source = make(tmp_path / "offered")

@@ -61,7 +61,7 @@ NO_COMPARISON = ("whole float tokens", "own binary on zeros")
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
-    return found_by("own_endings.py")
+    return found_by("endings.py")
 
 
 @pytest.mark.parametrize("name", RIGHT)

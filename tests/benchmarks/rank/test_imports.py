@@ -26,10 +26,14 @@ def test_cusolver_is_loaded_from_where_pip_puts_it(tmp_path: Path, monkeypatch: 
     assert str(place) in Path("/proc/self/maps").read_text()
 
 
-def test_a_library_that_cannot_be_loaded_is_left_to_tensorflow(tmp_path: Path,
-                                                               monkeypatch: pytest.MonkeyPatch) -> None:
-    place = tmp_path / imports.FORGOTTEN_LIBRARY
-    place.parent.mkdir(parents=True)
-    place.write_text("no library")
-    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+def test_a_library_that_cannot_be_loaded_is_passed_over_for_one_that_can(tmp_path: Path,
+                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, good = (tmp_path / name / imports.FORGOTTEN_LIBRARY for name in ("broken", "good"))
+    for place in (broken, good):
+        place.parent.mkdir(parents=True)
+    broken.write_text("no library")
+    shutil.copy(library(), good)
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "broken"), str(tmp_path / "good")])
     imports.load_forgotten_library()
+    loaded = Path("/proc/self/maps").read_text()
+    assert str(good) in loaded and str(broken) not in loaded

@@ -1,21 +1,13 @@
-"""Endings of models with losses: what `describe` says of each, "" where none, and each loss beside Keras' own."""
+"""A user's module of data, models with all kinds of endings, and losses; CASES says which of them go together."""
 
 from __future__ import annotations
 
-import importlib
-import json
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
-
-from batchscale.benchmarks.errors import BatchscaleError
-from batchscale.benchmarks.rank import models
-from batchscale.benchmarks.rank.training import losses, program
-from batchscale.benchmarks.rank.workload import describe
-from batchscale.benchmarks.runs.run_config import RunConfig
 
 N, FEATURES, CLASSES = 40, 8, 3
 X = np.random.default_rng(7).standard_normal((2 * N, FEATURES)).astype("float32")
@@ -287,47 +279,3 @@ CASES: dict[str, Case] = {
     "own train_step": ("classes", "own_step", SPARSE, {}), "own compute_loss": ("classes", "own_loss", SPARSE, {}),
     "compiled": ("classes", "compiled", SPARSE, {}),
 }
-
-
-def config(case: Case) -> RunConfig:
-    data, model, loss, settings = case
-    named = f"own_endings:loss_{loss}" if loss in LOSSES else loss
-    return RunConfig(**{"experiment": "own", "kind": "accuracy", "dataset": f"own_endings:{data}",
-                        "model": f"own_endings:model_{model}", "optimizer": "sgd", "global_batch": 8,
-                        "train_examples": N, "seed": 0, "loss": named, "metrics": (), "validation_fraction": 0.0,
-                        **settings})
-
-
-def said(run: RunConfig) -> str:
-    try:
-        describe.workload(run)
-    except BatchscaleError as error:
-        return str(error)
-    return ""
-
-
-def values(case: Case) -> tuple[list[float], list[float]]:
-    """The loss of each example as a run takes it, and Keras' own on what the model gives, where one is meant."""
-    run = config(case)
-    (x, y), _ = globals()[case[0]]()
-    model = models.build(run.model, (FEATURES,), CLASSES, seed=0)
-    objective = losses.objective(run)
-    targets = {k: tf.constant(v, tf.int32 if v.dtype == np.int64 else tf.float32) for k, v in y.items()} \
-        if isinstance(y, dict) else tf.constant(y, tf.int32 if y.dtype == np.int64 else tf.float32)
-    inputs = tf.constant(x[:, :].astype("float32"))
-    ours = tf.function(lambda: program.loss_per_example(model, objective.loss, inputs, targets, False)[0],
-                       autograph=False)()
-    outputs = model(inputs)
-    function = LOSSES.get(case[2]) or {SPARSE: LOSSES["sparse" if not run.from_logits else "sparse_logits"],
-                                       BINARY: LOSSES["binary" if not run.from_logits else "binary_logits"],
-                                       "mean_squared_error": LOSSES["mean_squared_error"]}[case[2]]
-    own = np.asarray(function(targets, outputs), np.float64)
-    return np.asarray(ours, np.float64).tolist(), own.reshape(len(own), -1).mean(axis=1).tolist()
-
-
-if __name__ == "__main__":
-    CASES = importlib.import_module("own_endings").CASES  # of the module that the configurations name
-    sentences = {name: said(config(case)) for name, case in CASES.items()}
-    print(json.dumps({"sentences": sentences, "losses": sorted(LOSSES),
-                      "values": {name: values(case) for name, case in CASES.items()
-                                 if not sentences[name] and case[1] != "embedded"}}))
