@@ -150,6 +150,9 @@ def _worthwhile(best: dict[int, Option], threshold: float) -> tuple[Option, str]
             return chosen, (f"What {count} replicas bring is not known: "
                             f"{counted(chosen.replicas or 0, 'replica')} {'was' if chosen.replicas == 1 else 'were'} "
                             "not timed alone at this batch.")
+        if shares[count].has_interval and shares[count].high < 0:
+            return chosen, (f"{count} replicas train slower than {chosen.replicas} at this batch, each further one "
+                            f"bringing {percentage(shares[count])} of its share: stay at {chosen.replicas}.")
         if not brings(shares[count], threshold):
             return chosen, (f"{count} replicas bring {percentage(shares[count])} of their share at this batch, which "
                             f"is not shown to be {percent(threshold)}: stay at {chosen.replicas}.")

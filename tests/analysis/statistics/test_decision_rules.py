@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from batchscale.analysis.statistics.decision_rules import (
-    BETTER, FEWEST_SEEDS, NOT_WORSE, ONE_SIDED, OPEN, SAME, WORSE, better, equivalence, not_worse, one_sided_level, same, shown,
-    significant, worse)
+    BETTER, FEWEST_SEEDS, NOT_WORSE, ONE_SIDED, OPEN, SAME, WORSE, better, equivalence, not_worse, one_sided_level,
+    same, shown, significant, worse)
 from batchscale.analysis.statistics.difference import paired_difference
 
 
