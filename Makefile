@@ -23,7 +23,7 @@ MOST_STARTS := 100
 BROWSER := playwright axe-playwright-python
 PACKAGES := benchmarks launchers analysis slurm
 
-.PHONY: study reference setup test test-browser test-slow test-slurm test-faults test-three-times accuracy fuzz reliability bench bench-fit bench-study lint clean
+.PHONY: study reference types setup test test-browser test-slow test-slurm test-faults test-three-times accuracy fuzz reliability bench bench-fit bench-study lint clean
 
 study: setup
 	$(ACTIVATED) batchscale study quick
@@ -83,11 +83,14 @@ bench-study: setup
 reference: setup
 	$(BIN)/python -m batchscale.launchers.reference > docs/reference.md
 
-# The packages are mapped by setup.cfg; mypy sees the mapping through a link that git ignores, and
+# The packages are mapped by setup.cfg; mypy sees the mapping through links that git ignores, and
 # tests as pytest does, each file a top-level module.
-lint: setup
+types:
+	@rm -rf build/types && mkdir -p build/types/batchscale
+	@cd build/types/batchscale && ln -s $(PACKAGES:%=../../../%) ../../../launchers/python/top/__init__.py* .
+
+lint: setup types
 	$(BIN)/flake8
-	@mkdir -p build/types && ln -sfn ../.. build/types/batchscale
 	MYPYPATH=build/types:tests $(BIN)/mypy $(PACKAGES:%=build/types/batchscale/%) tests
 
 clean:

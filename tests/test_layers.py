@@ -42,7 +42,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("launchers.slurm",),
     ("launchers.search",),
     ("launchers.commands",),
-    ("launchers.cli", "launchers.reference"),
+    ("launchers.cli", "launchers.reference", "launchers.python"),
     ("slurm", "benchmarks.micro"),
 )
 TENSORFLOW_FOLDERS = ("benchmarks.rank", "benchmarks.micro.programs")
