@@ -23,7 +23,7 @@ MOST_STARTS := 100
 BROWSER := playwright axe-playwright-python
 PACKAGES := benchmarks launchers analysis slurm
 
-.PHONY: study reference types setup test test-browser test-slow test-slurm test-faults test-three-times accuracy fuzz reliability bench bench-fit bench-study lint clean
+.PHONY: study reference types wheel setup test test-browser test-slow test-slurm test-faults test-three-times accuracy fuzz reliability bench bench-fit bench-study lint clean
 
 study: setup
 	$(ACTIVATED) batchscale study quick
@@ -78,6 +78,14 @@ bench-fit: setup
 # The time of keras_batching's accuracy part by this suite and by model.fit: half an hour.
 bench-study: setup
 	$(ACTIVATED) python -m batchscale.benchmarks.micro.against_fit.study
+
+# sdist and wheel into dist/, from what is committed, with all that a study needs; checked as an index checks them.
+wheel: setup
+	rm -rf dist build/clean && git clone --quiet . build/clean
+	$(BIN)/python -m pip install --quiet build twine
+	$(BIN)/python -m build --outdir dist build/clean
+	$(BIN)/twine check --strict dist/*
+	rm -rf build/clean
 
 # The tables of docs/reference.md, from the code.
 reference: setup

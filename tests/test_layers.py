@@ -38,6 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("analysis.exporters",),
     ("analysis.report",),
     ("launchers.machine",),
+    ("launchers.audit",),
     ("launchers.local",),
     ("launchers.slurm",),
     ("launchers.search",),

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ...analysis.columns import MEANINGS
+from ...analysis.exporters.tidy import tidy
 from ...analysis.figures.drawing import Figure
 from ...analysis.report import page
 from ...analysis.report.cards.on_terminal import card_lines
@@ -68,6 +69,11 @@ class Loaded:
     def runs(self) -> pd.DataFrame:
         """One row per run and phase: what was varied, metrics at the end, step times, memory."""
         return self._results.runs
+
+    @property
+    def tidy(self) -> pd.DataFrame:
+        """One number a row, with the columns to begin with: rule, batch, replicas, repeat, measure, value."""
+        return tidy(self._results)
 
     @property
     def evaluations(self) -> pd.DataFrame:

@@ -16,7 +16,8 @@ from typing import Any
 
 # name -> the module that has it
 _PLACES = {"study": "launchers.python.studies", "load": "launchers.python.loaded", "Loaded": "launchers.python.loaded",
-           "Chart": "launchers.python.chart", "BatchscaleError": "benchmarks.errors"}
+           "Chart": "launchers.python.chart", "Recorder": "launchers.python.recording",
+           "BatchscaleError": "benchmarks.errors"}
 __all__ = list(_PLACES)
 
 
