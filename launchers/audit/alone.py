@@ -102,8 +102,8 @@ def _last_batch(seen: Seen) -> Iterator[Finding]:
     if lost > MOST_DROPPED * one.examples:
         yield Finding("examples-left-out", f"an epoch leaves out {lost:,} of {one.examples:,} examples "
                       f"({percent(lost / one.examples)})", "the examples of an epoch were counted as fit goes through "
-                      "them", "the model trains on fewer steps than its epochs say, and where the order is fixed never "
-                      "sees these examples", "give steps_per_epoch the whole number of batches, or leave it out")
+                      "them", "the model is trained for fewer steps than its epochs say, and what goes by epochs "
+                      "comes early", "give steps_per_epoch the whole number of batches, or leave it out")
     part = one.seen % one.batch
     if part:
         yield Finding("last-batch-smaller", f"the last batch of an epoch has {part:,} examples in place of "

@@ -45,13 +45,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def faults(folder: Path) -> list[Finding]:
     names = [name for name in ("mirrored",) if (folder / f"{name}.json").exists()]
     seen = Seen(*read(folder, ALONE), tuple(read(folder, name) for name in names))
-    assert seen.alone.skipped == ()
     return [one for one in (*alone.findings(seen), *together.findings(seen)) if one.kind == FAULT]
 
 
 @pytest.mark.parametrize("script", IN_ONE_PROCESS, ids=lambda script: script.stem)
 def test_what_is_wrong_is_named_and_nothing_else(script: Path, folder: Path) -> None:
     assert [one.name for one in faults(folder / script.stem)] == expected(script)
+    if script in SOUND:
+        assert read(folder / script.stem, ALONE)[0].skipped == ()
 
 
 @pytest.mark.parametrize("script", BY_HOROVOD, ids=lambda script: script.stem)

@@ -2,6 +2,7 @@
 import horovod.tensorflow.keras as hvd
 import keras
 import numpy as np
+import tensorflow as tf
 
 hvd.init()
 rng = np.random.default_rng(0)
@@ -23,4 +24,5 @@ loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 model.compile(Averaging(0.05 * hvd.size()), loss, metrics=["accuracy"])
 for variable in model.variables:
     variable.assign(hvd.broadcast(variable.value, root_rank=0))
-model.fit(x, y, batch_size=32, epochs=2, verbose=0)
+data = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(512, seed=1).batch(32)
+model.fit(data, epochs=2, verbose=0)
