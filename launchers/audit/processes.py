@@ -9,14 +9,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...benchmarks.config.strategies import STRATEGIES, strategy_variants
 from ...benchmarks.errors import one_of, PlanError
-from ...benchmarks.rank.audit.facts import ALONE, Facts, read
+from ...benchmarks.rank.audit.facts import ALONE, Facts, read, TOGETHER
 from ...benchmarks.text import plain
 from ..machine import checks
 from .finding import Seen
 
 PROGRAM = "batchscale.benchmarks.rank.audit.program"
-STRATEGIES = ("single", "mirrored", "horovod")
+# Ways to start ranks that an audit has; of a cluster's ranks each would need the others before its script begins.
+WAYS = ("process", "launcher")
+# Strategy -> what stands in the text of a script that uses it; "" in any.
+MARKS = {"horovod": "horovod", "mirrored": "MirroredStrategy", "single": ""}
 PATIENCE_SECONDS = 300.0
 LAST_CHARACTERS = 600
 # Of another launcher's job, by which a script would take itself for one of several.
@@ -31,17 +35,23 @@ def strategy_of(script: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"cannot read script {str(script)!r}: {getattr(error, 'strerror', 'it is not UTF-8 text')}; "
                         "give the path of a Python file that calls model.fit.") from None
-    return "horovod" if "horovod" in text else "mirrored" if "MirroredStrategy" in text else "single"
+    return next(name for name, mark in MARKS.items() if mark in text)
+
+
+def has_replicas(strategy: str, replicas: int) -> bool:
+    """Return whether a script is run with replicas too, beside alone."""
+    return STRATEGIES[strategy].many_replicas and replicas > 1
 
 
 def check(strategy: str, replicas: int) -> None:
     """Raise PlanError for a strategy that an audit does not start, or that cannot be started here."""
-    if strategy not in STRATEGIES:
-        raise PlanError(one_of("--strategy", strategy, STRATEGIES))
+    startable = [name for name, spec in STRATEGIES.items() if spec.start in WAYS]
+    if strategy not in startable:
+        raise PlanError(one_of("--strategy", strategy, startable))
     if not 1 <= replicas <= 8:
         raise PlanError(f"-np {replicas} must be 1 to 8: what is wrong with many replicas shows with two.")
-    name = "horovod-gloo" if strategy == "horovod" else strategy
-    if strategy != "single" and (reason := checks.strategies_available().get(name, "")):
+    variant = strategy_variants(strategy)[0]
+    if has_replicas(strategy, replicas) and (reason := checks.strategies_available().get(variant, "")):
         raise PlanError(f"--strategy {strategy} cannot be started here: {reason}. `batchscale doctor` says what mends "
                         "it; --strategy single looks at the script alone.")
 
@@ -52,11 +62,11 @@ def seen(script: Path, words: Sequence[str], strategy: str, replicas: int, folde
     call = [str(script), *words]
     _run([sys.executable, "-m", PROGRAM, str(folder), ALONE, "1", *call], folder, ALONE)
     alone, arrays = read(folder, ALONE)
-    if strategy == "single" or replicas == 1:
+    if not has_replicas(strategy, replicas):
         return Seen(alone, arrays)
-    if strategy == "mirrored":
-        _run([sys.executable, "-m", PROGRAM, str(folder), "mirrored", str(replicas), *call], folder, "mirrored")
-        return Seen(alone, arrays, (read(folder, "mirrored"),))
+    if STRATEGIES[strategy].start == "process":
+        _run([sys.executable, "-m", PROGRAM, str(folder), TOGETHER, str(replicas), *call], folder, TOGETHER)
+        return Seen(alone, arrays, (read(folder, TOGETHER),))
     _run([str(Path(sys.executable).with_name("horovodrun")), "-np", str(replicas), "--gloo", sys.executable, "-m",
           PROGRAM, str(folder), "rank", "1", *call], folder, "rank0")
     return Seen(alone, arrays, tuple(read(folder, f"rank{rank}") for rank in range(replicas)))

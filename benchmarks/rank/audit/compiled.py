@@ -53,9 +53,9 @@ def _loss(model: keras.Model, facts: Facts) -> None:
     if isinstance(loss, str) or type(loss).__module__.startswith("keras"):
         facts.sparse = plain.startswith("sparsecategorical")
         if any(word in plain for word in CROSS_ENTROPIES):
-            config = {}
+            config: dict[str, Any] = {}
             with suppress(Exception):
-                config = loss.get_config()
+                config = {} if isinstance(loss, str) or loss is None else loss.get_config()
             given = config.get("from_logits")
             facts.sparse = facts.sparse and config.get("ignore_class") is None  # whose label may be any number
             facts.from_logits = bool(given) if given is not None else bool(

@@ -16,7 +16,7 @@ from ...errors import PlanError
 
 STEPS = 6  # of the script's own training that are tried
 MOST_EXAMPLES = 200_000  # whose digests are taken
-ALONE = "alone"
+ALONE, TOGETHER = "alone", "together"
 
 
 class Facts(msgspec.Struct, kw_only=True):

@@ -52,7 +52,7 @@ class _Gatherer:
         for place, variable in enumerate(model.weights):
             arrays[f"weight_{place:04d}"] = np.asarray(variable.value)
         first = arrays if self.name == ALONE else read(self.folder, ALONE)[1]
-        common = {}
+        common: dict[str, Any] = {}
         if "batch_x" in first:
             common = self._guarded("the common step", facts,
                                    lambda: steps.together(self.original, model, first, facts)) or {}

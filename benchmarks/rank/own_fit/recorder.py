@@ -60,6 +60,8 @@ class Recorder(keras.callbacks.Callback):
         self._published = 0.0
         self._steps = self._done = self._begun_step = 0
         self._begun: float | None = None
+        self._epoch_begun: float | None = None
+        self._baseline: int | None = None
         self._trained = 0.0
         self._started = 0.0
 

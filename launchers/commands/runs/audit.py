@@ -27,11 +27,11 @@ def run(arguments: Namespace) -> int:
     """Print what was found, and return 1 where there is a fault. Raises PlanError where there is nothing to look at."""
     from ...audit import alone, processes, together  # numpy, after the arguments are known to be good
     from ...audit.finding import FAULT, Finding
-    strategy = arguments.strategy or processes.strategy_of(arguments.script)
-    processes.strategy_of(arguments.script)
+    named = processes.strategy_of(arguments.script)
+    strategy = arguments.strategy or named
     processes.check(strategy, arguments.np)
     print(f"running {arguments.script} up to its fit" + (f", alone and with {arguments.np} replicas by {strategy}"
-                                                         if strategy != "single" and arguments.np > 1 else ""),
+                                                         if processes.has_replicas(strategy, arguments.np) else ""),
           file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="batchscale-audit-") as folder:
         seen = processes.seen(arguments.script, arguments.arg, strategy, arguments.np, Path(folder))
@@ -42,7 +42,8 @@ def run(arguments: Namespace) -> int:
             yield f"  {label:7} {text}"
     found = sorted([*alone.findings(seen), *together.findings(seen)], key=lambda one: one.kind != FAULT)
     print(processes.facts_line(seen))
-    print("\n".join(line for one in found for line in told(one)))
+    for line in (line for one in found for line in told(one)):
+        print(line)
     for skipped in dict.fromkeys((*seen.alone.skipped, *seen.together.skipped)):
         print(f"not looked at: {skipped}")
     faults = sum(one.kind == FAULT for one in found)

@@ -10,7 +10,7 @@ import pytest
 from support.launching import batchscale, environment, PROGRAMS, require_strategy
 
 from batchscale.benchmarks.errors import EXIT_OK, EXIT_RUNS_FAILED
-from batchscale.benchmarks.rank.audit.facts import ALONE, read
+from batchscale.benchmarks.rank.audit.facts import ALONE, read, TOGETHER
 from batchscale.launchers.audit import alone, together
 from batchscale.launchers.audit.finding import FAULT, Finding, Seen
 
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def faults(folder: Path) -> list[Finding]:
-    names = [name for name in ("mirrored",) if (folder / f"{name}.json").exists()]
+    names = [name for name in (TOGETHER,) if (folder / f"{name}.json").exists()]
     seen = Seen(*read(folder, ALONE), tuple(read(folder, name) for name in names))
     return [one for one in (*alone.findings(seen), *together.findings(seen)) if one.kind == FAULT]
 

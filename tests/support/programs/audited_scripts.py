@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 
 from batchscale.benchmarks.rank.audit import program
-from batchscale.benchmarks.rank.audit.facts import ALONE
+from batchscale.benchmarks.rank.audit.facts import ALONE, TOGETHER
 
 REPLICAS = "2"
 
@@ -39,7 +39,7 @@ def main(folder: Path, scripts: list[Path]) -> None:
         place.mkdir()
         forked(place, ALONE, "1", script)
         if script.read_text().startswith("# STRATEGY mirrored"):
-            forked(place, "mirrored", REPLICAS, script)
+            forked(place, TOGETHER, REPLICAS, script)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ class Right(keras.metrics.Metric):
         self.value = self.add_weight(shape=(), initializer="zeros", name="value")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        right = keras.ops.cast(keras.ops.argmax(y_pred, axis=-1) == keras.ops.cast(y_true[:, 0], "int64"), "float32")
+        labels = keras.ops.reshape(y_true, (-1,))
+        right = keras.ops.cast(keras.ops.argmax(y_pred, axis=-1) == keras.ops.cast(labels, "int64"), "float32")
         self.value.assign(keras.ops.mean(right))
 
     def result(self):
