@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...benchmarks.config.script import shown
 from ...benchmarks.schedules.rules import TUNED_RULE
 from ...benchmarks.text import counted, duration, listed, percent
 from ..formatting import estimated, percentage
@@ -165,7 +166,8 @@ def _validity(arms: Sequence[Arm], seeds: int) -> str:
     batches = sorted({batch for one in arms for batch in one.batches})
     span = f"batches {batches[0]:,} to {batches[-1]:,}" if batches else "no batch"
     rules = ", ".join(one.rule for one in arms)
-    return (f"{arm.text('model')} on {arm.text('dataset')} ({int(arm.first('train_examples')):,} "
+    what = " on ".join(dict.fromkeys(shown(arm.text(name)) for name in ("model", "dataset")))
+    return (f"{what} ({int(arm.first('train_examples')):,} "
             f"training examples), {arm.text('optimizer')}, {int(arm.first('epochs'))} epochs, "
             f"{span}, rules {rules}, {seeds} seeds, margin {arm.outcome.within}")
 
