@@ -94,7 +94,8 @@ def _replica_panel(name: str, experiment: str, kind: str, found: Sequence[Scalin
     panel = Panel(f"{name}-replicas", title, Axis("replicas", 2, tuple(map(float, counts))),
                   Axis(f"throughput against {base} replica{'s' * (base > 1)}"), (*series, ideal))
     return Figure(panel.name, title, draw_lines(panel), f"Labels: strategy, {_fixed(kind)}; the smallest and the "
-                  f"largest batch measured. 95 % intervals of the ratio over launches, {launches}; experiment {experiment}.")
+                  f"largest batch measured. 95 % intervals of the ratio over launches, {launches}; experiment "
+                  f"{experiment}.")
 
 
 def _heading(found: Sequence[Scaling]) -> str:
