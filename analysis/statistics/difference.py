@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
 from ...benchmarks.errors import RecordError
+from .distributions import t_above
 from .estimate import LEVEL, all_equal, Estimate, finite_values, Floats, t_critical
 from .sign_flip import ROUNDING
 
@@ -45,13 +45,13 @@ class Difference:
         """Return the one-sided p value of a value at `bound` or above it; NaN without spread."""
         if not self.standard_error > 0:
             return math.nan
-        return float(stats.t.sf((bound - self.estimate.value) / self.standard_error, self.degrees_of_freedom))
+        return float(t_above((bound - self.estimate.value) / self.standard_error, self.degrees_of_freedom))
 
     def above(self, bound: float) -> float:
         """Return the one-sided p value of a value at `bound` or below it; NaN without spread."""
         if not self.standard_error > 0:
             return math.nan
-        return float(stats.t.sf((self.estimate.value - bound) / self.standard_error, self.degrees_of_freedom))
+        return float(t_above((self.estimate.value - bound) / self.standard_error, self.degrees_of_freedom))
 
 
 def summarize(arm: Measured) -> Summary:
@@ -144,4 +144,4 @@ def _difference(value: float, standard_error: float, freedom: float, n: int,
     t = value / standard_error
     half = float(t_critical(freedom, level)) * standard_error
     return Difference(Estimate(value, value - half, value + half, n), standard_error,
-                      t, freedom, 2 * float(stats.t.sf(abs(t), freedom)))
+                      t, freedom, 2 * float(t_above(abs(t), freedom)))

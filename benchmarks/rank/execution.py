@@ -100,7 +100,7 @@ class Execution(RunInProgress):
 
     def _train_phase(self, phase: phases.Phase, begun: Checkpoint | None) -> None:
         program, step_rates, first, seconds = self.program, self.rates(phase.steps, phase.global_batch), 0, 0.0
-        self.trace(phase.global_batch, step_rates)
+        self.trace(phase.global_batch, step_rates, phase.last)
         program.reset_optimizer()  # a later phase compiles again, which makes a new optimizer
         if begun:
             first, seconds = begun.step, begun.train_seconds
@@ -122,7 +122,8 @@ class Execution(RunInProgress):
             self.ordered = place
         while start < stop and not self.program.finished:
             until = min(stop, start + self.stretch_steps)
-            seconds += self.advance(Segment(phase.global_batch, phase.index, start, until), step_rates)
+            segment = Segment(phase.global_batch, phase.index, start, until, last=phase.last_of(until))
+            seconds += self.advance(segment, step_rates)
             start = until
             if start < stop and not self.program.finished:
                 self.agree_to_go_on(phase, start, seconds)
@@ -178,8 +179,9 @@ class Execution(RunInProgress):
             agreement.check_weights(self.strategy, program.variables, f"after step {step}")
             metrics = self.examples.evaluation.metrics(program)
         self.recorder.equal_evaluations += 1
+        examples = phase.examples_after(step)
         row = {"phase": phase.index, "global_batch": phase.global_batch, "step": step,
-               "epoch": step / phase.steps_per_epoch, "examples": step * phase.global_batch,
+               "epoch": examples / phase.examples_per_epoch, "examples": examples,
                "train_seconds": seconds, **program.scaling(), **metrics,
                **(program.gains.row() if program.gains else {})}
         self.evaluations.append(row)

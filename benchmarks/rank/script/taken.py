@@ -98,15 +98,16 @@ def first_weights(name: str, seed: int, precision: str) -> list[Any]:
     return _weights[key]
 
 
-def rate_factors(config: RunConfig, model: keras.Model, places: Any) -> Any:
-    """Return what the script's schedule makes of its highest rate at these places, float64, in examples trained on;
-    None for a fixed rate."""
+def rate_factors(config: RunConfig, model: keras.Model, epochs: Any, examples: Any) -> Any:
+    """Return what the script's schedule makes of its highest rate after so many epochs and then so many examples,
+    float64 for each; None for a fixed rate."""
     of = optimizer.schedule(model.optimizer)
     if of is None:
         return None
     batch = step_examples(config.model)
-    steps = _models[model].epochs * math.ceil(config.train_examples / batch)
-    return optimizer.scheduled(of, places / batch) / optimizer.highest_rate(model.optimizer, steps)
+    steps = math.ceil(config.train_examples / batch)
+    rates = optimizer.scheduled(of, epochs * steps + examples / batch)
+    return rates / optimizer.highest_rate(model.optimizer, _models[model].epochs * steps)
 
 
 @lru_cache

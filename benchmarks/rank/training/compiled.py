@@ -62,6 +62,7 @@ class Compiled:
     def notes_of(self, config: RunConfig) -> list[str]:
         """Return what a reader of a run's record must know of what the script says and the run does otherwise."""
         left = config.train_examples % config.global_batch if config.kind == "accuracy" else 0
+        left -= config.left_over(config.global_batch)
         partial_batch = [f"the last {left} examples of each epoch's order are left out, which fit takes as a smaller "
                          "batch"] if left else []
         return [*(f"not taken over from the script: {note}" for note in self.notes), *partial_batch]

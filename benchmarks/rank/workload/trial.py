@@ -19,7 +19,7 @@ from ...data.arrays import Arrays, Classes, each
 from ...errors import BatchscaleError, frames, PlanError, said
 from ...runs.run_config import RunConfig
 from ..script import taken
-from ..training import keras_optimizers, losses, program
+from ..training import gradients, keras_optimizers, losses
 from ..training.compiled import Compiled
 from . import endings, flops, ignored, own_losses
 
@@ -147,17 +147,17 @@ def _check_gradient(config: RunConfig, model: keras.Model, loss: losses.Function
     missing: list[str] = []
 
     def step() -> Any:
-        found = program.gradients(model, loss, weights, x, y)[1]
+        found = gradients.gradients(model, loss, weights, x, y)[1]
         missing.extend(v.path for v, g in zip(model.trainable_variables, found) if g is None)
         return [tf.convert_to_tensor(gradient) for gradient in found if gradient is not None]
 
     what = f"a training step of model {config.model!r} with loss {config.loss!r}"
-    gradients = _traced(what, step)
+    found = _traced(what, step)
     if missing:
         raise PlanError(f"loss {config.loss!r} gives no gradient to {', '.join(missing[:5])} of model "
                         f"{config.model!r}; let the loss use every output and no argmax or rounding, or set the "
                         "layer's trainable = False.")
-    if not all(np.isfinite(gradient).all() for gradient in gradients):
+    if not all(np.isfinite(gradient).all() for gradient in found):
         raise PlanError(f"{what} gives a gradient that is not finite at the initial weights; scale the inputs, or keep "
                         "zeros out of square roots, logarithms and divisions.")
 
