@@ -149,7 +149,10 @@ def learning_rate(model: keras.Model) -> float | None:
     """Return the rate of the next step, of a schedule too; None where the optimizer has none."""
     with suppress(Exception):  # of an optimizer of the user's own
         optimizer = model.optimizer
-        return float(getattr(optimizer, "inner_optimizer", optimizer).learning_rate)
+        rate = getattr(optimizer, "inner_optimizer", optimizer).learning_rate
+        rate = rate.value if isinstance(rate, keras.Variable) else rate
+        copies = getattr(rate, "values", None)  # of a variable that a strategy mirrors
+        return float(np.asarray(copies[0] if isinstance(copies, (tuple, list)) else rate))
     return None
 
 
