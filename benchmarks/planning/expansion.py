@@ -8,6 +8,7 @@ from typing import Any
 
 from ..config.choices import DROP, MEASURED_RULE
 from ..config.objectives import default_metrics
+from ..config.script import is_script
 from ..config import optimizers
 from ..config.strategies import STRATEGIES, strategy_variants
 from ..errors import PlanError
@@ -94,7 +95,7 @@ def _drift_guard(like: RunConfig, launch: int) -> RunConfig:
                      loss=like.loss, metrics=like.metrics, from_logits=like.from_logits, optimizer=like.optimizer,
                      global_batch=batch, train_examples=like.train_examples, seed=0,
                      base_learning_rate=like.base_learning_rate, validation_fraction=like.validation_fraction,
-                     launch=launch)
+                     launch=launch, precision=like.precision if is_script(like.model) else "float32")
 
 
 def _runs(experiment: Mapping[str, Any], first_seed: int, train_examples: TrainExamples,

@@ -56,13 +56,17 @@ class Program:
             self.weights = [v.value for v in self.model.trainable_variables]
             self.optimizer = keras_optimizers.create(config, self.model)
             self.gains = adascale.create(config)
+            self.monitors = self.script.monitors(strategy) if self.script else None
             self.loss_scale = LossScale() if config.precision == "mixed_float16" else None
         self.objective = losses.objective(config) if self.script is None else \
             self.script.objective(config.metrics)
+        own = self.script.own_step if self.script else None
+        self._step = own.gradients if own else partial(gradients, self.model, self.objective.loss, self.weights)
         self.batch_norms = BatchNorms(self._layers(), config.synchronized_batch_norm, strategy.mean)
-        if config.jit and self.batch_norms.synchronized and strategy.replicas > 1:
-            raise PlanError(f"model {config.model!r} has batch norm with synchronized=True, which jit = true cannot "
-                            "compile with several replicas; leave one of them out.")
+        if (config.jit or own) and self.batch_norms.synchronized and strategy.replicas > 1:
+            alone = "jit = true" if config.jit else "a training step of its own"
+            raise PlanError(f"model {config.model!r} has batch norm with synchronized=True and {alone}, inside which "
+                            "replicas cannot exchange anything; leave one of them out.")
         self.variables = [v.value for v in self.model.variables]
         self.statistics = [v.value for v in self.model.non_trainable_weights if v.value.dtype.is_floating]
         self._loss_dtype = tf.float64 if config.precision == "float64" else tf.float32
@@ -101,7 +105,8 @@ class Program:
         """All that a step changes: what a checkpoint keeps."""
         slots = [slot for slots in self.optimizer.slots for slot in slots]
         scale = self.loss_scale.variables if self.loss_scale else []
-        return [*self.variables, *slots, *([self.gains.state] if self.gains else []), *scale]
+        return [*self.variables, *slots, *([self.gains.state] if self.gains else []), *scale,
+                *(self.monitors.best if self.monitors else [])]
 
     @property
     def finished(self) -> bool:
@@ -163,7 +168,7 @@ class Program:
         """Mean loss over the replica's examples and its gradient, inside a strategy's `run`; `share`: what it counts
         for, 1 where all replicas have as many examples."""
         scale = tf.convert_to_tensor(self.loss_scale.scale) if self.loss_scale else None
-        loss, found = gradients(self.model, self.objective.loss, self.weights, x, y, scale, share)
+        loss, found = self._step(x, y, scale, share)
         return loss, [tf.convert_to_tensor(gradient) for gradient in found]  # an embedding's comes as slices
 
     def loop(self, global_batch: int, layout: Layout, exchange: bool = True) -> Callable[..., Any]:
