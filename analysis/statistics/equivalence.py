@@ -11,6 +11,7 @@ from ...benchmarks.errors import RecordError
 from .decision_rules import ONE_SIDED
 from .difference import Difference
 from .estimate import Estimate
+from .sequential.spending import level_at
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def equivalence(of: Difference, margin: float, alpha: float = ONE_SIDED) -> Equi
     value, error, freedom = of.estimate.value, of.standard_error, of.degrees_of_freedom
     if not error > 0:
         return Equivalence(of.estimate, margin, math.nan, False)
-    p_value = float(stats.t.sf((margin - abs(value)) / error, freedom))
-    half = float(stats.t.isf(alpha, freedom)) * error
+    p_value = max(of.below(margin), of.above(-margin))
+    half = float(stats.t.isf(level_at(of.looks, of.estimate.n, alpha), freedom)) * error
     inner = Estimate(value, value - half, value + half, of.estimate.n)
     return Equivalence(inner, margin, p_value, p_value < alpha)
