@@ -14,6 +14,7 @@ from typing import Any
 from ...benchmarks.schedules.rules import rule_order
 from ..statistics.decision_rules import FEWEST_SEEDS
 from ..statistics.estimate import Estimate
+from ..statistics.sequential.spending import Counts, knots
 from ..study.arms import Arm
 from ..study.non_inferiority import loss_tests
 from ..tables.results import Results
@@ -46,7 +47,16 @@ def table_of(arms: Sequence[Arm], options: Sequence[Option], grounds: Grounds, r
             "refused": refusal_at_any_margin(arms, results), "chance": _finite(grounds.chance.level),
             "learned": [[one.global_batch, one.rule, one.judged] for one in grounds.learned],
             "left_out": [list(key) for key in not_believed(arms, results)], "chains": chains,
+            "looks": _looks(outcome.looks),
             **_options(arms, options, worthwhile)}
+
+
+def _looks(counts: Counts) -> dict[str, Any] | None:
+    """Seeds at each look, whole levels, and by look the level that each whole one has there; None without looks."""
+    if not counts:
+        return None
+    whole, each = knots(counts)
+    return {"counts": list(counts), "whole": whole.tolist(), "levels": each.T.tolist()}
 
 
 def _options(arms: Sequence[Arm], options: Sequence[Option], worthwhile: float) -> dict[str, Any]:

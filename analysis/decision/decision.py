@@ -16,7 +16,7 @@ import pandas as pd
 from ...benchmarks.records.run_folder import RETRYABLE
 from ...benchmarks.runs.run_warnings import WarningGroup
 from ...benchmarks.schedules.rules import TUNED_RULE
-from ...benchmarks.text import byte_count, duration, percent
+from ...benchmarks.text import byte_count, counted, duration, listed, percent
 from ..formatting import estimated, Table, what_ran
 from ..hypotheses.decide import decide
 from ..hypotheses.verdict import CONTRADICTED, NOT_DECIDED, SUPPORTED, Verdict
@@ -31,6 +31,7 @@ from ..tables.results import Results
 from ..tables.selections import known_whole
 from .grounds import Grounds, grounds_of
 from .headline import headlines, overview, scaling_headlines
+from .looks import Looks, next_hour, sentences as look_sentences, sequential_looks
 from .next_plan import missing, plan_lines, plan_text
 from .options import Option, options
 from .recommendation import cheapest_in_time, recommend, Recommendation
@@ -121,6 +122,7 @@ class Decision:
     run_warnings: tuple[WarningGroup, ...] = ()
     plan_lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     topics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    looks: tuple[Looks, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the decision for decision.json: no NaN, every number with its interval and n."""
@@ -134,6 +136,7 @@ class Decision:
                 "claims": [verdict.to_json() for verdict in self.verdicts],
                 "open_questions": list(self.open_questions), "warnings": list(self.warnings),
                 "plan_lines": {name: list(lines) for name, lines in self.plan_lines.items()},
+                "looks": [one.to_json() for look in self.looks for one in look.judged],
                 "worthwhile": self.worthwhile, "next_plan": self.next_plan}
 
 
@@ -157,12 +160,14 @@ def decide_of(study: Study, verdicts: Sequence[Verdict] | None = None, deadline_
     critical, scaling, memory = study.critical, study.scalings, _memory(study)
     deadlines = tuple(_in_time(name, deadline_seconds, own, grounds[name]) for name, own in listed.items()) \
         if deadline_seconds is not None else ()
-    unfinished = _unfinished(results)
+    looks = sequential_looks(results)
+    unfinished = _unfinished(results, looks)
     gaps = [] if unfinished else [gap for gap in missing(results, by_experiment)
                                   if gap.experiment["name"] not in refused]
     answers = (*accuracy_answers(results, judged), *_recommended(recommended))
     topics = {"deadline": _deadline(deadlines), "claims": _claims(found), "scaling": _scaling(scaling, worthwhile),
               "critical": _critical(critical), "memory": _memory_words(memory)}
+    topics["looks"] = [*look_sentences(looks), *next_hour(looks, results)]
     sentences = (*answers, *(sentence for own in topics.values() for sentence in own),
                  *(f"Open: {gap.what}." for gap in gaps), *unfinished)
     return Decision(answers, sentences, recommended, tuple(o for own in measured.values() for o in own),
@@ -174,7 +179,7 @@ def decide_of(study: Study, verdicts: Sequence[Verdict] | None = None, deadline_
                                             for name, arms in by_experiment.items()}, listed, unsteady),
                     overview([one for one in recommended if one.experiment not in refused], by_experiment),
                     tuple(grounds.values()), study.run_warnings, plan_lines(gaps, results),
-                    {name: tuple(own) for name, own in topics.items()})
+                    {name: tuple(own) for name, own in topics.items()}, looks)
 
 
 def _in_time(name: str, seconds: float, own: Sequence[Option], grounds: Grounds) -> Deadline:
@@ -191,9 +196,16 @@ def _cautioned(one: Recommendation, results: Results) -> Recommendation:
     return replace(one, caution=f"Caution: {' '.join(found)}" if found else "")
 
 
-def _unfinished(results: Results) -> list[str]:
+def _unfinished(results: Results, looks: Sequence[Looks]) -> list[str]:
     """While runs are to come, the next plan is this one."""
+    undecided = [one for one in looks if one.open]
     waiting = int(results.statuses["status"].isin(UNFINISHED).sum())
+    if held_back := results.plan.held_back:
+        return [f"{counted(held_back, 'run')} of the plan lie beyond the budget that it was run with: run it again to go "
+                "on; until then this is a partial answer."]
+    if not waiting and undecided:
+        return [f"{listed(one.experiment for one in undecided)}: not every batch is decided, and more seeds may: run the "
+                "same plan again to go on."]
     if not waiting:
         return []
     return [f"{waiting} of {len(results.statuses)} runs have no result yet: run the same plan "

@@ -10,6 +10,7 @@ from typing import Any
 from ...benchmarks.config.objectives import CROSS_ENTROPY
 from ...benchmarks.errors import PlanError
 from ...benchmarks.planning import keys as plan_keys
+from ...benchmarks.planning.derived_keys import AUTO
 from ...benchmarks.schedules.rules import RULES, TUNED_RULE
 from ...benchmarks.text import counted
 from ..laws.memory import DISTINCT_SIZES
@@ -81,7 +82,7 @@ def plan_text(gaps: Sequence[Gap], results: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
-DECISIVE = ("seeds", "global_batches", "search")
+DECISIVE = ("seeds", "max_seeds", "global_batches", "search")
 
 
 def plan_lines(gaps: Sequence[Gap], results: Results) -> dict[str, tuple[str, ...]]:
@@ -110,7 +111,12 @@ def _accuracy(arms: Sequence[Arm], results: Results) -> list[Gap]:
         found.append(Gap(f"{arm.experiment}: one batch alone; its effect is not known",
                          {"name": arm.experiment, **basis, "global_batches": batches,
                           "rules": rules, "seeds": SEEDS}))
-    elif seeds < FEWEST_SEEDS or min(wanted, MOST_SEEDS) > seeds:
+    elif arm.outcome.looks and min(wanted, MOST_SEEDS) > arm.outcome.looks[-1]:
+        most = arm.outcome.looks[-1]
+        found.append(Gap(f"{arm.experiment}: {counted(most, 'seed')} do not decide every batch",
+                         {"name": arm.experiment, **basis, "global_batches": batches, "rules": rules,
+                          "seeds": AUTO, "max_seeds": min(wanted, MOST_SEEDS)}, again=True))
+    elif not arm.outcome.looks and (seeds < FEWEST_SEEDS or min(wanted, MOST_SEEDS) > seeds):
         who = f"{counted(seeds, 'seed')} {'does' if seeds == 1 else 'do'}"
         found.append(Gap(f"{arm.experiment}: {who} not decide every batch",
                          {"name": arm.experiment, **basis, "global_batches": batches,

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from ...benchmarks.errors import RecordError
 from ...benchmarks.text import percent
 from .difference import Difference
-from .distributions import t_above, t_quantile
+from .distributions import t_quantile
 from .estimate import Estimate, LEVEL
+from .sequential.spending import level_at
 
 FEWEST_SEEDS = 2
 ONE_SIDED = (1 - LEVEL) / 2
@@ -107,7 +108,7 @@ def equivalence(of: Difference, margin: float, alpha: float = ONE_SIDED) -> Equi
     value, error, freedom = of.estimate.value, of.standard_error, of.degrees_of_freedom
     if not error > 0:
         return Equivalence(of.estimate, margin, math.nan, False)
-    p_value = float(t_above((margin - abs(value)) / error, freedom))
-    half = -float(t_quantile(alpha, freedom)) * error
+    p_value = max(of.below(margin), of.above(-margin))
+    half = -float(t_quantile(level_at(of.looks, of.estimate.n, alpha), freedom)) * error
     inner = Estimate(value, value - half, value + half, of.estimate.n)
     return Equivalence(inner, margin, p_value, p_value < alpha)

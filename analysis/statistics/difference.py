@@ -14,6 +14,7 @@ import numpy as np
 from ...benchmarks.errors import RecordError
 from .distributions import t_above
 from .estimate import LEVEL, all_equal, Estimate, finite_values, Floats, t_critical
+from .sequential.spending import Counts, level_at, over_looks
 from .sign_flip import ROUNDING
 
 
@@ -32,7 +33,8 @@ Measured = Sequence[float] | Floats | Summary
 @dataclass(frozen=True)
 class Difference:
     """First arm minus second. n counts the seeds (of the smaller arm where unpaired). `fixed_error`: the part of the
-    standard error that more seeds do not lessen."""
+    standard error that more seeds do not lessen. looks: the seeds at which a study was judged as they came in; its p
+    values and its interval then hold at whichever look it ended."""
 
     estimate: Estimate
     standard_error: float
@@ -40,18 +42,22 @@ class Difference:
     degrees_of_freedom: float
     p_value: float
     fixed_error: float = 0.0
+    looks: Counts = ()
 
     def below(self, bound: float) -> float:
         """Return the one-sided p value of a value at `bound` or above it; NaN without spread."""
         if not self.standard_error > 0:
             return math.nan
-        return float(t_above((bound - self.estimate.value) / self.standard_error, self.degrees_of_freedom))
+        return self._shown((bound - self.estimate.value) / self.standard_error)
 
     def above(self, bound: float) -> float:
         """Return the one-sided p value of a value at `bound` or below it; NaN without spread."""
         if not self.standard_error > 0:
             return math.nan
-        return float(t_above((self.estimate.value - bound) / self.standard_error, self.degrees_of_freedom))
+        return self._shown((self.estimate.value - bound) / self.standard_error)
+
+    def _shown(self, t: float) -> float:
+        return over_looks(self.looks, self.estimate.n, float(t_above(t, self.degrees_of_freedom)))
 
 
 def summarize(arm: Measured) -> Summary:
@@ -133,6 +139,21 @@ def widened(of: Difference, least_error: float = 0.0, factor: float = 1.0, varia
         degrees = combined if wide else degrees
     found = _difference(of.estimate.value, math.sqrt(total), degrees, of.estimate.n, level)
     return replace(found, fixed_error=math.sqrt(variance))
+
+
+def at_look(of: Difference, looks: Counts, level: float = LEVEL) -> Difference:
+    """Return the difference as that of a study which was judged at each of `looks` seeds until it was decided.
+
+    Its interval is the repeated one (Jennison and Turnbull 1989), which holds at all looks together as often as `level`
+    says, and so at the one at which the study ended; p values are sequential ones. Without looks, or without spread, it
+    is returned as it is.
+    """
+    if not looks or not of.standard_error > 0:
+        return of
+    own = 1 - 2 * level_at(looks, of.estimate.n, (1 - level) / 2)
+    found = _difference(of.estimate.value, of.standard_error, of.degrees_of_freedom, of.estimate.n, own)
+    p_value = min(2 * over_looks(looks, of.estimate.n, of.p_value / 2), 1.0)
+    return replace(of, estimate=replace(found.estimate, of=of.estimate.of), p_value=p_value, looks=looks)
 
 
 def _difference(value: float, standard_error: float, freedom: float, n: int,

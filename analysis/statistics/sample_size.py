@@ -60,6 +60,15 @@ def seeds_until_not_worse(of: Difference, margin: float, alpha: float, power: fl
     return int(seeds[enough[0]] - of.estimate.n) if enough.size else None
 
 
+def chance_to_show(of: Difference, distance: float, seeds: int, alpha: float) -> float:
+    """Return the chance that a one-sided test at level alpha of so many seeds shows a difference to lie on its side of
+    a bound that is `distance` away, if mean and spread stay as they are; 0 without a spread to reckon with."""
+    if not of.standard_error > 0 or not of.degrees_of_freedom > 0:
+        return 0.0
+    error, freedom = _with_seeds(of, np.array([float(max(seeds, of.estimate.n))]))
+    return float(stats.t.cdf(distance / error - stats.t.isf(alpha, freedom), freedom)[0])
+
+
 def _resolved(of: Difference, level: float) -> float:
     """The smallest difference that any number of seeds could show; 0 where seeds are all that is uncertain."""
     return of.fixed_error * float(normal_quantile((1 + level) / 2))

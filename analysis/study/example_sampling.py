@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..statistics.difference import Difference, paired_difference, widened
+from ..statistics.difference import at_look, Difference, paired_difference, widened
 from ..tables.outcome import Outcome
 
 # Of small networks' batches 32 and 512 on handwritten digits it is about 0.16, by how seldom intervals over seeds alone
@@ -54,8 +54,9 @@ def sampling(reference: pd.DataFrame, own: pd.DataFrame, outcome: Outcome, metri
     """Return what the examples behind `metric` add to the gap between two batches.
 
     reference, own: one row per seed, with the outcome's validation and test columns at the end of training and
-    `validation_examples` and `test_examples`.
+    `validation_examples` and `test_examples`. Only seeds that both have count.
     """
+    reference, own = (one[one["seed"].isin(two["seed"])] for one, two in ((reference, own), (own, reference)))
     sizes = {part: _size(reference, part) for part in ("validation", "test")}
     size = sizes[metric.partition("_")[0]]
     if not outcome.percent or not size > 0:
@@ -90,7 +91,8 @@ def gap_between(reference: pd.Series, own: pd.Series, outcome: Outcome, of: Samp
         return found
     # The difference of two values that are each rounded to a step; a loss is computed in single precision.
     least = of.step / math.sqrt(6) or float(np.finfo(np.float32).eps) * float(np.abs(both).mean())
-    return widened(found, least / math.sqrt(len(both)), CROSS_FITTED if cross_fitted else 1.0, of.variance, of.freedom)
+    wide = widened(found, least / math.sqrt(len(both)), CROSS_FITTED if cross_fitted else 1.0, of.variance, of.freedom)
+    return at_look(wide, outcome.looks)
 
 
 def _size(rows: pd.DataFrame, part: str) -> float:

@@ -18,6 +18,7 @@ from ...benchmarks.text import number
 from ..formatting import estimated, percentage
 from ..statistics.decision_rules import ONE_SIDED
 from ..statistics.estimate import Estimate, Floats, mean_estimate
+from ..statistics.sequential.spending import Counts
 
 DEFAULT_MARGIN = 0.005
 DEFAULT_LOSS_MARGIN = 0.02
@@ -42,6 +43,8 @@ class Outcome:
     """Of a loss: the margin as a share of the reference batch's."""
     alpha: float = ONE_SIDED
     """The level of a one-sided test against the margin."""
+    looks: Counts = ()
+    """Seeds at which the study was judged as they came in; empty where it was judged once."""
     resolution: float = 0.0
     """Of an accuracy: what one test example of one run amounts to; 0 where their number was not recorded."""
 
@@ -163,13 +166,15 @@ def kind_of(runs: pd.DataFrame) -> Outcome:
     return ACCURACY if accuracy or not loss else LOSS
 
 
-def judged_by(runs: pd.DataFrame, margin: float, loss_margin: float, alpha: float = ONE_SIDED) -> Outcome:
+def judged_by(runs: pd.DataFrame, margin: float, loss_margin: float, alpha: float = ONE_SIDED,
+              looks: Counts = ()) -> Outcome:
     """Return the outcome of one experiment's runs with its margin in the unit of the values.
 
     margin: of accuracy, as a fraction; loss_margin: as a share of the mean loss of the reference batch on the data that
-    choose (of all runs where the reference batch has none); alpha: level of a one-sided test against the margin.
+    choose (of all runs where the reference batch has none); alpha: level of a one-sided test against the margin; looks: seeds at
+    which the study is judged as they come in.
     """
-    found = replace(kind_of(runs), alpha=alpha)
+    found = replace(kind_of(runs), alpha=alpha, looks=looks)
     if found.percent:
         examples = float(runs["test_examples"].max()) if "test_examples" in runs else math.nan
         return replace(found, margin=margin, resolution=1 / examples if examples > 0 else 0.0)

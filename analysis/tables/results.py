@@ -14,11 +14,15 @@ from typing import Any
 import pandas as pd
 from msgspec import structs
 
+from ...benchmarks.errors import PlanError
+from ...benchmarks.planning import keys
+from ...benchmarks.planning.derived_keys import SEED_KEYS, seed_looks
 from ...benchmarks.records.manifest import Manifest
 from ...benchmarks.records.searches import Answer
 from ...benchmarks.schedules.rules import PUBLISHED_RULE, rule_order
 from ..columns import METRIC, RUN
 from ..statistics.decision_rules import one_sided_level
+from ..statistics.sequential.spending import Counts
 from .outcome import DEFAULT_LOSS_MARGIN, DEFAULT_MARGIN, judged_by, Outcome
 from .rank_rows import COLUMNS
 from .tuned_rates import TunedBatch
@@ -108,7 +112,7 @@ class Results:
     def outcomes(self) -> dict[str, Outcome]:
         """Outcome that judges the accuracy runs, with its margin, by the name of their experiment."""
         alpha = one_sided_level(self.earlier_looks)
-        return {name: judged_by(runs, self.margin, self.loss_margin, alpha)
+        return {name: judged_by(runs, self.margin, self.loss_margin, alpha, looks_of(self.plan, name))
                 for name, (runs, _) in self.accuracy.items()}
 
     @property
@@ -144,6 +148,16 @@ def planned(plan: Manifest, experiment: str) -> dict[str, Any]:
     defaults = _tables(plan).get("defaults")
     own = next((item for item in _planned(plan) if item.get("name") == experiment), {})
     return {**(defaults if own and isinstance(defaults, dict) else {}), **own}
+
+
+def looks_of(plan: Manifest, experiment: str) -> Counts:
+    """Return the seeds at which the plan has an experiment judged as they come in; () where it fixes their number, or
+    where its text is not to be had."""
+    try:
+        return seed_looks(keys.defaults({name: value for name, value in planned(plan, experiment).items()
+                                         if name in SEED_KEYS}, "plan"))
+    except PlanError:
+        return ()
 
 
 def _planned(plan: Manifest) -> list[dict[str, Any]]:

@@ -121,7 +121,8 @@ def tuned_batches(runs: pd.DataFrame, statuses: pd.DataFrame) -> tuple[TunedBatc
     found = []
     for (experiment, placement, batch), rows in own.groupby(["experiment", "placement", "global_batch"], sort=False):
         listed = planned[planned["experiment"] == experiment]
-        seeds = {int(seed) for seed in (*listed["seed"].dropna(), *own.loc[own["experiment"] == experiment, "seed"])}
+        at_batch = listed[listed["global_batch"] == batch]  # batches that are decided sooner have fewer seeds
+        seeds = {int(seed) for seed in (*at_batch["seed"].dropna(), *rows["seed"])}
         trials = tuple(sorted(_trials(rows, len(seeds), kinds[experiment]),
                               key=lambda trial: (trial.learning_rate, trial.trial)))
         count, chosen = max(int(listed["trial"].nunique()), len(trials)), min(trials, key=_order)

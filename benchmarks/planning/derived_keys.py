@@ -1,4 +1,5 @@
-"""Keys whose default follows from the others of an experiment: the reference batch, and the length of the warm-up."""
+"""What follows from the keys of an experiment: its batches, the reference batch, the length of the warm-up, and how many
+seeds there may be and at which of them they are judged."""
 
 from __future__ import annotations
 
@@ -13,6 +14,10 @@ USUAL_REFERENCE = 32
 # so that it trains at its rule's rate for as long as it takes to get there; at the default of 10 epochs both are 5.
 LONGEST_WARMUP_EPOCHS = 5.0
 WARMUP_SHARE = 0.5
+AUTO = "auto"
+SEED_KEYS = ("seeds", "min_seeds", "max_seeds")
+FEWEST_AT_A_LOOK = 3
+MIN_SEEDS, MAX_SEEDS = FEWEST_AT_A_LOOK, 12
 
 
 def batches_of(experiment: Mapping[str, Any], examples: int, at_once: int) -> list[int]:
@@ -49,3 +54,33 @@ def warmup_epochs(experiment: Mapping[str, Any], rule: str, batch: int) -> dict[
     if "warmup_epochs" in experiment or not used:
         return {}
     return {"warmup_epochs": min(LONGEST_WARMUP_EPOCHS, WARMUP_SHARE * experiment["epochs"])}
+
+
+def seed_looks(experiment: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the numbers of seeds at which an experiment is judged, ascending; () where their number is fixed.
+
+    Each further seed is a look up to twice the fewest, then every second one, since one seed of many tells little.
+    """
+    if experiment.get("seeds") != AUTO or experiment.get("kind", "accuracy") != "accuracy":
+        return ()
+    fewest, most = int(experiment.get("min_seeds", MIN_SEEDS)), int(experiment.get("max_seeds", MAX_SEEDS))
+    each = range(fewest, min(2 * fewest, most) + 1)
+    return tuple(dict.fromkeys((*each, *range(each[-1] + 2, most, 2), most)))
+
+
+def most_seeds(experiment: Mapping[str, Any]) -> int:
+    """Return the most seeds that an experiment may take."""
+    return int(experiment["max_seeds"] if experiment["seeds"] == AUTO else experiment["seeds"])
+
+
+def check_seeds(experiment: Mapping[str, Any], where: str) -> None:
+    """Check that seeds that are decided by looks have a first look and a last one. Raises PlanError."""
+    if experiment["seeds"] != AUTO:
+        return
+    fewest, most = experiment["min_seeds"], experiment["max_seeds"]
+    if fewest < FEWEST_AT_A_LOOK:
+        raise PlanError(f"{where}: min_seeds = {fewest}; fewer than {FEWEST_AT_A_LOOK} show no spread to decide by; "
+                        f"give {FEWEST_AT_A_LOOK} or more.")
+    if most <= fewest:
+        raise PlanError(f"{where}: max_seeds = {most} leaves nothing to decide above min_seeds = {fewest}; raise it, "
+                        f"to {4 * fewest} for example, or write seeds = {fewest}.")

@@ -17,7 +17,7 @@ from ..schedules import rules
 from ..schedules.rules import RULES
 from ..text import counted
 from . import keys, tuning
-from .derived_keys import batches_of, reference_batch, warmup_epochs
+from .derived_keys import batches_of, most_seeds, reference_batch, warmup_epochs
 from .expected_time import priority
 from .plan import Plan
 
@@ -75,7 +75,7 @@ def _most_runs(experiment: Mapping[str, Any]) -> int:
     batches = len(experiment.get("global_batches", ())) + len(experiment.get("replica_batches", ()))
     each = experiment["launches"] if experiment["kind"] == "throughput" else 1
     if experiment["kind"] == "accuracy":
-        each = experiment["seeds"] * (tuning.runs_per_seed(experiment) + 1)
+        each = most_seeds(experiment) * (tuning.runs_per_seed(experiment) + 1)
     return int(len(experiment["strategies"]) * len(experiment["replicas"]) * len(experiment["nodes"]) * batches * each)
 
 
@@ -152,7 +152,7 @@ def _batches_and_rules(experiment: Mapping[str, Any], common: dict[str, Any], ex
                 yield RunConfig(**common, kind=experiment["kind"], global_batch=batch, seed=first_seed, launch=launch)
         return
     common = {**common, "sharpness_examples": experiment["sharpness_examples"], "last_batch": experiment["last_batch"]}
-    for seed in range(first_seed, first_seed + experiment["seeds"]):
+    for seed in range(first_seed, first_seed + most_seeds(experiment)):
         yield from _accuracy_runs(experiment, common, batches, seed)
 
 

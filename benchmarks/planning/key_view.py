@@ -15,7 +15,8 @@ REQUIRED, ABSENT = object(), object()
 
 @dataclass(frozen=True)
 class Key:
-    """One key. kind: text, whole, number, flag, or in the plural a list of them; batches are whole numbers or "all".
+    """One key. kind: text, whole, number, flag, or in the plural a list of them; batches are whole numbers or "all",
+    and a batch, as that of seeds, is one whole number or one word.
     default: REQUIRED where there is none, ABSENT where the key is left out."""
 
     kind: str

@@ -16,6 +16,7 @@ from ..decoding import choices, decoded, lists, meanings, MOST_SHOWN, TOML_WORDS
 from ..errors import one_of, PlanError
 from ..schedules.decays import DECAYS
 from ..schedules.rules import PUBLISHED_RULE, RULES
+from .derived_keys import MAX_SEEDS, MIN_SEEDS
 
 LONGEST_LIST = 256
 LONGEST_TEXT = 2000
@@ -151,7 +152,11 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     search: Annotated[Amounts, about(
         "lowest and highest rate tried, as factors of the square-root rule's rate")] = SEARCH
     as_published: Annotated[bool, about("also train the batches one after another on the same weights")] = False
-    seeds: Annotated[Whole, about("runs per point, paired over batches")] = 6
+    seeds: Annotated[Whole | Literal["auto"], about(
+        "runs per point, paired over batches; \"auto\": as many as it takes, the study being judged again as they come "
+        "in, at levels that allow for it, and each batch and rule ending where it is decided")] = 6
+    min_seeds: Annotated[Whole, about("of seeds = \"auto\": runs of each point before the first look, at least 3")] = MIN_SEEDS
+    max_seeds: Annotated[Whole, about("of seeds = \"auto\": the most runs of a point")] = MAX_SEEDS
     epochs: Annotated[Whole, about("length of an accuracy run")] = 10
     validation_fraction: Annotated[Amount, about("of the training data, for choosing")] = 0.2
     train_subset: Annotated[Whole, about("training examples evaluated for the train metrics")] = 10_000

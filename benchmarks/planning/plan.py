@@ -19,7 +19,7 @@ from ..config import optimizers
 from ..data.user_function import search_beside
 from ..errors import one_of, PlanError
 from ..limits import nested_deeper
-from . import coherence, keys, scripts, tuning
+from . import coherence, derived_keys, keys, scripts, tuning
 from .variants import set_keys
 from .writing import of_tables
 
@@ -174,6 +174,7 @@ def _experiment(given: Mapping[str, Any], own: Mapping[str, Any], index: int, so
     tuning.check(checked, where)
     coherence.check_scaling(checked, where)
     coherence.check_placements(checked, where)
+    derived_keys.check_seeds(checked, where)
     checked["scaling"] = coherence.scaling(checked, where)
     if "momentum" in own and not _takes_momentum(checked["optimizer"]):
         raise PlanError(f"{where}: momentum = {own['momentum']} does nothing under optimizer = "

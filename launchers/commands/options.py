@@ -28,7 +28,8 @@ def add_placement(parser: ArgumentParser) -> None:
 
 def add_effort(parser: ArgumentParser) -> None:
     """Add the options that say how long runs may be started and whether failed ones are done again."""
-    parser.add_argument("--budget", default="", help="start no run after this time, e.g. 10m")
+    parser.add_argument("--budget", default="", help="start no run after this time, e.g. 2h, or no more than "
+                        "40runs, or 20usd by the plan's price; what decides most comes first")
     parser.add_argument("--retry", action="store_true", help="also do invalid and failed runs again")
     parser.add_argument("--continue-edited", action="store_true", help="count runs of an edited model or data with "
                         "those made before, instead of making all anew beside them")
@@ -58,5 +59,6 @@ def seconds(text: str, option: str = "--budget") -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise PlanError(f"{option} {text!r} is no length of time; write for example 90s, 10m or 1.5h.")
+        raise PlanError(f"{option} {text!r} is no length of time; write for example 90s, 10m or 1.5h"
+                        + (", or 40runs or 20usd." if option == "--budget" else "."))
     return value

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -34,6 +34,8 @@ from .describe import Describer
 from .machine_lock import machine_to_itself
 from .display import announcement
 from .display.progress import Progress
+from .looks import rounds
+from .looks.budget import parsed
 from .schedule import expected_wall_seconds, Stage, stages
 from .supervisor import work
 from .worker import Limits, unfinished
@@ -52,6 +54,7 @@ class Options:
     retry: bool = False
     launcher: str = "auto"
     continue_edited: bool = False
+    budget: str = ""
 
 
 def describer(plan: Plan) -> Describer:
@@ -146,10 +149,14 @@ def run(plan: Plan, options: Options) -> int:
     store, expansion, workloads = check(plan, options)
     for line in announcement.chosen(plan, store.folder):
         print(line, flush=True)
+    until = time.time() + options.budget_seconds
     alone = machine_to_itself(lambda text: print(text, flush=True)) if options.budget_seconds else nullcontext()
     with alone:  # without a budget nothing is started, so nobody is disturbed and nothing is waited for
-        keep(store, expansion.runs, workloads, facts(plan, expansion))
-        return do(store, expansion, options)
+        return rounds.rounds(plan, store, expansion.runs,
+                             lambda runs, back: keep(store, runs, workloads,
+                                                     {**facts(plan, expansion), "held_back": back}),
+                             lambda: do(store, expansion, replace(options, budget_seconds=until - time.time())),
+                             lambda text: print(text, flush=True), parsed(options.budget, plan))
 
 
 def do(store: Store, expansion: Expansion, options: Options) -> int:

@@ -33,7 +33,7 @@ class Arms:
     seconds: Mapping[int, Floats] | None = None
 
 
-def results(arms: Arms, earlier_looks: int = 0) -> Results:
+def results(arms: Arms, earlier_looks: int = 0, plan_text: str = "") -> Results:
     """Return the tables of these runs, each evaluated once at its end; trials that do not stand for the tuned arm are
     apart, as after reading."""
     rows = [_row(key, seed, arms) for key, values in arms.validation.items() for seed in range(len(values))]
@@ -45,7 +45,7 @@ def results(arms: Arms, earlier_looks: int = 0) -> Results:
     evaluations = kept.assign(step=kept["steps"], epoch=float(EPOCHS), examples=TRAIN_EXAMPLES * EPOCHS).reindex(
         columns=list(dict.fromkeys((*REPEATED, "run_id", *EVALUATION))))
     settings = {"margin": MARGIN, "earlier_looks": earlier_looks}
-    plan = manifest_of({"runs": [], "name": "simulated", "settings": settings})
+    plan = manifest_of({"runs": [], "name": "simulated", "settings": settings, "text": plan_text})
     empty = {name: pd.DataFrame(columns=[*REPEATED, *columns]) for name, columns in
              (("windows", WINDOW), ("norms", GRADIENT_NORM), ("memory", MEMORY))}
     return Results(plan, kept, evaluations, empty["windows"], empty["norms"], empty["memory"], statuses,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..builder import SectionBuilder
-from .accuracy import accuracy, curves, gradient, published, rates, sharpness, tuned
+from .accuracy import accuracy, curves, gradient, looks, published, rates, sharpness, tuned
 from .decision import claims, critical, decision
 from .imported import convergence, source, timing, training
 from .memory import memory, search
@@ -14,6 +14,7 @@ SECTIONS: tuple[SectionBuilder, ...] = (
     decision.build,
     claims.build,
     accuracy.build,
+    looks.build,
     tuned.build,
     rates.build,
     published.build,

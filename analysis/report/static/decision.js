@@ -17,9 +17,23 @@ const decision = (() => {
   }
 
   // One-sided p value of losing the margin or more; NaN without spread.
-  function below(test, margin) {
-    const [, value, error, freedom] = test;
-    return error > 0 ? student.above((margin - value) / error, freedom) : NaN;
+  function below(test, margin, looks) {
+    const [, value, error, freedom, seeds] = test;
+    return error > 0 ? overLooks(student.above((margin - value) / error, freedom), seeds, looks) : NaN;
+  }
+
+  // The least whole level at which a p value of so many seeds is shown, where a study is judged at several looks.
+  function overLooks(p, seeds, looks) {
+    if (!looks || !(p > 0)) {
+      return p;
+    }
+    const own = looks.levels[Math.max(looks.counts.filter((count) => count <= seeds).length - 1, 0)];
+    const after = own.findIndex((level) => level >= p);
+    if (after <= 0) {
+      return looks.whole[after === 0 ? 0 : own.length - 1];
+    }
+    const share = Math.log(p / own[after - 1]) / Math.log(own[after] / own[after - 1]);
+    return looks.whole[after - 1] * Math.pow(looks.whole[after] / looks.whole[after - 1], share);
   }
 
   // Adjusted p values of chains that share one level (Bretz, Maurer, Brannath and Posch 2009, algorithm 2).
@@ -51,7 +65,7 @@ const decision = (() => {
 
   // rule -> {batch -> p}, and rule -> the batches shown to lose less than the margin.
   function tested(table, margin) {
-    const adjusted = orderedChains(table.chains.map((chain) => chain.tests.map((test) => below(test, margin))));
+    const adjusted = orderedChains(table.chains.map((chain) => chain.tests.map((test) => below(test, margin, table.looks))));
     const pValues = {};
     const kept = {};
     table.chains.forEach((chain, index) => {

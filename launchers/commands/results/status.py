@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ....benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED
+from ....benchmarks.planning.derived_keys import AUTO
 from ....benchmarks.planning.variants.set_keys import set_words
 from ....benchmarks.records.failures import ending
 from ....benchmarks.records.manifest import working_directory
@@ -20,6 +21,7 @@ from ....benchmarks.records.run_folder import FINAL, Run
 from ....benchmarks.records.store import open_store, Store
 from ....benchmarks.text import counted, plain
 from ...local.display.by_experiment import table
+from ...local.looks import rounds
 from ...slurm import queue
 from ..options import add_results
 
@@ -65,6 +67,7 @@ def _poll(results: Path) -> tuple[int, bool]:
     print(f"{store.folder}: {counted(len(runs), 'run')}: "
           + ", ".join(f"{counts[name]} {name}" for name in ORDER if counts[name]))
     print("\n".join(map(plain, table([run for run in runs if statuses[run.run_id] != "unreadable"], statuses))))
+    print("".join(f"{plain(line)}\n" for line in rounds.lines(store)) if by_looks(store) else "", end="")
     active = jobs(store)
     bad = sorted((run for run in runs if statuses[run.run_id] in BAD), key=lambda run: run.last_began())
     for run in bad[:1]:
@@ -74,6 +77,11 @@ def _poll(results: Path) -> tuple[int, bool]:
         for path in run.corrupt():
             print(plain(f"set aside, not believed: {path}"))
     return _advice(store, counts, active), active or counts["running"] > 0
+
+
+def by_looks(store: Store) -> bool:
+    """Return whether the plan says that looks decide the number of seeds; reading the tables is left out otherwise."""
+    return AUTO in store.manifest.text
 
 
 def jobs(store: Store) -> bool:
@@ -110,7 +118,7 @@ def _print_repeated(runs: Sequence[Run]) -> None:
 
 def _advice(store: Store, counts: Counter[str], active: bool) -> int:
     command = _command(store)
-    if any(counts[name] for name in counts if name not in FINAL):
+    if any(counts[name] for name in counts if name not in FINAL) or by_looks(store) and rounds.is_open(store):
         print("the jobs above go on by themselves" if active else f"to go on: {command}")
         return EXIT_INCOMPLETE
     if counts["invalid"] or counts["failed"]:

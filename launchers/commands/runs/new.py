@@ -20,7 +20,8 @@ FIRST = ("model", "dataset", "global_batches", "rules", "loss", "metrics", "opti
 OTHER_NAMES = {"dataset": "--data", "global_batches": "--batches"}
 SET_BY_PLACE = ("name", "kind", "script", "script_args", "fit")
 SEVERAL = ("texts", "wholes", "numbers", "batches")
-WORDS = {"text": "NAME", "texts": "NAME", "whole": "N", "wholes": "N", "number": "X", "numbers": "X", "batches": "N"}
+WORDS = {"text": "NAME", "texts": "NAME", "whole": "N", "wholes": "N", "number": "X", "numbers": "X", "batch": "N",
+         "batches": "N"}
 STANDARD_OUTPUT = "-"
 
 

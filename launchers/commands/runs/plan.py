@@ -14,8 +14,10 @@ from ....benchmarks.planning.expected_time import guessed
 from ....benchmarks.planning.plan import Plan
 from ....benchmarks.runs.run_config import RunConfig
 from ....benchmarks.schedules.rates import peak_rate
+from ....benchmarks.text import duration
 from ...local import study
 from ...local.display import announcement
+from ...local.looks import rounds
 from ...local.rank_commands import start
 from ...local.schedule import expected_wall_seconds, Stage, stages
 from ...machine.cores import usable_cores
@@ -53,7 +55,8 @@ def show(plan: Plan, results: Path, only: str, launcher: str, offline: bool = Fa
     here = usable_cores(), len(gpu_names())
     staged, seconds = stages(runs, *here), sum(expected_wall_seconds(runs, *here, workloads).values())
     print(announcement.header(plan.name, len(runs), len(staged), seconds))
-    print("\n".join([*announcement.chosen(plan, results / plan.name), *_table(runs), *announcement.remarks(runs)]))
+    print("\n".join([*_range(plan, runs, here, workloads), *announcement.chosen(plan, results / plan.name),
+                     *_table(runs), *announcement.remarks(runs)]))
     if offline:
         print("neither data nor model was looked at (--offline): `batchscale plan` without it builds both and tries a "
               "step")
@@ -66,6 +69,20 @@ def show(plan: Plan, results: Path, only: str, launcher: str, offline: bool = Fa
     print("commands, one per stage (ranks can be started so by hand once `batchscale run` has written the runs):")
     print("\n".join(_commands(staged, results / plan.name, launcher)))
     return EXIT_OK
+
+
+def _range(plan: Plan, runs: Sequence[RunConfig], here: tuple[Sequence[int], int],
+           workloads: Mapping[str, Any]) -> list[str]:
+    """Of a plan whose seeds are decided by looks: from how many runs to how many, and how long they take."""
+    if not rounds.is_sequential(plan):
+        return []
+    times = [sum(expected_wall_seconds(rounds.first_runs(plan, runs, share), *here, workloads).values())
+             for share in (0.0, rounds.EXPECTED_SHARE)]
+    price = plan.settings.get("price_per_device_hour")
+    devices = max(run.replicas for run in runs)
+    money = f", {price * times[1] / 3600 * devices:.2f} in money at most" if price else ""
+    return [*rounds.told(plan, runs), f"at least {duration(times[0])}, about {duration(times[1])} expected{money}; the "
+            "time above is that of all of them"]
 
 
 def _table(runs: Sequence[RunConfig]) -> list[str]:

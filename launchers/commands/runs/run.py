@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ....benchmarks.errors import PlanError
 from ...local import study
+from ...local.looks.budget import is_time
 from ..options import add_effort, add_placement, seconds
 from .asked_plan import add_plan, asked_plan
 
@@ -38,6 +39,8 @@ def run(arguments: Namespace) -> int:
 
 
 def study_options(arguments: Namespace) -> study.Options:
-    """Return the options of a run from the command line. Raises PlanError for a budget that is no length of time."""
-    return study.Options(arguments.results, arguments.only, seconds(arguments.budget), arguments.retry,
-                         arguments.launcher, arguments.continue_edited)
+    """Return the options of a run from the command line. Raises PlanError for a budget that is neither a length of time
+    nor a number of runs or an amount of money."""
+    limit = seconds(arguments.budget) if is_time(arguments.budget) else float("inf")
+    return study.Options(arguments.results, arguments.only, limit, arguments.retry,
+                         arguments.launcher, arguments.continue_edited, arguments.budget)

@@ -1,0 +1,228 @@
+"""Sequential studies: which batches and rules are decided by the seeds there are, and how many more the others need.
+
+The looks are made again from the records, one after the other: at each, only the seeds up to it count, and a batch and
+rule that was decided at an earlier one keeps its answer and its seeds. So what is asked for next depends on the records
+alone, and a study that was stopped goes on at the same look.
+
+A batch is decided once it is shown to be not worse than the reference batch (or the same), by the tests of
+`non_inferiority`; or where that is out of reach at the most seeds there may be, as soon as it is shown to be worse, or
+that is out of reach too. Then more seeds would not tell it from the reference batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from ...benchmarks.records.run_folder import FINAL
+from ...benchmarks.text import counted, duration
+from ..statistics.decision_rules import equivalence, same, worse
+from ..statistics.difference import Difference
+from ..statistics.estimate import Estimate, unknown
+from ..statistics.multiple_testing import holm
+from ..statistics.sample_size import chance_to_show
+from ..statistics.sequential.spending import level_at
+from ..study.arms import Arm, load_arm
+from ..study.non_inferiority import loss_tests
+from ..tables.results import looks_of, Results, rules
+
+NOT_WORSE, SAME, WORSE, TIED, LOST, OPEN = ("not worse", "the same", "worse", "not told apart", "apart", "open")
+OUT_OF_REACH = 0.1
+"""A test that would be passed by the most seeds with a smaller chance than this, if mean and spread stay as they are,
+is given up."""
+
+Cell = tuple[str, int]  # rule and global batch
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is known of one batch under one rule. seeds: pairs with the reference batch behind it; loss: what it loses
+    on the data that choose, in the unit of the outcome; answer: one of the words of this module."""
+
+    experiment: str
+    rule: str
+    global_batch: int
+    seeds: int
+    loss: Estimate
+    answer: str
+    expected_seeds: int = 0
+    """Of an open one: the seeds at the first look that would more likely than not decide it."""
+
+    @property
+    def open(self) -> bool:
+        """Return whether more seeds are asked for."""
+        return self.answer == OPEN
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields for decision.json."""
+        return {**vars(self), "loss": self.loss.to_json()}
+
+
+@dataclass(frozen=True)
+class Looks:
+    """One experiment whose seeds are decided by looks. counts: seeds at each look; reached: the seeds of the last look
+    that was made, 0 before the first; wanted: the seeds that each rule and batch is to have by now."""
+
+    experiment: str
+    counts: tuple[int, ...]
+    reached: int
+    judged: tuple[Judged, ...]
+    wanted: Mapping[Cell, int]
+    first_seed: int = 0
+
+    @property
+    def open(self) -> bool:
+        """Return whether anything is left to decide."""
+        return not self.judged or any(one.open for one in self.judged)
+
+    def asks_for(self, rule: str, global_batch: int, seed: int) -> bool:
+        """Return whether the run of this seed is wanted by now; as published, it is for the first look alone."""
+        return seed - self.first_seed < self.wanted.get((rule, global_batch), self.counts[0])
+
+
+def sequential_looks(results: Results) -> tuple[Looks, ...]:
+    """Return the looks of each experiment of the plan whose seeds are decided by them, in the plan's order."""
+    listed = results.statuses[results.statuses["kind"] == "accuracy"]
+    return tuple(_looks(results, str(name), counts) for name in dict.fromkeys(listed["experiment"])
+                 if (counts := looks_of(results.plan, str(name))))
+
+
+def _looks(results: Results, experiment: str, counts: tuple[int, ...]) -> Looks:
+    first = int(results.settings.get("first_seed", 0))
+    planned_runs = results.statuses[(results.statuses["experiment"] == experiment)]
+    cells = [(str(rule), int(batch)) for rule, batch in
+             dict.fromkeys(zip(planned_runs["rule"], planned_runs["global_batch"]))]
+    judged: dict[Cell, Judged] = {}
+    wanted, reached = dict.fromkeys(cells, counts[0]), 0
+    for count in counts:
+        ends = {cell for cell in cells if (one := judged.get(cell)) and not one.open}
+        wanted = {cell: wanted[cell] if cell in ends else count for cell in cells}
+        if not _complete(planned_runs, wanted, first):
+            break
+        judged = _judge(_first_seeds(results, experiment, wanted, first), experiment, counts, judged)
+        reached = count
+        if not any(one.open for one in judged.values()):
+            break
+    return Looks(experiment, counts, reached, tuple(judged.values()), wanted, first)
+
+
+def _complete(planned_runs: pd.DataFrame, wanted: Mapping[Cell, int], first: int) -> bool:
+    """Whether every run that is asked for has ended, with a result or without."""
+    ended = planned_runs[planned_runs["status"].isin(FINAL)]
+    there = {(str(rule), int(batch), int(seed)) for rule, batch, seed in
+             zip(ended["rule"], ended["global_batch"], ended["seed"])}
+    waiting = {(str(rule), int(batch), int(seed)) for rule, batch, seed, status in zip(
+        *(planned_runs[name] for name in ("rule", "global_batch", "seed", "status"))) if status not in FINAL}
+    return all((*cell, seed) in there and (*cell, seed) not in waiting
+               for cell, count in wanted.items() for seed in range(first, first + count))
+
+
+def _first_seeds(results: Results, experiment: str, wanted: Mapping[Cell, int], first: int) -> Results:
+    """The tables of one experiment as they were at a look: of each rule and batch the seeds that it then had."""
+    def kept(frame: pd.DataFrame) -> pd.DataFrame:
+        own = frame[(frame["experiment"] == experiment) & (frame["kind"] == "accuracy")]
+        most = [wanted.get((str(rule), int(batch)), 0) for rule, batch in zip(own["rule"], own["global_batch"])]
+        return own[own["seed"] - first < most]
+    return replace(results, runs=kept(results.runs), evaluations=kept(results.evaluations))
+
+
+def _judge(results: Results, experiment: str, counts: tuple[int, ...],
+           before: Mapping[Cell, Judged]) -> dict[Cell, Judged]:
+    """What this look says of each batch above the reference; what an earlier one decided stays."""
+    arms = [arm for rule in rules(results, experiment) if (arm := load_arm(results, experiment, rule)) is not None]
+    if not arms:
+        return {}
+    tests = loss_tests(arms)
+    kept = tests.kept(arms[0].outcome.margin, arms[0].outcome.alpha)
+    found: dict[Cell, Judged] = {}
+    for arm in arms:
+        found |= _judge_arm(arm, tests.chains[arm.rule], kept[arm.rule], len(arms), counts, before)
+    return found
+
+
+def _judge_arm(arm: Arm, chain: Mapping[int, Difference], kept: Sequence[int], arms: int, counts: tuple[int, ...],
+               before: Mapping[Cell, Judged]) -> dict[Cell, Judged]:
+    adjusted = dict(zip(chain, holm([of.p_value for of in chain.values()])))
+    found, shown_up_to_here = dict[Cell, Judged](), True
+    for batch in sorted({*chain, *arm.apart} - {int(arm.first("reference_batch"))}):
+        cell, of = (arm.rule, batch), chain.get(batch)
+        answer = LOST if of is None else _answer(arm, of, batch in kept, adjusted[batch], arms, counts,
+                                                 shown_up_to_here)
+        now = Judged(arm.experiment, arm.rule, batch, of.estimate.n if of else 0, of.estimate if of else unknown(),
+                     answer, _expected_seeds(arm, of, arms, counts) if of and answer == OPEN else 0)
+        found[cell] = before[cell] if cell in before and not before[cell].open else now
+        shown_up_to_here &= found[cell].answer in (NOT_WORSE, SAME, OPEN)
+    return found
+
+
+def _answer(arm: Arm, of: Difference, kept: bool, adjusted: float, arms: int, counts: tuple[int, ...],
+            reachable: bool) -> str:
+    """reachable: whether the batches before it in its chain are not decided against, without which it cannot be shown.
+    """
+    margin, alpha, last = arm.outcome.margin, arm.outcome.alpha, of.estimate.n >= counts[-1]
+    if kept:
+        alike = equivalence(of, margin, alpha)
+        return SAME if same(alike.p_value, of.estimate.n, alpha) else NOT_WORSE
+    level = level_at(counts, counts[-1], alpha / arms)
+    if not last and reachable and chance_to_show(of, margin - of.estimate.value, counts[-1], level) > OUT_OF_REACH:
+        return OPEN
+    if worse(of.estimate.value, adjusted, of.estimate.n):
+        return WORSE
+    return TIED if last or chance_to_show(of, of.estimate.value, counts[-1], level) <= OUT_OF_REACH else OPEN
+
+
+def _expected_seeds(arm: Arm, of: Difference, arms: int, counts: tuple[int, ...]) -> int:
+    """The seeds at the first look to come that shows it, either way, more likely than not; the most where none does."""
+    margin, alpha = arm.outcome.margin, arm.outcome.alpha / arms
+    likely = (count for count in counts if count > of.estimate.n and any(
+        chance_to_show(of, distance, count, level_at(counts, count, alpha)) > 0.5
+        for distance in (margin - of.estimate.value, of.estimate.value)))
+    return next(likely, counts[-1])
+
+
+def next_hour(looks: Sequence[Looks], results: Results, seconds: float = 3600.0) -> list[str]:
+    """Return what so much more time would decide, more likely than not: the open batches whose runs are soonest done,
+    one after the other, while they fit; a sentence for each experiment, none where nothing is open."""
+    return [_next_sentence(one, float(results.runs.loc[results.runs["experiment"] == one.experiment,
+                                                      "train_seconds"].mean()), seconds)
+            for one in looks if one.reached and one.open]
+
+
+def _next_sentence(one: Looks, each: float, seconds: float) -> str:
+    """each: seconds of a run."""
+    waiting = sorted((judged for judged in one.judged if judged.open),
+                     key=lambda judged: (judged.expected_seeds, judged.global_batch))
+    reference, spent, fits = one.reached, 0.0, list[str]()
+    for judged in waiting:
+        more = judged.expected_seeds - judged.seeds + max(judged.expected_seeds - reference, 0)
+        reference, spent = max(reference, judged.expected_seeds), spent + more * each
+        if not spent <= seconds:
+            break
+        fits.append(f"{judged.global_batch:,} ({judged.rule}, at {judged.expected_seeds} seeds)")
+    what = f"would probably decide batch {', '.join(fits)}" if fits else "would probably decide no further batch"
+    return f"{one.experiment}: {duration(seconds)} more of training {what}; {len(waiting)} open."
+
+
+def wanted_of(looks: Sequence[Looks], experiment: str, rule: str, global_batch: int, seed: int) -> bool:
+    """Return whether a run is wanted by now; always, where its experiment has a fixed number of seeds."""
+    own = next((one for one in looks if one.experiment == experiment), None)
+    return own is None or own.asks_for(rule, global_batch, seed)
+
+
+def sentences(looks: Sequence[Looks]) -> list[str]:
+    """Return what is decided, a sentence for each experiment."""
+    return [_sentence(one) for one in looks]
+
+
+def _sentence(one: Looks) -> str:
+    most = counted(one.counts[-1], "seed")
+    if not one.reached:
+        return f"{one.experiment}: nothing is decided before {one.counts[0]} of at most {most}."
+    said: dict[str, list[str]] = {}
+    for each in one.judged:
+        said.setdefault(each.answer, []).append(f"{each.global_batch:,} ({each.rule}, {each.seeds} seeds)")
+    parts = "; ".join(f"{answer}: {', '.join(batches)}" for answer, batches in said.items())
+    return f"{one.experiment}, by looks of at most {most}: {parts}."

@@ -1,0 +1,84 @@
+"""What one command may spend: time, runs or money; and which runs come first where it may not be enough for all."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ....benchmarks.errors import PlanError
+from ....benchmarks.planning.expected_time import expected_seconds
+from ....benchmarks.planning.plan import Plan
+from ....benchmarks.records.run_folder import FINAL
+from ....benchmarks.records.store import Store
+from ....benchmarks.runs.run_config import RunConfig
+
+AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*(runs?|usd)")
+HOUR = 3600.0
+
+
+@dataclass
+class Budget:
+    """What may be spent, in runs that are begun and in money; `price`: of a device for an hour. Time has its own limit,
+    after which no run is begun. given: whether there is any limit, so that runs are put in order."""
+
+    runs: float = math.inf
+    money: float = math.inf
+    price: float = math.nan
+    given: bool = False
+    counted: set[str] = field(default_factory=set)
+
+    def afforded(self, store: Store, runs: Sequence[RunConfig]) -> list[RunConfig]:
+        """Return the runs that are done, and of the others as many as may still be paid for; in the plan's order, or
+        in order of what they decide where there is a limit."""
+        if not self.given:
+            return list(runs)
+        kept = []
+        for one in in_order(runs):
+            if self._is_done(store, one) or self._pays(one):
+                kept.append(one)
+        return kept
+
+    def _is_done(self, store: Store, one: RunConfig) -> bool:
+        return one.run_id in self.counted or store.run(one.run_id).status() in FINAL
+
+    def _pays(self, one: RunConfig) -> bool:
+        costs = expected_seconds(one) / HOUR * one.replicas * self.price if self.money < math.inf else 0.0
+        if self.runs < 1 or self.money < costs:
+            return False
+        self.runs, self.money = self.runs - 1, self.money - costs
+        self.counted.add(one.run_id)
+        return True
+
+
+def in_order(runs: Sequence[RunConfig]) -> list[RunConfig]:
+    """Return the runs in order of what they decide: timing and memory as they are, then accuracy seed by seed, since
+    nothing is decided by one seed of a batch; of a seed the reference batch first, which every other is held against,
+    then smaller batches before larger ones, as no batch is kept before those below it."""
+    accuracy = [one for one in runs if one.kind == "accuracy"]
+    accuracy.sort(key=lambda one: (one.seed, one.global_batch != one.reference_batch, bool(one.earlier_batches),
+                                   one.global_batch))
+    following = iter(accuracy)
+    return [next(following) if one.kind == "accuracy" else one for one in runs]
+
+
+def parsed(text: str, plan: Plan) -> Budget:
+    """Return the budget that 40runs or 20usd describes; one of time alone limits neither. Raises PlanError where money
+    is given and the plan has no price."""
+    found = AMOUNT.fullmatch(text.strip().lower())
+    if not found:
+        return Budget(given=bool(text))
+    amount, unit = float(found[1]), found[2]
+    if unit != "usd":
+        return Budget(runs=amount, given=True)
+    price = plan.settings.get("price_per_device_hour")
+    if not price:
+        raise PlanError(f"--budget {text}: the plan has no price_per_device_hour to reckon with; give one, such as "
+                        "--set price_per_device_hour=2.5, or a budget of time or runs, such as 2h or 40runs.")
+    return Budget(money=amount, price=float(price), given=True)
+
+
+def is_time(text: str) -> bool:
+    """Return whether the text of a budget is one of time, and not of runs or money."""
+    return not AMOUNT.fullmatch(text.strip().lower())

@@ -1,0 +1,135 @@
+"""Which runs of a plan are asked for now: all of them, but for experiments whose seeds are decided by looks.
+
+What is asked for follows from the records alone (`analysis/decision/looks.py`), so a study that was stopped anywhere
+goes on at the same look. plan.json lists what is asked for; a run that a decision made needless is in no list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from ....benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, RecordError
+from ....benchmarks.planning.derived_keys import seed_looks
+from ....benchmarks.planning.plan import Plan
+from ....benchmarks.records.store import Store
+from ....benchmarks.runs.run_config import RunConfig
+from .budget import Budget
+
+EXPECTED_SHARE = 0.5
+"""Of the seeds between the fewest and the most of a point; see docs/accuracy-of-these-numbers.md."""
+
+Keep = Callable[[list[RunConfig], int], None]
+"""Writes the runs that are asked for into the store, the plan's text with them, and how many the budget holds back."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many runs a plan may come to: the fewest, the most, and about how many are expected."""
+
+    fewest: int
+    expected: int
+    most: int
+
+
+def is_sequential(plan: Plan) -> bool:
+    """Return whether looks decide the seeds of any experiment of the plan."""
+    return any(map(seed_looks, plan.experiments))
+
+
+def first_runs(plan: Plan, runs: Sequence[RunConfig], share: float = 0.0) -> list[RunConfig]:
+    """Return the runs that are done whatever comes of them; share: of the seeds beyond them, those that are done
+    too."""
+    first = int(plan.settings.get("first_seed", 0))
+    looks = {str(one["name"]): own for one in plan.experiments if (own := seed_looks(one))}
+    most = {name: own[0] + round(share * (own[-1] - own[0])) for name, own in looks.items()}
+    return [one for one in runs if one.kind != "accuracy" or one.seed - first < most.get(one.experiment, one.seed + 1)]
+
+
+def sizes(plan: Plan, runs: Sequence[RunConfig]) -> Sizes:
+    """Return how many of the runs there may be."""
+    return Sizes(len(first_runs(plan, runs)), len(first_runs(plan, runs, EXPECTED_SHARE)), len(runs))
+
+
+def rounds(plan: Plan, store: Store, runs: list[RunConfig], keep: Keep,
+           do: Callable[[], int], say: Callable[[str], None], budget: Budget = Budget()) -> int:
+    """Do what is asked for, judge, and again while more is asked for. Returns the exit code of the last round.
+
+    do: does the runs that are kept and not done. A round that did not end by itself is the last one, and so is one that
+    the budget cut short.
+    """
+    if not is_sequential(plan):
+        afforded = budget.afforded(store, runs)
+        keep(afforded, len(runs) - len(afforded))
+        return do() or (EXIT_INCOMPLETE if len(afforded) < len(runs) else EXIT_OK)
+    keep(_asked_before(plan, store, runs), 0)
+    asked = _asked(plan, store, runs)
+    for number in count(1):
+        afforded = budget.afforded(store, asked)
+        keep(afforded, len(asked) - len(afforded))
+        code = do()
+        if len(afforded) < len(asked):
+            say("the budget is spent; run the same command again to go on")
+            return code or EXIT_INCOMPLETE
+        following = _asked(plan, store, runs)
+        for line in lines(store):
+            say(line)
+        if code not in (EXIT_OK, EXIT_RUNS_FAILED) or _names(following) == _names(asked):
+            return code
+        say(f"look {number + 1}: {len(following) - len(asked)} more runs are asked for")
+        asked = following
+    return EXIT_OK
+
+
+def lines(store: Store) -> list[str]:
+    """Return what is decided, a line for each experiment whose seeds are decided by looks; none where there is none."""
+    from ....analysis.decision import looks
+    from ....analysis.tables.reading import read
+    return looks.sentences(looks.sequential_looks(read(store)))
+
+
+def is_open(store: Store) -> bool:
+    """Return whether looks ask for more runs than plan.json lists."""
+    from ....analysis.decision import looks
+    from ....analysis.tables.reading import read
+    found = looks.sequential_looks(read(store))
+    listed = [run.config for run in store.runs()]
+    return any(one.open and any(_lacks(one.wanted[cell], cell, one.experiment, listed) for cell in one.wanted)
+               for one in found)
+
+
+def _lacks(wanted: int, cell: tuple[str, int], experiment: str, listed: Sequence[RunConfig]) -> bool:
+    seeds = {one.seed for one in listed if (one.experiment, one.rule, one.global_batch) == (experiment, *cell)}
+    return len(seeds) < wanted
+
+
+def _asked_before(plan: Plan, store: Store, runs: Sequence[RunConfig]) -> list[RunConfig]:
+    """The first runs, and those that plan.json lists already, in the plan's order."""
+    try:
+        before = set(store.manifest.runs)
+    except RecordError:  # nothing was written yet, or nothing that can be read
+        before = set()
+    first = _names(first_runs(plan, runs))
+    return [one for one in runs if one.run_id in first or one.run_id in before]
+
+
+def _asked(plan: Plan, store: Store, runs: Sequence[RunConfig]) -> list[RunConfig]:
+    """The runs that the records ask for, in the plan's order."""
+    from ....analysis.decision import looks
+    from ....analysis.tables.reading import read
+    found = looks.sequential_looks(read(store))
+    return [one for one in runs if one.kind != "accuracy"
+            or looks.wanted_of(found, one.experiment, one.rule, one.global_batch, one.seed)]
+
+
+def _names(runs: Sequence[RunConfig]) -> set[str]:
+    return {one.run_id for one in runs}
+
+
+def told(plan: Plan, runs: Sequence[RunConfig]) -> Iterator[str]:
+    """Yield the line about the number of runs that a plan with looks comes to; none for another plan."""
+    if is_sequential(plan):
+        found = sizes(plan, runs)
+        yield (f"seeds = \"auto\": {found.fewest:,} to {found.most:,} runs, about {found.expected:,} expected; each batch "
+               "and rule ends where it is decided")

@@ -1,0 +1,76 @@
+"""Seeds decided by looks: what ends early, what goes on, and that the looks follow from the records alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+from simulation.accuracy_tables import REFERENCE
+from simulation.sequential import BATCHES, MOST, study
+
+from batchscale.analysis.decision.looks import Looks, NOT_WORSE, OPEN, SAME, sequential_looks, WORSE
+from batchscale.analysis.tables.results import Results
+
+MIXED = (0.0, 0.0025, 0.03)
+
+
+@cache
+def tables() -> dict[str, Results]:
+    return study(np.random.default_rng(7), MIXED)
+
+
+def first(results: Results, seeds: dict[int, int]) -> Results:
+    """The same study when so many seeds of each batch have a record, and no other run is listed."""
+    def cut(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame[frame["seed"] < frame["global_batch"].map(seeds)]
+    return replace(results, runs=cut(results.runs), evaluations=cut(results.evaluations), statuses=cut(results.statuses))
+
+
+def looks(results: Results) -> Looks:
+    found, = sequential_looks(results)
+    return found
+
+
+def test_a_clear_loss_ends_at_the_first_look_and_the_reference_goes_on_while_any_batch_needs_it() -> None:
+    found = looks(tables()["looks"])
+    answers = {one.global_batch: one for one in found.judged}
+    assert answers[2048].answer == WORSE and answers[2048].seeds <= 4
+    assert answers[128].answer in (NOT_WORSE, SAME) and answers[128].seeds < MOST and not found.open
+    assert found.wanted["constant", REFERENCE] == max(found.wanted.values()) == found.reached
+    assert {cell[1]: count for cell, count in found.wanted.items() if cell[1] != REFERENCE} == {
+        one.global_batch: one.seeds for one in found.judged}
+
+
+def test_a_study_that_is_stopped_anywhere_asks_for_the_same_runs_and_ends_with_the_same_answers() -> None:
+    """Runs are made one at a time, each after the looks were made anew from the records so far."""
+    whole, seeds, steps = tables()["looks"], dict.fromkeys((REFERENCE, *BATCHES), 0), 0
+    first_look = dict.fromkeys((REFERENCE, *BATCHES), 3)
+    while True:
+        before = first(whole, seeds)
+        wanted = {cell[1]: count for cell, count in looks(before).wanted.items()} if len(before.statuses) else {}
+        lacking = [batch for batch in seeds if seeds[batch] < wanted.get(batch, first_look[batch])]
+        if not lacking:
+            break
+        seeds[lacking[0]] += 1
+        steps += 1
+    assert seeds == {cell[1]: count for cell, count in looks(whole).wanted.items()}
+    assert [(one.global_batch, one.answer) for one in looks(first(whole, seeds)).judged] == [
+        (one.global_batch, one.answer) for one in looks(whole).judged]
+    assert steps < 0.8 * MOST * len(seeds)
+
+
+def test_nothing_is_judged_before_the_first_look_and_a_plan_with_a_number_has_none() -> None:
+    found = looks(first(tables()["looks"], {REFERENCE: 3, 128: 3, 512: 2, 2048: 3}))
+    assert found.reached == 0 and found.open and not found.judged and set(found.wanted.values()) == {3}
+    assert sequential_looks(tables()["all"]) == ()
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+def test_intervals_of_the_looks_are_wider_than_those_of_one_judging(batch: int) -> None:
+    alone, repeated = (tables()[name].outcomes["simulated"].looks for name in ("all", "looks"))
+    assert alone == () and repeated == (3, 4, 5, 6, 8, 10, 12)
+    one = next(each for each in looks(tables()["looks"]).judged if each.global_batch == batch)
+    assert one.answer != OPEN and one.loss.low < one.loss.value < one.loss.high

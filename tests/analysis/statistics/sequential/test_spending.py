@@ -1,0 +1,57 @@
+"""Levels of several looks: what they add up to, and that p values and intervals of one difference agree."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from batchscale.analysis.statistics.difference import at_look, paired_difference
+from batchscale.analysis.statistics.sequential.spending import level_at, levels, look_at, over_looks, STUDENT
+
+COUNTS = (3, 4, 5, 6, 8, 10, 12)
+
+
+def test_normal_statistics_err_as_often_as_is_spent() -> None:
+    draws = np.cumsum(np.random.default_rng(1).normal(size=(100_000, COUNTS[-1])), axis=1)
+    counts = np.array(COUNTS)
+    z = draws[:, counts - 1] / np.sqrt(counts)
+    wrong = (z > stats.norm.isf(levels(COUNTS, 0.025))).any(axis=1)
+    assert np.mean(wrong) == pytest.approx(0.025 / STUDENT, abs=4 * math.sqrt(0.025 / len(z)))
+
+
+def test_students_statistics_of_few_seeds_err_at_most_as_often_as_the_level_says() -> None:
+    values = np.random.default_rng(2).normal(size=(100_000, COUNTS[-1]))
+    counts = np.array(COUNTS)
+    mean = np.cumsum(values, axis=1)[:, counts - 1] / counts
+    spread = np.sqrt((np.cumsum(values ** 2, axis=1)[:, counts - 1] - counts * mean ** 2) / (counts - 1) / counts)
+    wrong = (stats.t.sf(mean / spread, counts - 1) < levels(COUNTS, 0.025)).any(axis=1)
+    assert 0.02 < np.mean(wrong) < 0.025 + 3 * math.sqrt(0.025 / len(values))
+
+
+@pytest.mark.parametrize("seeds", [3, 6, 7, 12])
+@pytest.mark.parametrize("alpha", [0.025, 0.025 / 6, 1e-5])
+def test_a_sequential_p_value_is_below_the_level_exactly_where_the_looks_level_is_passed(seeds: int,
+                                                                                       alpha: float) -> None:
+    level = level_at(COUNTS, seeds, alpha)
+    assert over_looks(COUNTS, seeds, level * 0.999) < alpha < over_looks(COUNTS, seeds, level * 1.001)
+    assert level == pytest.approx(levels(COUNTS, alpha)[look_at(COUNTS, seeds)], rel=0.02)
+    assert level < alpha
+
+
+def test_without_looks_nothing_changes_and_nan_stays() -> None:
+    of = paired_difference([1.0, 2.0, 3.5], [0.0, 0.5, 1.0])
+    assert at_look(of, ()) is of and over_looks((), 3, 0.01) == 0.01 and level_at((), 3, 0.025) == 0.025
+    assert math.isnan(over_looks(COUNTS, 3, math.nan))
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 12])
+def test_the_repeated_interval_and_the_sequential_p_values_agree(seeds: int) -> None:
+    values = np.random.default_rng(seeds).normal(0.001, 0.002, seeds)
+    once = paired_difference(values, np.zeros(seeds))
+    of = at_look(once, COUNTS)
+    assert of.estimate.low < once.estimate.low < once.estimate.high < of.estimate.high
+    assert of.below(of.estimate.high * 1.001) < 0.025 < of.below(of.estimate.high * 0.999)
+    assert (of.p_value < 0.05) is (of.estimate.low > 0 or of.estimate.high < 0)
