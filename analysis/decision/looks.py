@@ -39,7 +39,7 @@ Cell = tuple[str, int]  # rule and global batch
 
 @dataclass(frozen=True)
 class Judged:
-    """What is known of one batch under one rule. seeds: pairs with the reference batch behind it; loss: what it loses
+    """One batch under one rule, and what is known of it. seeds: pairs with the reference batch behind it; loss: what it loses
     on the data that choose, in the unit of the outcome; answer: one of the words of this module."""
 
     experiment: str

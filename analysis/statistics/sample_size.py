@@ -66,7 +66,7 @@ def chance_to_show(of: Difference, distance: float, seeds: int, alpha: float) ->
     if not of.standard_error > 0 or not of.degrees_of_freedom > 0:
         return 0.0
     error, freedom = _with_seeds(of, np.array([float(max(seeds, of.estimate.n))]))
-    return float(stats.t.cdf(distance / error - stats.t.isf(alpha, freedom), freedom)[0])
+    return float(t_below(distance / error + t_quantile(alpha, freedom), freedom)[0])
 
 
 def _resolved(of: Difference, level: float) -> float:

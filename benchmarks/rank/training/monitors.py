@@ -75,7 +75,7 @@ class Monitors:
 
     @property
     def factor(self) -> float:
-        """What the callbacks made of the rate."""
+        """Return what the callbacks made of the rate, as a factor."""
         return float(self._stand_in.optimizer.learning_rate) / float(np.float32(self._rate))
 
     def scaled(self, rates: Any) -> Any:
