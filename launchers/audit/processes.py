@@ -14,6 +14,7 @@ from ...benchmarks.errors import one_of, PlanError
 from ...benchmarks.rank.audit.facts import ALONE, Facts, read, TOGETHER
 from ...benchmarks.text import plain
 from ..machine import checks
+from ..machine.inherited import shielded
 from .finding import Seen
 
 PROGRAM = "batchscale.benchmarks.rank.audit.program"
@@ -23,8 +24,8 @@ WAYS = ("process", "launcher")
 MARKS = {"horovod": "horovod", "mirrored": "MirroredStrategy", "single": ""}
 PATIENCE_SECONDS = 300.0
 LAST_CHARACTERS = 600
-# Of another launcher's job, by which a script would take itself for one of several.
-PLACES = ("TF_CONFIG", "HOROVOD_", "OMPI_", "PMIX_", "PMI_", "SLURM_")
+# Of Horovod in a lone process too, which else starts an MPI, and of what is started.
+OWN = {"TF_CPP_MIN_LOG_LEVEL": "2", "MPLBACKEND": "Agg", "HOROVOD_CONTROLLER": "gloo", "HOROVOD_CPU_OPERATIONS": "gloo"}
 
 
 def strategy_of(script: Path) -> str:
@@ -74,11 +75,10 @@ def seen(script: Path, words: Sequence[str], strategy: str, replicas: int, folde
 
 def _run(words: Sequence[str], folder: Path, name: str) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    own = {key: value for key, value in os.environ.items() if not key.startswith(PLACES)}
     with open(folder / f"{name}.log", "wb") as log:
         try:
             done = subprocess.run(words, stdout=log, stderr=subprocess.STDOUT, check=False, timeout=PATIENCE_SECONDS,
-                                  env={**own, "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "2", "MPLBACKEND": "Agg"})
+                                  env={**shielded(os.environ), "PATH": path, **OWN})
             code: int | str = done.returncode
         except subprocess.TimeoutExpired:
             code = f"not within {PATIENCE_SECONDS:g} s"

@@ -17,7 +17,7 @@ class Right(keras.metrics.Metric):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         labels = keras.ops.reshape(y_true, (-1,))
-        right = keras.ops.cast(keras.ops.argmax(y_pred, axis=-1) == keras.ops.cast(labels, "int64"), "float32")
+        right = keras.ops.cast(keras.ops.argmax(y_pred, axis=-1) == keras.ops.cast(labels, "int32"), "float32")
         self.value.assign(keras.ops.mean(right))
 
     def result(self):

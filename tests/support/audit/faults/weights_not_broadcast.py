@@ -1,5 +1,5 @@
 # STRATEGY horovod
-import horovod.tensorflow.keras as hvd
+import horovod.tensorflow as hvd
 import keras
 import numpy as np
 
