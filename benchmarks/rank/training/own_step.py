@@ -27,7 +27,8 @@ class OwnStep:
         self._model, self._packing, self._path = model, packing, path
 
     def gradients(self, x: Any, y: Any, scale: Any = None, share: float = 1.0) -> tuple[Any, list[Any]]:
-        """Return the loss that the step tells, or 0, and its gradient for each trainable weight, None where there is none.
+        """Return the loss that the step tells, or 0, and its gradient for each trainable weight, None where there is
+        none.
 
         `scale`: what its `scale_loss` multiplies by, and `share`: what the gradient counts for against that of other
         replicas. Raises PlanError where the step applies no gradient, or several.
