@@ -201,11 +201,11 @@ def _unfinished(results: Results, looks: Sequence[Looks]) -> list[str]:
     undecided = [one for one in looks if one.open]
     waiting = int(results.statuses["status"].isin(UNFINISHED).sum())
     if held_back := results.plan.held_back:
-        return [f"{counted(held_back, 'run')} of the plan lie beyond the budget that it was run with: run it again to go "
-                "on; until then this is a partial answer."]
+        return [f"{counted(held_back, 'run')} of the plan lie beyond the budget that it was run with: run it again to "
+                "go on; until then this is a partial answer."]
     if not waiting and undecided:
-        return [f"{listed(one.experiment for one in undecided)}: not every batch is decided, and more seeds may: run the "
-                "same plan again to go on."]
+        return [f"{listed(one.experiment for one in undecided)}: not every batch is decided, and more seeds may: run "
+                "the same plan again to go on."]
     if not waiting:
         return []
     return [f"{waiting} of {len(results.statuses)} runs have no result yet: run the same plan "

@@ -31,7 +31,7 @@ from ..study.non_inferiority import loss_tests
 from ..tables.results import looks_of, Results, rules
 
 NOT_WORSE, SAME, WORSE, TIED, LOST, OPEN = ("not worse", "the same", "worse", "not told apart", "apart", "open")
-OUT_OF_REACH = 0.1
+OUT_OF_REACH = 0.05
 """A test that would be passed by the most seeds with a smaller chance than this, if mean and spread stay as they are,
 is given up."""
 
@@ -187,9 +187,8 @@ def _expected_seeds(arm: Arm, of: Difference, arms: int, counts: tuple[int, ...]
 def next_hour(looks: Sequence[Looks], results: Results, seconds: float = 3600.0) -> list[str]:
     """Return what so much more time would decide, more likely than not: the open batches whose runs are soonest done,
     one after the other, while they fit; a sentence for each experiment, none where nothing is open."""
-    return [_next_sentence(one, float(results.runs.loc[results.runs["experiment"] == one.experiment,
-                                                      "train_seconds"].mean()), seconds)
-            for one in looks if one.reached and one.open]
+    each = results.runs.groupby("experiment")["train_seconds"].mean()
+    return [_next_sentence(one, float(each[one.experiment]), seconds) for one in looks if one.reached and one.open]
 
 
 def _next_sentence(one: Looks, each: float, seconds: float) -> str:
