@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from ...benchmarks.records.run_folder import FINAL
-from ...benchmarks.text import counted, duration
+from ...benchmarks.text import counted, duration, listed
 from ..statistics.decision_rules import same, worse
 from ..statistics.difference import Difference
 from ..statistics.equivalence import equivalence
@@ -204,6 +204,14 @@ def _next_sentence(one: Looks, each: float, seconds: float) -> str:
         fits.append(f"{judged.global_batch:,} ({judged.rule}, at {judged.expected_seeds} seeds)")
     what = f"would probably decide batch {', '.join(fits)}" if fits else "would probably decide no further batch"
     return f"{one.experiment}: {duration(seconds)} more of training {what}; {len(waiting)} open."
+
+
+def going_on(looks: Sequence[Looks]) -> list[str]:
+    """Return the sentence that names what is not decided yet, though every run that was asked for is there; none where
+    all is decided."""
+    undecided = [one.experiment for one in looks if one.open]
+    return [f"{listed(undecided)}: not every batch is decided, and more seeds may: run the same plan again to go "
+            "on."] if undecided else []
 
 
 def wanted_of(looks: Sequence[Looks], experiment: str, rule: str, global_batch: int, seed: int) -> bool:
