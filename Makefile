@@ -23,7 +23,7 @@ MOST_STARTS := 100
 BROWSER := playwright axe-playwright-python
 PACKAGES := benchmarks launchers analysis slurm
 
-.PHONY: study reference setup test test-browser test-slow test-slurm test-faults test-three-times accuracy fuzz reliability bench bench-fit bench-study lint clean
+.PHONY: study reference types wheel setup test test-browser test-slow test-slurm test-faults test-three-times accuracy fuzz reliability bench bench-fit bench-study lint clean
 
 study: setup
 	$(ACTIVATED) batchscale study quick
@@ -79,15 +79,26 @@ bench-fit: setup
 bench-study: setup
 	$(ACTIVATED) python -m batchscale.benchmarks.micro.against_fit.study
 
+# sdist and wheel into dist/, from what is committed, with all that a study needs; checked as an index checks them.
+wheel: setup
+	rm -rf dist build/clean && git clone --quiet . build/clean
+	$(BIN)/python -m pip install --quiet build twine
+	$(BIN)/python -m build --outdir dist build/clean
+	$(BIN)/twine check --strict dist/*
+	rm -rf build/clean
+
 # The tables of docs/reference.md, from the code.
 reference: setup
 	$(BIN)/python -m batchscale.launchers.reference > docs/reference.md
 
-# The packages are mapped by setup.cfg; mypy sees the mapping through a link that git ignores, and
+# The packages are mapped by setup.cfg; mypy sees the mapping through links that git ignores, and
 # tests as pytest does, each file a top-level module.
-lint: setup
+types:
+	@rm -rf build/types && mkdir -p build/types/batchscale
+	@cd build/types/batchscale && ln -s $(PACKAGES:%=../../../%) ../../../launchers/python/top/__init__.py* .
+
+lint: setup types
 	$(BIN)/flake8
-	@mkdir -p build/types && ln -sfn ../.. build/types/batchscale
 	MYPYPATH=build/types:tests $(BIN)/mypy $(PACKAGES:%=build/types/batchscale/%) tests
 
 clean:

@@ -137,6 +137,9 @@ OWN = {
     "environment": "number of the machine and software, as the report's provenance counts them",
     "test_top5_accuracy": "fraction of test examples whose class is among the five likeliest",
     "elapsed_seconds": "seconds since the start by another tool's clock, which may count evaluation",
+    "measure": "which number `value` is: a column of results.csv, in its unit", "value": "the number",
+    "repeat": "seed of an accuracy run, launch of a timing run",
+    "chosen": "false of a tuned arm's trials that do not stand for their batch",
     "own_step_seconds": "seconds of a step without the exchange of gradients", "host": "the node",
 }
 ROWS = (Evaluation, Window, GradientNorm, Sharpness, Memory, Timing, Agreement)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..benchmarks.config import script
 from ..benchmarks.text import DEGENERATE, number, rounded, UNKNOWN, with_ends
 from .statistics.estimate import Estimate
 
@@ -124,4 +125,5 @@ def plain(text: str) -> str:
 
 def what_ran(optimizer: str, model: str, *more: str) -> str:
     """Return "sgd on mlp_128, mirrored": optimizer, model and more, without what an imported table does not name."""
-    return ", ".join(part for part in (" on ".join(name for name in (optimizer, model) if name), *more) if part)
+    both = " on ".join(name for name in (optimizer, script.shown(model)) if name)
+    return ", ".join(part for part in (both, *more) if part)

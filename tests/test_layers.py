@@ -38,11 +38,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("analysis.exporters",),
     ("analysis.report",),
     ("launchers.machine",),
+    ("launchers.audit",),
     ("launchers.local",),
     ("launchers.slurm",),
     ("launchers.search",),
     ("launchers.commands",),
-    ("launchers.cli", "launchers.reference"),
+    ("launchers.cli", "launchers.reference", "launchers.python"),
     ("slurm", "benchmarks.micro"),
 )
 TENSORFLOW_FOLDERS = ("benchmarks.rank", "benchmarks.micro.programs")

@@ -27,11 +27,20 @@ def loaded_by(program: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
+def folder_of(package: str) -> Path:
+    """Return the folder that setup.cfg maps a package to."""
+    places = dict(line.split(" = ") for line in SETUP["options"]["package_dir"].strip().splitlines())
+    known = next(name for name in sorted(places, key=len, reverse=True) if f"{package}.".startswith(f"{name}."))
+    return ROOT.joinpath(places[known], *package.removeprefix(known).split("."))
+
+
 def test_every_folder_with_modules_is_a_package_of_the_wheel() -> None:
     folders = {path.parent for top in TOP_FOLDERS for path in (ROOT / top).rglob("*.py")
                if path.parent.name != "examples"}
-    expected = {".".join(("batchscale", *folder.relative_to(ROOT).parts)) for folder in folders}
-    assert set(SETUP["options"]["packages"].split()) == expected
+    packages = SETUP["options"]["packages"].split()
+    assert sorted(map(folder_of, packages)) == sorted(folders)
+    assert all(package == "batchscale" or folder_of(package) == ROOT.joinpath(*package.split(".")[1:])
+               for package in packages)
     assert [str(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
 
 
@@ -47,7 +56,7 @@ def test_no_package_is_ignored_by_git() -> None:
 
 @pytest.mark.parametrize("package", SETUP["options.package_data"])
 def test_every_pattern_of_package_data_matches_files(package: str) -> None:
-    folder = ROOT.joinpath(*package.split(".")[1:])
+    folder = folder_of(package)
     for pattern in SETUP["options.package_data"][package].split(","):
         assert list(folder.glob(pattern.strip())), f"{package}: {pattern}"
 

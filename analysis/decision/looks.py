@@ -19,9 +19,8 @@ import pandas as pd
 
 from ...benchmarks.records.run_folder import FINAL
 from ...benchmarks.text import counted, duration, listed
-from ..statistics.decision_rules import same, worse
+from ..statistics.decision_rules import equivalence, same, worse
 from ..statistics.difference import Difference
-from ..statistics.equivalence import equivalence
 from ..statistics.estimate import Estimate, unknown
 from ..statistics.multiple_testing import holm
 from ..statistics.sample_size import chance_to_show
@@ -40,7 +39,7 @@ Cell = tuple[str, int]  # rule and global batch
 
 @dataclass(frozen=True)
 class Judged:
-    """What is known of one batch under one rule. seeds: pairs with the reference batch behind it; loss: what it loses
+    """One batch under one rule, and what is known of it. seeds: pairs with the reference batch behind it; loss: what it loses
     on the data that choose, in the unit of the outcome; answer: one of the words of this module."""
 
     experiment: str

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...benchmarks.config.script import shown
 from ...benchmarks.schedules.rules import TUNED_RULE
 from ...benchmarks.text import counted, duration, listed, percent
 from ..formatting import estimated, percentage
@@ -150,6 +151,9 @@ def _worthwhile(best: dict[int, Option], threshold: float) -> tuple[Option, str]
             return chosen, (f"What {count} replicas bring is not known: "
                             f"{counted(chosen.replicas or 0, 'replica')} {'was' if chosen.replicas == 1 else 'were'} "
                             "not timed alone at this batch.")
+        if shares[count].has_interval and shares[count].high < 0:
+            return chosen, (f"{count} replicas train slower than {chosen.replicas} at this batch, each further one "
+                            f"bringing {percentage(shares[count])} of its share: stay at {chosen.replicas}.")
         if not brings(shares[count], threshold):
             return chosen, (f"{count} replicas bring {percentage(shares[count])} of their share at this batch, which "
                             f"is not shown to be {percent(threshold)}: stay at {chosen.replicas}.")
@@ -162,7 +166,8 @@ def _validity(arms: Sequence[Arm], seeds: int) -> str:
     batches = sorted({batch for one in arms for batch in one.batches})
     span = f"batches {batches[0]:,} to {batches[-1]:,}" if batches else "no batch"
     rules = ", ".join(one.rule for one in arms)
-    return (f"{arm.text('model')} on {arm.text('dataset')} ({int(arm.first('train_examples')):,} "
+    what = " on ".join(dict.fromkeys(shown(arm.text(name)) for name in ("model", "dataset")))
+    return (f"{what} ({int(arm.first('train_examples')):,} "
             f"training examples), {arm.text('optimizer')}, {int(arm.first('epochs'))} epochs, "
             f"{span}, rules {rules}, {seeds} seeds, margin {arm.outcome.within}")
 

@@ -10,6 +10,7 @@ import pandas as pd
 from ...benchmarks.config.objectives import CROSS_ENTROPY
 from ...benchmarks.config import optimizers, script
 from ...benchmarks.schedules.rules import has_own_budget, RULES, TUNED_RULE
+from ...benchmarks.text import counted
 from ..formatting import what_ran
 from ..statistics.estimate import Estimate, t_interval
 from ..study.arms import Arm, published_artefact
@@ -51,7 +52,7 @@ def _experiment(results: Results, arms: Sequence[Arm]) -> str:
     reference = outcome.mean(ends[first.reference_batch].dropna()) if first.reference_batch in ends else None
     opening = f"{who}: test {outcome.name} at batch {first.reference_batch:,} is {outcome.level(reference)}." \
         if reference else f"{who}."
-    return " ".join([opening, *(_arm(arm, kept[arm.rule]) for arm in told), *_published(results, first)])
+    return " ".join([opening, *(_arm(arm, kept[arm.rule]) for arm in told), *_published_way(results, first)])
 
 
 def _arm(arm: Arm, safe: Sequence[int]) -> str:
@@ -97,17 +98,24 @@ def _opposite(value: Estimate) -> Estimate:
     return Estimate(-value.value, -value.high, -value.low, value.n)
 
 
-def _published(results: Results, arm: Arm) -> list[str]:
-    """Where one model was trained on and on, what that makes of the largest batch."""
+def _published_way(results: Results, arm: Arm) -> list[str]:
+    found = published(results, arm)
+    return [f"Compared the published way, one model trained on from batch to batch, {found}."] if found else []
+
+
+def published(results: Results, arm: Arm) -> str:
+    """Return what training one model on and on makes of the largest batch, and why that is no effect of the batch; ""
+    where it was not done."""
     table = published_artefact(results, arm.experiment)
     if table.empty:
-        return []
+        return ""
     last = table.sort_values("global_batch").iloc[-1]
     if not (math.isfinite(last["kept_end"]) and math.isfinite(last["clean_end"])):
-        return []
+        return ""
     batch, (carried, clean) = int(last["global_batch"]), (_level(arm, last, which) for which in ("kept", "clean"))
-    return [f"Compared the published way, one model trained on from batch to batch, batch {batch:,} would seem to "
-            f"reach {carried}; started afresh it reaches {clean}."]
+    epochs = int(arm.first("epochs"))
+    return (f"batch {batch:,} would seem to reach {carried}, which is what {epochs * len(table):,} epochs do, not the "
+            f"batch; started afresh, with {counted(epochs, 'epoch')}, it reaches {clean}")
 
 
 def _level(arm: Arm, ends: pd.Series[float], which: str) -> str:

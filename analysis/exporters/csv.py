@@ -13,14 +13,18 @@ from ...benchmarks.records.json_files import cannot_write
 from ..columns import FIGURE, RUN, readme
 from ..figures.drawing import Figure
 from ..tables.results import Results
+from . import tidy
 
 RUNS, README = "results.csv", "README.md"
 
 
-def write(results: Results, folder: Path) -> Path:
-    """Write results.csv and, where they have rows, the long tables, with their README; return the folder."""
+def write(results: Results, folder: Path, with_tidy: bool = False) -> Path:
+    """Write results.csv and, where they have rows, the long tables, with their README; return the folder. with_tidy:
+    also the table of one number a row."""
     tables = {f"{name}.csv": frame for name, frame in long_tables(results).items() if not frame.empty}
 
+    if with_tidy:
+        tables[tidy.FILE] = tidy.tidy(results)
     described = {RUNS: RUN, **{name: list(map(str, frame.columns)) for name, frame in tables.items()}}
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -43,6 +43,9 @@ def draw_scatter(name: str, title: str, x_label: str, y_label: str, dots: Sequen
                 axes.plot([dot.x.value], [dot.y.value], marker="o", linestyle="none", markersize=RING_SIZE,
                           markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.5, zorder=4, clip_on=False)
         axes.margins(x=0.05, y=0.08)
+        if percent:  # a share has no place above 100 %
+            low, high = axes.get_ylim()
+            axes.set_ylim(max(low, 0.0), min(high, 1.0))
         write_ticks(axes.xaxis, Axis(x_label, 10), axes.get_xlim())
         write_ticks(axes.yaxis, Axis(y_label, percent=percent), axes.get_ylim())
         axes.set_xlabel(x_label)

@@ -14,12 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from scipy import stats
-
 from ...benchmarks.schedules.rules import TUNED_RULE
-from ..statistics.decision_rules import FEWEST_SEEDS, same as same_within, significant
+from ..statistics.decision_rules import equivalence, FEWEST_SEEDS, same as same_within, significant
 from ..statistics.difference import Difference, paired_difference, widened
-from ..statistics.equivalence import equivalence
+from ..statistics.distributions import t_above
 from ..statistics.estimate import LEVEL, Estimate, Floats, unknown
 from ..statistics.multiple_testing import holm
 from ..statistics.sample_size import more_seeds
@@ -180,7 +178,7 @@ def _p_beyond(of: Difference, margin: float, sign: float) -> float:
     if not of.standard_error > 0:
         return math.nan
     t = (sign * of.estimate.value - margin) / of.standard_error
-    return min(1.0, 2 * float(stats.t.sf(t, of.degrees_of_freedom)))
+    return min(1.0, 2 * float(t_above(t, of.degrees_of_freedom)))
 
 
 def _detail(contrast: Contrast, of: Difference, above: float, below: float, alike: float,

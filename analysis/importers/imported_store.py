@@ -27,7 +27,7 @@ from ...benchmarks.records.store import Store
 from ..columns import EVALUATION
 from . import reading
 from .additions import MAP, parse_additions, SET
-from .imported_run import (COLUMNS, LARGEST_LOSS, LOSSES, MOST_RUNS, TEXTS, check_evaluation_names, ImportedRun,
+from .imported_run import (COLUMNS, LARGEST_LOSS, LOSSES, MOST_RUNS, TEXTS, check_evaluation_names, Found, ImportedRun,
                            Options, parse_target)
 from .registry import IMPORTERS
 from .sources import json_value
@@ -69,13 +69,27 @@ def write(path: Path, results: Path, form: str = "mlperf-rcp", train_examples: i
                                  parse_additions(settings, maps))
     store = Store(results / _folder_name(path))
     _refuse_other(store, form, sha256)
+    _keep(store, path, form, found, sha256, notes, _options(train_examples, target, settings, maps))
+    return store
+
+
+def write_anew(path: Path, folder: Path, form: str) -> Store:
+    """Import a file or folder that grows into this folder, in the place of what was imported before from the same
+    format. Returns the store. Raises RecordError as `write` does."""
+    found, sha256 = reading.read(form, path, Options())
+    store = Store(folder)
+    _refuse_other(store, form)
+    _keep(store, path, form, found, sha256)
+    return store
+
+
+def _keep(store: Store, path: Path, form: str, found: Found, sha256: str, notes: Sequence[str] = (),
+          options: Sequence[str] = ()) -> None:
     _write_runs(store.folder / FILE, found.runs)
     write_json(store.folder / "plan.json", {
         "name": store.folder.name, "runs": [], "settings": {"question": found.question},
         "imported": {"format": form, "file": path.absolute().name, "sha256": sha256, "runs": len(found.runs),
-                     "notes": [*notes, *found.notes], "options": _options(train_examples, target, settings, maps),
-                     **found.facts}})
-    return store
+                     "notes": [*notes, *found.notes], "options": list(options), **found.facts}})
 
 
 def _options(train_examples: int | None, target: str, settings: Sequence[str], maps: Sequence[str]) -> list[str]:
@@ -90,11 +104,12 @@ def _folder_name(path: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name.name if name.is_dir() else name.stem).strip("-")[:80] or "imported"
 
 
-def _refuse_other(store: Store, form: str, sha256: str) -> None:
+def _refuse_other(store: Store, form: str, sha256: str | None = None) -> None:
+    """Refuse a folder with other results than of this format and, where it is given, this hash. Raises RecordError."""
     plan = store.folder / "plan.json"
     there = read_json(plan)
     given = there.get("imported") if isinstance(there, dict) else None
-    same = isinstance(given, dict) and (given.get("format"), given.get("sha256")) == (form, sha256)
+    same = isinstance(given, dict) and given.get("format") == form and sha256 in (None, given.get("sha256"))
     if plan.exists() and not same:
         raise RecordError(f"{store.folder} holds other results, which are kept; choose another folder with --to.")
 

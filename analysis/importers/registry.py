@@ -76,6 +76,10 @@ IMPORTERS: dict[str, Importer] = {
     "collectives": Importer(
         help="what nccl-tests or the OSU micro-benchmarks print about one collective", module="benchmarks.collectives",
         kinds=(TIMING,), needs="of OSU's text the ranks: --set replicas=16"),
+    "recorder": Importer(
+        help="what batchscale.Recorder wrote beside a fit, one file or the folder of them",
+        module="trainings.keras.recorded", kinds=(*TRAININGS, "throughput", "memory"), takes=(SIZES,),
+        needs="to judge batches, the rule: --set rule=constant", judged=True),
     "trainer-state": Importer(
         help="Hugging Face's trainer_state.json, or a folder with some", module="trainings.trainer_state",
         kinds=TRAININGS, takes=(SIZES,), needs=BATCH, judged=True),

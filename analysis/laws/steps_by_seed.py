@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import stats
 from scipy.optimize import brentq, minimize_scalar
 
 from ...benchmarks.errors import RecordError
 from ..statistics.curve_fit import LACK_OF_FIT
+from ..statistics.distributions import f_above
 from ..statistics.estimate import LEVEL, Estimate, Floats, t_critical, unknown, without_interval
 from .censored_normal import CensoredNormal
 from .critical_batch import SEARCHED, StepsToTarget, unidentified
@@ -226,7 +226,7 @@ def _lack_of_fit(law: _Law) -> float:
         return math.nan
     free = own.censored((own.runs.batches[:, None] == sizes[None, 1:]).astype(np.float64))
     gained = max(free.best(np.zeros(kept.sum()))[0] - own.at(own.knee)[0], 0.0)
-    return float(stats.f.sf(math.expm1(min(2 * gained / n, 700.0)) * second / first, first, second))
+    return float(f_above(math.expm1(min(2 * gained / n, 700.0)) * second / first, first, second))
 
 
 def _misfit_text(p_value: float, freedom: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ...benchmarks.config.script import shown
 from ...benchmarks.schedules.rules import TUNED_RULE
 from ...benchmarks.text import counted, listed
 from ..figures.drawing import Figure
@@ -74,9 +75,12 @@ def question(results: Results) -> str:
     """Return the plan's question, or else what was trained on what."""
     asked = str(results.settings.get("question") or "")
     runs = results.runs
-    models, data = (listed(dict.fromkeys(name for name in runs[column] if name), 3) for column in ("model", "dataset"))
+    models, data = (listed(dict.fromkeys(shown(name) for name in runs[column] if name), 3)
+                    for column in ("model", "dataset"))
     if asked or not models:
         return asked or (results.plan.name or "study")
+    if models == data:  # a script, which is both
+        return f"What does the batch do to {models}?"
     return f"{models} on {data}" if data else models
 
 
@@ -106,8 +110,8 @@ def _data(results: Results) -> str:
     if runs.empty:
         return f"No run of {counted(len(results.statuses), 'planned run')} has left a record yet."
     accuracy = runs[runs["kind"] == "accuracy"]
-    examples = listed(f"{name} ({rows['source'].iloc[0]}; {int(rows['train_examples'].iloc[0]):,} are trained on)"
-                      for name, rows in runs.groupby("dataset", sort=False))
+    each = ((shown(name), rows.iloc[0]) for name, rows in runs.groupby("dataset", sort=False))
+    examples = listed(f"{name} ({row['source']}; {int(row['train_examples']):,} are trained on)" for name, row in each)
     seeds = f"; {counted(accuracy['seed'].nunique(), 'seed')}" if len(accuracy) else ""
     outcomes = [results.outcomes[name] for name in experiments(results)]
     margins = list(dict.fromkeys(one.counts_as_same for one in outcomes))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 from scipy.optimize import approx_fprime, least_squares
 
+from .distributions import f_above
 from .estimate import LEVEL, Estimate, Floats, t_critical, without_interval
 
 TOLERANCE = 1e-12
@@ -88,7 +88,7 @@ def lack_of_fit(places: Floats, residuals: Floats, parameters: int) -> float:
     if first < 1 or second < 1 or not own > 0:
         return float("nan")
     beyond = max(float(residuals @ residuals) - own, 0.0)
-    return float(stats.f.sf(beyond / first / (own / second), first, second))
+    return float(f_above(beyond / first / (own / second), first, second))
 
 
 def fit_curve(residuals: Callable[[Floats], Floats], starts: Sequence[Sequence[float]],

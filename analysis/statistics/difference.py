@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
 from ...benchmarks.errors import RecordError
+from .distributions import t_above
 from .estimate import LEVEL, all_equal, Estimate, finite_values, Floats, t_critical
 from .sequential.spending import Counts, level_at, over_looks
 from .sign_flip import ROUNDING
@@ -57,7 +57,7 @@ class Difference:
         return self._shown((self.estimate.value - bound) / self.standard_error)
 
     def _shown(self, t: float) -> float:
-        return over_looks(self.looks, self.estimate.n, float(stats.t.sf(t, self.degrees_of_freedom)))
+        return over_looks(self.looks, self.estimate.n, float(t_above(t, self.degrees_of_freedom)))
 
 
 def summarize(arm: Measured) -> Summary:
@@ -165,4 +165,4 @@ def _difference(value: float, standard_error: float, freedom: float, n: int,
     t = value / standard_error
     half = float(t_critical(freedom, level)) * standard_error
     return Difference(Estimate(value, value - half, value + half, n), standard_error,
-                      t, freedom, 2 * float(stats.t.sf(abs(t), freedom)))
+                      t, freedom, 2 * float(t_above(abs(t), freedom)))

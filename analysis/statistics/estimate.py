@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from ...benchmarks.errors import RecordError
 from ...benchmarks.text import with_ends
+from .distributions import t_quantile
 
 Floats = NDArray[np.float64]
 
@@ -118,7 +118,7 @@ def all_equal(values: Floats) -> bool:
 
 def t_critical(degrees_of_freedom: ArrayLike, level: float = LEVEL) -> Floats:
     """Return the two-sided Student quantile, elementwise; NaN where there is no freedom left."""
-    return np.asarray(stats.t.ppf((1 + level) / 2, degrees_of_freedom), dtype=np.float64)
+    return np.asarray(t_quantile((1 + level) / 2, degrees_of_freedom), dtype=np.float64)
 
 
 def t_interval(mean: ArrayLike, std: ArrayLike, n: ArrayLike,
@@ -180,6 +180,7 @@ def median_estimate(values: Sequence[float] | Floats, level: float = LEVEL) -> E
     median = float(np.median(array))
     if all_equal(array):
         return without_interval(median, array.size)
+    from scipy import stats  # a second to load, for an interval that few tables have
     interval = stats.quantile_test(array, q=median, p=0.5).confidence_interval(level)
     return Estimate(median, float(interval.low), float(interval.high), array.size)
 

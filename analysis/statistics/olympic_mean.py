@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import mstats
 
 from ...benchmarks.errors import RecordError
 from .estimate import LEVEL, Estimate, finite_values, Floats, without_interval
@@ -34,6 +33,7 @@ def olympic_mean(values: Sequence[float] | Floats, level: float = LEVEL) -> Esti
     mean = float(np.mean(trimmed(runs)))
     if np.ptp(trimmed(runs)) == 0:
         return without_interval(mean, runs.size)
+    from scipy.stats import mstats  # a second to load
     # The share is cut down to a whole number of runs: one at either end.
     low, high = mstats.trimmed_mean_ci(runs, limits=(1.5 / runs.size,) * 2,
                                        inclusive=(True, True), alpha=1 - level)

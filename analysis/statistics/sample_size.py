@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from ...benchmarks.text import percent
 from .difference import Difference
+from .distributions import normal_quantile, t_below, t_quantile
 from .estimate import LEVEL, Floats
 
 MORE_SEEDS_LIMIT = 1000
@@ -55,7 +55,7 @@ def seeds_until_not_worse(of: Difference, margin: float, alpha: float, power: fl
         return None
     seeds = np.arange(of.estimate.n, MORE_SEEDS_LIMIT + 1, dtype=np.float64)
     error, freedom = _with_seeds(of, seeds)
-    chance = stats.t.cdf((margin - of.estimate.value) / error - stats.t.isf(alpha, freedom), freedom)
+    chance = t_below((margin - of.estimate.value) / error + t_quantile(alpha, freedom), freedom)
     enough = np.flatnonzero(chance >= power)
     return int(seeds[enough[0]] - of.estimate.n) if enough.size else None
 
@@ -66,12 +66,12 @@ def chance_to_show(of: Difference, distance: float, seeds: int, alpha: float) ->
     if not of.standard_error > 0 or not of.degrees_of_freedom > 0:
         return 0.0
     error, freedom = _with_seeds(of, np.array([float(max(seeds, of.estimate.n))]))
-    return float(stats.t.cdf(distance / error - stats.t.isf(alpha, freedom), freedom)[0])
+    return float(t_below(distance / error + t_quantile(alpha, freedom), freedom)[0])
 
 
 def _resolved(of: Difference, level: float) -> float:
     """The smallest difference that any number of seeds could show; 0 where seeds are all that is uncertain."""
-    return of.fixed_error * float(stats.norm.ppf((1 + level) / 2))
+    return of.fixed_error * float(normal_quantile((1 + level) / 2))
 
 
 def _with_seeds(of: Difference, seeds: Floats) -> tuple[Floats, Floats]:
@@ -88,7 +88,7 @@ def repeats_for_width(values: Floats, half_width: float, most: int, level: float
     if len(values) < 2:
         return most
     counts = np.arange(2, most + 1)
-    half = stats.t.ppf((1 + level) / 2, counts - 1) * float(np.std(values, ddof=1)) / np.sqrt(counts)
+    half = t_quantile((1 + level) / 2, counts - 1) * float(np.std(values, ddof=1)) / np.sqrt(counts)
     enough = counts[half <= half_width]
     return int(enough[0]) if enough.size else most
 
@@ -97,10 +97,10 @@ def _power(of: Difference, margin: float, seeds: Floats, level: float, within: b
     value, (error, freedom) = abs(of.estimate.value), _with_seeds(of, seeds)
     if not within:
         shift = (value - margin) / error
-        return np.asarray(stats.t.cdf(shift - stats.t.ppf((1 + level) / 2, freedom), freedom))
-    critical = stats.t.ppf((1 + level) / 2, freedom)
-    near = stats.t.cdf((margin - value) / error - critical, freedom)
-    far = stats.t.cdf((margin + value) / error - critical, freedom)
+        return np.asarray(t_below(shift - t_quantile((1 + level) / 2, freedom), freedom))
+    critical = t_quantile((1 + level) / 2, freedom)
+    near = t_below((margin - value) / error - critical, freedom)
+    far = t_below((margin + value) / error - critical, freedom)
     return np.asarray(near + far - 1)
 
 

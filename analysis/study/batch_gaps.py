@@ -13,9 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..statistics.decision_rules import ONE_SIDED, better, same, worse
+from ..statistics.decision_rules import ONE_SIDED, better, equivalence, same, worse
 from ..statistics.difference import Difference
-from ..statistics.equivalence import equivalence
 from ..statistics.estimate import Estimate
 from ..statistics.multiple_testing import holm
 from ..statistics.sample_size import more_seeds

@@ -92,10 +92,19 @@ def workloads(results: Results) -> list[Workload]:
 
 
 def _trained(rows: pd.DataFrame) -> str:
-    """Optimizer and model in words, or the experiment where an imported table names neither."""
     first = rows.iloc[0]
-    known = OPTIMIZERS.get(str(first["optimizer"]))
-    return what_ran(known.words if known else str(first["optimizer"]), first["model"]) or str(first["experiment"])
+    return heading(str(first["optimizer"]), str(first["model"]), str(first["experiment"]))
+
+
+def heading(optimizer: str, model: str, experiment: str) -> str:
+    """Return optimizer and model in words, for headings: "Adam on mlp_128"; the experiment where neither is named, as
+    in an imported table.
+
+    >>> heading("adam", "mlp_128", "weak_scaling"), heading("", "", "weak_scaling")
+    ('Adam on mlp_128', 'weak_scaling')
+    """
+    known = OPTIMIZERS.get(optimizer)
+    return what_ran(known.words if known else optimizer, model) or experiment
 
 
 def peak_rates(runs: pd.DataFrame) -> str:

@@ -72,7 +72,7 @@ def run_rows(record: Record) -> list[dict[str, Any]]:
 def _keys(record: Record, phase: int, batch: int, status: str) -> dict[str, Any]:
     """What was varied; a configuration that came without a key has its default."""
     config, settings = record.config, vars(record.config)
-    per_epoch = config.train_examples // batch if batch else 0
+    per_epoch = config.epoch_steps(batch) if batch else 0
     values = {name: settings[name] for name in (*TEXT_KEYS, *WHOLE_KEYS) if name in settings}
     return {**values, "run_id": record.run_id, "status": status, "phase": phase, "global_batch": batch,
             "replica_batch": batch // (config.replicas * config.accumulation),

@@ -10,7 +10,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 
-from .choices import MEASURED_RULE
+from .choices import DROP, KEEP, MEASURED_RULE
 from .objectives import ACCURACY, CROSS_ENTROPY
 from .strategies import has_process_per_replica, strategy_name
 
@@ -23,7 +23,9 @@ class RunFields:
     after `warmup_steps`; `memory` takes `memory_steps` steps in a fresh process and reads the peak, repeating
     examples where its batch exceeds them. `memory_limit_bytes` (0: none) is what the largest-batch search allows each
     GPU or, on CPUs, the data of each rank's process. `fingerprint`: the digest of what is trained, the model, the data
-    and the versions, so that a run of an edited model is another run; "" where it is not known.
+    and the versions, so that a run of an edited model is another run; "" where it is not known. `last_batch`: whether
+    an accuracy run takes the smaller batch that is left over at an epoch's end, as `fit` does; a configuration without
+    it is older and dropped it.
     """
 
     experiment: str
@@ -74,6 +76,7 @@ class RunFields:
     jit: bool = False
     synchronized_batch_norm: bool = False
     input: str = "auto"
+    last_batch: str = DROP
     fingerprint: str = ""
 
     @property
@@ -93,13 +96,22 @@ class RunFields:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Return floor(N / B), the whole steps in an epoch; at least 1 in a memory run."""
-        whole = self.train_examples // self.global_batch
-        return max(1, whole) if self.kind == "memory" else whole
+        """Steps in an epoch: floor(N / B), and one more where the last batch is kept; at least 1 in a memory run."""
+        steps = self.epoch_steps(self.global_batch)
+        return max(1, steps) if self.kind == "memory" else steps
+
+    def epoch_steps(self, batch: int) -> int:
+        """Return the steps of an epoch at this global batch, the batch that is left over among them where it is kept.
+        """
+        return self.train_examples // batch + (self.left_over(batch) > 0)
+
+    def left_over(self, batch: int) -> int:
+        """Return the examples of an epoch's last, smaller batch at this global batch; 0 where there is none."""
+        return self.train_examples % batch if self.last_batch == KEEP else 0
 
     @property
     def steps(self) -> int:
-        """Steps of the last phase: epochs floor(N / B); the remainder of each epoch is dropped.
+        """Steps of the last phase: those of an epoch, epochs times.
 
         Under adascale the most there can be, T = epochs floor(N / B0): each step is worth at least one of the
         reference batch's, and the run ends when they come to T.
@@ -159,6 +171,8 @@ class RunFields:
 
     def _digest(self, left_out: tuple[str, ...]) -> str:
         values = {name: value for name, value in asdict(self).items() if name not in left_out}
+        if self.last_batch == DROP:  # as every run did before there was a choice: theirs stay the same runs
+            del values["last_batch"]
         text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 

@@ -33,6 +33,15 @@ class ScriptCall:
         return PREFIX + shlex.join([path, *self.arguments])
 
 
+def shown(name: str) -> str:
+    """Return the name of a model or a data set as people read it: a script's is its command line.
+
+    >>> shown("script:train.py --width 64")
+    'train.py --width 64'
+    """
+    return name.removeprefix(PREFIX)
+
+
 def is_script(reference: str) -> bool:
     """Return whether a text names a script."""
     return reference.startswith(PREFIX)

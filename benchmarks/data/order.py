@@ -2,7 +2,7 @@
 
 The order depends on the seed and the epoch alone, so every strategy and every replica count sees
 the same global batches: step k takes positions [k B, (k+1) B), and replica r of R takes
-[r n, (r+1) n) of those, with n = B / R. What is left over at an epoch's end is not used in it.
+[r n, (r+1) n) of those, with n = B / R. What is left over at an epoch's end is a smaller batch, where a run takes it.
 """
 
 from __future__ import annotations
@@ -58,6 +58,22 @@ def replica_slice(step: int, global_batch: int, replica: int, replicas: int) -> 
         raise PlanError(f"step={step} must be at least 0.")
     start = step * global_batch + replica * n
     return slice(start, start + n)
+
+
+def left_over(order: npt.NDArray[np.int32], global_batch: int) -> npt.NDArray[np.int32]:
+    """Return the examples at an epoch's end that are too few for a batch."""
+    return order[len(order) // global_batch * global_batch:]
+
+
+def last_shares(left_over: int, parts: int) -> list[slice]:
+    """Return the place of each part in the `left_over` examples of an epoch's last batch: as equal as they can be, the
+    larger first, and empty ones where there are fewer examples than parts.
+
+    >>> last_shares(5, 3)
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    stops = [part * (left_over // parts) + min(part, left_over % parts) for part in range(parts + 1)]
+    return [slice(start, stop) for start, stop in zip(stops, stops[1:])]
 
 
 def replica_examples(order: npt.NDArray[np.int32], step: int, global_batch: int, replica: int,

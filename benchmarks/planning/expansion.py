@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..config.choices import DROP, MEASURED_RULE
 from ..config.objectives import default_metrics
+from ..config.script import is_script
 from ..config import optimizers
 from ..config.strategies import STRATEGIES, strategy_variants
 from ..errors import PlanError
@@ -93,7 +95,7 @@ def _drift_guard(like: RunConfig, launch: int) -> RunConfig:
                      loss=like.loss, metrics=like.metrics, from_logits=like.from_logits, optimizer=like.optimizer,
                      global_batch=batch, train_examples=like.train_examples, seed=0,
                      base_learning_rate=like.base_learning_rate, validation_fraction=like.validation_fraction,
-                     launch=launch)
+                     launch=launch, precision=like.precision if is_script(like.model) else "float32")
 
 
 def _runs(experiment: Mapping[str, Any], first_seed: int, train_examples: TrainExamples,
@@ -149,7 +151,7 @@ def _batches_and_rules(experiment: Mapping[str, Any], common: dict[str, Any], ex
             for launch in range(experiment["launches"] if experiment["kind"] == "throughput" else 1):
                 yield RunConfig(**common, kind=experiment["kind"], global_batch=batch, seed=first_seed, launch=launch)
         return
-    common = {**common, "sharpness_examples": experiment["sharpness_examples"]}
+    common = {**common, "sharpness_examples": experiment["sharpness_examples"], "last_batch": experiment["last_batch"]}
     for seed in range(first_seed, first_seed + most_seeds(experiment)):
         yield from _accuracy_runs(experiment, common, batches, seed)
 
@@ -166,6 +168,8 @@ def _accuracy_runs(experiment: Mapping[str, Any], common: dict[str, Any], batche
             same = batch == reference and not RULES[rule].own_reference
             chosen = {"rule": rules.SHARED_RULE} if same else {"rule": rule, **_needed(experiment, rule)}
             chosen = {**chosen, **warmup_epochs(experiment, chosen["rule"], batch)}
+            if chosen["rule"] == MEASURED_RULE:  # whose steps are counted in whole batches
+                chosen["last_batch"] = DROP
             yield RunConfig(**{**common, **chosen}, kind="accuracy", global_batch=batch,
                             seed=seed, noise_batches=tuple(experiment["noise_batches"]) if batch == reference else ())
     if experiment["as_published"]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Union
 
 from msgspec import defstruct, Meta, NODEFAULT, Struct, structs, UNSET, UnsetType
 
-from ..config.choices import INPUTS, KINDS, LARGEST, PRECISIONS
+from ..config.choices import DROP, INPUTS, KINDS, LARGEST, LAST_BATCHES, PRECISIONS
 from ..config.fields import RunFields
 from ..config.objectives import CROSS_ENTROPY, LOSSES, METRICS
 from ..config.optimizers import OPTIMIZERS
@@ -187,6 +187,9 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     input: Annotated[Text, about(
         "resident on the device, or streamed from memory; data sets on disk are always read from "
         "there", INPUTS)] = "auto"
+    last_batch: Annotated[Text, about(
+        "the smaller batch that is left over at the end of an epoch of an accuracy run: taken, as Keras' fit does, or "
+        "left out; a script's default is to keep it. Under adascale it is left out in any case", LAST_BATCHES)] = DROP
 
 
 # As [defaults] may hold them: nothing is required, and nothing filled in.
@@ -194,7 +197,7 @@ Defaults = defstruct("Defaults", [(field.name, Union[field.type, UnsetType], UNS
                                   for field in structs.fields(Experiment)], forbid_unknown_fields=True)
 # What is decided for each run by itself; the experiment's other keys that a run has too are the run's.
 DECIDED = ("kind", "metrics", "weight_decay", "legw_epochs", "noise_scale", "noise_batches", "sharpness_examples",
-           "replicas", "nodes")
+           "replicas", "nodes", "last_batch")
 PASSED_THROUGH = tuple(name for name in RunFields.__dataclass_fields__
                        if name in Experiment.__struct_fields__ and name not in DECIDED)
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from ..config.choices import PRECISIONS
+from ..config.choices import KEEP, PRECISIONS
 from ..config.script import is_script, parse, PREFIX, ScriptCall
 from ..data.splitting import split_sizes
 from ..decoding import Count, Number
@@ -86,6 +86,8 @@ def resolved(experiment: Mapping[str, Any], taken: Taken) -> dict[str, Any]:
     examples = split_sizes(taken.train_examples, found["validation_fraction"])[0]
     found |= {"train_examples": examples, "loss": PREFIX + taken.loss, "metrics": taken.metrics,
               "precision": _precision(experiment, taken)}
+    if "last_batch" not in given and found["kind"] == "accuracy":  # as fit does
+        found["last_batch"] = KEEP
     if "epochs" not in given:
         found["epochs"] = taken.epochs
     if "optimizer" not in given:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..config.strategies import STRATEGIES
-from ..data.order import epoch_order, replica_examples
+from ..data.order import epoch_order, last_shares, replica_examples
 from ..errors import PlanError, RanksDisagree
 from ..runs.run_config import RunConfig
 from .strategies.base import Strategy
@@ -70,10 +70,16 @@ def check_shards(strategy: Strategy, config: RunConfig) -> None:
     """Check that the replicas' parts of an epoch are disjoint and together all of it. Raises RanksDisagree."""
     order = epoch_order(config.seed, 0, config.train_examples, config.global_batch)
     first = strategy.rank * strategy.local_replicas
+    whole = max(1, config.train_examples // config.global_batch)
     own = [replica_examples(order, step, config.global_batch, first + replica, config.replicas)
-           for step in range(config.steps_per_epoch) for replica in range(strategy.local_replicas)]
+           for step in range(whole)
+           for replica in range(strategy.local_replicas)]
+    left = order[whole * config.global_batch:][:config.left_over(config.global_batch)]
+    shares = last_shares(len(left), config.replicas * config.accumulation)
+    own += [left[share] for share in shares[first * config.accumulation:
+                                            (first + strategy.local_replicas) * config.accumulation]]
     everyone = np.concatenate([np.concatenate(own) for own in strategy.gather(own)])
-    expected = order[:config.steps_per_epoch * config.global_batch]
+    expected = order[:whole * config.global_batch + len(left)]
     if not np.array_equal(np.sort(everyone), np.sort(expected)):
         raise RanksDisagree(f"the replicas' shards hold {len(everyone)} examples, {len(np.unique(everyone))} of them "
                             f"different, where an epoch has {len(expected)}: shards overlap or miss some.")

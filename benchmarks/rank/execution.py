@@ -33,6 +33,7 @@ class Execution(RunInProgress):
     resumed: list[dict[str, Any]] = field(default_factory=list)
     stretch_steps: int = MOST_WINDOW_STEPS
     ordered: tuple[int, int] | None = None
+    followed: list[str] = field(default_factory=list)  # what callbacks of a script did
 
     @property
     def variables(self) -> list[Any]:
@@ -67,7 +68,7 @@ class Execution(RunInProgress):
 
     def _warnings(self) -> list[str]:
         sharpness = next(meter.values["sharpness"] for meter in self.recorder.meters if "sharpness" in meter.fields)
-        return [*derived(self.config)["flags"], *self.program.notes(self.config),
+        return [*derived(self.config)["flags"], *self.program.notes(self.config), *self.followed,
                 *instabilities(self.config, sharpness), *filter(None, [self.checkpoints.problem])]
 
     def _measure(self) -> None:
@@ -100,19 +101,40 @@ class Execution(RunInProgress):
 
     def _train_phase(self, phase: phases.Phase, begun: Checkpoint | None) -> None:
         program, step_rates, first, seconds = self.program, self.rates(phase.steps, phase.global_batch), 0, 0.0
-        self.trace(phase.global_batch, step_rates)
+        self.trace(phase.global_batch, step_rates, phase.last)
         program.reset_optimizer()  # a later phase compiles again, which makes a new optimizer
         if begun:
             first, seconds = begun.step, begun.train_seconds
             begun.restore(program.state, self.strategy)
             agreement.check_weights(self.strategy, program.state, f"after the checkpoint of step {first}")
+        if program.monitors:
+            program.monitors.begin(row for row in self.evaluations if begun and row["phase"] == phase.index
+                                   and row["step"] and row["step"] % phase.steps_per_epoch == 0)
         for start, stop in phases.segments(phase):
             if stop > first:
-                seconds = self._train_segment(phase, step_rates, max(start, first), stop, seconds)
+                scaled = program.monitors.scaled(step_rates) if program.monitors else step_rates
+                seconds = self._train_segment(phase, scaled, max(start, first), stop, seconds)
                 self.evaluate(phase, program.steps_done(stop), seconds)
                 if self.recorder.status != "completed" or program.finished:
                     return
+                if self._is_last(phase, stop, seconds):
+                    return
                 self.agree_to_go_on(phase, stop, seconds, at_epoch_end=stop % phase.steps_per_epoch == 0)
+
+    def _is_last(self, phase: phases.Phase, step: int, seconds: float) -> bool:
+        """Let what follows the epochs see the one that ended; return whether it ends the phase, after weights of an
+        earlier epoch were restored and evaluated where it asks for that."""
+        monitors = self.program.monitors
+        if monitors is None or step % phase.steps_per_epoch:
+            return False
+        monitors.after_epoch(self.strategy.broadcast(self.evaluations[-1]))
+        if not monitors.stopped and step < phase.steps:
+            return False
+        if monitors.end(phase.epochs):
+            self.evaluations[-1] = self._evaluated(phase, step, seconds)
+            self.write_step(self.evaluations[-1])
+        self.followed += monitors.sentences
+        return True
 
     def _train_segment(self, phase: phases.Phase, step_rates: Any, start: int, stop: int, seconds: float) -> float:
         """Train steps [start, stop) in stretches short enough to stop in between. Return the phase's train seconds."""
@@ -122,7 +144,8 @@ class Execution(RunInProgress):
             self.ordered = place
         while start < stop and not self.program.finished:
             until = min(stop, start + self.stretch_steps)
-            seconds += self.advance(Segment(phase.global_batch, phase.index, start, until), step_rates)
+            segment = Segment(phase.global_batch, phase.index, start, until, last=phase.last_of(until))
+            seconds += self.advance(segment, step_rates)
             start = until
             if start < stop and not self.program.finished:
                 self.agree_to_go_on(phase, start, seconds)
@@ -172,20 +195,24 @@ class Execution(RunInProgress):
 
     def evaluate(self, phase: phases.Phase, step: int, seconds: float) -> None:
         """Evaluate after `step` steps of the phase, on equal weights, and let the meters read there."""
+        row = self._evaluated(phase, step, seconds)
+        self.evaluations.append(row)
+        self.write_step(row)
+        if memory.diverged({name: value for name, value in row.items() if name.endswith(("_loss", "_accuracy"))}):
+            self.recorder.status = "diverged"
+            return
+        for meter in self.recorder.meters:
+            meter.at_evaluation(self, row)
+
+    def _evaluated(self, phase: phases.Phase, step: int, seconds: float) -> dict[str, Any]:
         program = self.program
         with self.watch.activity("evaluate"):
             program.settle()
             agreement.check_weights(self.strategy, program.variables, f"after step {step}")
             metrics = self.examples.evaluation.metrics(program)
         self.recorder.equal_evaluations += 1
-        row = {"phase": phase.index, "global_batch": phase.global_batch, "step": step,
-               "epoch": step / phase.steps_per_epoch, "examples": step * phase.global_batch,
-               "train_seconds": seconds, **program.scaling(), **metrics,
-               **(program.gains.row() if program.gains else {})}
-        self.evaluations.append(row)
-        self.write_step(row)
-        if memory.diverged(metrics):
-            self.recorder.status = "diverged"
-            return
-        for meter in self.recorder.meters:
-            meter.at_evaluation(self, row)
+        examples = phase.examples_after(step)
+        return {"phase": phase.index, "global_batch": phase.global_batch, "step": step,
+                "epoch": examples / phase.examples_per_epoch, "examples": examples,
+                "train_seconds": seconds, **program.scaling(), **metrics,
+                **(program.gains.row() if program.gains else {})}

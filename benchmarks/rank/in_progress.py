@@ -28,13 +28,15 @@ MOST_WINDOW_STEPS = 100_000
 
 @dataclass(frozen=True)
 class Segment:
-    """Steps [start, stop) of one phase, at one global batch, between which nothing but training happens."""
+    """Steps [start, stop) of one phase, at one global batch, between which nothing but training happens. `last`: the
+    examples of the last step where those are an epoch's left over ones, else 0."""
 
     global_batch: int
     phase: int
     start: int
     stop: int
     steady: bool = True
+    last: int = 0
 
 
 @dataclass
@@ -89,8 +91,8 @@ class RunInProgress:
         config = self.config
         found = rates(config, steps, np.float64 if config.precision == "float64" else np.float32)
         if is_script(config.model):
-            places = np.arange(len(found)) * (batch or config.global_batch)
-            factors = taken.rate_factors(config, self.program.model, places)
+            places = np.divmod(np.arange(len(found)), max(1, config.epoch_steps(batch := batch or config.global_batch)))
+            factors = taken.rate_factors(config, self.program.model, places[0], places[1] * batch)
             found = found if factors is None else (found * factors).astype(found.dtype)
         return tf.constant(found)
 
@@ -101,14 +103,17 @@ class RunInProgress:
             order = epoch_order(config.seed, epoch, config.train_examples, config.global_batch)
             self.examples.feed.set_order(order, base, (config.seed, epoch))
 
-    def trace(self, batch: int, step_rates: Any) -> None:
-        """Trace and optimise the graph by a call of no steps, which touches no weight."""
+    def trace(self, batch: int, step_rates: Any, last: int = 0) -> None:
+        """Trace and optimise the graph by a call of no steps, which touches no weight. `last`: the examples of an
+        epoch's last step where those are fewer than a batch."""
         program, feed = self.program, self.examples.feed
         with self.watch.activity("trace"):
             feed.set_order(epoch_order(self.config.seed, 0, self.config.train_examples), 0)
             loop = program.loop(batch, feed.layout(batch))
             for part in feed.parts(0, 1, batch):
                 advance(loop, [(*part[:3], 0, 0, 0)], step_rates)
+            if last:
+                advance(program.last_loop(last), [(*feed.left_over(batch)[:3], 0, 0, 0)], step_rates)
 
     def advance(self, segment: Segment, step_rates: Any) -> float:
         """Train the segment between two synchronisations, as one window. Return its seconds."""
@@ -116,8 +121,13 @@ class RunInProgress:
         loop = program.loop(batch, feed.layout(batch))
         self.strategy.barrier()
         before = self.watch.seconds["train"]
+        whole = segment.stop - (segment.last > 0)
         with self.watch.activity("train"):
-            advance(loop, feed.parts(segment.start, segment.stop, batch), step_rates)
+            if segment.start < whole:
+                advance(loop, feed.parts(segment.start, whole, batch), step_rates)
+            if segment.last:
+                part = (*feed.left_over(batch), whole, segment.stop, whole)
+                advance(program.last_loop(segment.last), [part], step_rates)
         seconds = self.watch.seconds["train"] - before
         self.recorder.windows.append({
             "rank": self.strategy.rank, "phase": segment.phase, "start_step": segment.start,

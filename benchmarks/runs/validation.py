@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from ..config.choices import INPUTS, KINDS, LARGEST, NAME, PRECISIONS, SEEDS
+from ..config.choices import DROP, INPUTS, KEEP, KINDS, LARGEST, LAST_BATCHES, NAME, PRECISIONS, SEEDS
 from ..config.objectives import check
 from ..config import optimizers
 from ..config.optimizers import decaying
@@ -29,7 +29,8 @@ def validate(config: RunFields) -> None:
         raise PlanError(f"experiment={config.experiment!r} must be 1 to 60 letters, digits, '_' or '.', and start with "
                         "a letter or digit; it becomes part of a folder's name.")
     for name, choices in (("kind", KINDS), ("strategy", tuple(STRATEGIES)), ("precision", PRECISIONS),
-                          ("input", INPUTS), ("rule", tuple(RULES)), ("decay", tuple(DECAYS))):
+                          ("input", INPUTS), ("rule", tuple(RULES)), ("decay", tuple(DECAYS)),
+                          ("last_batch", LAST_BATCHES)):
         if getattr(config, name) not in choices:
             raise PlanError(one_of(name, getattr(config, name), choices))
     _validate_types(config)
@@ -40,6 +41,7 @@ def validate(config: RunFields) -> None:
     _validate_placement(config)
     _validate_arithmetic(config)
     _validate_batches(config)
+    _validate_last_batch(config)
     validate_rule(config)
     _validate_decay(config)
     _validate_trial(config)
@@ -90,6 +92,17 @@ def _validate_input(config: RunFields) -> None:
     if config.input != "auto" and is_on_disk(config.dataset):
         raise PlanError(f"input={config.input!r} is for examples in memory, and {config.dataset!r} is read from disk "
                         "while training; leave input out, or write the examples to an npz file.")
+
+
+def _validate_last_batch(config: RunFields) -> None:
+    if config.last_batch != KEEP:
+        return
+    if config.kind != "accuracy":
+        raise PlanError(f"last_batch={KEEP!r} belongs to kind='accuracy', and this run is of kind={config.kind!r}, "
+                        f"whose steps are all of one size; use last_batch={DROP!r}.")
+    if config.adapts:
+        raise PlanError(f"last_batch={KEEP!r} has no meaning for rule={config.rule!r}, which counts steps of whole "
+                        f"batches; use last_batch={DROP!r}.")
 
 
 def _validate_decay(config: RunFields) -> None:

@@ -13,17 +13,39 @@ Config = TypeVar("Config", bound=RunFields)
 
 @dataclass(frozen=True)
 class Phase:
-    """Training at one global batch; a run has several only where batches follow one another on the same weights."""
+    """Training at one global batch; a run has several only where batches follow one another on the same weights.
+
+    `last`: the examples of an epoch's last step where those are fewer than a batch, else 0.
+    """
 
     index: int
     global_batch: int
     steps_per_epoch: int
     epochs: int
+    last: int = 0
 
     @property
     def steps(self) -> int:
         """Optimizer steps of the whole phase."""
         return self.epochs * self.steps_per_epoch
+
+    @property
+    def examples_per_epoch(self) -> int:
+        """Examples that an epoch trains on."""
+        return self.steps_per_epoch * self.global_batch - (self.global_batch - self.last if self.last else 0)
+
+    def examples_after(self, step: int) -> int:
+        """Return the examples trained on in the first `step` steps.
+
+        >>> Phase(0, global_batch=4, steps_per_epoch=3, epochs=2, last=2).examples_after(4)
+        14
+        """
+        epochs, steps = divmod(step, self.steps_per_epoch)
+        return epochs * self.examples_per_epoch + steps * self.global_batch
+
+    def last_of(self, stop: int) -> int:
+        """Return the examples of the step before `stop` where it is an epoch's last, smaller one, else 0."""
+        return self.last if stop % self.steps_per_epoch == 0 else 0
 
 
 def phases(config: RunFields) -> list[Phase]:
@@ -34,7 +56,8 @@ def phases(config: RunFields) -> list[Phase]:
     if config.adapts:
         most = -(-config.steps // config.steps_per_epoch)
         return [Phase(0, config.global_batch, config.steps_per_epoch, most)]
-    return [Phase(i, batch, config.train_examples // batch, config.epochs) for i, batch in enumerate(config.batches)]
+    return [Phase(i, batch, config.epoch_steps(batch), config.epochs, config.left_over(batch))
+            for i, batch in enumerate(config.batches)]
 
 
 def first_phase(config: Config) -> Config:

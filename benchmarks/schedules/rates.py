@@ -32,7 +32,7 @@ def warmup_length_epochs(config: RunFields) -> float:
 
 
 def warmup_step_count(config: RunFields) -> int:
-    """Return T_w = max(1, epochs of warm-up times floor(N / B)) for a rule with warm-up and kappa > 1, else 0."""
+    """Return T_w = max(1, epochs of warm-up times the steps of one) for a rule with warm-up and kappa > 1, else 0."""
     if not RULES[config.rule].warmup or config.kappa == 1:
         return 0
     return max(1, round(warmup_length_epochs(config) * config.steps_per_epoch))

@@ -20,7 +20,7 @@ def test_a_script_is_studied_as_it_is_and_the_command_that_status_prints_goes_on
     require_strategy("horovod-mpi")
     shutil.copy(SCRIPT, tmp_path)
     first = batchscale("study", *WORDS, "--budget", "0s", cwd=tmp_path)
-    assert "one_output.py gives to fit: 160 examples and 40 to test by, 1 epoch at batch 8, keras:RMSprop rho=0.8 at " \
+    assert "one_output.py gives to fit: 157 examples and 40 to test by, 1 epoch at batch 8, keras:RMSprop rho=0.8 at " \
            "0.015625, sparse_categorical_crossentropy, accuracy" in first.stdout, first.stderr
     told = batchscale("status", "results/one_output", cwd=tmp_path).stdout
     command = next(line for line in told.splitlines() if line.startswith("to go on: ")).removeprefix("to go on: ")

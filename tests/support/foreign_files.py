@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from support.timing_files import nccl_text, tf_cnn_text
-from support.training_files import (dllogger_lines, HISTORY, KERAS_3, LIGHTNING, mlflow_database, tensorboard_run,
-                                    trainer_state, wandb_run)
+from support.training_files import (dllogger_lines, HISTORY, KERAS_3, LIGHTNING, mlflow_database, recording,
+                                    tensorboard_run, trainer_state, wandb_run)
 
 from batchscale.analysis.importers import imported_store
 from batchscale.analysis.study.convergence import Convergence, convergences
@@ -156,6 +156,7 @@ GOOD: dict[str, Callable[[Path], Path]] = {
     "collectives": lambda folder: saved(folder, nccl_text({8: 1e-4, 2**20: 2e-4, 2**30: 6.4e-3}), "mine.txt"),
     "keras-log": lambda folder: saved(folder, KERAS_3, "training.log"),
     "keras-history": lambda folder: saved(folder, json.dumps(HISTORY), "history.json"),
+    "recorder": lambda folder: saved(folder, recording(), "b32.jsonl"),
     "trainer-state": lambda folder: saved(folder, trainer_state(), "trainer_state.json"),
     "lightning": lambda folder: saved(folder, LIGHTNING, "metrics.csv"),
     "tensorboard": lambda folder: tensorboard_run(folder / "logs"),

@@ -138,3 +138,21 @@ def dllogger_lines(rates: Sequence[float] = (100.0, 400.0, 410.0)) -> str:
     lines += ["DLLL " + json.dumps({"timestamp": "1604661867.1", "elapsedtime": "70.0", "type": "LOG", "step": [1],
                                     "data": {"train.loss": 4.0, "val.loss": 3.5, "val.top1": 25.0}})]
     return "\n".join(lines) + "\n"
+
+
+def recording(batch: int = 32, losses: Sequence[float] = (1.5, 0.9, 0.6), ended: bool = True, **columns: Any) -> str:
+    """What batchscale.Recorder writes of a training of 320 examples: a window of 8 steps in 0.4 s each epoch."""
+    steps = 320 // batch
+    known = {"model": "mine", "strategy": "single", "replicas": 1, "placement": "single-1r", "optimizer": "Adam",
+             "global_batch": batch, "replica_batch": batch, "train_examples": 320, "epochs": len(losses),
+             "base_learning_rate": 0.001, "experiment": "training", **columns}
+    lines: list[dict[str, Any]] = [{"batchscale_recording": 1, "run": f"b{batch}", "columns": known,
+                                    "environment": {"keras": "3.15.1", "devices": "CPU:0"}}]
+    for epoch, loss in enumerate(losses):
+        lines.append({"window": {"start_step": epoch * steps + 1, "steps": 8, "seconds": 0.4}})
+        lines.append({"epoch": {"epoch": epoch + 1, "step": (epoch + 1) * steps, "train_seconds": 0.5 * (epoch + 1),
+                                "elapsed_seconds": 0.7 * (epoch + 1), "learning_rate": 0.001,
+                                "metrics": {"loss": loss, "accuracy": 1 - loss / 2, "val_loss": loss + 0.1,
+                                            "val_accuracy": 0.9 - loss / 2}},
+                      "memory": {"baseline_bytes": 10**9, "peak_bytes": 10**9 + 10**8, "device_peak_bytes": None}})
+    return "".join(json.dumps(line) + "\n" for line in [*lines, *[{"end": True}] * ended])

@@ -15,9 +15,9 @@ from functools import lru_cache
 from statistics import fmean, harmonic_mean
 
 import numpy as np
-from scipy import stats
 
 from ....benchmarks.errors import RecordError
+from ...statistics.distributions import f_quantile
 from ...statistics.estimate import LEVEL, Estimate, exponential, Floats, unknown
 from .many_fits import fit_many
 from .model import step_times, StepPoint
@@ -169,7 +169,7 @@ def _rejected(one: _Fitted, best: _Fitted, level: float) -> bool:
 
 @lru_cache(maxsize=1000)  # SciPy's quantiles take longer than a fit
 def _f(level: float, more: int, freedom: int) -> float:
-    return float(stats.f.ppf(level, more, freedom))
+    return float(f_quantile(level, more, freedom))
 
 
 def _misfit(laws: StepLaws, points: Sequence[StepPoint], measured: Floats) -> float:

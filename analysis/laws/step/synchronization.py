@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -112,7 +113,12 @@ class Shape:
 
     def estimable(self, points: Sequence[StepPoint], point: StepPoint) -> bool:
         """Return whether the point's features lie in the row space of those of the measured points."""
-        return in_row_space(_joined(self, points), _joined(self, [point])[0])
+        return _estimable(self, tuple(points), point)
+
+
+@lru_cache(maxsize=10_000)  # forms at several overlaps, and every interval of a point, ask the same again
+def _estimable(shape: Shape, points: tuple[StepPoint, ...], point: StepPoint) -> bool:
+    return in_row_space(_joined(shape, points), _joined(shape, [point])[0])
 
 
 def shapes(points: Sequence[StepPoint], forms: Iterable[str]) -> Iterator[Shape]:

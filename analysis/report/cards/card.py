@@ -10,7 +10,7 @@ from typing import Any
 from ...decision.decision import Decision
 from ...decision.options import ALONE, Option
 from ...decision.recommendation import Recommendation
-from ...decision.sentences import trained
+from ...decision.sentences import published, trained
 from ...statistics.estimate import Estimate
 from ...statistics.ratio import quotient
 from ...study.arms import Arm
@@ -41,7 +41,8 @@ class Card:
     reference: the option at the reference batch that was timed as the recommended one was. lost: of every larger batch.
     share_of_time: training time of the recommended option over that of `reference`; unknown where both are one, or the
     launches that timed them vary too widely (`unsteady`). timed: options at the recommended batch and rule that were
-    timed alike. decide: the keys of a plan that would decide what is open, "" where nothing is.
+    timed alike. decide: the keys of a plan that would decide what is open, "" where nothing is. published: what a model
+    trained on from batch to batch would make believe, "" where it was not tried.
     """
 
     recommendation: Recommendation
@@ -57,6 +58,7 @@ class Card:
     unsteady: bool
     timed: tuple[Option, ...]
     decide: tuple[str, ...]
+    published: str = ""
 
     @property
     def experiment(self) -> str:
@@ -82,7 +84,8 @@ class Card:
                 "reference_batch": self.reference_batch, "kept_batches": list(self.kept),
                 "lost": [one.to_json() for one in self.lost],
                 "share_of_time": self.share_of_time.to_json() if self.share_of_time else None,
-                "launches_vary_too_widely": self.unsteady, "timed": timed, "decide": list(self.decide)}
+                "launches_vary_too_widely": self.unsteady, "timed": timed, "decide": list(self.decide),
+                "published": self.published}
 
     @property
     def own_loss(self) -> Estimate | None:
@@ -99,11 +102,12 @@ def cards_of(study: Study, decided: Decision) -> tuple[Card, ...]:
     unsteady = {(point.placement, point.global_batch) for point in unsteady_points(study.timing)}
     return tuple(_card(one, arms[one.experiment],
                        [option for option in decided.options if option.experiment == one.experiment], unsteady,
-                       decided.plan_lines.get(one.experiment, ())) for one in decided.recommendations)
+                       decided.plan_lines.get(one.experiment, ()), published(study.results, arms[one.experiment][0]))
+                 for one in decided.recommendations)
 
 
 def _card(one: Recommendation, arms: Sequence[Arm], options: Sequence[Option], unsteady: set[tuple[str, int]],
-          decide: tuple[str, ...]) -> Card:
+          decide: tuple[str, ...], published: str) -> Card:
     first, best = arms[0], standard(arms)
     chosen, reference = one.option, best.reference_batch
     alike = [option for option in options if chosen and (option.placement, option.timed)
@@ -118,7 +122,7 @@ def _card(one: Recommendation, arms: Sequence[Arm], options: Sequence[Option], u
                 tuple(kept), _lost(arms, best), tuple((arm.rule, batch, what) for arm in arms
                                                       for batch, what in arm.apart.items()),
                 share if share and math.isfinite(share.value) else None, doubtful,
-                _timed(chosen, base, options), decide)
+                _timed(chosen, base, options), decide, published)
 
 
 def _lost(arms: Sequence[Arm], best: Arm) -> tuple[Lost, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ....benchmarks.config.script import is_script
 from ....benchmarks.schedules.rules import RULES
 from ....benchmarks.text import counted
 from ...decision.options import ALONE
@@ -47,6 +48,7 @@ def told(card: Card) -> Told:
     settings = (("Batch", f"{chosen.global_batch:,}"), ("Learning rate", chosen.rate),
                 ("Replicas", "not known" if chosen.replicas is None else str(chosen.replicas)))
     facts = (_result(card), *_cost(card), *_saving(card), ("Replicas", _replicas(card)), _certainty(card),
+             *([(_its_loop(card), card.published)] if card.published else []),
              *([(CAUTION, one.caution.removeprefix("Caution: "))] if one.caution else []))
     return Told(card.experiment, card.trained, heading(card), settings, facts, one.reason, _command(card))
 
@@ -154,6 +156,10 @@ def _certainty(card: Card) -> tuple[str, str]:
     if not card.lost:
         return "How sure", f"no other batch was compared ({seeds})"
     return "How sure", f"no larger batch is shown at {sure} to cost less than {of.within} ({seeds}{rules})"
+
+
+def _its_loop(card: Card) -> str:
+    return "Its own loop" if is_script(card.recommendation.model) else "As published"
 
 
 def _command(card: Card) -> str:

@@ -21,9 +21,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ....analysis.statistics.decision_rules import same
+from ....analysis.statistics.decision_rules import equivalence, same
 from ....analysis.statistics.difference import difference
-from ....analysis.statistics.equivalence import equivalence
 from ....analysis.statistics.multiple_testing import holm
 from ...errors import EXIT_OK, BatchscaleError, PlanError, RecordError
 from ...records.json_files import read_json, write_json

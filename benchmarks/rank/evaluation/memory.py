@@ -13,7 +13,8 @@ import tensorflow as tf
 from ...config.objectives import ACCURACY
 from ...data.arrays import Arrays, count, each, leaves, size_bytes
 from ..strategies.base import Strategy
-from ..training.program import loss_per_example, Program
+from ..training.gradients import loss_per_example
+from ..training.program import Program
 
 CHUNK = 2048
 PIECE_BYTES = 256 * 1024**2

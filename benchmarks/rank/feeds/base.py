@@ -39,3 +39,6 @@ class Feed(Protocol):
 
     def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
         """Yield the steps [start, stop), in calls of the loop."""
+
+    def left_over(self, global_batch: int) -> tuple[Any, Any, Any]:
+        """Return x, y and order of the examples that are left over at the end of the epoch, for all replicas."""

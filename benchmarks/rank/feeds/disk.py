@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from ...data.disk.augmentation import draws
 from ...data.disk.encoded import EncodedImages
+from ...data.order import left_over
 from ..strategies.base import Strategy
 from .base import Layout, Part
 from .image_pipeline import ENDLESS, Batches, Chosen, ImagePipeline
@@ -31,7 +32,9 @@ class DiskFeed:
         self._numbers, self._strategy = images.number, strategy
         self._order: npt.NDArray[np.int32] = np.zeros(0, np.int32)
         self._base, self._key, self._first = 0, (0, 0), 0
+        self._left: npt.NDArray[np.int32] = np.zeros(0, np.int32)
         self._datasets: dict[int, Batches] = {}
+        self._last: dict[int, Batches] = {}
         self._open: Any = None
         self._next = (0, 0)
 
@@ -59,6 +62,16 @@ class DiskFeed:
         for step in range(start, stop):
             x, y = self._batch(step, global_batch)
             yield place(x, 1), place(y, 1), positions, step, step + 1, step
+
+    def left_over(self, global_batch: int) -> tuple[Any, Any, Any]:
+        """Return the examples that are left over at the end of the epoch, read once, on every device, and their places.
+        """
+        rows, place = left_over(self._order, global_batch), self._strategy.place_each
+        self._open, self._left = None, rows
+        if len(rows) not in self._last:
+            self._last[len(rows)] = self._pipeline.batches(lambda at: self._drawn(self._left[at]), len(rows), len(rows))
+        x, y = next(iter(self._pipeline.explained(self._last[len(rows)], lambda: rows)))
+        return place(x), place(y), self._strategy.place(np.arange(len(rows), dtype=np.int32))
 
     def _start(self, step: int, global_batch: int) -> None:
         self._open = None
@@ -90,4 +103,7 @@ class DiskFeed:
         row = (self._first + step - self._base) % epoch_steps
         at = row * global_batch + self._strategy.rank * share + place
         rows = self._order[at % len(self._order)]  # a batch of more than all examples has some of them again
+        return self._drawn(rows)
+
+    def _drawn(self, rows: npt.NDArray[np.int32]) -> Chosen:
         return rows, draws(*self._key, self._numbers[rows])

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...data.arrays import Arrays, count
+from ...data.order import left_over
 from ..strategies.base import Strategy
 from .base import Layout, Part
 
@@ -21,6 +22,7 @@ class Resident:
     def __init__(self, x: Arrays, y: Arrays, strategy: Strategy) -> None:
         self._x, self._y, self._strategy = strategy.place_each(x), strategy.place_each(y), strategy
         self._order: Any = None
+        self._host_order: npt.NDArray[np.int32] = np.zeros(0, np.int32)
         self._examples = count(y)
 
     def layout(self, global_batch: int) -> Layout:
@@ -29,8 +31,12 @@ class Resident:
 
     def set_order(self, order: npt.NDArray[np.int32], base: int, key: Sequence[int] = (0, 0)) -> None:
         """Set the order of the examples from step `base` on, int32[steps x batch], and copy it to the devices."""
-        self._order, self._base = self._strategy.place(order), base
+        self._order, self._base, self._host_order = self._strategy.place(order), base, order
 
     def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
         """Yield all steps in one call of the loop."""
         yield self._x, self._y, self._order, start, stop, self._base
+
+    def left_over(self, global_batch: int) -> tuple[Any, Any, Any]:
+        """Return all examples, and the places of those that are left over at the end of the epoch."""
+        return self._x, self._y, self._strategy.place(left_over(self._host_order, global_batch))

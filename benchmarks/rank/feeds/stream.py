@@ -10,6 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ...data.arrays import Arrays, count, each, size_bytes
+from ...data.order import left_over
 from ..strategies.base import Strategy
 from .base import Layout, Part
 
@@ -60,6 +61,12 @@ class Stream:
             until = min(stop, first + rows)
             yield x, y, positions, start, until, first
             start = until
+
+    def left_over(self, global_batch: int) -> tuple[Any, Any, Any]:
+        """Return the examples that are left over at the end of the epoch, on every device, and their places."""
+        rows, place = left_over(self._order, global_batch), self._strategy.place_each
+        x, y = (place(each(lambda values: values[rows], part)) for part in (self._x, self._y))
+        return x, y, self._strategy.place(np.arange(len(rows), dtype=np.int32))
 
     def _chunk_of(self, step: int, global_batch: int) -> tuple[Any, Any, int]:
         """The chunk that holds the step, on the devices, and its first step."""

@@ -24,7 +24,8 @@ from ...runs.run_config import RunConfig
 from ...schedules.rates import rates
 from ..training.adascale import norm_squared
 from ..training.losses import Function
-from ..training.program import loss_per_example, Program
+from ..training.gradients import loss_per_example
+from ..training.program import Program
 from .base import Meter, Running
 
 RHO = 0.05

@@ -8,10 +8,14 @@ from typing import Any
 import keras
 
 from ...errors import PlanError
+from ...text import counted
+from .optimizer import schedule
 from .running import Fit
 
-OWN_LOOPS = ("train_step", "test_step", "compute_loss", "make_train_function", "fit")
+OWN_STEPS = ("train_step", "compute_loss")  # whose gradient a run takes
+OWN_LOOPS = ("make_train_function", "fit", "train_on_batch")
 AS_IT_IS = ("History", "ProgbarLogger", "TerminateOnNaN")  # a run keeps curves, shows progress and ends on NaN
+FOLLOWED = (keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau)
 # Arguments of fit that change what is trained, with the value that changes nothing, and what a run does.
 OTHERWISE = (
     ("shuffle", True, "shuffle={value!r}: a run gives every epoch a new order of its examples"),
@@ -20,26 +24,53 @@ OTHERWISE = (
 )
 
 
-def own_loops(model: keras.Model) -> list[str]:
-    """Return the methods by which a model trains in a way of its own, which a run does not call."""
-    return [name for name in OWN_LOOPS
-            if name in vars(model) or getattr(type(model), name, None) is not getattr(keras.Model, name, None)]
+def own(model: keras.Model, names: tuple[str, ...]) -> list[str]:
+    """Return which of these methods the model has of its own, in place of Keras'."""
+    kinds = [kind for kind in (keras.Model, keras.Sequential) if isinstance(model, kind)]
+    return [name for name in names if name in vars(model) or all(
+        getattr(type(model), name, None) is not getattr(kind, name, None) for kind in kinds)]
 
 
 def check(fit: Fit) -> None:
-    """Refuse a training loop of the model's own. Raises PlanError."""
-    if own := own_loops(fit.model):
-        raise PlanError(f"script {fit.call.path!r} fits a {type(fit.model).__name__} with its own {', '.join(own)}, "
-                        "which a run does not call: it takes the gradient of the loss that compile was given, for one "
-                        "optimizer. Several optimizers, as of a GAN, cannot be taken over; write anything else as a "
-                        "loss of compile, or as layers with add_loss.")
+    """Refuse what makes several updates a step, and a training loop of the model's own. Raises PlanError."""
+    who = f"script {fit.call.path!r} fits a {type(fit.model).__name__}"
+    several = [name for name, value in vars(fit.model).items()
+               if name != "optimizer" and isinstance(value, keras.optimizers.Optimizer)]
+    if several:
+        raise PlanError(f"{who} with {counted(len(several), 'optimizer')} beside that of compile "
+                        f"({', '.join(sorted(several))}), as a GAN has: a run scales one learning rate with the batch "
+                        "and makes one update a step. Study its parts one at a time, each with one optimizer.")
+    if loops := own(fit.model, OWN_LOOPS):
+        raise PlanError(f"{who} with its own {', '.join(loops)}, a training loop that a run does not call; write its "
+                        "step as train_step, whose gradient a run takes, or its loss as one of compile.")
+
+
+def followed(fit: Fit) -> tuple[Any, ...]:
+    """Return the callbacks that a run follows as Keras means them."""
+    return tuple(callback for callback in _listed(fit.arguments["callbacks"])
+                 if type(callback) in FOLLOWED and not _idle(callback, fit))
+
+
+def _idle(callback: Any, fit: Fit) -> str:
+    """Why Keras itself would not act on it; empty where it would."""
+    watched, name = callback.monitor, _named(callback)
+    validated = fit.arguments["validation_data"] is not None or fit.arguments["validation_split"]
+    if watched.startswith("val_") and not validated:
+        return f"callback {name} watches {watched}, and fit has no validation data: as in Keras it does nothing"
+    if isinstance(callback, keras.callbacks.ReduceLROnPlateau) and schedule(fit.model.optimizer) is not None:
+        return f"callback {name}: Keras lowers no rate that follows a schedule"
+    return ""
 
 
 def notes(fit: Fit) -> Iterator[str]:
     """Yield a sentence for each callback and each argument that is not taken over."""
-    for name in dict.fromkeys(map(_named, _listed(fit.arguments["callbacks"]))):
-        if name not in AS_IT_IS:
+    for callback in _listed(fit.arguments["callbacks"]):
+        if type(callback) in FOLLOWED:
+            yield from filter(None, [_idle(callback, fit)])
+        elif (name := _named(callback)) not in AS_IT_IS:
             yield f"callback {name}"
+    if own(fit.model, ("test_step",)):
+        yield "its own test_step: evaluations take the loss and the metrics of compile"
     for name, usual, sentence in OTHERWISE:
         value = fit.arguments[name]
         if value != usual and not (name == "shuffle" and not _in_arrays(fit.arguments["x"])):

@@ -22,9 +22,10 @@ def inner(optimizer: Any) -> Any:
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
-def name_of(model: keras.Model, reference: str) -> tuple[str, float]:
+def name_of(model: keras.Model, reference: str, lowered: bool = False) -> tuple[str, float]:
     """Return the optimizer's name in a configuration, and its momentum: the suite's own where its update is the same,
-    else one of Keras' with its arguments, else the script itself, `reference`, for a class of the user's."""
+    else one of Keras' with its arguments, else the script itself, `reference`, for a class of the user's. `lowered`:
+    whether a callback may lower the rate."""
     optimizer = inner(model.optimizer)
     kind, arguments = type(optimizer), _arguments(optimizer)
     if getattr(keras.optimizers, kind.__name__, None) is not kind or kind.__name__ not in KERAS_RATES \
@@ -32,7 +33,8 @@ def name_of(model: keras.Model, reference: str) -> tuple[str, float]:
         return reference, 0.0
     constrained = any(variable.constraint is not None for variable in model.trainable_variables)
     momentum = arguments.get("momentum", 0.0)
-    moving = momentum and schedule(optimizer) is not None  # the suite rescales velocities where the rate changes
+    # The suite rescales velocities where the rate changes.
+    moving = momentum and (lowered or schedule(optimizer) is not None)
     if not constrained and not moving and kind.__name__ == "SGD" and set(arguments) <= {"momentum", "nesterov"}:
         own = "sgd" if not momentum else "nesterov" if arguments.get("nesterov") else "momentum"
         return own, float(momentum) or 0.9

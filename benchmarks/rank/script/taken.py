@@ -33,7 +33,7 @@ ROWS = 4  # of the data, on which a model is built and its losses are taken apar
 @dataclass(frozen=True)
 class Model:
     """A model as fit was given it, compiled, with some examples of its data as a feed gives them. `notes`: what is
-    not taken over, in sentences."""
+    not taken over, in sentences. `callbacks`: those that follow the epochs."""
 
     keras: keras.Model
     path: str
@@ -42,6 +42,7 @@ class Model:
     targets: Arrays
     epochs: int
     notes: tuple[str, ...]
+    callbacks: tuple[Any, ...] = ()
 
 
 _models: WeakKeyDictionary[keras.Model, Model] = WeakKeyDictionary()
@@ -79,7 +80,8 @@ def of_fit(fit: Fit, rows: examples.Triple | None = None) -> Model:
     x, y = (each(_tensor, examples.first_rows(part, ROWS)) for part in pack(packing, rows))
     fit.model(x, training=False)  # builds it where fit would
     notes = (*fit.notes, *callbacks.notes(fit), *_of_loop(fit))
-    return Model(fit.model, fit.call.path, packing, x, y, int(fit.arguments["epochs"]), tuple(dict.fromkeys(notes)))
+    return Model(fit.model, fit.call.path, packing, x, y, int(fit.arguments["epochs"]), tuple(dict.fromkeys(notes)),
+                 callbacks.followed(fit))
 
 
 def of(model: keras.Model) -> Model:
@@ -98,15 +100,16 @@ def first_weights(name: str, seed: int, precision: str) -> list[Any]:
     return _weights[key]
 
 
-def rate_factors(config: RunConfig, model: keras.Model, places: Any) -> Any:
-    """Return what the script's schedule makes of its highest rate at these places, float64, in examples trained on;
-    None for a fixed rate."""
+def rate_factors(config: RunConfig, model: keras.Model, epochs: Any, examples: Any) -> Any:
+    """Return what the script's schedule makes of its highest rate after so many epochs and then so many examples,
+    float64 for each; None for a fixed rate."""
     of = optimizer.schedule(model.optimizer)
     if of is None:
         return None
     batch = step_examples(config.model)
-    steps = _models[model].epochs * math.ceil(config.train_examples / batch)
-    return optimizer.scheduled(of, places / batch) / optimizer.highest_rate(model.optimizer, steps)
+    steps = math.ceil(config.train_examples / batch)
+    rates = optimizer.scheduled(of, epochs * steps + examples / batch)
+    return rates / optimizer.highest_rate(model.optimizer, _models[model].epochs * steps)
 
 
 @lru_cache

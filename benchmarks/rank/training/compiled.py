@@ -16,8 +16,15 @@ from ...config.objectives import ACCURACY, LONGEST_NAME, metric_name
 from ...config.script import PREFIX
 from ...errors import frames, PlanError, said
 from ...runs.run_config import RunConfig
+from ...text import listed
 from ..script import taken
+from ..script.callbacks import own, OWN_STEPS
+from ..script.optimizer import highest_rate, schedule
+from ..strategies.base import Strategy
+from . import monitors
 from .losses import Objective, per_example
+from .monitors import Monitors
+from .own_step import OwnStep
 
 AVERAGING = ("sum_over_batch_size", "mean")
 ACCURACIES = ("accuracy", "acc", "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")
@@ -37,12 +44,37 @@ class Compiled:
                                 "valid places", "Let the model end in outputs without a mask, or weigh examples")
         try:
             self._loss = self._losses(model, y, outputs, weights)
+            self.names = {"loss": "loss"}  # what Keras calls a measurement -> its name in a record
             self._metrics, self.left_out = self._metrics_of(model, y, outputs)
         except PlanError:
             raise
         except Exception as error:  # Keras says here what does not fit
             raise PlanError(f"script {path!r}: what compile was given {said(error)} on the first examples."
                             f"{frames(error)}") from error
+
+    @property
+    def own_step(self) -> OwnStep | None:
+        """The model's own training step; None where Keras' is that of the loss."""
+        model = self.given.keras
+        return OwnStep(model, self._packing, self._path) if own(model, OWN_STEPS) else None
+
+    @property
+    def callbacks(self) -> list[Any]:
+        """The callbacks that a run follows: those of the script that watch what it measures. Raises PlanError."""
+        found = [callback for callback in self.given.callbacks if self._measured(callback)]
+        for callback in found:
+            monitors.check(callback, self.given.keras, self._path)
+        return found
+
+    def _measured(self, callback: Any) -> bool:
+        return callback.monitor.removeprefix("val_") in self.names
+
+    def monitors(self, strategy: Strategy) -> Monitors | None:
+        """Return what follows the epochs of a run, inside the strategy's scope; None where nothing does."""
+        if not (found := self.callbacks):
+            return None
+        rate = 1.0 if schedule(self.given.keras.optimizer) else highest_rate(self.given.keras.optimizer, 1)
+        return Monitors(found, self.names, self.given.keras, rate, strategy)
 
     @property
     def loss_name(self) -> str:
@@ -57,14 +89,23 @@ class Compiled:
     @property
     def notes(self) -> tuple[str, ...]:
         """Sentences on what of the script is not taken over."""
-        return (*self.given.notes, *(f"metric {name} is no mean over examples" for name in self.left_out))
+        idle = (one for one in self.given.callbacks if not self._measured(one))
+        return (*self.given.notes, *(f"callback {type(one).__name__} watches {one.monitor}, which a run does not "
+                                     "measure" for one in idle),
+                *(f"metric {name} is no mean over examples" for name in self.left_out))
 
     def notes_of(self, config: RunConfig) -> list[str]:
         """Return what a reader of a run's record must know of what the script says and the run does otherwise."""
         left = config.train_examples % config.global_batch if config.kind == "accuracy" else 0
+        left -= config.left_over(config.global_batch)
         partial_batch = [f"the last {left} examples of each epoch's order are left out, which fit takes as a smaller "
                          "batch"] if left else []
-        return [*(f"not taken over from the script: {note}" for note in self.notes), *partial_batch]
+        names = listed(type(one).__name__ for one in self.callbacks)
+        judged = [f"{names} of the script watched the test data, by which this run is judged: choosing by it makes it "
+                  "look better than on data that was never seen"] if names and not config.validation_fraction else []
+        told = ["its own train_step or compute_loss gave the gradient; losses of evaluations are those of compile"] \
+            if self.own_step else []
+        return [*told, *(f"not taken over from the script: {note}" for note in self.notes), *partial_batch, *judged]
 
     def objective(self, metrics: tuple[str, ...]) -> Objective:
         """Return the loss and these metrics as functions of targets and outputs that give one number per example."""
@@ -83,6 +124,7 @@ class Compiled:
         if found is None:
             raise self._refused("its compile has no loss", "Give compile a loss")
         found(y, outputs, weights)  # builds it
+        found = _copied(found)  # the model's own stays as it is, for a train_step that calls it
         for entry in found._flat_losses:
             reduction = getattr(entry.loss, "reduction", None)
             if reduction not in AVERAGING and (reduction != "mean_with_sample_weight" or weights is not None):
@@ -106,9 +148,11 @@ class Compiled:
             if not isinstance(metric, keras.metrics.MeanMetricWrapper):
                 left_out.append(name)
                 continue
+            said = name
             if name in ACCURACIES and not several and ACCURACY not in found:
                 name = ACCURACY
             if name != "loss" and name not in found:
+                self.names[said] = name[:LONGEST_NAME]
                 found[name[:LONGEST_NAME]] = self._metric(compiled, place, name, metric)
         return found, left_out
 
@@ -127,11 +171,18 @@ class _OfExamples:
     """A loss of Keras' without its mean over the batch: (n,) for targets and outputs (n, ...)."""
 
     def __init__(self, loss: Any, path: str) -> None:
-        self.name, self._loss, self._what = loss.name, loss, f"the loss {loss.name} of script {path!r}"
-        loss.reduction = None
+        self.name, self._loss, self._what = loss.name, _copied(loss), f"the loss {loss.name} of script {path!r}"
+        self._loss.reduction = None
 
     def __call__(self, target: Any, output: Any, weights: Any = None) -> Any:
         return per_example(self._what, tf.cast(self._loss(target, output, weights), self._loss.dtype))
+
+
+def _copied(thing: Any) -> Any:
+    """One like it with the same parts; Keras' objects refuse copy.copy."""
+    made = object.__new__(type(thing))
+    made.__dict__.update(vars(thing))
+    return made
 
 
 def _without_metrics(kind: type[Any]) -> type[Any]:

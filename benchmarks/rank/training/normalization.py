@@ -7,6 +7,7 @@ whose gradient is the mean again, so that R replicas normalize and learn as one 
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -27,6 +28,7 @@ class BatchNorms:
         self.layers = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
         self.synchronized = [layer for layer in self.layers if everywhere or layer.synchronized]
         self._mean, self._exchanging = mean, False
+        self._counting = threading.local()  # tf.distribute traces each replica in a thread of its own
         for layer in self.synchronized:
             layer._moments = partial(self._moments, layer)
 
@@ -36,6 +38,13 @@ class BatchNorms:
         self._exchanging = exchange
         yield
         self._exchanging = False
+
+    @contextmanager
+    def counting(self, share: float) -> Iterator[None]:
+        """Let the moments of what this thread traces meanwhile count for so much against those of other replicas."""
+        self._counting.share = share
+        yield
+        self._counting.share = 1.0
 
     def updates_needed(self) -> int:
         """Updates after which the slowest moving statistics have forgotten 99 % of their start; 0 without any."""
@@ -53,4 +62,5 @@ class BatchNorms:
 
     def _averaged(self, values: Sequence[Any], axes: Sequence[int]) -> Sequence[Any]:
         own = [tf.reduce_mean(value, axis=axes, keepdims=True) for value in values]
-        return self._mean(own) if self._exchanging else own
+        share = getattr(self._counting, "share", 1.0)
+        return self._mean([value * share for value in own] if share != 1.0 else own) if self._exchanging else own

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from ...config.script import is_script
 from ...data.arrays import Classes, each, Shapes
+from ...data.order import last_shares
 from ...errors import PlanError
 from ...runs.run_config import RunConfig
 from ...runs.run_warnings import STATISTICS_NOT_FORGOTTEN
@@ -29,36 +30,9 @@ from ..script import taken
 from ..strategies.base import Strategy
 from . import adascale, keras_optimizers, losses
 from .compiled import Compiled
+from .gradients import gradients
 from .loss_scale import LossScale
-from .losses import Function
 from .normalization import BatchNorms
-
-
-def loss_per_example(model: keras.Model, loss: Function, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
-    """Return the loss of each example, (n,), and the model's outputs, (n, ...) or a mapping from names to such.
-
-    Outputs in 16 bits become float32 first.
-    """
-    outputs = tf.nest.map_structure(_widened, model(x, training=training))
-    return loss(y, outputs), outputs
-
-
-def _widened(output: Any) -> Any:
-    return tf.cast(output, tf.float32) if output.dtype in (tf.float16, tf.bfloat16) else output
-
-
-def gradients(model: keras.Model, loss: Function, weights: Sequence[Any], x: Any, y: Any,
-              scale: Any = None) -> tuple[Any, list[Any]]:
-    """Mean loss over the examples, with the model's own penalties, and its gradient; None where there is none.
-
-    `scale`: what the loss is multiplied by while the gradient is taken, which is divided by it again.
-    """
-    with tf.GradientTape() as tape:
-        mean = tf.reduce_mean(loss_per_example(model, loss, x, y, training=True)[0])
-        total = tf.add_n([mean, *(tf.cast(penalty, mean.dtype) for penalty in model.losses)])
-        scaled = total if scale is None else total * scale
-    found = tape.gradient(scaled, weights)
-    return mean, found if scale is None else [None if g is None else tf.convert_to_tensor(g) / scale for g in found]
 
 
 def program_key(config: RunConfig) -> tuple[Any, ...]:
@@ -82,18 +56,22 @@ class Program:
             self.weights = [v.value for v in self.model.trainable_variables]
             self.optimizer = keras_optimizers.create(config, self.model)
             self.gains = adascale.create(config)
+            self.monitors = self.script.monitors(strategy) if self.script else None
             self.loss_scale = LossScale() if config.precision == "mixed_float16" else None
         self.objective = losses.objective(config) if self.script is None else \
             self.script.objective(config.metrics)
+        own = self.script.own_step if self.script else None
+        self._step = own.gradients if own else partial(gradients, self.model, self.objective.loss, self.weights)
         self.batch_norms = BatchNorms(self._layers(), config.synchronized_batch_norm, strategy.mean)
-        if config.jit and self.batch_norms.synchronized and strategy.replicas > 1:
-            raise PlanError(f"model {config.model!r} has batch norm with synchronized=True, which jit = true cannot "
-                            "compile with several replicas; leave one of them out.")
+        if (config.jit or own) and self.batch_norms.synchronized and strategy.replicas > 1:
+            alone = "jit = true" if config.jit else "a training step of its own"
+            raise PlanError(f"model {config.model!r} has batch norm with synchronized=True and {alone}, inside which "
+                            "replicas cannot exchange anything; leave one of them out.")
         self.variables = [v.value for v in self.model.variables]
         self.statistics = [v.value for v in self.model.non_trainable_weights if v.value.dtype.is_floating]
         self._loss_dtype = tf.float64 if config.precision == "float64" else tf.float32
         self._jit, self._clip_norm, self._accumulation = config.jit, config.clip_norm, config.accumulation
-        self._loops: dict[tuple[int, Layout, bool], Callable[..., Any]] = {}
+        self._loops: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
     def reset(self, seed: int) -> None:
         """Initial weights of this seed, on all replicas of all ranks; slots to zero."""
@@ -127,7 +105,8 @@ class Program:
         """All that a step changes: what a checkpoint keeps."""
         slots = [slot for slots in self.optimizer.slots for slot in slots]
         scale = self.loss_scale.variables if self.loss_scale else []
-        return [*self.variables, *slots, *([self.gains.state] if self.gains else []), *scale]
+        return [*self.variables, *slots, *([self.gains.state] if self.gains else []), *scale,
+                *(self.monitors.best if self.monitors else [])]
 
     @property
     def finished(self) -> bool:
@@ -185,10 +164,11 @@ class Program:
         for variable, value in zip(self.statistics, settled):
             variable.assign(value)
 
-    def gradients(self, x: Any, y: Any) -> tuple[Any, Sequence[Any]]:
-        """Mean loss over the replica's examples and its gradient, inside a strategy's `run`."""
+    def gradients(self, x: Any, y: Any, share: float = 1.0) -> tuple[Any, Sequence[Any]]:
+        """Mean loss over the replica's examples and its gradient, inside a strategy's `run`; `share`: what it counts
+        for, 1 where all replicas have as many examples."""
         scale = tf.convert_to_tensor(self.loss_scale.scale) if self.loss_scale else None
-        loss, found = gradients(self.model, self.objective.loss, self.weights, x, y, scale)
+        loss, found = self._step(x, y, scale, share)
         return loss, [tf.convert_to_tensor(gradient) for gradient in found]  # an embedding's comes as slices
 
     def loop(self, global_batch: int, layout: Layout, exchange: bool = True) -> Callable[..., Any]:
@@ -204,20 +184,30 @@ class Program:
             self._loops[key] = self._compile(global_batch // self.strategy.replicas, layout, exchange)
         return self._loops[key]
 
-    def _compile(self, share: int, layout: Layout, exchange: bool) -> Callable[..., Any]:
-        """`share`: examples per replica and step."""
+    def last_loop(self, left_over: int) -> Callable[..., Any]:
+        """Return such a function for the step of the `left_over` examples at an epoch's end, where `order` has those
+        alone: replicas share them as equally as they can, and each counts for as many as it has."""
+        if (left_over,) not in self._loops:
+            self._loops[(left_over,)] = self._compile(0, Layout(0, 1, True), exchange=True, left_over=left_over)
+        return self._loops[(left_over,)]
+
+    def _compile(self, share: int, layout: Layout, exchange: bool, left_over: int = 0) -> Callable[..., Any]:
+        """`share`: examples per replica and step, or `left_over` of all replicas together."""
         compute = tf.function(self.gradients, jit_compile=True, autograph=False) if self._jit else self.gradients
         strategy, micro, gains = self.strategy, share // self._accumulation, self.gains
 
         def step(x: Any, y: Any, order: Any, rate: Any, count: Any, row: Any) -> Any:
-            def part(start: Any) -> tuple[Any, Sequence[Any]]:
-                chosen = tf.slice(order, [start], [micro])
-                loss, gradients = compute(*(each(lambda values: tf.gather(values, chosen), part) for part in (x, y)))
+            def part(start: Any, size: int = micro, weight: float = 1.0) -> tuple[Any, Sequence[Any]]:
+                chosen = tf.slice(order, [start], [size])
+                with self.batch_norms.counting(weight):
+                    given, wanted = (each(lambda values: tf.gather(values, chosen), one) for one in (x, y))
+                    loss, gradients = compute(given, wanted, weight)
                 return loss, gains.beside(gradients) if gains else gradients
 
             before = [tf.identity(v) for v in self.statistics] if self.loss_scale else []
             index = strategy.replica_index() if layout.whole_epoch else 0
-            loss, gradients = self._accumulate(part, row * layout.stride + index * share, micro)
+            loss, gradients = self._of_last(part, left_over) if left_over else \
+                self._accumulate(part, row * layout.stride + index * share, micro)
             gradients = strategy.mean(gradients) if exchange else gradients
             self._update(gradients[:len(self.weights)], rate, count, before)
             return tf.stack([tf.cast(loss, tf.float64), *gains.sample(gradients)]) if gains else loss
@@ -261,6 +251,18 @@ class Program:
             state = tf.while_loop(lambda k, *_: k < self._accumulation, body, state, parallel_iterations=1)
         _, total, *sums = state
         return total / self._accumulation, [s / self._accumulation for s in sums]
+
+    def _of_last(self, part: Callable[..., tuple[Any, Sequence[Any]]], left_over: int) -> tuple[Any, Sequence[Any]]:
+        """The loss and gradient of this replica's part of an epoch's last batch, micro-batch by micro-batch. Where
+        there are too few examples for one, it takes all of them and counts for nothing."""
+        index = tf.get_static_value(self.strategy.replica_index())
+        shares = last_shares(left_over, self.strategy.replicas * self._accumulation)
+        of_one, found = len(shares) / left_over, []
+        for share in shares[int(index) * self._accumulation:][:self._accumulation]:
+            size = share.stop - share.start
+            found.append(part(share.start if size else 0, size or left_over, size * of_one))
+        return (tf.add_n([loss for loss, _ in found]) / len(found),
+                [tf.add_n(each_one) / len(found) for each_one in zip(*(gradients for _, gradients in found))])
 
     def _update(self, gradients: Sequence[Any], rate: Any, count: Any, before: Sequence[Any]) -> None:
         """Apply the averaged gradients; under a loss scale, only where they are finite."""

@@ -52,13 +52,14 @@ def workload(config: RunConfig, known: Mapping[str, str] = MappingProxyType({}))
     split = data.split(dataset, config.validation_fraction, 1)
     x, y = split.train
     trial.check_classes(config, y)
-    built = models.build(config.model, split.input_shape, split.classes, seed=0)
+    precision = config.precision if is_script(config.model) else "float32"  # a script may set its own
+    built = models.build(config.model, split.input_shape, split.classes, 0, precision)
     if count(y) < trial.EXAMPLES:
         raise DataError(f"{config.dataset!r} has {count(y)} training examples; it must have at least {trial.EXAMPLES}.")
     if isinstance(x, EncodedImages):
         x = ImagePipeline(x, y, config.dtype).decoded(np.arange(trial.EXAMPLES))
     own = ":" in config.model
-    other = models.build(config.model, split.input_shape, split.classes, seed=1) if own else None
+    other = models.build(config.model, split.input_shape, split.classes, 1, precision) if own else None
     trained = {**digests, **parts.model(built, other), **parts.code(config), "versions": numbers_versions()}
     forward = trial.check_step(config, built, x, y, split.classes)
     operations, not_counted = flops.count(forward.graph)

@@ -14,7 +14,7 @@ from ...config.script import is_script
 from ...data.arrays import Arrays, by_name
 from ...errors import PlanError
 from ...runs.run_config import RunConfig
-from ..script.callbacks import own_loops
+from ..script.callbacks import own, OWN_LOOPS, OWN_STEPS
 from .endings import UNCHANGING
 
 INTO_RANGE = frozenset(("SelectV2", "Select", "AddV2", "Maximum", "Minimum", "ClipByValue", "FloorMod"))
@@ -23,10 +23,10 @@ LOOKUPS = frozenset(("ResourceGather", "GatherV2", "Gather"))
 
 def check_model(config: RunConfig, model: keras.Model) -> None:
     """Refuse a training loop of the model's own, and what `compile` set where it is not a script's."""
-    if own := own_loops(model):
-        raise PlanError(f"model {config.model!r} defines its own {', '.join(own)}, which a run does not call: it takes "
-                        "the gradient of the plan's loss and updates by the plan's optimizer. Write what it does as a "
-                        "loss, loss = module:function, or as layers with add_loss, and leave the method out.")
+    if found := own(model, (*OWN_STEPS, "test_step", *OWN_LOOPS)) if not is_script(config.model) else ():
+        raise PlanError(f"model {config.model!r} defines its own {', '.join(found)}, which a run does not call: it "
+                        "takes the gradient of the plan's loss and updates by the plan's optimizer. Write what it does "
+                        "as a loss, loss = module:function, or as layers with add_loss, and leave the method out.")
     if getattr(model, "compiled", False) and not is_script(config.model):
         raise PlanError(f"model {config.model!r} is compiled ({_compiled(model)}), and a run trains by the plan's "
                         "optimizer, loss and metrics alone. Leave model.compile out, and write optimizer, loss and "

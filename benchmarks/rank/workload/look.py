@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from ...data.arrays import count
-from ..script import examples, optimizer, taken as of_script
+from ..script import callbacks, examples, optimizer, taken as of_script
 from ..script.running import fit_of, loop_around
 from ..training import keras_optimizers
 from ..training.compiled import Compiled
@@ -18,13 +18,15 @@ def taken(reference: str) -> dict[str, Any]:
     """Return what a script gives to fit, by the names that planning/scripts.py has. Raises PlanError, DataError."""
     of_script.as_new("float32", of_script.DATA_SEED)
     fit = fit_of(reference, of_script.DATA_SEED)
+    callbacks.check(fit)
     precision = keras.config.dtype_policy().name
     given = examples.given(fit, looked_at_twice=True)
     found = of_script.of_fit(fit, given.train)
     keras_optimizers.check(f"the optimizer of script {fit.call.path!r}", optimizer.inner(fit.model.optimizer))
     compiled = Compiled(found)
     made = examples.dataset(fit, reference, given)
-    name, momentum = optimizer.name_of(fit.model, reference)
+    lowered = any(hasattr(callback, "factor") for callback in compiled.callbacks)
+    name, momentum = optimizer.name_of(fit.model, reference, lowered)
     epochs, loop = int(fit.arguments["epochs"]), loop_around(fit.path, fit.line)
     steps = epochs * math.ceil(count(made.train_y) / given.batch_size)
     return {"train_examples": count(made.train_y), "test_examples": count(made.test_y), "epochs": epochs,

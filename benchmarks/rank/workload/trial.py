@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import keras
@@ -19,7 +20,7 @@ from ...data.arrays import Arrays, Classes, each
 from ...errors import BatchscaleError, frames, PlanError, said
 from ...runs.run_config import RunConfig
 from ..script import taken
-from ..training import keras_optimizers, losses, program
+from ..training import gradients, keras_optimizers, losses
 from ..training.compiled import Compiled
 from . import endings, flops, ignored, own_losses
 
@@ -63,11 +64,15 @@ def _check_script(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays) -
     """The same of what a script gave to compile, whose losses take their own targets and endings."""
     outputs = _outputs(config, model, x)
     forward = flops.forward(model, x)
-    objective = Compiled(taken.of(model)).objective(config.metrics)
+    compiled = Compiled(taken.of(model))
+    own, objective = compiled.own_step, compiled.objective(config.metrics)
     _check_values(f"the loss of {config.model!r}", objective.loss, y, outputs, finite=True)
     for name, function in objective.metrics.items():
         _check_values(f"metric {name!r} of {config.model!r}", function, y, outputs, finite=False)
-    _check_gradient(config, model, objective.loss, x, y)
+    if own and config.sharpness_examples:
+        raise PlanError(f"sharpness_examples belongs to the loss of compile, and {config.model!r} trains by a "
+                        "train_step or compute_loss of its own; leave it out.")
+    _check_gradient(config, model, objective.loss, x, y, own.gradients if own else None)
     keras_optimizers.create(config, model)
     return forward
 
@@ -140,24 +145,26 @@ def _check_values(what: str, function: losses.Function, targets: Any, outputs: A
                         "weights; scale the inputs, or keep zeros out of logarithms and divisions.")
 
 
-def _check_gradient(config: RunConfig, model: keras.Model, loss: losses.Function, x: Arrays, y: Arrays) -> None:
+def _check_gradient(config: RunConfig, model: keras.Model, loss: losses.Function, x: Arrays, y: Arrays,
+                    own: Callable[..., Any] | None = None) -> None:
+    """`own`: the gradient of a training step of the model's own."""
     weights = [variable.value for variable in model.trainable_variables]
     if not weights:
         raise PlanError(f"model {config.model!r} has no trainable weights.")
     missing: list[str] = []
 
     def step() -> Any:
-        found = program.gradients(model, loss, weights, x, y)[1]
+        found = (own or partial(gradients.gradients, model, loss, weights))(x, y)[1]
         missing.extend(v.path for v, g in zip(model.trainable_variables, found) if g is None)
         return [tf.convert_to_tensor(gradient) for gradient in found if gradient is not None]
 
     what = f"a training step of model {config.model!r} with loss {config.loss!r}"
-    gradients = _traced(what, step)
+    found = _traced(what, step)
     if missing:
         raise PlanError(f"loss {config.loss!r} gives no gradient to {', '.join(missing[:5])} of model "
                         f"{config.model!r}; let the loss use every output and no argmax or rounding, or set the "
                         "layer's trainable = False.")
-    if not all(np.isfinite(gradient).all() for gradient in gradients):
+    if not all(np.isfinite(gradient).all() for gradient in found):
         raise PlanError(f"{what} gives a gradient that is not finite at the initial weights; scale the inputs, or keep "
                         "zeros out of square roots, logarithms and divisions.")
 

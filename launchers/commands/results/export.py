@@ -17,6 +17,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's own arguments to its parser."""
     add_results(parser)
     parser.add_argument("--output", type=Path, help="where the CSV files go (default: RESULTS/<plan>/export)")
+    parser.add_argument("--tidy", action="store_true", help="also tidy.csv, one number a row with the columns to begin "
+                        "with: rule, batch, replicas, repeat, measure, value")
     parser.add_argument("--tensorboard", type=Path, metavar="DIR", help="also one event file per run, in DIR/<run>")
 
 
@@ -24,7 +26,7 @@ def run(arguments: Namespace) -> int:
     """Write the tables and print where. Raises RecordError when a folder cannot be written or holds no plan."""
     store = open_store(arguments.results)
     results = read(store)
-    folder = csv.write(results, arguments.output or store.folder / "export")
+    folder = csv.write(results, arguments.output or store.folder / "export", arguments.tidy)
     print(f"tables: {folder}, described in {folder / csv.README}")
     if arguments.tensorboard is not None:
         try:

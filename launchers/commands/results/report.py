@@ -37,25 +37,24 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Write the report, print where it is, and open it where that is asked for."""
-    settings = {"margin": arguments.margin, "loss_margin": arguments.loss_margin,
-                "price_per_device_hour": arguments.price}
-    _check(settings)
+    settings = checked_settings(arguments.margin, arguments.loss_margin, arguments.price)
     code = write_report(arguments.results, arguments.output, arguments.deadline, settings)
     if arguments.open:
         _open((arguments.output or open_store(arguments.results).folder / "report") / "index.html")
     return code
 
 
-def _check(settings: Mapping[str, float | None]) -> None:
-    """By the rules of a plan's keys of the same names."""
-    margins = {name: settings[name] for name in ("margin", "loss_margin")}
+def checked_settings(margin: float | None, loss_margin: float | None, price: float | None) -> dict[str, float | None]:
+    """Return settings of a plan to judge by; None leaves one as it is. Raises PlanError by the rules of a plan's keys
+    of the same names."""
+    margins = {"margin": margin, "loss_margin": loss_margin}
     for name, value in margins.items():
         if value is not None and not math.isfinite(value):
             raise PlanError(f"--{name.replace('_', '-')} {value} is no number; give a fraction, such as 0.01.")
     check_margins({name: HARMLESS if value is None else value for name, value in margins.items()}, "batchscale report")
-    price = settings["price_per_device_hour"]
     if price is not None and not 0 <= price < math.inf:
         raise PlanError(f"--price {price} must be 0 or more, per device and hour.")
+    return {**margins, "price_per_device_hour": price}
 
 
 def _open(page_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 
 from ....benchmarks import data
 from ....benchmarks.errors import RecordError
@@ -28,8 +29,13 @@ def add_plan(parser: ArgumentParser, also: str = "") -> None:
 def asked_plan(arguments: Namespace) -> Plan:
     """Return the plan, its stand-ins decided and its scripts run up to their fit. Raises PlanError, and DataError where
     its data is not here."""
-    plan = scripts.read(arguments.plan, arguments.sets, script_words(arguments))
-    store = Store(arguments.results / plan.name)
+    return ready(scripts.read(arguments.plan, arguments.sets, script_words(arguments)), arguments.results)
+
+
+def ready(plan: Plan, results: Path) -> Plan:
+    """Return a plan that was read with its stand-ins decided and its scripts run up to their fit. Raises PlanError, and
+    DataError where its data is not here."""
+    store = Store(results / plan.name)
     return scripts.with_scripts(stand_ins.settled(plan, data.absent, begun_on(store), store.folder))
 
 

@@ -26,7 +26,7 @@ Keep = Callable[[list[RunConfig], int], None]
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many runs a plan may come to: the fewest, the most, and about how many are expected."""
+    """The number of runs that a plan may come to: the fewest, the most, and about how many are expected."""
 
     fewest: int
     expected: int

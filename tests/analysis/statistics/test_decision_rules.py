@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from batchscale.analysis.statistics.decision_rules import (
-    BETTER, FEWEST_SEEDS, NOT_WORSE, ONE_SIDED, OPEN, SAME, WORSE, better, not_worse, one_sided_level, same, shown,
-    significant, worse)
+    BETTER, FEWEST_SEEDS, NOT_WORSE, ONE_SIDED, OPEN, SAME, WORSE, better, equivalence, not_worse, one_sided_level,
+    same, shown, significant, worse)
 from batchscale.analysis.statistics.difference import paired_difference
-from batchscale.analysis.statistics.equivalence import equivalence
 
 
 @pytest.mark.parametrize("p_value, n, expected", [

@@ -11,7 +11,7 @@ from statsmodels.stats.weightstats import ttost_ind, ttost_paired
 
 from batchscale.analysis.statistics.difference import (difference, paired_difference, Summary, summary_difference,
                                                        widened)
-from batchscale.analysis.statistics.equivalence import equivalence
+from batchscale.analysis.statistics.decision_rules import equivalence
 from batchscale.analysis.statistics.multiple_testing import holm
 from batchscale.analysis.statistics.sample_size import more_seeds, seeds_until_not_worse
 from batchscale.analysis.statistics.sign_flip import sign_flip

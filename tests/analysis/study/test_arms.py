@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from batchscale.analysis.study.arms import load_arm, pairs, published_artefact
+from batchscale.analysis.decision.sentences import published
+from batchscale.analysis.study.arms import load_arm, load_arms, pairs, published_artefact
 from batchscale.analysis.study.batch_gaps import EQUAL_EPOCHS, EQUAL_LOSS, EQUAL_STEPS, gap_table
 from batchscale.analysis.study.critical import NOISE, STEPS
 from batchscale.analysis.study.study import Study as Found
@@ -107,6 +108,10 @@ def test_weights_kept_from_batch_to_batch_start_where_the_last_ended() -> None:
     assert table.loc[32, "kept_start"] == pytest.approx(table.loc[32, "clean_start"], abs=0.01)
     assert list(table["kept_n"]) == [6] * 4
     assert published_artefact(results(EXACT), "sgd").empty
+    said = published(results(study), load_arms(results(study))[0])
+    assert said.startswith("batch 4,096 would seem to reach ") and "% (" in said.partition(";")[2]
+    assert "which is what 40 epochs do, not the batch; started afresh, with 10 epochs" in said
+    assert published(results(EXACT), load_arms(results(EXACT))[0]) == ""
 
 
 @pytest.mark.parametrize("budget", [EQUAL_EPOCHS, EQUAL_STEPS, EQUAL_LOSS])

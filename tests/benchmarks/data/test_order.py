@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from batchscale.benchmarks.data.order import (epoch_order, replica_batch, replica_examples, replica_slice,
-                                              steps_per_epoch)
+from batchscale.benchmarks.data.order import (epoch_order, last_shares, left_over, replica_batch, replica_examples,
+                                              replica_slice, steps_per_epoch)
 from batchscale.benchmarks.data.random_bits import permutation, raw_bits, uniform
 from batchscale.benchmarks.errors import PlanError
 
@@ -70,6 +70,14 @@ def test_shards_are_disjoint_and_complete_but_for_the_remainder() -> None:
     assert steps_per_epoch(EXAMPLES, 96) == 10  # 10 * 96 = 960; 40 examples are left out
     assert len(np.unique(seen)) == len(seen) == 960
     assert set(seen.tolist()) == set(order[:960].tolist())
+
+
+@pytest.mark.parametrize("parts", [1, 3, 4, 16, 64])
+def test_the_last_batch_is_shared_completely_and_as_equally_as_it_can_be(parts: int) -> None:
+    left = left_over(epoch_order(0, 0, EXAMPLES), 96)
+    shares = [left[share].tolist() for share in last_shares(len(left), parts)]
+    assert len(shares) == parts and sum(shares, []) == epoch_order(0, 0, EXAMPLES)[960:].tolist()
+    assert {len(share) for share in shares} <= {40 // parts, 40 // parts + 1}
 
 
 def test_the_examples_left_out_change_from_epoch_to_epoch() -> None:

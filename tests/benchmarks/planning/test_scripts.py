@@ -53,6 +53,15 @@ def test_what_the_plan_says_comes_first() -> None:
     assert run.reference_batch == 32 and "as_published" not in {run.rule for run in found}
 
 
+def test_the_last_batch_of_an_epoch_is_kept_as_fit_does_where_the_plan_says_nothing() -> None:
+    found = runs(rules=["linear", "adascale"], reference_batch=32, global_batches=[32, 64], optimizer="sgd",
+                 accumulation=2)
+    kept = {(run.kind, run.rule): run.last_batch for run in found}
+    assert kept[("accuracy", "linear")] == kept[("accuracy", "as_published")] == "keep"
+    assert kept[("accuracy", "adascale")] == "drop" and kept[("throughput", "constant")] == "drop"
+    assert {run.last_batch for run in runs(last_batch="drop")} == {"drop"}
+
+
 def test_a_loop_that_builds_no_model_anew_is_repeated_beside_the_study() -> None:
     assert "as_published" in {run.rule for run in runs()}
     assert "as_published" not in {run.rule for run in runs(msgspec.structs.replace(TAKEN, published_way=False))}

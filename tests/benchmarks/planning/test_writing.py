@@ -16,7 +16,7 @@ from batchscale.benchmarks.planning.plan import parse, Plan
 
 MODEL = {"model": "mlp_128", "dataset": "digits"}
 VALUES: dict[str, Any] = {"text": "x", "texts": ["a", "b"], "whole": 7, "wholes": [3, 5], "number": 0.125,
-                          "numbers": [0.5, 2.0], "batch": 8, "batches": [16, "all"], "flag": True}
+                          "numbers": [0.5, 2.0], "batch": 7, "batches": [16, "all"], "flag": True}
 
 
 def written(**chosen: Any) -> Plan:

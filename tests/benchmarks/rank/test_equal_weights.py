@@ -26,13 +26,16 @@ CASES = [*("-".join(case) for case in itertools.product(("mlp_128", "cnn_small")
          "mlp_128-momentum-resident-regression", "own-adam-resident-two_kinds", "own-adam-stream-two_kinds",
          "own-adam-resident-two_kinds_accumulated"]
 SEVERAL = tuple(name for name, (strategy, _) in variants().items() if SPECS[strategy].many_replicas)
-# Every case is tried on Horovod with MPI. The others, which train by the same loop, do those that differ in how a mean,
-# a broadcast and a gather are made and in where variables lie; the rest is slow.
-WHOLE = ("single", "horovod-mpi")
+# All strategies train by the same loop; each does the cases that differ in how a mean, a broadcast and a gather are
+# made and in where variables lie, Horovod with MPI also those of every optimizer's kind; the rest is slow.
+WHOLE = ("single",)
 FEW = ("mlp_128-momentum-resident", "mlp_128-momentum-stream", "mlp_128-momentum-resident-accumulated",
        "own-adam-stream-two_kinds", "mlp_128-momentum-resident-interrupted")
 SOME = {"mirrored": (*FEW, "cnn_small-adam-resident", "cnn_small-lars-resident",
-                     "cnn_small-lars-resident-accumulated")}
+                     "cnn_small-lars-resident-accumulated"),
+        "horovod-mpi": (*FEW, "cnn_small-adamw-resident-clipped", "cnn_small-lamb-resident",
+                        "cnn_small-lars-resident-accumulated", "own-adam-resident-two_kinds_accumulated",
+                        "cnn_small-adamw-resident-interrupted")}
 NORMALIZED = "normalized"
 TOLERANCE = 1e-9
 Weights = npt.NDArray[np.float64]

@@ -15,13 +15,15 @@ pytestmark = pytest.mark.launched
 TOLERANCE = 1e-9
 Weights = npt.NDArray[np.float64]
 EVERY = [*(f"one_output {name}" for name in KERAS_RATES), "one_output SGD momentum=0.5",
-         "one_output SGD momentum=0.5 nesterov=true", "one_output SGD clipnorm=0.1", "two_outputs"]
+         "one_output SGD momentum=0.5 nesterov=true", "one_output SGD clipnorm=0.1", "two_outputs", "own_step"]
 # What differs in how slots begin, how many steps are counted, and which shapes slots have; the rest is slow.
-FEW = ("one_output SGD", "one_output Adam", "one_output Nadam", "one_output Adafactor", "two_outputs")
+FEW = ("one_output SGD", "one_output Adam", "one_output Nadam", "one_output Adafactor", "two_outputs",
+       "own_step")
 # The script's own object, a plan's name for the same, and the suite's own update stand for each other.
 NAMED = ["one_output SGD momentum=0.5 by keras:SGD momentum=0.5", "one_output Lion by script:one_output.py Lion"]
-TOGETHER = ["two_outputs", pytest.param("one_output Nadam", marks=pytest.mark.slow),
-            pytest.param("one_output Adagrad", marks=pytest.mark.slow)]
+BY_HOROVOD = ("two_outputs", "own_step", "one_output Nadam", "one_output Adagrad")
+TOGETHER = [*((case, "mirrored") for case in EVERY), *((case, "horovod-mpi") for case in BY_HOROVOD)]
+SHORT = [("two_outputs", "mirrored"), ("own_step", "mirrored")]
 
 
 class Trained:
@@ -53,8 +55,8 @@ def test_a_script_trains_to_the_weights_of_its_own_fit(launched: Trained, case: 
     assert distance(launched.weights(case, who="theirs"), launched.weights(case)) <= TOLERANCE
 
 
-@pytest.mark.parametrize("strategy", ["mirrored", pytest.param("horovod-mpi", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("case", TOGETHER)
+@pytest.mark.parametrize(("case", "strategy"), [
+    pytest.param(*one, marks=[pytest.mark.slow] * (one not in SHORT)) for one in TOGETHER])
 def test_two_replicas_train_to_the_weights_of_fit_with_the_global_batch(launched: Trained, case: str,
                                                                         strategy: str) -> None:
     assert distance(launched.weights(case, who="theirs"), launched.weights(case, strategy)) <= TOLERANCE

@@ -44,7 +44,8 @@ def test_the_examples_are_those_that_fit_would_see(found: dict[str, Any], name: 
     ("sum", "has reduction='sum'"),
     ("average", "has use_ema=True, which evaluates an average of the weights"),
     ("schedule free", "ScheduleFreeAdamW, which does not make the published update under TensorFlow"),
-    ("own step", "fits a Two with its own train_step, which a run does not call"),
+    ("own step", "its compile has no loss"),
+    ("several", "fits a Sequential with 1 optimizer beside that of compile (second), as a GAN has"),
     ("texts", "turn texts into token ids before fit"),
 ])
 def test_what_cannot_be_taken_over_is_refused_in_one_sentence(found: dict[str, Any], name: str, said: str) -> None:
@@ -58,6 +59,8 @@ def test_what_a_script_raises_is_told_with_its_lines(found: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize(("name", "notes"), [
+    ("follows", []), ("watches", ["callback EarlyStopping watches val_auc, which a run does not measure"]),
+    ("falls", ["callback ReduceLROnPlateau: Keras lowers no rate that follows a schedule"]),
     ("callbacks", ["callback EarlyStopping", "shuffle=False"]), ("area", ["metric auc is no mean over examples"]),
     ("steps", ["the first 5 batches of its pipeline"]), ("strategy", ["tf.distribute.MirroredStrategy of the script"]),
     ("loop", ["its loop around fit on one model that is not built anew"]), ("own loop", ["its loop around fit: the"])])

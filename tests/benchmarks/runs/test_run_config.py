@@ -12,6 +12,7 @@ from batchscale.benchmarks.config.strategies import STRATEGIES
 from batchscale.benchmarks.errors import PlanError
 from batchscale.benchmarks.runs.derived import derived
 from batchscale.benchmarks.runs.run_config import from_json, RunConfig, to_json
+from batchscale.benchmarks.schedules.phases import phases
 
 MANY_REPLICAS = [name for name, spec in STRATEGIES.items() if spec.many_replicas]
 Make = Callable[..., RunConfig]
@@ -29,6 +30,26 @@ def test_equal_configurations_share_a_run_id_and_any_change_makes_another(config
     assert len({config().run_id, *(config(**change).run_id for change in changes)}) == len(changes) + 1
 
 
+def test_runs_from_before_there_was_a_choice_stay_the_same_runs(config: Make) -> None:
+    """They dropped an epoch's last batch, and their configurations do not say so."""
+    old = {name: value for name, value in to_json(config(train_examples=1146)).items() if name != "last_batch"}
+    assert from_json(old).last_batch == "drop" and from_json(old).run_id == config(train_examples=1146).run_id
+    assert from_json(old).settings_digest != config(train_examples=1146, last_batch="keep").settings_digest
+    known = RunConfig(experiment="e", kind="accuracy", dataset="digits", model="mlp_128", optimizer="sgd",
+                      global_batch=32, train_examples=1146, seed=0)
+    assert known.run_id == "e-single-1r-b32-constant-s0-c08ef79e10"
+
+
+def test_a_kept_last_batch_is_one_more_step_of_an_epoch(config: Make) -> None:
+    made = config(global_batch=128, train_examples=1000, epochs=3, last_batch="keep")
+    assert (made.steps_per_epoch, made.steps, made.left_over(128)) == (8, 24, 104)
+    phase, = phases(made)
+    assert [phase.examples_after(step) for step in (0, 7, 8, 9, 24)] == [0, 896, 1000, 1128, 3000]
+    assert [phase.last_of(step) for step in (1, 7, 8, 16)] == [0, 0, 104, 104]
+    even = config(global_batch=100, train_examples=1000, epochs=3, last_batch="keep")
+    assert (even.steps_per_epoch, phases(even)[0].last, phases(even)[0].examples_after(30)) == (10, 0, 3000)
+
+
 def test_derived_numbers_follow_from_batch_and_examples(config: Make) -> None:
     made = config(global_batch=128, train_examples=1000, epochs=3, rule="linear", base_learning_rate=0.01)
     values = derived(made)
@@ -41,6 +62,9 @@ def test_derived_numbers_follow_from_batch_and_examples(config: Make) -> None:
 @pytest.mark.parametrize(("change", "message"), [
     ({"strategy": "mirrored", "replicas": 16, "global_batch": 1000},
      "global_batch=1000 is not divisible by 16 replicas; nearest valid: 992 and 1008."),
+    ({"last_batch": "kept"}, "Did you mean 'keep'?"),
+    ({"last_batch": "keep", "kind": "throughput"}, "whose steps are all of one size; use last_batch='drop'"),
+    ({"last_batch": "keep", "rule": "adascale"}, "counts steps of whole batches; use last_batch='drop'"),
     ({"optimizer": "adm"}, "Did you mean 'adam'?"),
     ({"kind": "speed"}, "accuracy, memory, throughput"),
     ({"global_batch": 2000}, "at most 1146"),

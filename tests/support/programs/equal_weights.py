@@ -116,7 +116,7 @@ def normalized(session: Session, config: RunConfig) -> dict[str, Any]:
 def run(session: Session, strategy_name: str, folder: Path, wanted: str) -> None:
     strategy = session.strategy
     if wanted == NORMALIZED:
-        found = normalized(session, configuration(strategy_name, "resnet_20", "momentum", "resident"))
+        found = normalized(session, configuration(strategy_name, "small_models:residual", "momentum", "resident"))
         if strategy.rank == 0:
             (folder / "normalized.json").write_text(json.dumps(found))
         return

@@ -49,6 +49,14 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
                   "model.fit(x, y)", "--width", "6 4"),
     "callbacks": (COMPILED + "model.fit(x, y, shuffle=False, callbacks=[keras.callbacks.EarlyStopping(), "
                   "keras.callbacks.TerminateOnNaN()])",),
+    "follows": (COMPILED + "model.fit(x, y, validation_split=0.2, callbacks=[keras.callbacks.EarlyStopping(), "
+                "keras.callbacks.ReduceLROnPlateau('accuracy')])",),
+    "watches": (COMPILED + "model.fit(x, y, validation_split=0.2, "
+                "callbacks=keras.callbacks.EarlyStopping('val_auc'))",),
+    "falls": (START + "rate = keras.optimizers.schedules.CosineDecay(0.5, 10)\n"
+              'model.compile(keras.optimizers.SGD(rate), loss="mse")\n'
+              "model.fit(x, y, validation_split=0.2, callbacks=[keras.callbacks.ReduceLROnPlateau()])",),
+    "several": (START + "model.compile(loss='mse')\nmodel.second = keras.optimizers.Adam()\nmodel.fit(x, y)",),
     "area": (START + 'model.compile(optimizer="sgd", loss="bce", metrics=["acc", keras.metrics.AUC()])\n'
              "model.fit(x, y)",),
     "schedule free": (START + 'model.compile(keras.optimizers.ScheduleFreeAdamW(), loss="mse")\nmodel.fit(x, y)',),

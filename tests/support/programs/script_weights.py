@@ -1,5 +1,5 @@
-"""Trains 20 steps in float64 on what scripts give to fit, in the scripts' own order, and saves the weights; on one
-process also what Keras' own fit makes of the same scripts."""
+"""Trains an epoch of 20 steps, the last on fewer examples than a batch, in float64 on what scripts give to fit, in the
+scripts' own order, and saves the weights; on one process also what Keras' own fit makes of the same scripts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ import numpy as np
 
 from batchscale.benchmarks.config.script import ScriptCall
 from batchscale.benchmarks.data.user_function import search_beside
-from batchscale.benchmarks.rank.in_progress import RunInProgress
+from batchscale.benchmarks.rank.in_progress import RunInProgress, Segment
 from batchscale.benchmarks.rank.script import optimizer as script_optimizer, taken
 from batchscale.benchmarks.rank.session import Session
-from batchscale.benchmarks.rank.training.program import advance
 from batchscale.benchmarks.runs.run_config import RunConfig
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-STEPS, BATCH, EXAMPLES = 20, 8, 160
+STEPS, BATCH, EXAMPLES, LAST = 20, 8, 157, 5
 
 
 def call_of(case: str) -> ScriptCall:
@@ -36,7 +35,7 @@ def configuration(case: str, strategy: str, by: str) -> RunConfig:
     return RunConfig(experiment="script", kind="accuracy", dataset=reference, model=reference, loss="script:loss",
                      metrics=(), optimizer=by or found, momentum=momentum, base_learning_rate=rate_of(case),
                      global_batch=BATCH, reference_batch=BATCH, train_examples=EXAMPLES, validation_fraction=0.0,
-                     seed=0, epochs=1, precision="float64", strategy=name, transport=transport,
+                     seed=0, epochs=1, precision="float64", strategy=name, transport=transport, last_batch="keep",
                      replicas=1 if name == "single" else 2)
 
 
@@ -47,12 +46,9 @@ def rate_of(case: str) -> float:
 def ours(case: str, session: Session, strategy: str, by: str) -> list[Any]:
     config = configuration(case, strategy, by)
     run = RunInProgress(config, session)
-    program, feed = run.program, run.examples.feed
-    feed.set_order(np.arange(EXAMPLES, dtype=np.int32), 0)
-    loop = program.loop(BATCH, feed.layout(BATCH))
-    loss = advance(loop, feed.parts(0, STEPS, BATCH), run.rates(STEPS))
-    assert np.isfinite(loss)
-    return [session.strategy.copies(weight)[0] for weight in program.weights]
+    run.examples.feed.set_order(np.arange(EXAMPLES, dtype=np.int32), 0)
+    run.advance(Segment(BATCH, 0, 0, STEPS, last=LAST), run.rates(STEPS))
+    return [session.strategy.copies(weight)[0] for weight in run.program.weights]
 
 
 def theirs(case: str) -> list[Any]:

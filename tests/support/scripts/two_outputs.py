@@ -4,9 +4,9 @@ import keras
 import numpy as np
 
 noise = np.random.default_rng(0)
-left, right = noise.normal(size=(160, 4)), noise.normal(size=(160, 3))
-kind = keras.utils.to_categorical(noise.integers(0, 3, 160))
-size = noise.normal(size=(160, 1))
+left, right = noise.normal(size=(157, 4)), noise.normal(size=(157, 3))
+kind = keras.utils.to_categorical(noise.integers(0, 3, 157))
+size = noise.normal(size=(157, 1))
 inputs = [keras.Input((4,), name="left"), keras.Input((3,), name="right")]
 hidden = keras.layers.Dense(5, activation="tanh")(keras.layers.Concatenate()(inputs))
 model = keras.Model(inputs, {"kind": keras.layers.Dense(3, name="kind")(hidden),
@@ -16,7 +16,7 @@ model.compile(optimizer=keras.optimizers.RMSprop(schedule, momentum=0.5),
               loss={"kind": keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
                     "size": "mean_absolute_error"},
               loss_weights={"kind": 2.0, "size": 0.25}, metrics={"kind": ["accuracy"]})
-weights = noise.uniform(0.5, 2.0, 160)
+weights = noise.uniform(0.5, 2.0, 157)
 model.fit([left, right], {"kind": kind, "size": size}, batch_size=8, epochs=1, shuffle=False, verbose=0,
-          sample_weight={"kind": weights, "size": np.ones(160)},
+          sample_weight={"kind": weights, "size": np.ones(157)},
           validation_data=([left[:40], right[:40]], {"kind": kind[:40], "size": size[:40]}))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from .....benchmarks.schedules.rules import PUBLISHED_RULE
+from ....decision.sentences import published
 from ....figures.drawing import Figure
 from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import role
@@ -19,6 +20,12 @@ from ...builder import section
 from ...findings import Findings
 
 
+FLAW = ("The often-copied example compiles the model again for each batch size but never builds it anew: each batch "
+        "goes on from the weights the last one left. Its curves then show how long the model was trained in all, not "
+        "what the batch does. The dotted line is that procedure, done here; the solid ones start each batch from fresh "
+        "weights.")
+
+
 @section("as-published", "The published comparison, and its flaw", origin="curves", needs="as_published = true")
 def build(findings: Findings) -> Section | None:
     """Return batches trained one after another on the same weights, beside runs that start anew."""
@@ -28,12 +35,12 @@ def build(findings: Findings) -> Section | None:
         return None
     shown = [(name, work, own_evaluations(work, findings.results)) for name, work in first_panels(found)]
     figures = tuple(_carried_panel(name, work, rows) for name, work, rows in shown)
-    text = ("The often-copied example compiles the model again for each batch size but never builds it anew: each "
-            "batch goes on from the weights the last one left. Its curves then show how long the model was trained "
-            "in all, not what the batch does. The dotted line is that procedure, done here; the solid ones start "
-            "each batch from fresh weights.",)
+    text = [FLAW]
+    arms = findings.study.arms_by_experiment
+    text += (f"{name}: {what}." for name in dict.fromkeys(work.experiment for work in found)
+             if name in arms and (what := published(findings.results, arms[name][0])))
     cells = [row for _, work, rows in shown for row in _carried_rows(work, rows)]
-    return Section(text, figures, table(
+    return Section(tuple(text), figures, table(
         ("experiment", "batch", "starts, as published", "starts, fresh", "ends, as published", "ends, fresh"), cells,
         "Test accuracy, or loss, at the first evaluation and at the last: mean, 95 % interval over seeds, n.", (1,),
         "Numbers"))

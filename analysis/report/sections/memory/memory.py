@@ -16,7 +16,7 @@ from ....laws.memory import MemoryLaw
 from ....statistics.estimate import Estimate
 from ....statistics.held_out import extrapolation_warning
 from ....study.arm_runs import conditions
-from ....study.groups import mean_of, MOST_PANELS
+from ....study.groups import heading, mean_of, MOST_PANELS
 from ...blocks import Section
 from ...builder import MEMORY_LINES, section
 from ...findings import Findings
@@ -36,7 +36,8 @@ def build(findings: Findings) -> Section | None:
         group, law, usable = one.group, one.law, one.group.measured
         detail = what_ran(group.optimizer, group.model, group.placement)
         if index < MOST_PANELS and not usable.empty:
-            figures.append(_panel(f"m{index}", group.experiment, detail, usable, law))
+            ran = heading(group.optimizer, group.model, group.experiment)
+            figures.append(_panel(f"m{index}", ran, detail, usable, law))
         rows.append((group.experiment, detail, byte_count(law.fixed_bytes.value),
                      _bytes_per_example(law.bytes_per_example), _residual(law), _largest(one, usable),
                      f"{usable['replica_batch'].nunique()}", law.note))
@@ -78,7 +79,7 @@ def _bytes_per_example(slope: Estimate) -> str:
     return estimated(slope.scaled(1 / 1024), "KiB")
 
 
-def _panel(name: str, experiment: str, detail: str, runs: pd.DataFrame, law: MemoryLaw) -> Figure:
+def _panel(name: str, ran: str, detail: str, runs: pd.DataFrame, law: MemoryLaw) -> Figure:
     measured = tuple((float(batch), mean_of(own, "growth_bytes").scaled(1 / MEBIBYTE))
                      for batch, own in runs.groupby("replica_batch"))
     batches = [x for x, _ in measured]
@@ -88,7 +89,7 @@ def _panel(name: str, experiment: str, detail: str, runs: pd.DataFrame, law: Mem
         places = np.geomspace(min(batches), max(batches), CURVE_POINTS)
         line = tuple((float(x), law.predict(float(x)).scaled(1 / MEBIBYTE)) for x in places)
         series.append(Series("a + b n", role("tuned"), line, band=True))
-    title = f"{experiment}: peak memory against batch per replica"
+    title = f"{ran}: peak memory against batch per replica"
     panel = Panel(f"{name}-memory", title, Axis("batch per replica, examples", 2, tuple(batches)), Axis("MiB"),
                   tuple(series))
     return Figure(panel.name, title, draw_lines(panel), f"{detail}. Points: one fresh process each, "

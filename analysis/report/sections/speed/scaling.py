@@ -12,7 +12,7 @@ from ....figures.theme import role
 from ....formatting import MARKERS, estimated, percentage, table
 from ....laws.scalability import DISTINCT_COUNTS
 from ....statistics.estimate import Estimate, without_interval
-from ....study.groups import MOST_PANELS, launches_text
+from ....study.groups import heading, MOST_PANELS, launches_text
 from ....study.timing.scaling import Scaling
 from ...blocks import Section
 from ...builder import SCALING_LINES, section
@@ -67,12 +67,12 @@ def _efficiency_panels(name: str, experiment: str, kind: str, found: Sequence[Sc
     base = found[0].points[0].baseline_replicas
     counts = [point.efficiency.n for item in found for point in item.points]
     launches = launches_text(counts)
-    title = f"{experiment}: {kind} efficiency against {label}"
+    title = f"{_heading(found)}: {kind} scaling, efficiency against {label}"
     panel = Panel(f"{name}-batch", title, Axis(f"{label}, examples", 2, batches), Axis("efficiency", percent=True),
                   series, (1.0, "ideal"))
     yield Figure(panel.name, title, draw_lines(panel),
                  f"{largest if largest == 2 else 'Several'} replicas against {base} of the same strategy. 95 % "
-                 f"intervals of the ratio over launches, {launches}.")
+                 f"intervals of the ratio over launches, {launches}; experiment {experiment}.")
     yield _replica_panel(name, experiment, kind, found, launches)
 
 
@@ -90,11 +90,16 @@ def _replica_panel(name: str, experiment: str, kind: str, found: Sequence[Scalin
     counts = sorted({point.replicas for item in found for point in item.points})
     base = counts[0]
     ideal = Series("ideal", role("single"), tuple((float(p), without_interval(p / base, 0)) for p in counts), "")
-    title = f"{experiment}: {kind} speed-up against replicas"
+    title = f"{_heading(found)}: {kind} scaling, speed-up against replicas"
     panel = Panel(f"{name}-replicas", title, Axis("replicas", 2, tuple(map(float, counts))),
                   Axis(f"throughput against {base} replica{'s' * (base > 1)}"), (*series, ideal))
     return Figure(panel.name, title, draw_lines(panel), f"Labels: strategy, {_fixed(kind)}; the smallest and the "
-                  f"largest batch measured. 95 % intervals of the ratio over launches, {launches}.")
+                  f"largest batch measured. 95 % intervals of the ratio over launches, {launches}; experiment "
+                  f"{experiment}.")
+
+
+def _heading(found: Sequence[Scaling]) -> str:
+    return heading(found[0].optimizer, found[0].model, found[0].experiment)
 
 
 def _fixed(kind: str) -> str:

@@ -13,7 +13,7 @@ from ....figures.theme import role
 from ....formatting import MARKERS, estimated, percentage, Table, table
 from ....statistics.estimate import Estimate
 from ....study.arm_runs import conditions
-from ....study.groups import MOST_PANELS, launches_text, mean_of
+from ....study.groups import heading, MOST_PANELS, launches_text, mean_of
 from ....study.timing.scaling import strategy_names
 from ....study.timing.steadiness import POINT, unsteady_points
 from ...blocks import Section
@@ -73,12 +73,12 @@ def _throughput_panel(name: str, experiment: str, rows: pd.DataFrame) -> Figure:
                              runs={float(batch): conditions(launches.assign(strategy=launches["bare_strategy"]))
                                    for batch, launches in own.groupby(column)}))
     first = rows.iloc[0]
-    title = f"{experiment}: examples per second against {label}"
+    title = f"{heading(first['optimizer'], first['model'], experiment)}: examples per second against {label}"
     panel = Panel(f"{name}-rate", title, Axis(f"{label}, examples", 2, tuple(map(float, rows[column].unique()))),
                   Axis("examples per second", 10), tuple(series))
     counts = [point.n for line in series for _, point in line.points]
     return Figure(panel.name, title, draw_lines(panel),
-                  f"{_trained(first)}; labels: strategy, replicas. "
+                  f"{_trained(first)}; experiment {experiment}; labels: strategy, replicas. "
                   f"{INTERVAL}, {launches_text(counts)}.")
 
 

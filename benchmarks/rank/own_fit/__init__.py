@@ -1,0 +1,1 @@
+"""People's own `fit`, under whichever strategy: what beside it is recorded."""

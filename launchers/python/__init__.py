@@ -1,0 +1,1 @@
+"""What `import batchscale` gives: studies, results, figures and a recorder, for scripts and notebooks."""
