@@ -39,8 +39,8 @@ Cell = tuple[str, int]  # rule and global batch
 
 @dataclass(frozen=True)
 class Judged:
-    """One batch under one rule, and what is known of it. seeds: pairs with the reference batch behind it; loss: what it loses
-    on the data that choose, in the unit of the outcome; answer: one of the words of this module."""
+    """One batch under one rule, and what is known of it. seeds: pairs with the reference batch behind it; loss: what it
+    loses on the data that choose, in the unit of the outcome; answer: one of the words of this module."""
 
     experiment: str
     rule: str
