@@ -16,7 +16,7 @@ import pandas as pd
 from ...benchmarks.records.run_folder import RETRYABLE
 from ...benchmarks.runs.run_warnings import WarningGroup
 from ...benchmarks.schedules.rules import TUNED_RULE
-from ...benchmarks.text import byte_count, counted, duration, listed, percent
+from ...benchmarks.text import byte_count, counted, duration, percent
 from ..formatting import estimated, Table, what_ran
 from ..hypotheses.decide import decide
 from ..hypotheses.verdict import CONTRADICTED, NOT_DECIDED, SUPPORTED, Verdict
@@ -31,7 +31,7 @@ from ..tables.results import Results
 from ..tables.selections import known_whole
 from .grounds import Grounds, grounds_of
 from .headline import headlines, overview, scaling_headlines
-from .looks import Looks, next_hour, sentences as look_sentences, sequential_looks
+from .looks import going_on, Looks, next_hour, sentences as look_sentences, sequential_looks
 from .next_plan import missing, plan_lines, plan_text
 from .options import Option, options
 from .recommendation import cheapest_in_time, recommend, Recommendation
@@ -198,16 +198,12 @@ def _cautioned(one: Recommendation, results: Results) -> Recommendation:
 
 def _unfinished(results: Results, looks: Sequence[Looks]) -> list[str]:
     """While runs are to come, the next plan is this one."""
-    undecided = [one for one in looks if one.open]
     waiting = int(results.statuses["status"].isin(UNFINISHED).sum())
     if held_back := results.plan.held_back:
-        return [f"{counted(held_back, 'run')} of the plan lie beyond the budget that it was run with: run it again to go "
-                "on; until then this is a partial answer."]
-    if not waiting and undecided:
-        return [f"{listed(one.experiment for one in undecided)}: not every batch is decided, and more seeds may: run the "
-                "same plan again to go on."]
+        return [f"{counted(held_back, 'run')} of the plan lie beyond the budget that it was run with: run it again to "
+                "go on; until then this is a partial answer."]
     if not waiting:
-        return []
+        return going_on(looks)
     return [f"{waiting} of {len(results.statuses)} runs have no result yet: run the same plan "
             "again to go on; until then this is a partial answer."]
 

@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from ...benchmarks.records.run_folder import FINAL
-from ...benchmarks.text import counted, duration
+from ...benchmarks.text import counted, duration, listed
 from ..statistics.decision_rules import equivalence, same, worse
 from ..statistics.difference import Difference
 from ..statistics.estimate import Estimate, unknown
@@ -30,7 +30,7 @@ from ..study.non_inferiority import loss_tests
 from ..tables.results import looks_of, Results, rules
 
 NOT_WORSE, SAME, WORSE, TIED, LOST, OPEN = ("not worse", "the same", "worse", "not told apart", "apart", "open")
-OUT_OF_REACH = 0.1
+OUT_OF_REACH = 0.05
 """A test that would be passed by the most seeds with a smaller chance than this, if mean and spread stay as they are,
 is given up."""
 
@@ -39,8 +39,8 @@ Cell = tuple[str, int]  # rule and global batch
 
 @dataclass(frozen=True)
 class Judged:
-    """One batch under one rule, and what is known of it. seeds: pairs with the reference batch behind it; loss: what it loses
-    on the data that choose, in the unit of the outcome; answer: one of the words of this module."""
+    """One batch under one rule, and what is known of it. seeds: pairs with the reference batch behind it; loss: what it
+    loses on the data that choose, in the unit of the outcome; answer: one of the words of this module."""
 
     experiment: str
     rule: str
@@ -186,9 +186,8 @@ def _expected_seeds(arm: Arm, of: Difference, arms: int, counts: tuple[int, ...]
 def next_hour(looks: Sequence[Looks], results: Results, seconds: float = 3600.0) -> list[str]:
     """Return what so much more time would decide, more likely than not: the open batches whose runs are soonest done,
     one after the other, while they fit; a sentence for each experiment, none where nothing is open."""
-    return [_next_sentence(one, float(results.runs.loc[results.runs["experiment"] == one.experiment,
-                                                      "train_seconds"].mean()), seconds)
-            for one in looks if one.reached and one.open]
+    each = results.runs.groupby("experiment")["train_seconds"].mean()
+    return [_next_sentence(one, float(each[one.experiment]), seconds) for one in looks if one.reached and one.open]
 
 
 def _next_sentence(one: Looks, each: float, seconds: float) -> str:
@@ -204,6 +203,14 @@ def _next_sentence(one: Looks, each: float, seconds: float) -> str:
         fits.append(f"{judged.global_batch:,} ({judged.rule}, at {judged.expected_seeds} seeds)")
     what = f"would probably decide batch {', '.join(fits)}" if fits else "would probably decide no further batch"
     return f"{one.experiment}: {duration(seconds)} more of training {what}; {len(waiting)} open."
+
+
+def going_on(looks: Sequence[Looks]) -> list[str]:
+    """Return the sentence that names what is not decided yet, though every run that was asked for is there; none where
+    all is decided."""
+    undecided = [one.experiment for one in looks if one.open]
+    return [f"{listed(undecided)}: not every batch is decided, and more seeds may: run the same plan again to go "
+            "on."] if undecided else []
 
 
 def wanted_of(looks: Sequence[Looks], experiment: str, rule: str, global_batch: int, seed: int) -> bool:

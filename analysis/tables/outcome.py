@@ -171,8 +171,8 @@ def judged_by(runs: pd.DataFrame, margin: float, loss_margin: float, alpha: floa
     """Return the outcome of one experiment's runs with its margin in the unit of the values.
 
     margin: of accuracy, as a fraction; loss_margin: as a share of the mean loss of the reference batch on the data that
-    choose (of all runs where the reference batch has none); alpha: level of a one-sided test against the margin; looks: seeds at
-    which the study is judged as they come in.
+    choose (of all runs where the reference batch has none); alpha: level of a one-sided test against the margin; looks:
+    seeds at which the study is judged as they come in.
     """
     found = replace(kind_of(runs), alpha=alpha, looks=looks)
     if found.percent:

@@ -1,5 +1,5 @@
-"""What follows from the keys of an experiment: its batches, the reference batch, the length of the warm-up, and how many
-seeds there may be and at which of them they are judged."""
+"""What follows from the keys of an experiment: its batches, the reference batch, the length of the warm-up, and how
+many seeds there may be and at which of them they are judged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WARMUP_SHARE = 0.5
 AUTO = "auto"
 SEED_KEYS = ("seeds", "min_seeds", "max_seeds")
 FEWEST_AT_A_LOOK = 3
-MIN_SEEDS, MAX_SEEDS = FEWEST_AT_A_LOOK, 12
+MIN_SEEDS, MAX_SEEDS = FEWEST_AT_A_LOOK, 16
 
 
 def batches_of(experiment: Mapping[str, Any], examples: int, at_once: int) -> list[int]:

@@ -155,7 +155,8 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seeds: Annotated[Whole | Literal["auto"], about(
         "runs per point, paired over batches; \"auto\": as many as it takes, the study being judged again as they come "
         "in, at levels that allow for it, and each batch and rule ending where it is decided")] = 6
-    min_seeds: Annotated[Whole, about("of seeds = \"auto\": runs of each point before the first look, at least 3")] = MIN_SEEDS
+    min_seeds: Annotated[Whole, about(
+        "of seeds = \"auto\": runs of each point before the first look, at least 3")] = MIN_SEEDS
     max_seeds: Annotated[Whole, about("of seeds = \"auto\": the most runs of a point")] = MAX_SEEDS
     epochs: Annotated[Whole, about("length of an accuracy run")] = 10
     validation_fraction: Annotated[Amount, about("of the training data, for choosing")] = 0.2

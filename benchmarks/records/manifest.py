@@ -64,8 +64,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     stand_ins: Annotated[tuple[StandIn, ...], Meta(description="see StandIn; data sets that have one")] = ()
     settings: Annotated[dict[str, Any], Meta(description="the table [plan], defaults filled in")] = {}
     skipped: Annotated[tuple[Skipped, ...], Meta(description="see Skipped; what of the plan cannot be done")] = ()
-    held_back: Annotated[Count, Meta(description="runs of the plan that are in no list yet, as they lie beyond the budget "
-                                     "that it was run with")] = 0
+    held_back: Annotated[Count, Meta(description="runs of the plan that are not listed yet, as they lie beyond the "
+                                     "budget that it was run with")] = 0
     written: Annotated[Number, Meta(description="when, seconds since 1970, UTC")] = 0
     imported: Annotated[Imported | None, Meta(description="see Imported; null for runs of our own")] = None
 

@@ -1,6 +1,6 @@
-"""Studies whose seeds are decided by looks, 3 to 12 of them: how often a verdict is wrong at any look, how often the
-printed interval of a gap holds it when the study ends, how often the batches kept are those that all 12 seeds keep, and
-the share of the runs of 12 seeds that the median study takes.
+"""Studies whose seeds are decided by looks, 3 to 16 of them: how often a verdict is wrong at any look, how often the
+printed interval of a gap holds it when the study ends, how often the batches kept are those that all 16 seeds keep, and
+the share of the runs of 16 seeds that the median study takes.
 
 Three batches beside the reference, judged by tables with all seeds, of which a look sees those up to it. A run varies
 by 0.14 points, so that a gap varies by 0.2 as on MNIST, where the margin is 0.5.
@@ -19,12 +19,13 @@ from batchscale.analysis.statistics.estimate import LEVEL
 from batchscale.analysis.study.arms import load_arms
 from batchscale.analysis.study.non_inferiority import loss_tests
 from batchscale.analysis.tables.results import Results
+from batchscale.benchmarks.planning.derived_keys import MAX_SEEDS
 from simulation.accuracy_tables import Arms, MARGIN, REFERENCE, results, shared_key
 from simulation.coverage import Coverage
 
 BATCHES = (128, 512, 2048)
-MOST, NOISE, OFFSET, BASE = 12, 0.0014, 0.003, 0.9
-PLAN = f'[[experiment]]\nname = "simulated"\nseeds = "auto"\nmax_seeds = {MOST}\n'
+MOST, NOISE, OFFSET, BASE = MAX_SEEDS, 0.0014, 0.003, 0.9
+PLAN = '[[experiment]]\nname = "simulated"\nseeds = "auto"\n'
 TRUTHS = {"null": (0.0, 0.0, 0.0), "at the margin": (MARGIN,) * 3, "half the margin": (MARGIN / 2,) * 3,
           "clear loss": (0.02, 0.03, 0.05), "null, half the margin and clear loss": (0.0, MARGIN / 2, 0.03),
           "null, varies twice as much": (0.0, 0.0, 0.0)}

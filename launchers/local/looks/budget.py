@@ -20,8 +20,8 @@ HOUR = 3600.0
 
 @dataclass
 class Budget:
-    """A limit of what may be spent, in runs that are begun and in money; `price`: of a device for an hour. Time has its own limit,
-    after which no run is begun. given: whether there is any limit, so that runs are put in order."""
+    """A limit of what may be spent, in runs that are begun and in money; `price`: of a device for an hour. Time has
+    its own limit, after which no run is begun. given: whether there is any limit, so that runs are put in order."""
 
     runs: float = math.inf
     money: float = math.inf

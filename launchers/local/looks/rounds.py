@@ -131,5 +131,5 @@ def told(plan: Plan, runs: Sequence[RunConfig]) -> Iterator[str]:
     """Yield the line about the number of runs that a plan with looks comes to; none for another plan."""
     if is_sequential(plan):
         found = sizes(plan, runs)
-        yield (f"seeds = \"auto\": {found.fewest:,} to {found.most:,} runs, about {found.expected:,} expected; each batch "
-               "and rule ends where it is decided")
+        yield (f"seeds = \"auto\": {found.fewest:,} to {found.most:,} runs, about {found.expected:,} expected; each "
+               "batch and rule ends where it is decided")

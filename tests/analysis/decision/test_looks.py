@@ -26,7 +26,8 @@ def first(results: Results, seeds: dict[int, int]) -> Results:
     """The same study when so many seeds of each batch have a record, and no other run is listed."""
     def cut(frame: pd.DataFrame) -> pd.DataFrame:
         return frame[frame["seed"] < frame["global_batch"].map(seeds)]
-    return replace(results, runs=cut(results.runs), evaluations=cut(results.evaluations), statuses=cut(results.statuses))
+    return replace(results, runs=cut(results.runs), evaluations=cut(results.evaluations),
+                   statuses=cut(results.statuses))
 
 
 def looks(results: Results) -> Looks:
@@ -71,6 +72,6 @@ def test_nothing_is_judged_before_the_first_look_and_a_plan_with_a_number_has_no
 @pytest.mark.parametrize("batch", BATCHES)
 def test_intervals_of_the_looks_are_wider_than_those_of_one_judging(batch: int) -> None:
     alone, repeated = (tables()[name].outcomes["simulated"].looks for name in ("all", "looks"))
-    assert alone == () and repeated == (3, 4, 5, 6, 8, 10, 12)
+    assert alone == () and repeated == (3, 4, 5, 6, 8, 10, 12, 14, 16)
     one = next(each for each in looks(tables()["looks"]).judged if each.global_batch == batch)
     assert one.answer != OPEN and one.loss.low < one.loss.value < one.loss.high

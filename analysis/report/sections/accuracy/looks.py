@@ -17,7 +17,7 @@ TEXT = ("The plan fixes no number of seeds: the study was judged again as they c
         "would, and the intervals of what a batch loses are repeated ones, which hold at whichever look the study "
         "ended. Means of single batches have their usual intervals.")
 CAPTION = ("What a batch loses on the data that choose against the reference batch, paired by seed, repeated 95 % "
-           "interval, n; and what was decided by so many seeds. Not told apart: the most seeds, too, would hardly show it.")
+           "interval, n; and what was decided by so many seeds. Not told apart: the most seeds would hardly show it.")
 
 
 @section("looks", "Seeds, and what they decided")

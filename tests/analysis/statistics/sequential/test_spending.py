@@ -33,8 +33,7 @@ def test_students_statistics_of_few_seeds_err_at_most_as_often_as_the_level_says
 
 @pytest.mark.parametrize("seeds", [3, 6, 7, 12])
 @pytest.mark.parametrize("alpha", [0.025, 0.025 / 6, 1e-5])
-def test_a_sequential_p_value_is_below_the_level_exactly_where_the_looks_level_is_passed(seeds: int,
-                                                                                       alpha: float) -> None:
+def test_a_sequential_p_value_is_below_the_level_where_that_of_its_look_is_passed(seeds: int, alpha: float) -> None:
     level = level_at(COUNTS, seeds, alpha)
     assert over_looks(COUNTS, seeds, level * 0.999) < alpha < over_looks(COUNTS, seeds, level * 1.001)
     assert level == pytest.approx(levels(COUNTS, alpha)[look_at(COUNTS, seeds)], rel=0.02)

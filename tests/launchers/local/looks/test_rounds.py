@@ -1,0 +1,123 @@
+"""Rounds of a study whose seeds are decided by looks: what is written, done and asked for, and what a budget holds
+back. Records are made up; no rank starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import synthetic_records
+from support.synthetic_records import change, SGD, Study
+
+from batchscale.benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, PlanError
+from batchscale.benchmarks.planning.expansion import expand
+from batchscale.benchmarks.planning.plan import parse, Plan
+from batchscale.benchmarks.records.store import Store
+from batchscale.benchmarks.runs.run_config import RunConfig
+from batchscale.launchers.local.looks import rounds
+from batchscale.launchers.local.looks.budget import Budget, in_order, parsed
+
+TEXT = """
+[plan]
+name = "p"
+drift_guard = false
+[[experiment]]
+name = "sgd"
+dataset = "digits"
+model = "mlp_128"
+global_batches = [32, 128, 512]
+epochs = 2
+seeds = %s
+"""
+LOSES = change(Study(experiments=(SGD,), noise=0.0025), "sgd", "constant", accuracy_gap={512: 0.2})
+
+
+def plan(seeds: str = '"auto"') -> Plan:
+    return parse(TEXT % seeds)
+
+
+def runs_of(given: Plan) -> list[RunConfig]:
+    return expand(given, lambda name, fraction: 1024, {}).runs
+
+
+class Rounds:
+    """A store, and what a round does: it makes up the records that lack."""
+
+    def __init__(self, folder: Path, given: Plan, seeds: int = 100) -> None:
+        self.store, self.plan, self.rounds, self.most = Store(folder), given, list[int](), seeds
+
+    def keep(self, runs: list[RunConfig], held_back: int) -> None:
+        self.store.prepare(runs, {"name": "p", "text": self.plan.text, "settings": dict(self.plan.settings),
+                                  "held_back": held_back})
+
+    def do(self) -> int:
+        todo = [run for run in self.store.runs() if not run.has_record]
+        self.rounds.append(len(todo))
+        for run in todo[:self.most]:
+            record = synthetic_records._record(LOSES, run.config, np.random.default_rng(
+                1000 * run.config.seed + run.config.global_batch))
+            attempt = run.claim()
+            assert attempt is not None
+            run.finish(attempt, record)
+        self.most -= len(todo)
+        return EXIT_OK if self.most >= 0 else EXIT_INCOMPLETE
+
+    def run(self, say: Callable[[str], None] = lambda text: None, budget: Budget | None = None) -> int:
+        return rounds.rounds(self.plan, self.store, runs_of(self.plan), self.keep, self.do, say, budget or Budget())
+
+
+def test_seeds_are_added_until_all_is_decided_and_what_is_not_made_is_in_no_list(tmp_path: Path) -> None:
+    said: list[str] = []
+    made = Rounds(tmp_path / "p", plan())
+    assert made.run(said.append) == EXIT_OK
+    assert made.rounds[0] == 3 * 3 and sum(made.rounds) < 3 * 16
+    runs = made.store.runs()
+    assert len(runs) == sum(made.rounds) and all(run.has_record for run in runs)
+    assert any("worse: 512" in line for line in said) and not rounds.is_open(made.store)
+    assert made.run() == EXIT_OK and made.rounds[-1] == 0
+
+
+@pytest.mark.parametrize("seeds", [4, 10])
+def test_a_study_that_was_stopped_goes_on_at_the_same_look(tmp_path: Path, seeds: int) -> None:
+    whole = Rounds(tmp_path / "whole" / "p", plan())
+    stopped = Rounds(tmp_path / "stopped" / "p", plan(), seeds=seeds)
+    whole.run()
+    assert stopped.run() == EXIT_INCOMPLETE
+    stopped.most = 100
+    assert stopped.run() == EXIT_OK
+    assert [run.run_id for run in stopped.store.runs()] == [run.run_id for run in whole.store.runs()]
+
+
+def test_a_plan_with_a_number_of_seeds_is_one_round_of_all_its_runs(tmp_path: Path) -> None:
+    made = Rounds(tmp_path / "p", plan("4"))
+    assert made.run() == EXIT_OK and made.rounds == [12] and list(rounds.told(made.plan, runs_of(made.plan))) == []
+
+
+def test_a_plan_with_looks_says_how_many_runs_it_may_come_to() -> None:
+    found = rounds.sizes(plan(), runs_of(plan()))
+    assert (found.fewest, found.most) == (9, 48) and 9 < found.expected < 48
+
+
+def test_a_budget_of_runs_takes_the_reference_and_small_batches_of_a_seed_first(tmp_path: Path) -> None:
+    made = Rounds(tmp_path / "p", plan("4"))
+    assert made.run(budget=parsed("4runs", made.plan)) == EXIT_INCOMPLETE
+    first = [(run.config.seed, run.config.global_batch) for run in made.store.runs()]
+    assert first == [(0, 32), (0, 128), (0, 512), (1, 32)] and made.store.manifest.held_back == 8
+    assert made.run(budget=parsed("100runs", made.plan)) == EXIT_OK
+    assert made.rounds == [4, 8] and made.store.manifest.held_back == 0
+    assert len(in_order(runs_of(made.plan))) == 12
+
+
+def test_money_takes_a_price() -> None:
+    with pytest.raises(PlanError, match="price_per_device_hour"):
+        parsed("20usd", plan())
+    priced = parse(TEXT.replace('name = "p"', 'name = "p"\nprice_per_device_hour = 2.0') % "4")
+    assert parsed("20usd", priced).money == 20 and parsed("2h", priced) == Budget(given=True)
+
+
+@pytest.mark.parametrize("keys, said", [("min_seeds = 2", "min_seeds = 2"), ("max_seeds = 3", "max_seeds = 3")])
+def test_looks_need_three_seeds_and_room_for_more(keys: str, said: str) -> None:
+    with pytest.raises(PlanError, match=said):
+        parse(TEXT % '"auto"' + keys)

@@ -1,0 +1,35 @@
+"""Studies whose seeds are decided by looks: errors over all looks, intervals at the end, and what all seeds would say.
+"""
+
+from __future__ import annotations
+
+import pytest
+from simulation import sequential
+from simulation.table import SEED
+
+
+@pytest.mark.parametrize("truth", ["clear loss"])
+def test_a_few_studies_end_early_as_all_seeds_would(truth: str) -> None:
+    found = sequential.simulate(f"{truth}: as all {sequential.MOST} seeds", 4, SEED)
+    assert found.seen == 0 and found.studies == 4 and "% of the runs in the median study" in found.note
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", sequential.VERDICTS)
+def test_a_verdict_is_wrong_at_any_look_in_at_most_a_twentieth(cell: str) -> None:
+    found = sequential.simulate(cell, 300, SEED)
+    assert found.seen <= 0.05 + 2 * found.standard_error, found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", sequential.INTERVALS)
+def test_the_interval_at_the_end_holds_the_gap(cell: str) -> None:
+    found = sequential.simulate(cell, 100, SEED)
+    assert found.seen >= 0.93, found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", sequential.AGREEMENTS)
+def test_what_is_kept_is_what_all_seeds_would_keep(cell: str) -> None:
+    found = sequential.simulate(cell, 100, SEED)
+    assert found.seen <= 0.12, found
