@@ -80,7 +80,7 @@ def _range(plan: Plan, runs: Sequence[RunConfig], here: tuple[Sequence[int], int
              for share in (0.0, rounds.EXPECTED_SHARE)]
     price = plan.settings.get("price_per_device_hour")
     devices = max(run.replicas for run in runs)
-    money = f", {price * times[1] / 3600 * devices:.2f} in money at most" if price else ""
+    money = f", {price * times[1] / 3600 * devices:.2f} in money" if price else ""
     return [*rounds.told(plan, runs), f"at least {duration(times[0])}, about {duration(times[1])} expected{money}; the "
             "time above is that of all of them"]
 
