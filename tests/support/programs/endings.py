@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from batchscale.benchmarks.errors import BatchscaleError
 from batchscale.benchmarks.rank import models
-from batchscale.benchmarks.rank.training import losses, program
+from batchscale.benchmarks.rank.training import gradients, losses
 from batchscale.benchmarks.rank.workload import describe
 from batchscale.benchmarks.runs.run_config import RunConfig
 
@@ -44,7 +44,7 @@ def values(case: Any) -> tuple[list[float], list[float]]:
     targets = {k: tf.constant(v, tf.int32 if v.dtype == np.int64 else tf.float32) for k, v in y.items()} \
         if isinstance(y, dict) else tf.constant(y, tf.int32 if y.dtype == np.int64 else tf.float32)
     inputs = tf.constant(x[:, :].astype("float32"))
-    ours = tf.function(lambda: program.loss_per_example(model, objective.loss, inputs, targets, False)[0],
+    ours = tf.function(lambda: gradients.loss_per_example(model, objective.loss, inputs, targets, False)[0],
                        autograph=False)()
     outputs = model(inputs)
     of_suite = {own.SPARSE: "sparse_logits" if run.from_logits else "sparse",
