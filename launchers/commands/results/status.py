@@ -118,7 +118,11 @@ def _print_repeated(runs: Sequence[Run]) -> None:
 
 def _advice(store: Store, counts: Counter[str], active: bool) -> int:
     command = _command(store)
-    if any(counts[name] for name in counts if name not in FINAL) or by_looks(store) and rounds.is_open(store):
+    held_back = store.manifest.held_back
+    if held_back:
+        print(f"{counted(held_back, 'more run')} of the plan lie beyond the budget that it was run with")
+    unfinished = held_back or any(counts[name] for name in counts if name not in FINAL)
+    if unfinished or by_looks(store) and rounds.is_open(store):
         print("the jobs above go on by themselves" if active else f"to go on: {command}")
         return EXIT_INCOMPLETE
     if counts["invalid"] or counts["failed"]:
