@@ -16,7 +16,7 @@ KEYS = Experiment.__struct_fields__
     ("AdamW", tuple(OPTIMIZERS), "'adamw'"), ("SGD", tuple(OPTIMIZERS), "'sgd'"), ("adma", tuple(OPTIMIZERS), "'adam'"),
     ("batches", KEYS, "'global_batches' or 'noise_batches' or 'replica_batches'"), ("epoch", KEYS, "'epochs'"),
     ("lr", KEYS, "'learning_rate'"), ("lr_schedule", KEYS, "'learning_rate'"),
-    ("batch_size", KEYS, "'global_batches' or 'noise_batches' or 'reference_batch'"), ("wd", KEYS, "'weight_decay'"),
+    ("batch_size", KEYS, "'global_batches' or 'last_batch' or 'noise_batches'"), ("wd", KEYS, "'weight_decay'"),
 ])
 def test_the_nearest_choices_are_suggested(value: str, choices: tuple[str, ...], hint: str) -> None:
     assert one_of("key", value, choices).endswith(f" Did you mean {hint}?")

@@ -65,7 +65,8 @@ const decision = (() => {
 
   // rule -> {batch -> p}, and rule -> the batches shown to lose less than the margin.
   function tested(table, margin) {
-    const adjusted = orderedChains(table.chains.map((chain) => chain.tests.map((test) => below(test, margin, table.looks))));
+    const adjusted = orderedChains(table.chains.map((chain) =>
+      chain.tests.map((test) => below(test, margin, table.looks))));
     const pValues = {};
     const kept = {};
     table.chains.forEach((chain, index) => {

@@ -48,7 +48,7 @@ def test_a_plan_with_other_keys(asked: Asked, tmp_path: Path) -> None:
     experiment = asked.plan.experiments[0]
     assert (experiment["global_batches"], experiment["rules"], experiment["seeds"]) == ((32, 512),
                                                                                         ("constant", "linear"), 2)
-    assert asked.options == Options(Path("out"), "seed<1", 600.0, retry=True)
+    assert asked.options == Options(Path("out"), "seed<1", 600.0, retry=True, budget="10m")
     assert found.folder == Path("out", asked.plan.name) and len(found.runs)
 
 
