@@ -111,12 +111,9 @@ def _looks(results: Results, experiment: str, counts: tuple[int, ...]) -> Looks:
 
 def _complete(planned_runs: pd.DataFrame, wanted: Mapping[Cell, int], first: int) -> bool:
     """Whether every run that is asked for has ended, with a result or without."""
-    ended = planned_runs[planned_runs["status"].isin(FINAL)]
-    there = {(str(rule), int(batch), int(seed)) for rule, batch, seed in
-             zip(ended["rule"], ended["global_batch"], ended["seed"])}
-    waiting = {(str(rule), int(batch), int(seed)) for rule, batch, seed, status in zip(
-        *(planned_runs[name] for name in ("rule", "global_batch", "seed", "status"))) if status not in FINAL}
-    return all((*cell, seed) in there and (*cell, seed) not in waiting
+    ended = planned_runs["status"].isin(FINAL).groupby(
+        [planned_runs["rule"], planned_runs["global_batch"], planned_runs["seed"]]).all().to_dict()
+    return all(ended.get((*cell, seed), False)
                for cell, count in wanted.items() for seed in range(first, first + count))
 
 

@@ -11,10 +11,10 @@ from ...benchmarks.config.objectives import CROSS_ENTROPY
 from ...benchmarks.config import optimizers, script
 from ...benchmarks.schedules.rules import has_own_budget, RULES, TUNED_RULE
 from ...benchmarks.text import counted
-from ..formatting import what_ran
 from ..statistics.estimate import Estimate, t_interval
 from ..study.arms import Arm, published_artefact
 from ..study.batch_gaps import gap_table
+from ..study.groups import heading
 from ..study.non_inferiority import against_own_reference
 from ..tables.results import experiments, Results
 
@@ -32,7 +32,7 @@ def trained(optimizer: str, model: str, loss: str) -> str:
     What an imported table does not name is left out.
     """
     loss = loss.removeprefix(script.PREFIX)
-    named = what_ran(spoken(optimizer), model) or "A model that is not named"
+    named = heading(optimizer, model, "A model that is not named")
     return named + (f" ({loss})" if loss not in ("", CROSS_ENTROPY) else "")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...benchmarks.config.optimizers import OPTIMIZERS
+from ...benchmarks.config.optimizers import known
 from ...benchmarks.schedules.rules import rule_order
 from ...benchmarks.text import number
 from ..columns import possible, PROPORTIONAL, REPEATS
@@ -103,8 +103,8 @@ def heading(optimizer: str, model: str, experiment: str) -> str:
     >>> heading("adam", "mlp_128", "weak_scaling"), heading("", "", "weak_scaling")
     ('Adam on mlp_128', 'weak_scaling')
     """
-    known = OPTIMIZERS.get(optimizer)
-    return what_ran(known.words if known else optimizer, model) or experiment
+    spec = known(optimizer)
+    return what_ran(spec.words if spec else optimizer, model) or experiment
 
 
 def peak_rates(runs: pd.DataFrame) -> str:

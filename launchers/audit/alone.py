@@ -9,7 +9,6 @@ from .finding import Finding, NOTE, Seen
 
 MOST_DROPPED = 0.05  # of an epoch's examples, before it is a fault
 MOST_SHARED = 0.01  # of the validation examples; a few twins are in most data sets
-TWO_CLASSES = ("binarycrossentropy",)
 
 
 def findings(seen: Seen) -> Iterator[Finding]:
@@ -42,9 +41,10 @@ def _numbers(seen: Seen) -> Iterator[Finding]:
 
 def _loss(seen: Seen) -> Iterator[Finding]:
     one = seen.alone
-    if one.from_logits and one.activation in ("softmax", "sigmoid"):
-        yield Finding("softmax-twice", f"the model ends in {one.activation}, and its loss {one.loss} takes logits",
-                      f"the last layer's activation is {one.activation}, and the loss has from_logits=True",
+    if one.from_logits and one.ending in ("softmax", "sigmoid"):
+        yield Finding("softmax-twice", f"the model ends in a {one.ending}, and its loss {one.loss} takes logits",
+                      f"a {one.ending} is the last operation, or what the outputs look like, and the loss has "
+                      "from_logits=True",
                       "the loss applies softmax once more, so gradients are small and the loss cannot come near 0: the "
                       "model learns slowly, if at all", "take the activation off the last layer, or from_logits=True "
                       "off the loss")
@@ -61,7 +61,7 @@ def _labels(seen: Seen) -> Iterator[Finding]:
     one = seen.alone
     if one.label_low is None or one.label_high is None or one.classes is None:
         return
-    high = one.classes - 1 if one.sparse else 1 if one.loss.lower().replace("_", "") in TWO_CLASSES else None
+    high = one.classes - 1 if one.sparse else 1 if one.loss.lower().replace("_", "") == "binarycrossentropy" else None
     if high is not None and (one.label_low < 0 or one.label_high > high):
         yield Finding("labels-out-of-range", f"labels go from {one.label_low:g} to {one.label_high:g}, and the model "
                       f"has outputs for 0 to {high}", "the least and the greatest label, beside the model's last axis",

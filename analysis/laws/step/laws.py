@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from statistics import fmean, harmonic_mean
 
 import numpy as np
@@ -163,13 +162,8 @@ def _kept(fitted: Sequence[_Fitted]) -> list[_Fitted]:
 def _rejected(one: _Fitted, best: _Fitted, level: float) -> bool:
     """Whether the best explains more than its further coefficients, at least one, would by chance (F test)."""
     more = max(1, one.freedom - best.freedom)
-    bound = 1 + more * _f(level, more, best.freedom) / best.freedom
+    bound = 1 + more * float(f_quantile(level, more, best.freedom)) / best.freedom
     return one.squares > bound * max(best.squares, 1e-18)
-
-
-@lru_cache(maxsize=1000)  # SciPy's quantiles take longer than a fit
-def _f(level: float, more: int, freedom: int) -> float:
-    return float(f_quantile(level, more, freedom))
 
 
 def _misfit(laws: StepLaws, points: Sequence[StepPoint], measured: Floats) -> float:

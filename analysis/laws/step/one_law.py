@@ -77,7 +77,7 @@ class StepLaw:
         return float(self._features(point) @ self.parameters[len(self.compute):])
 
 
-@lru_cache(maxsize=1000)  # SciPy's quantiles take longer than a fit
+@lru_cache(maxsize=1000)  # every interval of every point asks for it
 def student(freedom: int) -> float:
     """Return the two-sided Student quantile."""
     return float(t_critical(freedom))

@@ -10,21 +10,23 @@ import keras
 import numpy as np
 
 from ..own_fit.settings import learning_rate, placement
-from .examples import in_arrays, picked
+from ..script.callbacks import in_arrays, listed
+from ..script.optimizer import inner
+from ..workload import endings, flops
+from .examples import picked
 from .facts import Facts
 
 MOST_EPOCHS = 100
 # Callbacks by the names of their classes: those that set the rate, and those that write files.
 OF_THE_RATE = ("LearningRate", "Warmup", "Schedule")
 CLOSE = 1e-3  # to 1, of probabilities in half precision
-CROSS_ENTROPIES = ("crossentropy",)
 
 
 def look(model: keras.Model, arguments: Mapping[str, Any], facts: Facts) -> None:
     """Fill in what the model and its optimizer tell."""
     strategy, replicas, _ = placement(model)
     facts.strategy, facts.replicas = strategy, replicas
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    optimizer = inner(model.optimizer)
     facts.optimizer = type(optimizer).__name__
     facts.accumulation = int(getattr(optimizer, "gradient_accumulation_steps", None) or 1)
     facts.learning_rate = learning_rate(model)
@@ -52,7 +54,7 @@ def _loss(model: keras.Model, facts: Facts) -> None:
     plain = facts.loss.lower().replace("_", "")
     if isinstance(loss, str) or type(loss).__module__.startswith("keras"):
         facts.sparse = plain.startswith("sparsecategorical")
-        if any(word in plain for word in CROSS_ENTROPIES):
+        if "crossentropy" in plain:
             config: dict[str, Any] = {}
             with suppress(Exception):
                 config = {} if isinstance(loss, str) or loss is None else loss.get_config()
@@ -63,19 +65,16 @@ def _loss(model: keras.Model, facts: Facts) -> None:
 
 
 def _outputs(model: keras.Model, x: Any, facts: Facts) -> None:
-    """Whether what the model gives are probabilities; by its values and by the activation at its end."""
+    """How the model ends, and whether what it gives are probabilities."""
     found = model(x, training=False)
     if keras.tree.is_nested(found):
         return
     values = np.asarray(found, np.float64)
     facts.classes = int(values.shape[-1])
-    layers = list(getattr(model, "layers", []))
-    facts.activation = str(getattr(getattr(layers[-1], "activation", None), "__name__", "")) if layers else ""
-    if layers and type(layers[-1]).__name__ == "Softmax":
-        facts.activation = "softmax"
+    facts.ending = endings.endings(model, flops.forward(model, x), x, found)[endings.SINGLE]
     inside = bool((values >= -CLOSE).all() and (values <= 1 + CLOSE).all())
     whole = bool(np.allclose(values.sum(axis=-1), 1, atol=10 * CLOSE)) or values.shape[-1] == 1
-    facts.probabilities = inside and whole or facts.activation in ("softmax", "sigmoid")
+    facts.probabilities = inside and whole or facts.ending in endings.PROBABILITIES
 
 
 def rates(model: keras.Model, callbacks: Any, facts: Facts) -> None:
@@ -104,10 +103,3 @@ def rates(model: keras.Model, callbacks: Any, facts: Facts) -> None:
 def steps_of(facts: Facts) -> int | None:
     """Return the steps of an epoch of one process."""
     return -(-facts.seen // facts.batch) if facts.seen and facts.batch else None
-
-
-def listed(callbacks: Any) -> list[Any]:
-    """Return callbacks as a list."""
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        return list(callbacks.callbacks)
-    return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else []

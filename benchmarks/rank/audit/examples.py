@@ -13,15 +13,10 @@ import tensorflow as tf
 from keras.src.trainers.data_adapters.array_data_adapter import ArrayDataAdapter
 from numpy.typing import NDArray
 
+from ..script.callbacks import in_arrays
 from .facts import Facts, MOST_EXAMPLES
 
 Digests = NDArray[np.uint64]
-
-
-def in_arrays(x: Any) -> bool:
-    """Return whether x is arrays, one or a structure of them."""
-    return x is not None and all(hasattr(part, "shape") and hasattr(part, "__getitem__")
-                                 for part in keras.tree.flatten(x))
 
 
 def rows_of(x: Any) -> int:

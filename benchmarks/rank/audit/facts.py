@@ -24,7 +24,8 @@ class Facts(msgspec.Struct, kw_only=True):
 
     rates: the learning rate at the beginning of each epoch, as the script's callbacks set it. classes: units of the
     model's output. shared: validation examples that are also trained on. same_order: whether two epochs have the same
-    order. seen: examples of an epoch. losses: of the first steps. steps_taken: which rows are in `order`.
+    order. seen: examples of an epoch. losses: of the first steps.
+    ending: of the model, by `workload.endings`.
     """
 
     size: int = 1
@@ -42,7 +43,7 @@ class Facts(msgspec.Struct, kw_only=True):
     loss: str = ""
     from_logits: bool | None = None
     probabilities: bool | None = None
-    activation: str = ""
+    ending: str = ""
     classes: int | None = None
     sparse: bool = False
     label_low: float | None = None

@@ -123,7 +123,7 @@ def main(words: Sequence[str]) -> int:
 
 def _leave_together() -> None:
     """Ranks of Horovod end at one time, so that none is taken for lost."""
-    horovod = settings._horovod()
+    horovod = settings.horovod_here()
     if horovod is not None:
         with suppress(Exception):
             horovod.shutdown()

@@ -13,8 +13,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from ..own_fit.settings import learning_rate
-from .compiled import listed
-from .examples import in_arrays, picked, rows_of
+from ..script.callbacks import in_arrays, listed
+from .examples import picked, rows_of
 from .facts import Facts, STEPS
 
 Fit = Callable[..., Any]

@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...config.choices import PRECISIONS
+from ..script.optimizer import inner
 
 HOROVOD_MODULES = ("horovod.tensorflow.keras", "horovod.keras", "horovod.tensorflow")
 STRATEGIES = {"MirroredStrategy": "mirrored", "MultiWorkerMirroredStrategy": "multiworker",
@@ -43,7 +44,7 @@ def of_fit(model: keras.Model, planned: dict[str, Any]) -> dict[str, Any]:
 
 def placement(model: keras.Model) -> tuple[str, int, int]:
     """Return the strategy by its name in a plan, the replicas and the nodes that train together."""
-    if (horovod := _horovod()) is not None and horovod.size() > 1:
+    if (horovod := horovod_here()) is not None and horovod.size() > 1:
         return "horovod", int(horovod.size()), int(horovod.size()) // max(int(horovod.local_size()), 1)
     strategy = getattr(model, "distribute_strategy", None) or tf.distribute.get_strategy()
     replicas = int(strategy.num_replicas_in_sync)
@@ -54,14 +55,14 @@ def placement(model: keras.Model) -> tuple[str, int, int]:
 
 def is_first_rank() -> bool:
     """Return whether this process is the one that records: rank 0 of Horovod, the chief of several workers."""
-    if (horovod := _horovod()) is not None:
+    if (horovod := horovod_here()) is not None:
         return bool(horovod.rank() == 0)
     resolver = getattr(tf.distribute.get_strategy(), "cluster_resolver", None)
     return not getattr(resolver, "task_id", 0) or getattr(resolver, "task_type", "worker") == "chief"
 
 
-def _horovod() -> Any:
-    """Horovod where the program has started it; it is never imported here."""
+def horovod_here() -> Any:
+    """Return Horovod where the program has started it, else None; it is never imported here."""
     for name in HOROVOD_MODULES:
         module = sys.modules.get(name)
         if module is not None and hasattr(module, "is_initialized") and module.is_initialized():
@@ -125,7 +126,7 @@ def _whole(value: Any) -> int | None:
 
 def _optimizer(model: keras.Model) -> str:
     optimizer = getattr(model, "optimizer", None)
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    optimizer = inner(optimizer)
     return "" if optimizer is None else type(optimizer).__name__
 
 
@@ -149,7 +150,7 @@ def learning_rate(model: keras.Model) -> float | None:
     """Return the rate of the next step, of a schedule too; None where the optimizer has none."""
     with suppress(Exception):  # of an optimizer of the user's own
         optimizer = model.optimizer
-        rate = getattr(optimizer, "inner_optimizer", optimizer).learning_rate
+        rate = inner(optimizer).learning_rate
         rate = rate.value if isinstance(rate, keras.Variable) else rate
         copies = getattr(rate, "values", None)  # of a variable that a strategy mirrors
         return float(np.asarray(copies[0] if isinstance(copies, (tuple, list)) else rate))

@@ -47,7 +47,7 @@ def check(fit: Fit) -> None:
 
 def followed(fit: Fit) -> tuple[Any, ...]:
     """Return the callbacks that a run follows as Keras means them."""
-    return tuple(callback for callback in _listed(fit.arguments["callbacks"])
+    return tuple(callback for callback in listed(fit.arguments["callbacks"])
                  if type(callback) in FOLLOWED and not _idle(callback, fit))
 
 
@@ -64,7 +64,7 @@ def _idle(callback: Any, fit: Fit) -> str:
 
 def notes(fit: Fit) -> Iterator[str]:
     """Yield a sentence for each callback and each argument that is not taken over."""
-    for callback in _listed(fit.arguments["callbacks"]):
+    for callback in listed(fit.arguments["callbacks"]):
         if type(callback) in FOLLOWED:
             yield from filter(None, [_idle(callback, fit)])
         elif (name := _named(callback)) not in AS_IT_IS:
@@ -73,17 +73,19 @@ def notes(fit: Fit) -> Iterator[str]:
         yield "its own test_step: evaluations take the loss and the metrics of compile"
     for name, usual, sentence in OTHERWISE:
         value = fit.arguments[name]
-        if value != usual and not (name == "shuffle" and not _in_arrays(fit.arguments["x"])):
+        if value != usual and not (name == "shuffle" and not in_arrays(fit.arguments["x"])):
             yield sentence.format(value=value)
-    if fit.arguments["steps_per_epoch"] and _in_arrays(fit.arguments["x"]):
+    if fit.arguments["steps_per_epoch"] and in_arrays(fit.arguments["x"]):
         yield f"steps_per_epoch={fit.arguments['steps_per_epoch']}: an epoch of a run is all examples"
 
 
-def _in_arrays(x: Any) -> bool:
+def in_arrays(x: Any) -> bool:
+    """Return whether x is arrays, one or a structure of them."""
     return all(hasattr(part, "shape") for part in keras.tree.flatten(x))
 
 
-def _listed(callbacks: Any) -> list[Any]:
+def listed(callbacks: Any) -> list[Any]:
+    """Return what fit is given as callbacks, one, several or none, as a list."""
     if isinstance(callbacks, keras.callbacks.CallbackList):
         return list(callbacks.callbacks)
     return list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else []

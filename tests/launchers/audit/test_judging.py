@@ -16,7 +16,7 @@ STEP, ORDER = np.array([0.3, -0.2, 0.5]), np.arange(512, dtype=np.uint64)
 ALONE: dict[str, Any] = {
     "optimizer": "SGD", "learning_rate": 0.1, "rates": (0.1, 0.1), "batch": 32, "examples": 512, "seen": 512,
     "epochs": 2, "loss": "sparse_categorical_crossentropy", "from_logits": True, "probabilities": False,
-    "activation": "linear", "classes": 10, "sparse": True, "label_low": 0.0, "label_high": 9.0, "same_order": False,
+    "ending": "", "classes": 10, "sparse": True, "label_low": 0.0, "label_high": 9.0, "same_order": False,
     "losses": (2.3, 2.2), "step_metrics": {"loss": 2.3, "accuracy": 0.1}}
 RANK = {**ALONE, "size": 2, "strategy": "horovod", "replicas": 2, "learning_rate": 0.2, "rates": (0.2, 0.2),
         "examples": 256, "seen": 256}
@@ -38,7 +38,7 @@ def found(seen: Seen) -> list[Finding]:
 
 
 @pytest.mark.parametrize(("changes", "name"), [
-    ({"activation": "softmax", "probabilities": True}, "softmax-twice"),
+    ({"ending": "softmax", "probabilities": True}, "softmax-twice"),
     ({"from_logits": False}, "logits-as-probabilities"),
     ({"label_high": 10.0}, "labels-out-of-range"), ({"label_low": -1.0}, "labels-out-of-range"),
     ({"bad_inputs": 3, "first_bad": 17}, "non-finite-data"),
@@ -86,7 +86,7 @@ def test_batch_normalization_by_replica_is_a_note() -> None:
 
 def test_sound_trainings_raise_no_alarm() -> None:
     assert found(lone()) == [] and found(of_two()) == []
-    assert found(lone(from_logits=False, probabilities=True, activation="softmax")) == []
+    assert found(lone(from_logits=False, probabilities=True, ending="softmax")) == []
     assert found(lone(loss="mean_squared_error", from_logits=None, sparse=False, classes=1, label_low=-3.5,
                       label_high=80.0)) == []
     root = of_two(learning_rate=0.1414, rates=(0.1414,))
