@@ -11,11 +11,20 @@ from ...benchmarks.runs.run_config import RunConfig
 
 
 @dataclass(frozen=True)
+class Slot:
+    """What one worker of several side by side has to itself: cores, and GPUs by the words of CUDA_VISIBLE_DEVICES; none
+    where it may see all that the machine shows."""
+
+    cores: tuple[int, ...]
+    gpus: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Stage:
-    """Workers of one shape; `slots` of them side by side, each with its own cores."""
+    """Workers of one shape, one for each slot, side by side."""
 
     config: RunConfig
-    slots: tuple[tuple[int, ...], ...]
+    slots: tuple[Slot, ...]
     runs: int
 
     @property
@@ -29,15 +38,16 @@ def cores_needed(config: RunConfig) -> int:
     return config.replicas // config.nodes * config.cores_per_replica
 
 
-def stages(runs: Sequence[RunConfig], cores: Sequence[int], gpus: int = 0) -> list[Stage]:
-    """Return one stage per shape, in the order of each shape's first run."""
+def stages(runs: Sequence[RunConfig], cores: Sequence[int], gpus: Sequence[str] = ()) -> list[Stage]:
+    """Return one stage per shape, in the order of each shape's first run. `gpus`: their words in
+    CUDA_VISIBLE_DEVICES."""
     shapes: dict[str, list[RunConfig]] = {}
     for config in runs:
         shapes.setdefault(config.shape, []).append(config)
     return [Stage(group[0], slots(group[0], len(group), cores, gpus), len(group)) for group in shapes.values()]
 
 
-def expected_wall_seconds(runs: Sequence[RunConfig], cores: Sequence[int], gpus: int = 0,
+def expected_wall_seconds(runs: Sequence[RunConfig], cores: Sequence[int], gpus: Sequence[str] = (),
                           workloads: Mapping[str, Any] = NOTHING) -> dict[str, float]:
     """Digest of a run -> what it adds to the wall time: its share of its stage's slots and of their start.
 
@@ -48,10 +58,22 @@ def expected_wall_seconds(runs: Sequence[RunConfig], cores: Sequence[int], gpus:
             + WORKER_START_SECONDS / shapes[run.shape].runs for run in runs}
 
 
-def slots(config: RunConfig, runs: int, cores: Sequence[int], gpus: int = 0) -> tuple[tuple[int, ...], ...]:
-    """Disjoint core sets for workers side by side: one where runs must be alone, else as many as the budget holds."""
-    if gpus or not cores:
-        return (tuple(cores),)
+def slots(config: RunConfig, runs: int, cores: Sequence[int], gpus: Sequence[str] = ()) -> tuple[Slot, ...]:
+    """Return disjoint slots for workers side by side: one where runs must be alone, else as many as the machine holds.
+
+    Without GPUs a worker has the cores that it owns and no more; with GPUs it has its replicas' GPUs and an even share
+    of all cores, which feed them.
+    """
     width = cores_needed(config)
+    if not cores:
+        return (Slot(()),)
     count = 1 if config.alone else max(1, min(runs, len(cores) // width))
-    return tuple(tuple(cores[i * width:(i + 1) * width]) for i in range(count))
+    if not gpus:
+        return tuple(Slot(tuple(cores[at * width:(at + 1) * width])) for at in range(count))
+    replicas = config.replicas // config.nodes
+    count = max(1, min(count, len(gpus) // replicas))
+    if count == 1:
+        return (Slot(tuple(cores)),)
+    share = len(cores) // count
+    return tuple(Slot(tuple(cores[at * share:(at + 1) * share]), tuple(gpus[at * replicas:(at + 1) * replicas]))
+                 for at in range(count))

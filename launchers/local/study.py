@@ -29,7 +29,7 @@ from ...benchmarks.runs.run_config import RunConfig
 from ...benchmarks.text import counted
 from ..machine import checks, inherited
 from ..machine.cores import usable_cores
-from ..machine.gpus import gpu_names
+from ..machine.gpus import gpu_names, gpu_words
 from .describe import Describer
 from .machine_lock import machine_to_itself
 from .display import announcement
@@ -167,7 +167,7 @@ def do(store: Store, expansion: Expansion, options: Options) -> int:
     wanted = selection.parse(options.only)
     runs = [run for run in store.runs() if wanted(run.config)]
     expected = expected_wall_seconds([run.config for run in runs], usable_cores(),
-                                     len(gpu_names()), read_json(store.folder / "workloads.json") or {})
+                                     gpu_words(), read_json(store.folder / "workloads.json") or {})
     with stopping_on_sigterm(), Progress(runs, lambda run: unfinished(run, limits), expected) as progress:
         for line in introduction(store.manifest.name, runs, expected, expansion):
             progress.say(line)
@@ -183,7 +183,7 @@ def do(store: Store, expansion: Expansion, options: Options) -> int:
 def introduction(name: str, runs: Sequence[Run], expected: Mapping[str, float], expansion: Expansion) -> list[str]:
     """Return what is said before the first run: the plan, its size and time, what is left out, what to know."""
     configs = [run.config for run in runs]
-    staged = stages(configs, usable_cores(), len(gpu_names()))
+    staged = stages(configs, usable_cores(), gpu_words())
     return [announcement.header(name, len(runs), len(staged), sum(expected.values())),
             *announcement.left_out(expansion.skipped), *inherited.sentences(os.environ),
             *announcement.remarks(configs, announcement.MOST_REMARKS)]
@@ -200,7 +200,7 @@ def passes(runs: Sequence[Run], limits: Limits, progress: Progress) -> bool:
         if not todo:
             return True
         begun, begins = _attempts(todo), False
-        for stage in stages([run.config for run in todo], usable_cores(), len(gpu_names())):
+        for stage in stages([run.config for run in todo], usable_cores(), gpu_words()):
             if time.time() >= limits.until:
                 progress.say("the budget is spent; run the same command again to go on")
                 return True

@@ -25,7 +25,7 @@ def work(stage: Stage, limits: Limits, runs: Sequence[Run], on_poll: Callable[[]
     environment is unusable, or twice began nothing, ends the stage.
     """
     with guardian.guardian() as mark:
-        return _work([Worker(stage, cores, limits, mark) for cores in stage.slots], limits, runs, on_poll)
+        return _work([Worker(stage, slot, limits, mark) for slot in stage.slots], limits, runs, on_poll)
 
 
 def _work(workers: Sequence[Worker], limits: Limits, runs: Sequence[Run], on_poll: Callable[[], None]) -> str:

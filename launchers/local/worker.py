@@ -19,7 +19,7 @@ from ...benchmarks.records.run_folder import FINAL, Run
 from ..machine.inherited import shielded
 from . import deaths, guardian
 from .rank_commands import start
-from .schedule import Stage
+from .schedule import Slot, Stage
 from .standstill import Halted
 
 STOPS = (EXIT_OK, EXIT_INCOMPLETE, EXIT_ENVIRONMENT, EXIT_USAGE)  # codes of a worker that ended by itself
@@ -43,7 +43,7 @@ class Worker:
     """One worker: its slot, its process (the launcher of a rank group, for Horovod) and its logs."""
 
     stage: Stage
-    cores: tuple[int, ...]
+    slot: Slot
     limits: Limits
     mark: str
     process: subprocess.Popen[bytes] | None = None
@@ -60,8 +60,8 @@ class Worker:
         """Return the arguments of `batchscale-rank` for this worker's ranks."""
         limits = self.limits
         words = ["--results", str(limits.folder), "--shape", self.stage.shape]
-        if self.cores:
-            words += ["--cores", ",".join(map(str, self.cores))]
+        if self.slot.cores:
+            words += ["--cores", ",".join(map(str, self.slot.cores))]
         if limits.only:
             words += ["--only", limits.only]
         if limits.until != float("inf"):
@@ -74,7 +74,7 @@ class Worker:
         """Start it in a session of its own, so that a whole rank group can be signalled. Raises RecordError."""
         self.starts, self.began, self.kernel_kills = self.starts + 1, time.time(), deaths.kernel_kills()
         self.logs = fresh_folder(self.limits.folder / "logs", self.stage.shape)
-        command = start(self.stage.config, self.arguments(), self.logs / "ranks", self.limits.launcher)
+        command = start(self.stage.config, self.arguments(), self.logs / "ranks", self.limits.launcher, self.slot.gpus)
         write_whole(self.logs / "worker.log", " ".join(command.words) + "\n")
         with open(self.logs / "worker.log", "ab") as log:
             self.process = subprocess.Popen(command.words, stdout=log, stderr=subprocess.STDOUT,

@@ -13,7 +13,18 @@ DRIVER = Path("/dev/nvidiactl")
 
 
 def gpu_names() -> list[str]:
-    """Return one name per GPU that a process started here is shown.
+    """Return one name per GPU that a process started here is shown."""
+    return [name for name, _ in _shown()]
+
+
+def gpu_words() -> list[str]:
+    """Return what CUDA_VISIBLE_DEVICES calls each of these GPUs, in their order: a process that is to have some of them
+    is told so by it."""
+    return [word for _, word in _shown()]
+
+
+def _shown() -> list[tuple[str, str]]:
+    """The name and the word of each GPU.
 
     CUDA_VISIBLE_DEVICES chooses by number or by the beginning of a UUID, where it is set. Of GPUs that are cut into
     slices (MIG) CUDA shows a process one slice, the first unless CUDA_VISIBLE_DEVICES names another.
@@ -23,10 +34,12 @@ def gpu_names() -> list[str]:
     slices = [line for line in lines if line.startswith("MIG ")]
     wholes = [line for line in lines if line.startswith("GPU ")]
     if shown is not None:
-        found = [line for entry in shown.split(",") if (line := _chosen(wholes, slices, entry.strip()))]
+        entries = [entry.strip() for entry in shown.split(",")]
+        found = [(line, entry) for entry in entries if (line := _chosen(wholes, slices, entry))]
     else:
-        found = slices[:1] or wholes
-    return [line.partition(": ")[2].partition(" (")[0] for line in found]
+        found = [(line, line.partition("UUID: ")[2].rstrip(")")) for line in slices[:1]] or [
+            (line, str(number)) for number, line in enumerate(wholes)]
+    return [(line.partition(": ")[2].partition(" (")[0], word) for line, word in found]
 
 
 def _chosen(wholes: list[str], slices: list[str], entry: str) -> str:

@@ -31,7 +31,7 @@ from ..local.schedule import stages
 from ..local.supervisor import work
 from ..local.worker import Limits, unfinished
 from ..machine.cores import usable_cores
-from ..machine.gpus import gpu_names
+from ..machine.gpus import gpu_names, gpu_words
 from . import starting_batch
 from .bisection import Bounds, Found, recommended, verified
 
@@ -245,7 +245,7 @@ class RealTrials:
             if run.status() == "running":
                 time.sleep(1.0)
                 continue
-            (stage,) = stages([run.config], usable_cores(), len(gpu_names()))
+            (stage,) = stages([run.config], usable_cores(), gpu_words())
             if problem := work(stage, limits, [run], lambda: None):
                 raise EnvironmentUnusable(problem)
 

@@ -21,8 +21,8 @@ from batchscale.benchmarks.errors import EXIT_OK, EXIT_RUNS_FAILED
 from batchscale.benchmarks.records.store import open_store
 
 pytestmark = pytest.mark.launched
-STRATEGIES = ("single", "horovod-mpi", *(pytest.param(name, marks=pytest.mark.slow) for name in
-                                         ("mirrored", "multiworker", "horovod-gloo")))  # equal_weights has them
+STRATEGIES = ("single", *(pytest.param(name, marks=pytest.mark.slow) for name in
+                          ("horovod-mpi", "mirrored", "multiworker", "horovod-gloo")))  # equal_weights has them
 TOLERANCE = 1e-9
 EXAMPLES = 700
 
@@ -128,6 +128,7 @@ def test_a_study_from_disk_records_its_input_and_its_model_apart(cases: dict[str
     assert "real" in (tmp_path / "results" / "disk" / "report" / "report.md").read_text()
 
 
+@pytest.mark.slow  # rank/test_disk_feed.py meets one in every feed
 def test_a_damaged_image_ends_the_run_in_one_sentence_that_names_it(tmp_path: Path) -> None:
     dataset = write_images.write(tmp_path / "images", data.load("digits"), 400, "folder", "png")
     for path in sorted((tmp_path / "images" / "train" / "class_0003").iterdir()):

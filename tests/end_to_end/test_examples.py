@@ -93,6 +93,7 @@ def test_a_regression_runs_to_a_report_in_the_loss(folder: Path) -> None:
 
 
 @LAUNCHED
+@pytest.mark.slow
 def test_two_outputs_run_on_two_replicas_streamed_and_with_noise(folder: Path) -> None:
     results = study("two_outputs", seeds="1", epochs="1", global_batches="[32, 160]", rules='["constant"]\n'
                     'strategies = ["single", "mirrored"]\nreplicas = [1, 2]\ninput = "stream"\nnoise_batches = [1, 8]')

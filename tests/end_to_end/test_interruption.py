@@ -65,9 +65,9 @@ def finish(folder: Path) -> Store:
     return store
 
 
-@pytest.mark.parametrize(("number", "code"), [  # test_checkpoint.py stops a run by SIGTERM too
-    pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
-    (signal.SIGKILL, -9)])
+@pytest.mark.slow  # test_checkpoint.py stops a run amid its epochs
+@pytest.mark.parametrize(("number", "code"), [
+    (signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_stopped_amid_the_runs_the_same_command_goes_on(tmp_path: Path, number: int, code: int) -> None:
     (tmp_path / "long.toml").write_text(PLAN.format(seeds=3, epochs=60))
     known_workloads.describe(tmp_path / "results" / "long")

@@ -50,7 +50,7 @@ name = "scaling"
 kind = "throughput"
 scaling = "weak"
 replica_batches = [64]
-strategies = ["mirrored", "horovod"]
+strategies = ["horovod"]
 replicas = [2]
 [[experiment]]
 name = "memory"
@@ -93,6 +93,7 @@ def test_training_learns_and_every_phase_of_the_published_arm_is_recorded(study:
     assert first_of_second["train_loss"] < 1.5 * last_of_first["train_loss"], "weights are carried over"
 
 
+@pytest.mark.slow
 def test_batches_one_after_another_go_on_from_the_first_ones_run_bit_for_bit(study: Store, tmp_path: Path) -> None:
     """Once without that run, once with it."""
     from_the_start = published_arm(tmp_path / "without")

@@ -68,8 +68,8 @@ def ranks_of(folder: Path) -> list[psutil.Process]:
 
 
 @pytest.mark.launched
-@pytest.mark.parametrize("strategies", [["horovod-mpi"], pytest.param(["mirrored", "horovod-gloo", "multiworker"],
-                                                                      marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("strategies", [["horovod-mpi"], ["mirrored", "horovod-gloo", "multiworker"]])
 def test_one_replica_without_memory_ends_the_run_on_all(tmp_path: Path, strategies: list[str]) -> None:
     for strategy in strategies[:1]:
         require_strategy(strategy)

@@ -234,6 +234,7 @@ def test_a_message_of_any_length_is_cut_and_says_so() -> None:
     assert len(text) <= LONGEST_MESSAGE and text.endswith("the fix") and " ... " in text
 
 
+@pytest.mark.slow
 def test_a_hundred_changed_files_of_each_format_end_in_a_value_or_a_clear_error(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "soak.fuzz", "--count", "100", "--seconds", "20", "--keep", str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=240,

@@ -18,10 +18,10 @@ from ....benchmarks.text import duration
 from ...local import study
 from ...local.display import announcement
 from ...local.looks import rounds
-from ...local.rank_commands import start
+from ...local.rank_commands import some_gpus, start
 from ...local.schedule import expected_wall_seconds, Stage, stages
 from ...machine.cores import usable_cores
-from ...machine.gpus import gpu_names
+from ...machine.gpus import gpu_words
 from ..options import add_placement
 from .asked_plan import add_plan, asked_plan
 
@@ -52,7 +52,7 @@ def show(plan: Plan, results: Path, only: str, launcher: str, offline: bool = Fa
         _, expansion, workloads = study.check(plan, study.Options(results, only))
     wanted = selection.parse(only)
     runs = [config for config in expansion.runs if wanted(config)]
-    here = usable_cores(), len(gpu_names())
+    here = usable_cores(), gpu_words()
     staged, seconds = stages(runs, *here), sum(expected_wall_seconds(runs, *here, workloads).values())
     print(announcement.header(plan.name, len(runs), len(staged), seconds))
     print("\n".join([*_range(plan, runs, here, workloads), *announcement.chosen(plan, results / plan.name),
@@ -116,10 +116,11 @@ def _rates(runs: Sequence[RunConfig]) -> str:
 def _commands(staged: Sequence[Stage], folder: Path, launcher: str) -> list[str]:
     lines = []
     for stage in staged:
-        for cores in stage.slots:
+        for slot in stage.slots:
             worker = ["--results", str(folder), "--shape", stage.shape]
-            worker += ["--cores", ",".join(map(str, cores))] if cores else []
+            worker += ["--cores", ",".join(map(str, slot.cores))] if slot.cores else []
             command = start(stage.config, worker, folder / "logs" / stage.shape, launcher)
-            lines.append("  " + shlex.join([Path(w).name if w.endswith("batchscale-rank") else w
-                                            for w in command.words]))
+            shown = [f"{name}={value}" for name, value in some_gpus(slot.gpus).items()]
+            lines.append("  " + shlex.join([*shown, *(Path(w).name if w.endswith("batchscale-rank") else w
+                                                      for w in command.words)]))
     return lines

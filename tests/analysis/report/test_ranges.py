@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +59,20 @@ STUDIES: dict[str, Study] = {
 }
 
 
-@pytest.fixture(params=STUDIES, scope="module")
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The report of one study, its panels laid out but not rendered."""
-    with undrawn():
-        yield report.write_findings(Findings.of(results(STUDIES[request.param])), tmp_path_factory.mktemp("ranges"))
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The report of a study, its panels laid out but not rendered, written once in whatever order tests come."""
+    @cache
+    def write(name: str) -> Path:
+        with undrawn():
+            return report.write_findings(Findings.of(results(STUDIES[name])), tmp_path_factory.mktemp("ranges"))
+    return write
+
+
+@pytest.fixture(params=STUDIES)
+def folder(request: pytest.FixtureRequest, written: Callable[[str], Path]) -> Path:
+    """The report of one study."""
+    return written(request.param)
 
 
 def estimates(content: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:

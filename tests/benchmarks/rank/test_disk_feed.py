@@ -276,6 +276,7 @@ def counted() -> tuple[int, int]:
     return min(threads for threads, _ in found), min(files for _, files in found)
 
 
+@pytest.mark.slow
 def test_threads_files_and_memory_do_not_grow_with_epochs_and_feeds(name: str) -> None:
     for number in range(3):
         epoch(feed(name), number)

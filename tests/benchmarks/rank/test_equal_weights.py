@@ -31,18 +31,16 @@ SEVERAL = tuple(name for name, (strategy, _) in variants().items() if SPECS[stra
 WHOLE = ("single",)
 FEW = ("mlp_128-momentum-resident", "mlp_128-momentum-stream", "mlp_128-momentum-resident-accumulated",
        "own-adam-stream-two_kinds", "mlp_128-momentum-resident-interrupted")
-SOME = {"mirrored": (*FEW, "cnn_small-adam-resident", "cnn_small-lars-resident",
-                     "cnn_small-lars-resident-accumulated"),
-        "horovod-mpi": (*FEW, "cnn_small-adamw-resident-clipped", "cnn_small-lamb-resident",
-                        "cnn_small-lars-resident-accumulated", "own-adam-resident-two_kinds_accumulated",
-                        "cnn_small-adamw-resident-interrupted")}
+ONE = ("mlp_128-momentum-resident",)
+SOME = {"mirrored": (*FEW, "cnn_small-lars-resident-accumulated"),
+        "horovod-mpi": (*FEW, "cnn_small-lamb-resident", "own-adam-resident-two_kinds_accumulated")}
 NORMALIZED = "normalized"
 TOLERANCE = 1e-9
 Weights = npt.NDArray[np.float64]
 
 
-def normalizing(strategies: Iterable[str]) -> list[str | ParameterSet]:
-    """The strategies on which batch norm is tried; some are slow."""
+def most_used(strategies: Iterable[str]) -> list[str | ParameterSet]:
+    """The strategies, of which all but the most used are slow."""
     return [name if name in ("single", "mirrored", "horovod-mpi") else pytest.param(name, marks=pytest.mark.slow)
             for name in strategies]
 
@@ -69,7 +67,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Launched:
 def pairs(cases: Sequence[str], strategies: Sequence[str] = STRATEGIES, suffix: str = "") -> list[ParameterSet]:
     """Every strategy with every case; those that are for WHOLE alone are slow on the others."""
     return [pytest.param(strategy, case, marks=[pytest.mark.slow] * (
-                strategy not in WHOLE and case + suffix not in SOME.get(strategy, FEW)))
+                strategy not in WHOLE and case + suffix not in SOME.get(strategy, ONE)))
             for strategy in strategies for case in cases]
 
 
@@ -85,7 +83,7 @@ def test_two_replicas_train_to_the_same_weights_as_one(launched: Launched, case:
     assert distance(alone, together) <= TOLERANCE
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", most_used(STRATEGIES))
 def test_streamed_examples_train_to_the_same_weights_as_resident_ones(launched: Launched, strategy: str) -> None:
     resident = launched.weights(strategy, "mlp_128-momentum-resident")
     streamed = launched.weights(strategy, "mlp_128-momentum-stream")
@@ -124,7 +122,7 @@ def test_the_distance_sees_a_difference(launched: Launched, case: str, other: st
     assert distance(launched.weights("single", case), launched.weights("single", other)) > 1e-3
 
 
-@pytest.mark.parametrize("strategy", normalizing(SEVERAL))
+@pytest.mark.parametrize("strategy", most_used(SEVERAL))
 def test_moving_statistics_are_averaged_and_every_rank_evaluates_alike(launched: Launched, strategy: str) -> None:
     found = launched.normalized(strategy)
     apart, together = np.array(found["apart"]), np.array(found["together"])
@@ -136,7 +134,7 @@ def test_moving_statistics_are_averaged_and_every_rank_evaluates_alike(launched:
     assert all(metrics == found["metrics"][0] for metrics in found["metrics"])
 
 
-@pytest.mark.parametrize("strategy", normalizing(STRATEGIES))
+@pytest.mark.parametrize("strategy", most_used(STRATEGIES))
 def test_a_probe_leaves_the_moving_statistics_as_they_were(launched: Launched, strategy: str) -> None:
     found = launched.normalized(strategy)
     assert found["probed"] != found["together"], "gradients in training mode move them"

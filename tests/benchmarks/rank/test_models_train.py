@@ -16,6 +16,7 @@ pytestmark = pytest.mark.launched
 STRATEGIES = ("single", "mirrored", *(pytest.param(name, marks=pytest.mark.slow) for name in
                                       ("multiworker", "horovod-gloo")))  # two processes for minutes
 MODELS = ("resnet_20", "ResNet50", "vit_4x64", "causal_2x64")
+QUICK = ("resnet_20", "vit_4x64")
 TOLERANCE = 1e-9
 Floats = npt.NDArray[np.float64]
 Launch = Callable[[str, str], Path]
@@ -40,7 +41,7 @@ def distance(w: Floats, other: Floats) -> float:
 
 
 @pytest.mark.parametrize(("strategy", "model"), [
-    pytest.param(strategy, model, marks=[pytest.mark.slow] * (strategy != "single" or model == "ResNet50"))
+    pytest.param(strategy, model, marks=[pytest.mark.slow] * (strategy != "single" or model not in QUICK))
     for strategy in ("single", "mirrored", "multiworker", "horovod-gloo") for model in MODELS])
 def test_the_model_trains_and_its_replicas_agree_bit_for_bit(launched: Launch, strategy: str, model: str) -> None:
     before, after = found(launched(strategy, f"model {model}"))["losses"]  # the program checks the agreement
@@ -68,9 +69,10 @@ def test_batch_norm_that_is_not_synchronized_is_another_model(launched: Launch, 
     assert found(launched(strategy, "apart"))["ghost_batch"] == 32
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", ["single", *(pytest.param(name, marks=pytest.mark.slow) for name in
+                                                  ("mirrored", "multiworker", "horovod-gloo"))])
 @pytest.mark.parametrize("precision", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("model", ["mlp_128", "cnn_small"])
+@pytest.mark.parametrize("model", ["mlp_128", pytest.param("cnn_small", marks=pytest.mark.slow)])
 def test_mixed_precision_trains_as_float32_does_with_variables_in_float32(launched: Launch, strategy: str,
                                                                           precision: str, model: str) -> None:
     mixed, full = (launched(strategy, f"precision {name} {model}") for name in (precision, "float32"))

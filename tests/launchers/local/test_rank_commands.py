@@ -11,7 +11,7 @@ from batchscale.benchmarks.errors import EnvironmentUnusable, PlanError
 from batchscale.benchmarks.rank.devices import local_rank
 from batchscale.benchmarks.runs.run_config import RunConfig
 from batchscale.launchers.local import rank_commands
-from batchscale.launchers.local.schedule import stages
+from batchscale.launchers.local.schedule import Slot, stages
 
 Make = Callable[..., RunConfig]
 WORKER = ["--results", "r", "--shape", "s"]
@@ -63,13 +63,38 @@ def test_accuracy_runs_are_packed_and_timing_runs_are_alone(config: Make) -> Non
     runs = [config(seed=seed) for seed in range(5)]
     runs += [config(kind="throughput"), config(strategy="mirrored", replicas=2)]
     packed, timed, mirrored = stages(runs, cores=[4, 5, 6])
-    assert packed.slots == ((4,), (5,), (6,)) and packed.runs == 5
-    assert timed.slots == ((4,),)
-    assert mirrored.slots == ((4, 5),)
+    assert packed.slots == (Slot((4,)), Slot((5,)), Slot((6,))) and packed.runs == 5
+    assert timed.slots == (Slot((4,)),)
+    assert mirrored.slots == (Slot((4, 5)),)
+
+
+def test_sixteen_accuracy_runs_take_eight_gpus_at_once_with_a_share_of_the_cores_each(config: Make) -> None:
+    gpus = [str(number) for number in range(8)]
+    (packed,) = stages([config(seed=seed) for seed in range(16)], range(32), gpus)
+    assert len(packed.slots) == 8
+    assert packed.slots[3] == Slot((12, 13, 14, 15), ("3",))
+    (pairs,) = stages([config(strategy="mirrored", replicas=2, seed=seed) for seed in range(16)], range(32), gpus)
+    assert [slot.gpus for slot in pairs.slots] == [("0", "1"), ("2", "3"), ("4", "5"), ("6", "7")]
+
+
+def test_a_timing_run_beside_gpus_has_all_of_the_machine(config: Make) -> None:
+    (timed,) = stages([config(kind="throughput")], range(32), ["0", "1"])
+    assert timed.slots == (Slot(tuple(range(32))),)
+
+
+def test_gpus_without_enough_cores_to_feed_them_wait(config: Make) -> None:
+    runs = [config(seed=seed, cores_per_replica=4) for seed in range(16)]
+    assert [slot.gpus for slot in stages(runs, range(8), ["0", "1", "2", "3"])[0].slots] == [("0",), ("1",)]
+
+
+def test_a_worker_that_has_some_of_the_gpus_sees_no_other(config: Make, tmp_path: Path) -> None:
+    environment = rank_commands.start(config(), WORKER, tmp_path, gpus=("2", "5")).environment
+    assert environment["CUDA_VISIBLE_DEVICES"] == "2,5" and environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    assert "CUDA_VISIBLE_DEVICES" not in rank_commands.start(config(), WORKER, tmp_path).environment
 
 
 def test_never_more_slots_than_runs(config: Make) -> None:
-    assert stages([config()], cores=range(64))[0].slots == ((0,),)
+    assert stages([config()], cores=range(64))[0].slots == (Slot((0,)),)
 
 
 def test_the_local_rank_is_read_from_whichever_launcher_gave_it() -> None:

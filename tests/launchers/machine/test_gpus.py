@@ -17,10 +17,11 @@ def test_only_gpus_that_ranks_would_see_are_counted(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(gpus, "printed", lambda *words: listed)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert gpus.gpu_names() == ["NVIDIA A", "NVIDIA B", "NVIDIA C"]
-    for shown, expected in (("2,0", ["NVIDIA C", "NVIDIA A"]), ("GPU-1a", ["NVIDIA B"]), ("", []), ("-1", []),
-                            ("7", [])):
+    assert gpus.gpu_words() == ["0", "1", "2"]
+    for shown, expected, words in (("2,0", ["NVIDIA C", "NVIDIA A"], ["2", "0"]), ("GPU-1a", ["NVIDIA B"], ["GPU-1a"]),
+                                   ("", [], []), ("-1", [], []), ("7", [], [])):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
-        assert gpus.gpu_names() == expected
+        assert (gpus.gpu_names(), gpus.gpu_words()) == (expected, words)
 
 
 SLICED = """GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-0aa)
@@ -40,6 +41,7 @@ def test_a_slice_of_a_gpu_counts_as_the_one_that_cuda_shows(shown: str | None, e
     if shown is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", shown)
     assert gpus.gpu_names() == expected
+    assert gpus.gpu_words() == ([shown or "MIG-1bb"] if expected else [])
 
 
 @pytest.mark.parametrize("encode", [str, str.encode])

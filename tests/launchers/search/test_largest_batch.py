@@ -251,6 +251,7 @@ def test_under_a_memory_limit_the_largest_batch_is_found(tmp_path: Path, strateg
 
 
 @pytest.mark.launched
+@pytest.mark.slow
 def test_interrupted_the_same_command_goes_on_where_it_stopped(tmp_path: Path) -> None:
     (tmp_path / "fit.toml").write_text(PLAN)
     command = [*words("single", 1), "--most", "16384"]

@@ -216,6 +216,7 @@ def test_status_tells_what_a_job_said_that_ended_before_any_run(cluster: Path, d
 
 
 @pytest.mark.launched
+@pytest.mark.slow  # what a real Slurm runs is shown on one
 def test_a_submitted_plan_runs_to_records_without_slurm(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     require_strategy("horovod-gloo")
     monkeypatch.setenv("FAKE_SLURM_RUNS", "1")
