@@ -5,6 +5,7 @@ A message states the rule that was broken, the value that broke it, the valid ch
 
 from __future__ import annotations
 
+import linecache
 import re
 import sysconfig
 import traceback
@@ -26,6 +27,10 @@ MOST_SUGGESTED = 3
 MOST_LISTED, MOST_NAMED = 20, 5  # choices of a value that is none of them
 SLIP = 0.85  # how alike a name and what was meant to be it are
 SHORTEST_WORD = 4  # that is taken for the beginning of another
+# What runs a user's code, as a stack names it: frames within it are the user's start.
+RUNNERS = ("rank/script/running.py", "data/user_function.py")
+FRAME = re.compile(r'^ +File "([^"\n]+)", line (\d+),? in ', re.MULTILINE)  # of a traceback, and of faulthandler
+NEWEST_FIRST = "(most recent call first)"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -117,13 +122,30 @@ def said(error: BaseException) -> str:
 def frames(error: BaseException) -> str:
     """Return the last frames of a traceback that are neither of installed packages nor of the suite, each as indented
     lines with file, line and function; "" where none are."""
-    found = traceback.extract_tb(error.__traceback__)
-    suite = str(Path(__file__).resolve().parent)
-    installed = (sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
-    others = (suite, "<", *installed)
-    own = [frame for frame in found if not frame.filename.startswith(others)
-           and not str(Path(frame.filename).resolve()).startswith(suite + "/")]
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if is_users(frame.filename)]
     if isinstance(error, SyntaxError) and error.filename:
         return f'\n  File "{error.filename}", line {error.lineno}\n    {(error.text or "").strip()}'
     return "".join(f'\n  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n    {frame.line}'
                    for frame in own[-OWN_FRAMES:])
+
+
+def is_users(filename: str) -> bool:
+    """Return whether the file of a frame is neither of an installed package nor of the suite."""
+    suite = str(Path(__file__).resolve().parent)
+    installed = (sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib", "scripts"))
+    return not filename.startswith((suite, "<", *installed)) and not str(Path(filename).resolve()).startswith(
+        suite + "/")
+
+
+def start_line(stack: str) -> str:
+    """Return the innermost line of a user's own code in a printed stack, with its file, where the process was running
+    that code for its model or data; "" where it was not."""
+    found = [(match[1], int(match[2])) for match in FRAME.finditer(stack)]
+    if NEWEST_FIRST in stack:
+        found.reverse()
+    runner = next((at for at, (name, _) in enumerate(found) if name.endswith(RUNNERS)), len(found))
+    own = [(name, line) for name, line in found[runner:] if is_users(name)]
+    if not own:
+        return ""
+    name, line = own[-1]
+    return f'File "{name}", line {line}: {linecache.getline(name, line).strip()}'.rstrip(": ")

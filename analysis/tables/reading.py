@@ -13,6 +13,7 @@ from msgspec import to_builtins
 
 from ...benchmarks.errors import RecordError
 from ...benchmarks.records import searches
+from ...benchmarks.records.failures import ending
 from ...benchmarks.records.json_files import read_json
 from ...benchmarks.records.manifest import Manifest, of as manifest_of
 from ...benchmarks.records.run_folder import Run
@@ -192,10 +193,11 @@ def _take(found: _Gathering, value: object, run_id: str) -> None:
 
 
 def _without_record(found: _Gathering, run: Run) -> None:
-    failure = run.failure() or {}
-    kind, message = str(failure.get("error") or ""), str(failure.get("message") or "")
-    text = ": ".join(part for part in (kind, message) if part)
-    found.state(run.run_id, run.status(), text, _config(read_json(run.folder / "config.json")))
+    """A run that a launcher alone saw the end of has the launcher's message."""
+    status, attempts = run.status(), run.attempts()
+    told = attempts and status not in ("pending", "running", "unreadable")
+    text = ending(attempts[-1]).message if told else ""
+    found.state(run.run_id, status, text, _config(read_json(run.folder / "config.json")))
 
 
 def _config(value: object) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ from .recorder import Interrupted
 from .timing_run import time_windows
 
 OF_DESCRIPTIONS = ("files", "identity")  # of workloads.json alone
+MONITORED = "monitored"  # in a checkpoint: what callbacks of a script saw in the phase, epoch by epoch
 STRETCH_SECONDS = 20.0  # of training, after which ranks ask each other whether to stop
 
 
@@ -108,8 +109,7 @@ class Execution(RunInProgress):
             begun.restore(program.state, self.strategy)
             agreement.check_weights(self.strategy, program.state, f"after the checkpoint of step {first}")
         if program.monitors:
-            program.monitors.begin(row for row in self.evaluations if begun and row["phase"] == phase.index
-                                   and row["step"] and row["step"] % phase.steps_per_epoch == 0)
+            program.monitors.begin(self.strategy.broadcast(begun.measured.get(MONITORED, []) if begun else []))
         for start, stop in phases.segments(phase):
             if stop > first:
                 scaled = program.monitors.scaled(step_rates) if program.monitors else step_rates
@@ -182,6 +182,8 @@ class Execution(RunInProgress):
         with self.watch.activity("evaluate"):
             self.program.settle()
             kept = self.recorder.kept(self.strategy)
+            if self.program.monitors:
+                kept[MONITORED] = self.program.monitors.seen
             if self.strategy.rank == 0:
                 state = Checkpoint(self.checkpoints.name, phase.index, step, seconds, kept, self.resumed)
                 self.checkpoints.save(state, self.program.state)

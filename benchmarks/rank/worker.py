@@ -173,7 +173,7 @@ def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], run
         run.fail(attempt, "invalid", rank, error)
         print(f"batchscale-rank: run {run.run_id} is invalid: {error}", file=sys.stderr, flush=True)
         return EXIT_OK if session.strategy.replicas == config.replicas else EXIT_ENVIRONMENT
-    except Exception as error:
+    except BaseException as error:  # a user's code may end Python, or raise what is no Exception
         if config.memory_limit_bytes:
             devices.lift_memory_limit()
         status = "out_of_memory" if devices.is_out_of_memory(error, config.memory_limit_bytes > 0) else "failed"

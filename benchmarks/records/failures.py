@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import start_line
 from . import leases
 from .json_files import put, read_json, write_json
 
@@ -42,8 +43,10 @@ def write_failure(attempt: Path, status: str, rank: int, error: BaseException | 
     """Create failure.json exclusively, so that the first failing rank's reason is kept. `host`: the rank's, if not
     this one."""
     kind = type(error).__name__ if isinstance(error, BaseException) else ""
-    value = {"status": status, "rank": rank, "host": host or leases.host(), "error": kind,
-             "message": cause(str(error)) or kind, "details": trace[-20_000:]}
+    message, line = cause(str(error)) or kind, start_line(trace)
+    message = f"{message.removesuffix('.')}. {line}" if line else message
+    value = {"status": status, "rank": rank, "host": host or leases.host(), "error": kind, "message": message,
+             "details": trace[-20_000:]}
     temporary = attempt / f".failure.{rank}.{uuid.uuid4().hex[:6]}"
     try:
         temporary.write_text(json.dumps(value, indent=1))

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ...benchmarks.errors import start_line
 from ...benchmarks.records import leases
-from ...benchmarks.records.failures import OUT_OF_MEMORY, note, read_failure, sign_of_no_memory
+from ...benchmarks.records.failures import OUT_OF_MEMORY, ending, note, read_failure, sign_of_no_memory
 from ...benchmarks.records.json_files import read_json
 from ...benchmarks.records.run_folder import Run
 from ...benchmarks.text import plain
@@ -70,7 +71,28 @@ def explain(runs: Sequence[Run], since: float, logs: Path, kills_before: int | N
             run.fail(attempt, "timed_out", max(rank, 0), "no progress (watchdog_seconds), and Python itself was stuck: "
                      f"its stacks are in {logs / 'worker.log'}")
         elif end:
-            note(attempt, rank, host, end, logs)
+            note(attempt, rank, host, ": ".join(filter(None, [end, said_at_start(logs)])), logs)
+
+
+def said_at_start(logs: Path) -> str:
+    """Return what a rank died of that died in a user's own code, as it was run for its model or data: the line that
+    names the error, and the user's; "" where no rank did."""
+    for path in (*sorted(logs.rglob("stderr")), logs / "worker.log"):
+        text = _text(path)[-TAIL_BYTES:]
+        if place := start_line(text):
+            named = [line.strip() for line in text.splitlines() if ERROR_LINE.search(line)]
+            return plain(". ".join([*named[-1:], place])[:LONGEST_LINE])
+    return ""
+
+
+def alike(runs: Sequence[Run], since: float, logs: Path) -> str:
+    """Return how a run that was begun after `since` ended in a user's own code, before it trained: the same words for
+    the same end; "" where none did."""
+    for run in runs:
+        if run.last_began() >= since and (attempt := attempt_of_logs(run, logs)):
+            if start_line(str((read_failure(attempt) or {}).get("details", ""))) or said_at_start(logs):
+                return ending(attempt).message
+    return ""
 
 
 def attempt_of_logs(run: Run, logs: Path) -> Path | None:

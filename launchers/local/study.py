@@ -37,7 +37,7 @@ from .display.progress import Progress
 from .looks import rounds
 from .looks.budget import parsed
 from .schedule import expected_wall_seconds, Stage, stages
-from .supervisor import work
+from .supervisor import Alike, work
 from .worker import Limits, unfinished
 
 MOST_PASSES = 4
@@ -194,17 +194,19 @@ def passes(runs: Sequence[Run], limits: Limits, progress: Progress) -> bool:
 
     False where nothing that is left can be begun here: the same command would not get further.
     """
-    barren = 0
+    barren, hopeless = 0, set[str]()
     for _ in range(MOST_PASSES):
-        todo = [run for run in runs if unfinished(run, limits)]
+        todo = [run for run in runs if unfinished(run, limits) and run.config.shape not in hopeless]
         if not todo:
-            return True
+            return not hopeless
         begun, begins = _attempts(todo), False
         for stage in stages([run.config for run in todo], usable_cores(), gpu_words()):
             if time.time() >= limits.until:
                 progress.say("the budget is spent; run the same command again to go on")
                 return True
-            begins |= _work(stage, [run for run in todo if run.config.shape == stage.shape], limits, progress)
+            problem = _work(stage, [run for run in todo if run.config.shape == stage.shape], limits, progress)
+            begins |= not problem
+            hopeless |= {stage.shape} if isinstance(problem, Alike) else set()
         barren = 0 if begins or _attempts(todo) > begun else barren + 1
         if barren == MOST_BARREN_PASSES:
             return False
@@ -214,12 +216,12 @@ def passes(runs: Sequence[Run], limits: Limits, progress: Progress) -> bool:
     return True
 
 
-def _work(stage: Stage, runs: list[Run], limits: Limits, progress: Progress) -> bool:
-    """False when the stage was given up."""
+def _work(stage: Stage, runs: list[Run], limits: Limits, progress: Progress) -> str:
+    """Why the stage was given up; empty where it was not."""
     problem = work(stage, limits, runs, progress.update)
     if problem:
         progress.say_once(f"{stage.shape}: {problem}")
-    return not problem
+    return problem
 
 
 def _attempts(runs: Sequence[Run]) -> int:

@@ -51,6 +51,7 @@ class Worker:
     empty_starts: int = 0
     began: float = 0.0
     kernel_kills: int | None = None
+    said: str = ""
     logs: Path = field(default_factory=Path)
 
     def __post_init__(self) -> None:
@@ -132,6 +133,7 @@ class Worker:
         code = self.ended() or EXIT_OK
         if code not in STOPS:
             deaths.explain(runs, self.began, self.logs, self.kernel_kills, code)
+            self.said = deaths.alike(runs, self.began, self.logs)
             begun = any(run.last_began() >= self.began for run in runs)
             self.empty_starts = 0 if begun else self.empty_starts + 1
         return code

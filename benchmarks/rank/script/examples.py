@@ -7,6 +7,7 @@ orders of its own.
 from __future__ import annotations
 
 import math
+import resource
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -23,7 +24,7 @@ from ...data.dataset import Dataset
 from ...data.random_bits import permutation
 from ...errors import DataError
 from .packing import pack, Packing
-from .running import Fit
+from .running import Fit, in_its_place
 
 USUAL_BATCH = 32  # of fit, where nobody says another
 HELD_OUT = 0.2
@@ -52,13 +53,19 @@ class Given:
 def first(fit: Fit) -> Triple:
     """Return some of the examples of a fit, the first batch of a pipeline, on which a model can be built."""
     arguments, path = fit.arguments, fit.call.path
-    x, y, weights = _Source(path, 1).triple(arguments["x"], arguments["y"], arguments["sample_weight"])
+    with in_its_place(fit.call, fit.path):
+        x, y, weights = _Source(path, 1).triple(arguments["x"], arguments["y"], arguments["sample_weight"])
     return x, y, _class_weights(y, arguments["class_weight"], weights, path)
 
 
 def given(fit: Fit, looked_at_twice: bool = False) -> Given:
     """Return the examples of a fit in memory. `looked_at_twice`: read pipelines again, to see that they give the same
     examples. Raises DataError for what is endless, too large, or drawn anew each time."""
+    with in_its_place(fit.call, fit.path):
+        return _given(fit, looked_at_twice)
+
+
+def _given(fit: Fit, looked_at_twice: bool) -> Given:
     arguments, path = fit.arguments, fit.call.path
     source = _Source(path, arguments["steps_per_epoch"], looked_at_twice)
     x, y, weights = source.triple(arguments["x"], arguments["y"], arguments["sample_weight"])
@@ -72,12 +79,25 @@ def given(fit: Fit, looked_at_twice: bool = False) -> Given:
     elif arguments["validation_split"]:
         (x, y, weights), test = _cut((x, y, weights), math.floor(_count(x) * (1 - arguments["validation_split"])))
         judged = f"the last {arguments['validation_split']:g} of the examples, its validation_split"
+    elif fit.evaluate and not fit.evaluate.lacking:
+        asked = fit.evaluate.arguments
+        test = _Source(path, asked.get("steps")).triple(asked.get("x"), asked.get("y"), asked.get("sample_weight"))
+        judged = f"the data of its evaluate in line {fit.evaluate.line}"
+        notes += (f"no validation data in its fit: a run is judged by {judged}",)
     else:
         (x, y, weights), test = _held_out((x, y, weights))
         judged = f"a random {HELD_OUT:g} of the examples"
-        notes += (f"no validation data: {judged} is held out for judging, so that a run trains on the others alone",)
+        notes += (f"no validation data{_unknown(fit)}: {judged} is held out for judging, so that a run trains on the "
+                  "others alone",)
     weights = _class_weights(y, arguments["class_weight"], weights, path)
     return Given((x, y, weights), test, int(batch), judged, notes)
+
+
+def _unknown(fit: Fit) -> str:
+    """Why the data by which the script itself evaluates are not taken; empty where it does not."""
+    if fit.evaluate is None:
+        return ""
+    return f", and the data of its evaluate in line {fit.evaluate.line} cannot be had: {fit.evaluate.lacking}"
 
 
 class _Source:
@@ -125,15 +145,16 @@ class _Source:
     def _read(self, batches: Iterable[Any]) -> Triple:
         """All batches, one after another. Raises DataError where they take too much memory."""
         parts: list[Triple] = []
-        free, taken = MOST_OF_MEMORY * psutil.virtual_memory().available, 0
+        free, taken = MOST_OF_MEMORY * _free_bytes(), 0
         for batch in islice(batches, self._steps):
             triple = (*batch, None, None)[:3] if isinstance(batch, (tuple, list)) else (batch, None, None)
             parts.append(tuple(_arrays(part, self._path) for part in triple))
             taken += sum(array.nbytes for array in keras.tree.flatten(parts[-1]) if array is not None)
             if taken > free:
                 raise DataError(f"script {self._path!r} gives fit a pipeline of more than {taken / 1e9:.1f} GB, which "
-                                "does not fit in memory, or which never ends; write its examples to files that a run "
-                                "reads while training (dataset = \"tfrecord:...\"), or give fit a part of them.")
+                                f"does not fit in memory ({free / 1e9:.1f} GB may be taken, {MOST_OF_MEMORY:g} of what "
+                                "is free), or which never ends; write its examples to files that a run reads while "
+                                "training (dataset = \"tfrecord:...\"), or give fit a part of them.")
         if not parts:
             raise DataError(f"script {self._path!r} gives fit a pipeline without a batch.")
         self.batch_size = self.batch_size or len(keras.tree.flatten(parts[0][0])[0])
@@ -156,6 +177,14 @@ def _draws(pipeline: Any) -> bool:
     written = tf.raw_ops.DatasetToGraphV2(input_dataset=pipeline._variant_tensor, external_state_policy=1)
     library = tf.compat.v1.GraphDef.FromString(written.numpy()).library
     return any(node.op.startswith(RANDOM) for function in library.function for node in function.node_def)
+
+
+def _free_bytes() -> int:
+    """What this process may still take: of the machine's memory, and below a limit of its own (ulimit -v, -d)."""
+    own = psutil.Process().memory_info()
+    limits = ((resource.RLIMIT_AS, own.vms), (resource.RLIMIT_DATA, own.data))
+    left = (most - used for kind, used in limits if (most := resource.getrlimit(kind)[0]) != resource.RLIM_INFINITY)
+    return max(0, min([psutil.virtual_memory().available, *left]))
 
 
 def _arrays(values: Any, path: str) -> Any:

@@ -23,6 +23,7 @@ from ...config.script import parse, ScriptCall
 from ...data.user_function import found_beside, own_code
 from ...errors import frames, PlanError, said
 from . import stand_ins
+from .evaluated import after, Evaluate
 
 BY_BATCHES = ("train_on_batch",)
 
@@ -38,7 +39,7 @@ class TrainsByBatches(BaseException):
 @dataclass
 class Fit:
     """One call of `fit` in a script: the compiled model and the arguments by name, with defaults. `line`: of the call,
-    0 where it is not in the script itself."""
+    0 where it is not in the script itself. `evaluate`: the model's first call of it that stands after this one."""
 
     call: ScriptCall
     path: Path
@@ -46,6 +47,7 @@ class Fit:
     arguments: Mapping[str, Any]
     line: int
     notes: tuple[str, ...]
+    evaluate: Evaluate | None = None
 
 
 @dataclass
@@ -68,7 +70,8 @@ class _Watch:
             bound = inspect.signature(original).bind(model, *given, **named)
             bound.apply_defaults()
             arguments = dict(list(bound.arguments.items())[1:])
-            self.found = Fit(self.call, self.path, model, arguments, self._line(), tuple(self.notes))
+            evaluate = after(inspect.currentframe(), str(self.path), model)
+            self.found = Fit(self.call, self.path, model, arguments, self._line(), tuple(self.notes), evaluate)
         raise Reached
 
     def _line(self) -> int:
@@ -89,7 +92,7 @@ def fit_of(reference: str, seed: int) -> Fit:
     source = _source(call, path)
     watch = _Watch(call, path, stand_ins.Notes())
     try:
-        with own_code([str(path), *call.arguments]), stand_ins.in_place(seed, watch.notes), _watching(watch):
+        with in_its_place(call, path), stand_ins.in_place(seed, watch.notes), _watching(watch):
             with suppress(Reached):
                 _run(source, path)
     except TrainsByBatches as error:
@@ -113,19 +116,31 @@ def _source(call: ScriptCall, path: Path) -> str:
 
 
 def _run(source: str, path: Path) -> None:
-    """Run the source as `__main__` in the script's folder."""
+    """Run the source as `__main__`."""
     module = ModuleType("__main__")
     module.__file__ = str(path)
-    before, folder = sys.modules["__main__"], os.getcwd()
+    before = sys.modules["__main__"]
     sys.modules["__main__"] = module
-    sys.path.insert(0, str(path.parent))
-    os.chdir(path.parent)
     try:
         exec(compile(source, str(path), "exec"), module.__dict__)  # a user's script is run as Python runs it
     finally:
-        os.chdir(folder)
-        sys.path.remove(str(path.parent))
         sys.modules["__main__"] = before
+
+
+@contextmanager
+def in_its_place(call: ScriptCall, path: Path) -> Iterator[None]:
+    """Let a script's code find its command line and its folder meanwhile; also that of its generators, which runs only
+    as their examples are read."""
+    folder = os.getcwd()
+    sys.path.insert(0, str(path.parent))
+    os.chdir(path.parent)
+    try:
+        with own_code([str(path), *call.arguments]):
+            yield
+    finally:
+        os.chdir(folder)
+        with suppress(ValueError):  # the script may have taken it out
+            sys.path.remove(str(path.parent))
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from ...errors import PlanError
 from ..strategies.base import Strategy
 
 Row = Mapping[str, Any]
+Logs = Mapping[str, float]
+"""What callbacks see at an epoch's end, by Keras' names."""
 
 
 class Monitors:
@@ -41,22 +43,30 @@ class Monitors:
             callback.set_model(self._stand_in)
         self.begin(())
 
-    def begin(self, earlier: Iterable[Row]) -> None:
-        """Begin a training, or go on after the epochs of `earlier`, whose best weights are in `best` already."""
+    def begin(self, earlier: Iterable[Logs]) -> None:
+        """Begin a training, or go on after the epochs of which `earlier` was `seen`, whose best weights are in `best`
+        already."""
         self.sentences: list[str] = []
+        self.seen: list[Logs] = []
         self.stopped, self._epoch, self._restored = False, -1, False
         self._stand_in.stop_training, self._stand_in.optimizer.learning_rate = False, np.float32(self._rate)
         for callback in self._callbacks:
             callback.on_train_begin()
         self._replaying = True
-        for row in earlier:
-            self.after_epoch(row)
+        for logs in earlier:
+            self._see(logs)
         self._replaying = False
 
     def after_epoch(self, row: Row) -> None:
         """Let the callbacks see the evaluation at an epoch's end, the same on all ranks."""
+        self._see(self._logs(row))
+
+    def _see(self, logs: Logs) -> None:
+        """Kept as it was seen: penalties of weights are those of that epoch, and an attempt that goes on sees them
+        again."""
+        self.seen.append(logs)
         self._epoch += 1
-        before, logs = self._stand_in.optimizer.learning_rate, self._logs(row)
+        before = self._stand_in.optimizer.learning_rate
         for callback in self._callbacks:
             callback.on_epoch_end(self._epoch, logs)
         if self._stand_in.optimizer.learning_rate != before:

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from batchscale.analysis.tables import reading
 from batchscale.benchmarks.errors import EXIT_ENVIRONMENT, EXIT_RUNS_FAILED, PlanError, RecordError
 from batchscale.benchmarks.records.store import Store
 from batchscale.benchmarks.runs.run_config import RunConfig
@@ -134,6 +135,46 @@ def test_workers_that_begin_runs_and_die_are_started_again_until_every_run_has_i
     words = [sys.executable, "-c", FAILS_ONE, str(tmp_path / "plan")]
     assert ended_by(words, tmp_path / "plan", configs, monkeypatch) == EXIT_RUNS_FAILED
     assert [len(run.attempts()) for run in Store(tmp_path / "plan").runs()] == [1, 1, 1]
+
+
+# A rank as far as it matters here: claims a run and runs a user's code for the model.
+RUNS_USERS_CODE = """
+import faulthandler, sys, traceback
+from pathlib import Path
+from batchscale.benchmarks.data.user_function import import_function, search_beside
+from batchscale.benchmarks.records.store import Store
+faulthandler.enable()
+store = Store(Path(sys.argv[1]))
+search_beside(sys.argv[2])
+run, attempt = store.claim_next(store.runs(), 0.0)
+try:
+    import_function("dying:build", "model")
+except Exception as error:
+    run.fail(attempt, "failed", 0, error, traceback.format_exc())
+    sys.exit(1)
+"""
+
+
+@pytest.mark.parametrize(("line", "said", "code"), [
+    ("import os; os.kill(os.getpid(), 11)", "ended by signal 11 (Segmentation fault): Fatal Python error", "lost"),
+    ("raise type('Stop', (BaseException,), {})('enough')", "ended with code 1", "lost"),
+    ("raise ValueError('no such mode')", "importing dying raised ValueError: no such mode", "failed"),
+])
+def test_starts_that_die_in_the_same_line_of_a_users_code_are_not_made_again_and_told_once(
+        tmp_path: Path, config: Callable[..., RunConfig], monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str], line: str, said: str, code: str) -> None:
+    """Not once for each run that is left; and the report has the same words."""
+    (tmp_path / "dying.py").write_text(f"mode = 1\n{line}\n")
+    configs = [config(strategy="horovod", transport="mpi", replicas=2, seed=seed) for seed in range(9)]
+    words = [sys.executable, "-c", RUNS_USERS_CODE, str(tmp_path / "plan"), str(tmp_path / "plan.toml")]
+    assert ended_by(words, tmp_path / "plan", configs, monkeypatch) == EXIT_ENVIRONMENT
+    assert len(list((tmp_path / "plan" / "logs").iterdir())) == supervisor.MOST_ALIKE
+    place = f'File "{tmp_path / "dying.py"}", line 2: {line}'
+    told, = [row for row in capsys.readouterr().out.splitlines() if row.startswith(configs[0].shape)]
+    assert said in told and place in told
+    statuses = reading.read(Store(tmp_path / "plan")).statuses
+    messages = list(statuses[statuses["status"] == code]["message"])
+    assert messages and all(said in message and place in message for message in messages)
 
 
 def test_the_machines_lock_is_a_plain_file_that_is_there_for_all(tmp_path: Path) -> None:

@@ -37,6 +37,14 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
                   ", validation_data=data.batch(16))",),
     "generator": (COMPILED + "pairs = ((x[i:i + 10], y[i:i + 10]) for i in range(0, 60, 10))\n"
                   "model.fit(pairs, validation_data=(x, y))",),
+    "lazy": (COMPILED + "import sys, os\ndef pairs():\n    for _ in range(int(sys.argv[1])):\n"
+             "        assert os.path.exists('lazy.py')\n        yield x[:10], y[:10]\n"
+             "model.fit(pairs(), validation_data=(x, y))", "3"),
+    "evaluates": (COMPILED + "test = {'x': x[:30]}\nmodel.fit(x, y)\n1 / 0\nmodel.evaluate(test['x'], y[:30])\n",),
+    "evaluates outside": (COMPILED + "def train(net):\n    net.fit(x, y)\ntrain(model)\n"
+                          "print(model.evaluate(x=x[:25], y=y[:25], verbose=0))",),
+    "evaluates later": (COMPILED + "model.fit(x, y)\nlate = x[:30]\nmodel.evaluate(late, y[:30])",),
+    "evaluates another": (COMPILED + "other = keras.Sequential()\nmodel.fit(x, y)\nother.evaluate(x, y)",),
     "never fits": (START, ),
     "only once": (COMPILED + "model.fit(x, y, verbose=0)", "--fit=2"),
     "the second": (COMPILED + "model.fit(x[:20], y[:20], verbose=0)\nmodel.fit(x[:50], y[:50], epochs=9)", "--fit=2"),
@@ -95,11 +103,12 @@ def weights_by_seed(folder: Path) -> list[bool]:
     return [bool((drawn[0] == other).all()) for other in drawn[1:]]
 
 
-def rates_of_keras() -> dict[str, float]:
-    """The rate of each optimizer of Keras' by default."""
-    kinds = [kind for kind in vars(keras.optimizers).values() if inspect.isclass(kind)]
+def rates_of_keras() -> dict[str, Any]:
+    """The rate by default of each class that keras.optimizers has, None where it has none."""
+    kinds = [kind for kind in vars(keras.optimizers).values()
+             if inspect.isclass(kind) and issubclass(kind, keras.optimizers.Optimizer)]
     found = {kind.__name__: inspect.signature(kind).parameters.get("learning_rate") for kind in kinds}
-    return {name: rate.default for name, rate in found.items() if rate and isinstance(rate.default, float)}
+    return {name: rate.default if rate and isinstance(rate.default, float) else None for name, rate in found.items()}
 
 
 with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(io.StringIO()):
