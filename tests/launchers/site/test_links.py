@@ -29,7 +29,8 @@ def test_links_of_people_may_lead_anywhere_on_the_web_and_to_places_that_are_the
 
 
 @pytest.mark.parametrize(("broken", "said"), [
-    ('<a href="three.html">', "three.html leads to no file"), ('<a href="more/two.html#deeper">', "no place of its page"),
+    ('<a href="three.html">', "three.html leads to no file"),
+    ('<a href="more/two.html#deeper">', "no place of its page"),
     ('<a href="#two">', "#two leads to no place"), ('<a href="../outside.html">', "leads to no file of the site"),
     ('<script src="https://example.org/a.js"></script>', "fetches https://example.org/a.js from elsewhere"),
     ('<link rel="stylesheet" href="//example.org/a.css">', "from elsewhere"),
