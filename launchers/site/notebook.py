@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-LONGEST_SECONDS = 900
+LONGEST_SECONDS = 3600
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
 
