@@ -23,7 +23,7 @@ MOST_STARTS := 100
 BROWSER := playwright axe-playwright-python
 PACKAGES := benchmarks launchers analysis slurm
 
-.PHONY: study reference types wheel setup test test-browser test-slow test-slurm test-faults test-three-times accuracy fuzz reliability bench bench-fit bench-study lint clean
+.PHONY: study reference types wheel docs setup test test-browser test-slow test-slurm test-faults test-three-times accuracy fuzz reliability bench bench-fit bench-study lint clean
 
 study: setup
 	$(ACTIVATED) batchscale study quick
@@ -86,6 +86,12 @@ wheel: setup
 	$(BIN)/python -m build --outdir dist build/clean
 	$(BIN)/twine check --strict dist/*
 	rm -rf build/clean
+
+# The docs as a site, build/site/index.html: warnings and links that lead nowhere are errors. REPORTS: results folders
+# whose whole reports the gallery links to. The rest of what is installed executes the notebook (docs/first-study.ipynb).
+docs: setup
+	$(BIN)/python -m pip install --quiet --constraint "$(CONSTRAINTS)" sphinx myst-parser nbclient ipykernel
+	$(ACTIVATED) python -m batchscale.launchers.site.build build/site $(REPORTS)
 
 # The tables of docs/reference.md, from the code.
 reference: setup

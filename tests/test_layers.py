@@ -44,6 +44,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("launchers.search",),
     ("launchers.commands",),
     ("launchers.cli", "launchers.reference", "launchers.python"),
+    ("launchers.site",),
     ("slurm", "benchmarks.micro"),
 )
 TENSORFLOW_FOLDERS = ("benchmarks.rank", "benchmarks.micro.programs")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from batchscale.benchmarks import data
 from batchscale.launchers.cli import version
 
 pytestmark = [pytest.mark.launched, pytest.mark.slow]
@@ -19,6 +20,7 @@ PLAN = ('[plan]\nname = "tiny"\ndrift_guard = false\n[[experiment]]\nname = "sgd
         'model = "mlp_128"\noptimizer = "sgd"\nglobal_batches = [32, 128]\nseeds = 2\nepochs = 1\n')
 READ = ("import batchscale; found = batchscale.load('results/tiny'); assert len(found.runs) == 4, found.runs; "
         "print(found.figure(found.figures[0]).save('first.svg')); print(batchscale.__version__)")
+FASHION = "fashion_mnist"  # which the example reads
 
 
 def outside(*words: str, cwd: Path, **more: str) -> str:
@@ -72,6 +74,14 @@ def test_it_lists_plans_studies_and_reads_from_an_empty_folder(programs: Path, t
     assert (tmp_path / "results" / "tiny" / "report" / "index.html").stat().st_size > 50_000
     read = outside(str(programs / "python"), "-c", READ, cwd=tmp_path)
     assert read.split() == ["first.svg", version().split()[1]] and (tmp_path / "first.svg").stat().st_size > 1000
+
+
+def test_it_audits_an_example_that_it_brings(programs: Path, tmp_path: Path) -> None:
+    if data.absent(FASHION):
+        pytest.skip(f"{FASHION} is not on this machine; in Debian: apt-get install dataset-fashion-mnist")
+    (example,) = programs.parent.glob("lib/python*/site-packages/batchscale/benchmarks/examples/example_1.py")
+    said = outside(str(programs / "batchscale"), "audit", str(example), cwd=tmp_path, TF_CPP_MIN_LOG_LEVEL="3")
+    assert "no fault" in said and not any(tmp_path.iterdir())
 
 
 def test_what_a_study_needs_is_inside(programs: Path) -> None:

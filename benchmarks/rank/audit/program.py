@@ -26,6 +26,7 @@ import tensorflow as tf  # noqa: E402
 
 from ...errors import frames, said  # noqa: E402
 from ..own_fit import settings  # noqa: E402
+from ..script import stand_ins  # noqa: E402
 from . import compiled, examples, steps  # noqa: E402
 from .facts import ALONE, Facts, read, write  # noqa: E402
 
@@ -105,12 +106,13 @@ def main(words: Sequence[str]) -> int:
     def fit(model: keras.Model, *given: Any, **named: Any) -> None:
         gatherer.fit(model, given, named)
     keras.Model.fit = fit
+    os.environ.setdefault("MPLBACKEND", "Agg")  # a script that draws opens no window
     sys.argv = [str(path), *others]
     sys.path.insert(0, str(path.parent))
     os.chdir(path.parent)
     why = f"script {path.name!r} never calls fit of a Keras model, so there is nothing to audit."
     try:
-        with suppress(Reached):
+        with suppress(Reached), stand_ins.replaced(stand_ins.data_sets()):
             runpy.run_path(str(path), run_name="__main__")
     except (Exception, SystemExit) as error:
         why = f"script {path.name!r} {said(error)} before its first fit.{frames(error)}"

@@ -25,7 +25,8 @@ from . import settings
 
 FORMAT = 1
 FOLDER = "recordings"
-SECONDS_BETWEEN_PUBLICATIONS = 60.0
+SECONDS_BETWEEN_PUBLICATIONS = 60.0  # at least, and as many times what one takes: reading grows with what was written
+LONGEST_SHARE = 1 / 200
 Publish = Callable[[Path], object]
 
 
@@ -57,7 +58,7 @@ class Recorder(keras.callbacks.Callback):
         self._folder, self._told, self._window_seconds, self._publish = folder, dict(told), window_seconds, publish
         self._file: TextIO | None = None
         self._lock = Lock()
-        self._published = 0.0
+        self._next_publication = math.inf
         self._steps = self._done = self._begun_step = 0
         self._begun: float | None = None
         self._epoch_begun: float | None = None
@@ -80,6 +81,7 @@ class Recorder(keras.callbacks.Callback):
         if not settings.is_first_rank():
             return
         self._started, self._trained, self._steps, self._done = time.perf_counter(), 0.0, 0, 0
+        self._next_publication = time.monotonic() + SECONDS_BETWEEN_PUBLICATIONS
         places = self._folder / FOLDER
         places.mkdir(parents=True, exist_ok=True)
         name = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
@@ -135,7 +137,7 @@ class Recorder(keras.callbacks.Callback):
                            "learning_rate": settings.learning_rate(self.model),
                            "metrics": {str(name): _number(value) for name, value in (logs or {}).items()}},
                     memory=self._memory())
-        if time.monotonic() - self._published > SECONDS_BETWEEN_PUBLICATIONS:
+        if time.monotonic() > self._next_publication:
             self._let_read()
 
     def _end_training_part(self) -> None:
@@ -156,8 +158,10 @@ class Recorder(keras.callbacks.Callback):
         self._let_read()
 
     def _let_read(self) -> None:
+        began = time.monotonic()
         self._publish(self._folder / FOLDER)
-        self._published = time.monotonic()
+        ended = time.monotonic()
+        self._next_publication = ended + max(SECONDS_BETWEEN_PUBLICATIONS, (ended - began) / LONGEST_SHARE)
 
     def _memory(self) -> dict[str, int | None]:
         return {"baseline_bytes": self._baseline, "peak_bytes": status_bytes("VmHWM") if self._baseline else None,

@@ -70,7 +70,7 @@ def in_place(seed: int, notes: Notes) -> Iterator[None]:
     os.environ.setdefault("MPLBACKEND", "Agg")
     # Names of layers as in a fresh process, for compile may go by them.
     global_state.set_global_attribute("object_name_uids", defaultdict(int))
-    with replaced([*_seeds(seed, notes), *_data_sets(), *_strategies(notes),
+    with replaced([*_seeds(seed, notes), *data_sets(), *_strategies(notes),
                    (tf.config.experimental, "set_memory_growth", lambda *_: None)]):
         yield
 
@@ -97,8 +97,8 @@ def _strategies(notes: Notes) -> list[Replacement]:
     return [(tf.distribute, name, stand_in(name)) for name in STRATEGIES if hasattr(tf.distribute, name)]
 
 
-def _data_sets() -> list[Replacement]:
-    """The loaders of keras.datasets, which download, read the files of this machine first."""
+def data_sets() -> list[Replacement]:
+    """Return stand-ins for the loaders of keras.datasets, which download: the files of this machine are read first."""
     def local(name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def load_data(*given: Any, **named: Any) -> Any:
             try:

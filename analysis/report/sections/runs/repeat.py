@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .....benchmarks.planning.plan import bundled
 from .....benchmarks.planning.variants.set_keys import set_words
+from .....benchmarks.records.manifest import Manifest
 from ...blocks import Section
 from ...builder import section
 from ...findings import Findings
@@ -18,11 +19,16 @@ def build(findings: Findings) -> Section:
     plan = findings.results.plan
     text = [f"The plan \"{plan.name}\" as it was run is below; save it and run the first command. The "
             "others go on with what is missing, do one run again from its record, and write this report again."]
-    words = shlex.join([*(plan.words or (plan_source(plan.source, plan.name),)), *set_words(plan.sets)])
+    words = study_words(plan)
     commands = (f"batchscale study {words}", f"batchscale run {words} --retry",
                 f"batchscale run results/{plan.name}/RUN/record.json", f"batchscale report results/{plan.name}")
     return Section(tuple(text), commands=commands,
                    listing=plan.text, listing_title="The plan")
+
+
+def study_words(plan: Manifest) -> str:
+    """Return what stands behind `batchscale study` to do the study of a results folder again."""
+    return shlex.join([*(plan.words or (plan_source(plan.source, plan.name),)), *set_words(plan.sets)])
 
 
 def plan_source(source: str, name: str) -> str:
