@@ -50,7 +50,7 @@ name = "scaling"
 kind = "throughput"
 scaling = "weak"
 replica_batches = [64]
-strategies = ["horovod"]
+strategies = ["mirrored"]
 replicas = [2]
 [[experiment]]
 name = "memory"

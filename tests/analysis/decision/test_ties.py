@@ -80,7 +80,8 @@ def test_what_is_shown_by_one_rule_alone_need_not_be_among_several() -> None:
 
 
 @pytest.mark.parametrize("cell", ["3 rules at the margin",
-                                  "tuned, 8 rates at the margin, large batch varies 3 times as much"])
+                                  pytest.param("tuned, 8 rates at the margin, large batch varies 3 times as much",
+                                               marks=pytest.mark.slow)])
 def test_a_recommended_batch_seldom_loses_the_margin(cell: str) -> None:
     """40 studies; the full table has 300."""
     found = simulated.simulate(cell, 40, 11)

@@ -55,6 +55,7 @@ def findings(rows: list[dict[str, str]], left: set[str], folder: Path) -> Findin
     return Findings.of(bring(saved(folder, text.getvalue(), "table.csv"), "csv"))
 
 
+@pytest.mark.slow
 def test_a_decision_is_made_without_any_column_that_is_not_needed(table: list[dict[str, str]], tmp_path: Path) -> None:
     for absent in KEYS:
         (tmp_path / absent).mkdir()

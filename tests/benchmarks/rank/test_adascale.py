@@ -19,8 +19,8 @@ from batchscale.benchmarks import data
 from batchscale.benchmarks.data import epoch_order
 
 pytestmark = pytest.mark.launched
-STRATEGIES = ("single", "horovod-mpi", *(pytest.param(name, marks=pytest.mark.slow) for name in
-                                         ("mirrored", "multiworker", "horovod-gloo")))  # equal_weights has them
+STRATEGIES = ("single", *(pytest.param(name, marks=pytest.mark.slow) for name in
+                          ("horovod-mpi", "mirrored", "multiworker", "horovod-gloo")))  # equal_weights has them
 Floats = npt.NDArray[np.float64]
 
 

@@ -23,7 +23,7 @@ FEW = ("one_output SGD", "one_output Adam", "one_output Nadam", "one_output Adaf
 NAMED = ["one_output SGD momentum=0.5 by keras:SGD momentum=0.5", "one_output Lion by script:one_output.py Lion"]
 BY_HOROVOD = ("two_outputs", "own_step", "one_output Nadam", "one_output Adagrad")
 TOGETHER = [*((case, "mirrored") for case in EVERY), *((case, "horovod-mpi") for case in BY_HOROVOD)]
-SHORT = [("two_outputs", "mirrored"), ("own_step", "mirrored")]
+SHORT = [("own_step", "mirrored")]
 
 
 class Trained:

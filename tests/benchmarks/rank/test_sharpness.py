@@ -13,8 +13,8 @@ import pytest
 from support.rank_servers import launched_once
 
 pytestmark = pytest.mark.launched
-STRATEGIES = ("single", "mirrored", *(pytest.param(name, marks=pytest.mark.slow) for name in
-                                      ("horovod-mpi", "multiworker", "horovod-gloo")))  # equal_weights has them
+STRATEGIES = ("single", *(pytest.param(name, marks=pytest.mark.slow) for name in
+                          ("mirrored", "horovod-mpi", "multiworker", "horovod-gloo")))  # equal_weights has them
 REGRESSIONS = ("small_models:softmax float32", "small_models:softmax float64")
 Floats = npt.NDArray[np.float64]
 

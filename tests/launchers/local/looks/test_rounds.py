@@ -79,7 +79,7 @@ def test_seeds_are_added_until_all_is_decided_and_what_is_not_made_is_in_no_list
     assert made.run() == EXIT_OK and made.rounds[-1] == 0
 
 
-@pytest.mark.parametrize("seeds", [4, 10])
+@pytest.mark.parametrize("seeds", [4, pytest.param(10, marks=pytest.mark.slow)])
 def test_a_study_that_was_stopped_goes_on_at_the_same_look(tmp_path: Path, seeds: int) -> None:
     whole = Rounds(tmp_path / "whole" / "p", plan())
     stopped = Rounds(tmp_path / "stopped" / "p", plan(), seeds=seeds)
