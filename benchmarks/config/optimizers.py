@@ -102,8 +102,20 @@ def check(name: str) -> None:
     if name.startswith(KERAS):
         keras_call(name)
     elif name not in OPTIMIZERS and not is_script(name) and not _FUNCTION.fullmatch(name):
-        raise PlanError(one_of("optimizer", name, OPTIMIZERS) + f" Or give one of Keras', such as {KERAS_EXAMPLE!r}, "
-                        "or package.module:function.")
+        raise PlanError(not_known(name))
+
+
+def not_known(name: str) -> str:
+    """Return the sentence for an optimizer that is none of the suite's, with what Keras' own of that name is called.
+
+    >>> not_known("rmsprop").partition("sgd. ")[2]
+    "Keras' RMSprop is 'keras:RMSprop' here. Or give package.module:function."
+    """
+    plain = name.lower().replace("_", "")
+    same = next((own for own in KERAS_RATES if own.lower() == plain and plain not in OPTIMIZERS), "")
+    own = f"Keras' {same} is {KERAS + same!r} here. Or give" if same else \
+        f"Or give one of Keras', such as {KERAS_EXAMPLE!r}, or"
+    return one_of("optimizer", name, OPTIMIZERS) + f" {own} package.module:function."
 
 
 def keras_call(name: str) -> tuple[str, dict[str, Any]]:

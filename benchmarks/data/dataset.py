@@ -67,7 +67,8 @@ def checked_dataset(name: str, train: tuple[Any, Any], test: tuple[Any, Any], so
         found = {what: len(array) for what, array in (*by_name(inputs, f"x_{part}"), *by_name(targets, f"y_{part}"))}
         if len(set(found.values())) > 1:
             lengths = ", ".join(f"{what} {length}" for what, length in found.items())
-            raise DataError(f"{name} has different numbers of examples: {lengths}; every example needs one of each.")
+            raise DataError(f"{name} has different numbers of examples: {lengths}; every example needs one of each."
+                            + _of_several((x, y), set(found.values())))
         parts.append((inputs, targets))
     (train_x, train_y), (test_x, test_y) = parts
     _check_alike(name, "x", train_x, test_x)
@@ -79,6 +80,14 @@ def checked_dataset(name: str, train: tuple[Any, Any], test: tuple[Any, Any], so
         found_classes = {key: _classes(name, f"[{key!r}]", train_y[key], test_y[key], given.get(key))
                          for key in train_y}
     return Dataset(name, train_x, train_y, test_x, test_y, found_classes, source)
+
+
+def _of_several(given: tuple[Any, Any], lengths: set[int]) -> str:
+    """The way to give several inputs or targets, to whom lists them; "" to others."""
+    for values in given:
+        if isinstance(values, (list, tuple)) and all(np.ndim(item) and len(item) in lengths for item in values):
+            return " A list of arrays counts as one array: give several inputs or targets as {'a name': array, ...}."
+    return ""
 
 
 def _converted(values: Any, what: str, convert: Callable[[Any, str], Any]) -> Arrays:

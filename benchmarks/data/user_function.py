@@ -19,6 +19,7 @@ from .dataset import checked_dataset, Dataset
 
 _REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _FIX = "return ((x_train, y_train), (x_test, y_test)) or a batchscale.benchmarks.data.Dataset"
+MOST_PARTS = 6  # of a tuple or list that are named one by one
 _beside: list[str] = []
 
 
@@ -121,9 +122,35 @@ def _imported(name: str, what: str, error: type[BatchscaleError]) -> ModuleType:
 
 
 def _two_pairs(reference: str, made: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    try:
-        (train_x, train_y), (test_x, test_y) = made
-    except (TypeError, ValueError):
-        raise DataError(f"dataset={reference!r}: the function returned {type(made).__name__}; it "
-                        f"must {_FIX}.") from None
-    return (train_x, train_y), (test_x, test_y)
+    parts = made if _is_tuple(made) else ()  # others would be taken apart, a pipeline of two batches say
+    if len(parts) != 2 or not all(_is_tuple(item) and len(item) == 2 for item in parts):
+        raise DataError(f"dataset={reference!r}: the function returned {_parts(made)}; it must {_FIX}.{_way(made)}")
+    return tuple(parts[0]), tuple(parts[1])
+
+
+def _is_tuple(value: Any) -> bool:
+    return isinstance(value, (tuple, list))
+
+
+def _parts(made: Any, deep: bool = True) -> str:
+    """What something is in words, with the parts of a tuple or list."""
+    name = type(made).__name__
+    if not _is_tuple(made):
+        return "None" if made is None else name
+    if len(made) > MOST_PARTS or not deep:
+        return f"{name} of {len(made)}"
+    return f"({', '.join(_parts(item, deep=False) for item in made)})"
+
+
+def _way(made: Any) -> str:
+    """The way to take for what cannot be given so: pipelines, and weights of the examples; "" of others."""
+    parts = made if _is_tuple(made) else [made]
+    if any(hasattr(item, "element_spec") or hasattr(item, "__next__") for item in parts):
+        return " Give the arrays of a pipeline or generator, or take a Keras script with it as it stands, " \
+               "`batchscale study SCRIPT.py`."
+    if len(parts) == 2 and all(_is_tuple(item) and len(item) == 3 for item in parts):
+        return (" Where the third are weights of the examples: give y as {'label': y, 'weight': weights} to a loss of "
+                "your own, or take a Keras script as it stands, `batchscale study SCRIPT.py`.")
+    if len(parts) == 3:
+        return " Give two of the three: a validation set is split off the first, by validation_fraction."
+    return ""

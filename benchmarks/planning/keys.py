@@ -10,7 +10,7 @@ from msgspec import defstruct, Meta, NODEFAULT, Struct, structs, UNSET, UnsetTyp
 from ..config.choices import DROP, INPUTS, KINDS, LARGEST, LAST_BATCHES, PRECISIONS
 from ..config.fields import RunFields
 from ..config.objectives import CROSS_ENTROPY, LOSSES, METRICS
-from ..config.optimizers import OPTIMIZERS
+from ..config.optimizers import not_known, OPTIMIZERS
 from ..config.strategies import STRATEGIES, strategy_variants
 from ..decoding import choices, decoded, lists, meanings, MOST_SHOWN, TOML_WORDS
 from ..errors import one_of, PlanError
@@ -241,7 +241,8 @@ def _checked(values: object, kind: type[Struct], where: str) -> dict[str, Any]:
     for name, names in choices(kind).items():
         for item in _items(found.get(name, ())):
             if item not in names and not (name == "optimizer" and ":" in item):
-                raise PlanError(f"{where}: " + one_of(name, item[:MOST_SHOWN], names))
+                shown = item[:MOST_SHOWN]
+                raise PlanError(f"{where}: {not_known(shown) if name == 'optimizer' else one_of(name, shown, names)}")
     return found
 
 

@@ -200,7 +200,8 @@ def check_gpus() -> Check:
 def check_cores() -> Check:
     """Cores of the machine, and those this process may use."""
     usable, present, quota = len(usable_cores()), os.cpu_count() or 1, cpu_quota()
-    limit = f" (the control group's quota is {quota:g} CPUs)" if quota is not None and quota < present else ""
+    limit = f" (the control group's quota is {quota:g} CPU{'s' * (quota != 1)})" \
+        if quota is not None and quota < present else ""
     few = usable < 2
     return Check("cores", not few, f"{usable} usable of {present}{limit}",
                  "two replicas would share one core: scaling means nothing; widen taskset, "

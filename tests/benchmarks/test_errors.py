@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from batchscale.benchmarks.config.optimizers import OPTIMIZERS
-from batchscale.benchmarks.errors import frames, one_of, said
-from batchscale.benchmarks.planning.keys import Experiment
+from batchscale.benchmarks.config.optimizers import not_known, OPTIMIZERS
+from batchscale.benchmarks.errors import frames, one_of, PlanError, said
+from batchscale.benchmarks.planning.keys import experiment, Experiment
 from batchscale.benchmarks.schedules.decays import DECAYS
 
 KEYS = Experiment.__struct_fields__
@@ -20,6 +22,18 @@ KEYS = Experiment.__struct_fields__
 ])
 def test_the_nearest_choices_are_suggested(value: str, choices: tuple[str, ...], hint: str) -> None:
     assert one_of("key", value, choices).endswith(f" Did you mean {hint}?")
+
+
+@pytest.mark.parametrize(("name", "end"), [
+    ("rmsprop", "sgd. Keras' RMSprop is 'keras:RMSprop' here. Or give package.module:function."),
+    ("Lion", "sgd. Keras' Lion is 'keras:Lion' here. Or give package.module:function."),
+    ("AdamW", "Did you mean 'adamw'? Or give one of Keras', such as 'keras:Lion beta_1=0.95', or "
+              "package.module:function."),
+])
+def test_an_optimizer_of_keras_is_named_as_a_plan_has_it(name: str, end: str) -> None:
+    assert not_known(name).endswith(end)
+    with pytest.raises(PlanError, match=re.escape(end)):
+        experiment({"name": "x", "dataset": "digits", "model": "mlp_128", "optimizer": name}, "p.toml")
 
 
 def test_nothing_is_suggested_where_nothing_is_near_and_an_empty_choice_can_be_seen() -> None:

@@ -196,7 +196,7 @@ def _count_units(logs: Sequence[Log]) -> tuple[dict[str, str], list[str]]:
         own = [log for log in logs if _benchmark(log) == benchmark]
         most = max((amount for log in own for amount, _, _ in log.evaluations), default=0.0)
         for log in own:
-            log.unit, doubt = unit_of_log(benchmark, log.counted != "samples_count", most)
+            log.unit, doubt = unit_of_log(benchmark, log.counted != "samples_count", most, min(map(_batch, own)))
             names[benchmark] = log.unit.name
             doubts |= {doubt: None} if doubt and log.counted else {}
     return names, list(doubts)

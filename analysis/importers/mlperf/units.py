@@ -54,16 +54,20 @@ def amounts(amount: float, unit: Unit, train_examples: float | None) -> tuple[fl
     return examples / train_examples if train_examples else None, examples
 
 
-def unit_of_log(benchmark: str, says_epochs: bool, most: float) -> tuple[Unit, str]:
-    """Return what a log counts, and a sentence where its benchmark is none whose unit is known; else "".
+def unit_of_log(benchmark: str, says_epochs: bool, most: float, batch: int = 1) -> tuple[Unit, str]:
+    """Return what a log counts, and a sentence where that is not what is known of its benchmark; else "".
 
-    says_epochs: whether its word is epoch_num, not samples_count; most: the largest amount of the benchmark's logs.
+    says_epochs: whether its word is epoch_num, not samples_count; most: the largest amount of the benchmark's logs;
+    batch: their smallest, less than which no run trains.
     """
     known = UNITS.get(benchmark)
     if not says_epochs:
         return Unit(SAMPLES, "samples" if known is None or known.kind == EPOCHS else known.example), ""
-    if known is not None:
+    if known is not None and (known.kind == EPOCHS or not 0 < most < batch * known.size):
         return known, ""
+    if known is not None:
+        return Unit(EPOCHS, "epochs"), (f"{benchmark}: its epoch_num goes to {most:,.0f}, which is less than one batch "
+                                        f"in {known.name}; it is taken for epochs.")
     if most > MOST_EPOCHS:
         return Unit(SAMPLES, "samples"), (f"{benchmark}: its epoch_num goes to {most:,.0f}, which is too many for "
                                           "epochs; it is taken for samples.")

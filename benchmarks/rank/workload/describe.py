@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any, cast, TextIO
 
@@ -45,7 +45,7 @@ def workload(config: RunConfig, known: Mapping[str, str] = MappingProxyType({}))
     from ... import data
     imports.tensorflow_and_keras()
     from .. import models
-    from . import baseline, flops, trial
+    from . import baseline, first_weights, flops, trial
     from . import fingerprint as parts
     from ..feeds.image_pipeline import ImagePipeline
     dataset, digests = loaded(config.dataset, known.get(config.dataset, ""))
@@ -53,14 +53,13 @@ def workload(config: RunConfig, known: Mapping[str, str] = MappingProxyType({}))
     x, y = split.train
     trial.check_classes(config, y)
     precision = config.precision if is_script(config.model) else "float32"  # a script may set its own
-    built = models.build(config.model, split.input_shape, split.classes, 0, precision)
+    built, fixed = first_weights.built(partial(models.build, config.model, split.input_shape, split.classes,
+                                               precision=precision), ":" in config.model)
     if count(y) < trial.EXAMPLES:
         raise DataError(f"{config.dataset!r} has {count(y)} training examples; it must have at least {trial.EXAMPLES}.")
     if isinstance(x, EncodedImages):
         x = ImagePipeline(x, y, config.dtype).decoded(np.arange(trial.EXAMPLES))
-    own = ":" in config.model
-    other = models.build(config.model, split.input_shape, split.classes, 1, precision) if own else None
-    trained = {**digests, **parts.model(built, other), **parts.code(config), "versions": numbers_versions()}
+    trained = {**digests, **parts.model(built, fixed), **parts.code(config), "versions": numbers_versions()}
     forward = trial.check_step(config, built, x, y, split.classes)
     operations, not_counted = flops.count(forward.graph)
     return {"source": split.source, "train_examples": count(y),

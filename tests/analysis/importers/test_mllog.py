@@ -11,6 +11,7 @@ import pytest
 from support.foreign_files import bring, event, law, mllog_text, reported, saved
 
 from batchscale.analysis.importers import imported_store
+from batchscale.analysis.importers.mlperf.units import unit_of_log
 from batchscale.analysis.tables.reading import read
 from batchscale.analysis.tables.results import Results
 from batchscale.benchmarks.errors import RecordError
@@ -128,6 +129,15 @@ def test_an_epoch_number_beyond_all_epochs_counts_samples(tmp_path: Path) -> Non
     rows = bring(tmp_path / "logs", "mllog").runs
     assert rows["examples_to_target"].tolist() == [2_400_000, 90_000]
     assert rows["steps_to_target"].tolist() == [3125, 90_000 / 768] and rows["epochs_to_target"].iloc[0] == 1
+
+
+def test_an_epoch_number_below_a_batch_of_samples_counts_epochs(tmp_path: Path) -> None:
+    """BERT's counts sequences; 2 of them are no training, and would be 0.03 steps."""
+    text = mllog_text(64, [1, 2], benchmark="bert", settings={"train_samples": 300_000})
+    row = bring(saved(tmp_path, text), "mllog").runs.iloc[0]
+    assert row["epochs_to_target"] == 2 and row["steps_to_target"] == 2 * 300_000 / 64
+    assert unit_of_log("bert", True, 2.0, 64)[1].startswith("bert: its epoch_num goes to 2, which is less than one ba")
+    assert unit_of_log("bert", True, 64.0, 64)[1] == "" == unit_of_log("gpt3", True, 2048.0, 1)[1]
 
 
 def test_names_behind_the_end_of_a_run_are_its_names(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +72,16 @@ def test_a_folder_is_known_by_names_sizes_and_times_and_not_read(pictures: Path,
     assert seen()[0] != first
     picture.rename(picture.with_name("9.png"))
     assert seen()[0] != first
+
+
+def test_ten_gigabytes_of_pictures_are_known_within_a_second(pictures: Path) -> None:
+    for number in range(200):  # sparse, and seconds of work to whoever reads them
+        path = pictures / "train" / ("cat", "dog")[number % 2] / f"large{number}.png"
+        path.write_bytes(b"\x89PNG")
+        os.truncate(path, 50 * 2**20)
+    began = time.process_time()
+    fingerprint.digests(data.load(f"images:{pictures},size=8x8"))
+    assert time.process_time() - began < 1
 
 
 def test_what_a_data_set_is_made_from_is_found_without_reading_it(tmp_path: Path) -> None:

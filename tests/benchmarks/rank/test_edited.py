@@ -56,3 +56,15 @@ def test_data_that_is_random_at_each_call_is_refused_with_the_fix(found: dict[st
 def test_fingerprints_cost_less_than_a_second_for_mnist(found: dict[str, Any]) -> None:
     data, layers = found["seconds"]  # of CPU time, which other processes do not lengthen
     assert data < 1 and layers < 0.2
+
+
+def test_a_model_is_built_twice_only_where_its_weights_have_something_else_in_them(found: dict[str, Any]) -> None:
+    assert found["builds"]["drawn"] == [0], "Keras' initializers alone gave its weights"
+    assert found["builds"]["build"] == [0, 1], "a bias of it is read from a file"
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "float64"])
+def test_what_is_told_of_the_first_weights_is_what_a_second_model_shows(found: dict[str, Any], precision: str) -> None:
+    told, shown = found["builds"][precision]
+    assert told == shown
+    assert [0.25] * 3 in told and len(told) >= 9  # biases, statistics, the seeded kernel and the seeded dropout

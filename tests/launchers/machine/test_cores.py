@@ -57,4 +57,4 @@ def test_doctor_names_the_quota(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "cpu_quota", lambda: 1.0)
     monkeypatch.setattr(checks, "usable_cores", lambda: [0])
     found = checks.check_cores()
-    assert found.found == "1 usable of 2 (the control group's quota is 1 CPUs)" and found.ok is False
+    assert found.found == "1 usable of 2 (the control group's quota is 1 CPU)" and found.ok is False

@@ -22,7 +22,7 @@ from batchscale.benchmarks.errors import BatchscaleError
 from batchscale.benchmarks.rank import agreement, models
 from batchscale.benchmarks.rank.session import Session
 from batchscale.benchmarks.rank.strategies.base import Strategy
-from batchscale.benchmarks.rank.workload import describe, fingerprint, source
+from batchscale.benchmarks.rank.workload import describe, fingerprint, first_weights, source
 from batchscale.benchmarks.runs.run_config import RunConfig
 
 MODULE = '''
@@ -43,6 +43,16 @@ def build(input_shape, classes):
                               layers.Dropout(0.5), layers.Dense(classes)])
     model.layers[0].bias.assign(np.load("first.npy")[:1].repeat(WIDTH))
     return model
+
+
+def drawn(input_shape, classes):
+    import keras
+    layers = keras.layers
+    return keras.Sequential([keras.Input(input_shape), layers.Dense(8, kernel_initializer="he_normal"), Scaled(),
+                             layers.BatchNormalization(), layers.Dropout(0.5), layers.Dropout(0.5, seed=3),
+                             layers.Dense(8, kernel_initializer=keras.initializers.GlorotUniform(seed=5)),
+                             layers.Reshape((4, 2)), layers.GRU(4, recurrent_dropout=0.1),
+                             layers.Dense(classes, bias_initializer=keras.initializers.Constant(0.25))])
 
 
 def load():
@@ -114,6 +124,32 @@ def said_by_ranks(workload: dict[str, Any], run: RunConfig) -> str:
     return ""
 
 
+def builds() -> dict[str, Any]:
+    """From which seeds a user's model is built, what of it is told to be fixed, and what a second one shows to be."""
+    seeds: list[int] = []
+    build = models.build
+
+    def noted(*given: Any, seed: int, **named: Any) -> keras.Model:
+        seeds.append(seed)
+        return build(*given, seed=seed, **named)
+
+    models.build = noted
+    try:
+        found: dict[str, Any] = {}
+        for name in ("build", "drawn"):
+            describe.workload(config(model=f"edited:{name}"))
+            found[name], seeds[:] = list(seeds), []
+    finally:
+        models.build = build
+    for precision in ("float32", "mixed_bfloat16", "float64"):
+        with first_weights.noted() as origins:
+            one = build("edited:drawn", (8,), 3, 0, precision)
+        two = build("edited:drawn", (8,), 3, 1, precision)
+        told, shown = (first_weights.fixed(one, origins, again=None), first_weights.fixed(one, {}, again=lambda: two))
+        found[precision] = [[values.ravel()[:9].tolist() for values in fixed] for fixed in (told, shown)]
+    return found
+
+
 def seconds_for_mnist() -> list[float]:
     """Seconds of the digest of 70,000 pictures as floats, and of a model's layers."""
     x = np.random.default_rng(0).random((70_000, 784), dtype=np.float32)
@@ -149,6 +185,7 @@ def main() -> dict[str, Any]:
         found["random"] = str(describe.workload(config(dataset="edited:random_each")))
     except BatchscaleError as error:
         found["random"] = str(error)
+    found["builds"] = builds()
     found["parts"] = base["fingerprint"]
     found["seconds"] = seconds_for_mnist()
     return found
