@@ -93,7 +93,9 @@ def _sentences(found: Loaded) -> Iterator[str]:
                   for point in one["points"] if point["replicas"] > 1)
         yield f"- {one['experiment']}, {one['kind']} scaling, {one['strategy']}, batch {one['fixed_batch']:,}: " + \
             "; ".join(shares)
-    yield from (f"- recommended: {card['heading']}; {card['settings']}" for card in decision["cards"])
+    for card in decision["cards"]:
+        taken = ", ".join(f"{name.lower()} {value}" for name, value in card["settings"].items())
+        yield f"- {card['experiment']}, recommended: {taken or card['reason']}; {card['heading']}"
 
 
 def _published(found: Loaded, card: Numbers, tidy: pd.DataFrame) -> Iterator[str]:

@@ -57,7 +57,7 @@ def test_every_claim_and_what_else_is_said_of_the_data_is_there(stored: Path) ->
     text = "\n".join(answer.lines([found, found]))
     assert all(text.count(f"| {number}. ") == 1 for number in range(1, 11))
     verdicts = re.findall(r"^\| \d+\. [^|]*\| ([a-z ]+)", text, re.MULTILINE)
-    assert verdicts == [claim["verdict"] for claim in found.decision["claims"]]
+    assert [verdict.strip() for verdict in verdicts] == [claim["verdict"] for claim in found.decision["claims"]]
     for said in ("constant rate, lost", "as published", "critical batch", "of its best throughput", "scaling",
                  "recommended"):
         assert said in text
