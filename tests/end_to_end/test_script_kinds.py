@@ -44,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_kind_of_script_trains_on_one_process_and_on_two_replicas(folder: Path) -> None:
     require_strategy("horovod-mpi")
     (folder / "kinds.toml").write_text(plan())
-    done = batchscale("run", "kinds.toml", cwd=folder, timeout=1800)
+    done = batchscale("run", "kinds.toml", cwd=folder, timeout=3600)
     assert done.returncode == 0, done.stdout + done.stderr
     records = list(open_store(folder / "results" / "kinds").records())
     found = {(one["config"]["experiment"].partition(".")[0], one["config"]["strategy"]): one for one in records}

@@ -97,7 +97,7 @@ def _unknown(fit: Fit) -> str:
     """Why the data by which the script itself evaluates are not taken; empty where it does not."""
     if fit.evaluate is None:
         return ""
-    return f", and the data of its evaluate in line {fit.evaluate.line} cannot be had: {fit.evaluate.lacking}"
+    return f", and the data of its evaluate in line {fit.evaluate.line} cannot be had ({fit.evaluate.lacking})"
 
 
 class _Source:

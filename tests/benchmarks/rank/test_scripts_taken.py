@@ -78,9 +78,9 @@ def test_examples_that_are_held_out_are_told(found: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("name", "said"), [
-    ("evaluates", "no validation data in its fit: a run is judged by the data of its evaluate in line 9"),
-    ("evaluates later", "no validation data, and the data of its evaluate in line 8 cannot be had: late is not there "
-                        "yet when fit is called: a random 0.2 of the examples is held out"),
+    ("evaluates", "no validation data in its fit: a run is judged by the data of its evaluate in line 10"),
+    ("evaluates later", "no validation data, and the data of its evaluate in line 9 cannot be had (late is not "
+                        "there yet when fit is called): a random 0.2 of the examples is held out"),
     ("evaluates another", "no validation data: a random 0.2 of the examples is held out")])
 def test_it_is_told_what_a_run_is_judged_by(found: dict[str, Any], name: str, said: str) -> None:
     assert len(found[name]["notes"]) == 1 and found[name]["notes"][0].startswith(said)
