@@ -122,7 +122,7 @@ def _imported(name: str, what: str, error: type[BatchscaleError]) -> ModuleType:
 
 
 def _two_pairs(reference: str, made: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    parts = made if _is_tuple(made) else ()  # others would be taken apart, a pipeline of two batches say
+    parts: Sequence[Any] = made if _is_tuple(made) else ()  # others would be taken apart, a pipeline of two batches say
     if len(parts) != 2 or not all(_is_tuple(item) and len(item) == 2 for item in parts):
         raise DataError(f"dataset={reference!r}: the function returned {_parts(made)}; it must {_FIX}.{_way(made)}")
     return tuple(parts[0]), tuple(parts[1])

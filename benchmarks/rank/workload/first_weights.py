@@ -51,9 +51,11 @@ def noted() -> Iterator[Origins]:
 
     def begin_variable(self: Any, initializer: Any, *given: Any, **named: Any) -> None:
         variable(self, initializer, *given, **named)
-        if isinstance(self.value, tf.Variable):  # else it is made later
+        try:
             with tf.init_scope():
                 found[id(self)] = Origin(self, initializer, self.value.numpy())
+        except Exception:  # not made yet, or of a strategy or graph of the user's; another model tells
+            found.pop(id(self), None)
 
     def begin_generator(self: Any, seed: Any = None, *given: Any, **named: Any) -> None:
         generator(self, seed, *given, **named)

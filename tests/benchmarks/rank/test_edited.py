@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
+from support.launching import environment, PROGRAMS
 from support.one_process import found_by
 
 pytestmark = pytest.mark.launched
 PARTS = {
     "nothing": set(), "a comment": set(), "metric": set(),
     "layer width": {"layers", "model source", "weights"},
+    "constant of the optimizer": {"optimizer source"},
     "data seed": {"data"}, "loss body": {"loss source"}, "constant of the loss": {"loss source"},
     "a layer's body": {"model source"}, "dropout": {"layers", "model source"},
     "type of a layer": {"types", "weights", "model source"}, "metric's body": {"metrics source"},
@@ -68,3 +73,13 @@ def test_what_is_told_of_the_first_weights_is_what_a_second_model_shows(found: d
     told, shown = found["builds"][precision]
     assert told == shown
     assert [0.25] * 3 in told and len(told) >= 9  # biases, statistics, the seeded kernel and the seeded dropout
+
+
+@pytest.mark.slow
+def test_fingerprints_of_a_users_resnet_are_a_fiftieth_of_describing_it_at_most() -> None:
+    """Of the describing process alone, TensorFlow's import in it; ranks add more to the whole than to the part."""
+    program = [sys.executable, str(PROGRAMS / "fingerprint_share.py")]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=600, env=environment())
+    assert done.returncode == 0, done.stderr
+    spent, whole = json.loads(done.stdout.splitlines()[-1])
+    assert 0 < spent < 0.02 * whole, f"{spent:.3f} s of {whole:.1f} s"
