@@ -65,13 +65,27 @@ def executed(path: Path, folder: Path) -> dict[str, Any]:
     found.metadata = nbformat.from_dict(KERNEL)
     for cell in found.cells:
         cell.metadata = nbformat.from_dict({})
-        for output in cell.get("outputs", ()):
-            if "text" in output:
-                output["text"] = _last_of_each_line(COLOURS.sub("", output["text"]))
+        if "outputs" in cell:
+            cell.outputs = [nbformat.from_dict(output) for output in _in_one_piece(cell.outputs)]
     nbformat.validate(found)
     written = json.loads(nbformat.writes(found))
     assert isinstance(written, dict)
     return written
+
+
+def _in_one_piece(outputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """With all that was printed in a row, line by line or to two places, as one output."""
+    found: list[dict[str, Any]] = []
+    for output in outputs:
+        if "text" not in output:
+            found.append(dict(output))
+            continue
+        text = _last_of_each_line(COLOURS.sub("", _joined(output["text"])))
+        if found and "text" in found[-1]:
+            found[-1]["text"] += text
+        else:
+            found.append({"output_type": "stream", "name": "stdout", "text": text})
+    return found
 
 
 def _last_of_each_line(text: str) -> str:

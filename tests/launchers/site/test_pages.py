@@ -52,6 +52,14 @@ def test_lines_that_were_written_over_are_shown_as_a_terminal_ends_with_them() -
     assert notebook._last_of_each_line("10 %\r100 %\nend\r\n") == "100 %\nend\n"
 
 
+def test_what_was_printed_in_a_row_is_one_output() -> None:
+    printed = [{"output_type": "stream", "name": name, "text": text} for name, text in
+               (("stderr", "a\n"), ("stdout", ["b\n", "c"]))]
+    result = {"output_type": "execute_result", "data": {"text/plain": "1"}}
+    found = notebook._in_one_piece([*printed, result, printed[0]])
+    assert [one.get("text") for one in found] == ["a\nb\nc", None, "a\n"]
+
+
 def test_every_page_of_the_docs_is_in_a_chapter_and_every_chapter_s_page_is_there(tmp_path: Path) -> None:
     pages.write(ROOT, tmp_path / "site")
     written = {str(path.relative_to(tmp_path / "site").with_suffix("")) for path in (tmp_path / "site").rglob("*.md")}
