@@ -42,7 +42,7 @@ def _timed(script: str, request: Request) -> Iterator[dict[str, Any]]:
     given = Script(script)
     for batch in request["batches"]:
         steps = request["most_steps"]
-        sides = {"suite": BySuite(given), "fit": ByFit(given)}
+        sides: dict[str, BySuite | ByFit] = {"suite": BySuite(given), "fit": ByFit(given)}
         ways = {name: side.repeated(batch, steps) for name, side in sides.items()}
         seconds = interleaved(ways, request["repeats"], request["window_seconds"])
         for name, values in seconds.items():
@@ -53,7 +53,7 @@ def _timed(script: str, request: Request) -> Iterator[dict[str, Any]]:
 def _judged(script: str, seeds: range) -> Iterator[dict[str, Any]]:
     from ..script_sides import BySuite, ByFit, Script
     given = Script(script)
-    sides = {"suite": BySuite(given), "fit": ByFit(given)}
+    sides: dict[str, BySuite | ByFit] = {"suite": BySuite(given), "fit": ByFit(given)}
     for seed in seeds:
         yield {"script": script, "seed": seed, **{name: side.accuracy(seed) for name, side in sides.items()}}
 

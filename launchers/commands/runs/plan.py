@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,10 @@ def show(plan: Plan, results: Path, only: str, launcher: str, offline: bool = Fa
         _, expansion, workloads = study.check(plan, study.Options(results, only))
     wanted = selection.parse(only)
     runs = [config for config in expansion.runs if wanted(config)]
-    here = usable_cores(), gpu_words()
-    staged, seconds = stages(runs, *here), sum(expected_wall_seconds(runs, *here, workloads).values())
+    expected = partial(expected_wall_seconds, cores=usable_cores(), gpus=gpu_words(), workloads=workloads)
+    staged, seconds = stages(runs, usable_cores(), gpu_words()), sum(expected(runs).values())
     print(announcement.header(plan.name, len(runs), len(staged), seconds))
-    print("\n".join([*_range(plan, runs, here, workloads), *announcement.chosen(plan, results / plan.name),
+    print("\n".join([*_range(plan, runs, expected), *announcement.chosen(plan, results / plan.name),
                      *_table(runs), *announcement.remarks(runs)]))
     if offline:
         print("neither data nor model was looked at (--offline): `batchscale plan` without it builds both and tries a "
@@ -71,12 +72,12 @@ def show(plan: Plan, results: Path, only: str, launcher: str, offline: bool = Fa
     return EXIT_OK
 
 
-def _range(plan: Plan, runs: Sequence[RunConfig], here: tuple[Sequence[int], int],
-           workloads: Mapping[str, Any]) -> list[str]:
+def _range(plan: Plan, runs: Sequence[RunConfig],
+           expected: Callable[[Sequence[RunConfig]], Mapping[str, float]]) -> list[str]:
     """Of a plan whose seeds are decided by looks: from how many runs to how many, and how long they take."""
     if not rounds.is_sequential(plan):
         return []
-    times = [sum(expected_wall_seconds(rounds.first_runs(plan, runs, share), *here, workloads).values())
+    times = [sum(expected(rounds.first_runs(plan, runs, share)).values())
              for share in (0.0, rounds.EXPECTED_SHARE)]
     price = plan.settings.get("price_per_device_hour")
     devices = max(run.replicas for run in runs)

@@ -140,9 +140,9 @@ def builds() -> dict[str, Any]:
     seeds: list[int] = []
     build = models.build
 
-    def noted(*given: Any, seed: int, **named: Any) -> keras.Model:
-        seeds.append(seed)
-        return build(*given, seed=seed, **named)
+    def noted(*given: Any, **named: Any) -> keras.Model:
+        seeds.append(named["seed"])
+        return build(*given, **named)
 
     setattr(models, "build", noted)
     try:
