@@ -12,8 +12,8 @@ from ...benchmarks.runs.run_config import RunConfig
 
 @dataclass(frozen=True)
 class Slot:
-    """What one worker of several side by side has to itself: cores, and GPUs by the words of CUDA_VISIBLE_DEVICES; none
-    where it may see all that the machine shows."""
+    """The part of the machine that one worker of several side by side has to itself: cores, and GPUs by the words of
+    CUDA_VISIBLE_DEVICES; none where it may see all that the machine shows."""
 
     cores: tuple[int, ...]
     gpus: tuple[str, ...] = ()

@@ -21,7 +21,7 @@ MOST_ALIKE = 2  # starts that end in the same line of a user's code without a re
 
 
 class Alike(str):
-    """Why a stage was given up whose starts end alike: another start would, too."""
+    """The words for a stage that was given up since its starts end alike: another start would, too."""
 
 
 def work(stage: Stage, limits: Limits, runs: Sequence[Run], on_poll: Callable[[], None]) -> str:

@@ -16,7 +16,7 @@ LINKED_ONLY = frozenset({"canonical", "index", "search", "next", "prev", "author
 
 
 class Page(HTMLParser):
-    """What one page of HTML names: the places in it, links of people, and what a browser fetches."""
+    """One page of HTML: the places in it, links of people, and what a browser fetches."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

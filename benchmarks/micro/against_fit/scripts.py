@@ -94,7 +94,7 @@ def main(words: Sequence[str] | None = None) -> int:
              "batches": options.batches, "most_steps": options.steps, "repeats": options.repeats,
              "window_seconds": loop.WINDOW_SECONDS, "seeds": [options.first_seed, options.first_seed + options.seeds]}
     try:
-        answer = child.ask("script_ways", asked, LIMIT_SECONDS)
+        answer = child.ask("fit.script_ways", asked, LIMIT_SECONDS)
     except BatchscaleError as error:
         print(f"fit_scripts: {error}", file=sys.stderr)
         return error.exit_code

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from . import child
-from .comparison import Comparison
-from .replay import CLOCK
+from .. import child
+from ..comparison import Comparison
+from ..replay import CLOCK
 
 pytestmark = pytest.mark.benchmark(timer=CLOCK.now)
 REQUEST = {"step_seconds": 0.005, "steps": 200, "repeats": 30}
@@ -19,7 +19,7 @@ MOST = 1.01  # times the step without it
 @lru_cache
 def answer() -> dict[str, Any]:
     """Return the seconds of a step, both ways in turn."""
-    return child.ask("beside_fit", {**REQUEST, "cores": child.cores()})
+    return child.ask("fit.beside_fit", {**REQUEST, "cores": child.cores()})
 
 
 def cost(clock: str) -> Any:

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ....launchers.python.recording import Recorder
-from .answer import prepare, Request, serve
+from .....launchers.python.recording import Recorder
+from ..answer import prepare, Request, serve
 
 FEATURES, CLASSES, HIDDEN = 784, 10, (512, 256, 128)
 FIRST_BATCH, ROUGH_STEPS = 256, 40

@@ -11,20 +11,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..config.script import ScriptCall
-from ..data.arrays import each
-from ..data.order import epoch_order
-from ..rank.feeds.resident import Resident
-from ..rank.in_progress import RunInProgress, Segment
-from ..rank.script import examples, taken
-from ..rank.script.running import fit_of
-from ..rank.session import Session
-from ..rank.strategies.base import Strategy
-from ..rank.training.program import advance
-from ..rank.workload import look
-from ..runs.run_config import RunConfig
-from .programs.answer import seconds_of
-from .programs.ways import EpochSeconds
+from ....config.script import ScriptCall
+from ....data.arrays import each
+from ....data.order import epoch_order
+from ....rank.feeds.resident import Resident
+from ....rank.in_progress import RunInProgress, Segment
+from ....rank.script import examples, taken
+from ....rank.script.running import fit_of
+from ....rank.session import Session
+from ....rank.strategies.base import Strategy
+from ....rank.training.program import advance
+from ....rank.workload import look
+from ....runs.run_config import RunConfig
+from ..answer import seconds_of
+from ..ways import EpochSeconds
 
 
 class Script:

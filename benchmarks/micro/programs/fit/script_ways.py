@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .answer import prepare, Request, serve
+from ..answer import prepare, Request, serve
 
 
 def measure(request: Request) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def measure(request: Request) -> dict[str, Any]:
     prepare(request["cores"], len(request["cores"]))
     import keras
 
-    from ...data.user_function import search_beside
+    from ....data.user_function import search_beside
     search_beside(str(Path(request["folder"], "plan.toml")))
     rows: list[dict[str, Any]] = []
     for script in request["scripts"]:
@@ -37,8 +37,8 @@ def measure(request: Request) -> dict[str, Any]:
 
 
 def _timed(script: str, request: Request) -> Iterator[dict[str, Any]]:
-    from ..script_sides import BySuite, ByFit, Script
-    from .training_step import interleaved
+    from .script_sides import BySuite, ByFit, Script
+    from ..training_step import interleaved
     given = Script(script)
     for batch in request["batches"]:
         steps = request["most_steps"]
@@ -51,7 +51,7 @@ def _timed(script: str, request: Request) -> Iterator[dict[str, Any]]:
 
 
 def _judged(script: str, seeds: range) -> Iterator[dict[str, Any]]:
-    from ..script_sides import BySuite, ByFit, Script
+    from .script_sides import BySuite, ByFit, Script
     given = Script(script)
     sides: dict[str, BySuite | ByFit] = {"suite": BySuite(given), "fit": ByFit(given)}
     for seed in seeds:
