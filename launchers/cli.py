@@ -15,7 +15,7 @@ from .commands.options import example
 from .commands.registry import COMMANDS
 
 INTERRUPTED, TERMINATED = 130, 143
-EPILOG = """first, in 4 minutes on 2 cores:
+EPILOG = """first, in 6 minutes on 2 cores:
   batchscale study quick
 then for a model of your own:
   batchscale new mine.toml --model my_model:build --data my_data:load
