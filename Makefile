@@ -69,8 +69,9 @@ fuzz: setup
 reliability: setup
 	$(ACTIVATED) PYTHONPATH=tests python -m soak.reliability --faults 200 --runs 50 --longest-wait 8 --summary tests/soak/RELIABILITY.md
 
-bench: setup
-	$(ACTIVATED) pytest benchmarks/micro --benchmark-autosave --benchmark-columns=min,median,max,rounds
+# By the links, through which pytest finds the package that the modules belong to.
+bench: setup types
+	$(ACTIVATED) pytest build/types/batchscale/benchmarks/micro --benchmark-autosave --benchmark-columns=min,median,max,rounds
 
 bench-fit: setup
 	$(ACTIVATED) python -m batchscale.benchmarks.micro.against_fit.loop

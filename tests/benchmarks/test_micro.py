@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -160,3 +162,14 @@ def test_training_is_measured_in_a_process_of_its_own() -> None:
     assert compared.examples == 640
     assert all(value > 0 for seconds in compared.seconds.values() for value in seconds)
     assert answer["environment"]["packages"]["keras"]
+
+
+def test_the_micro_benchmarks_are_found_by_the_links_that_make_bench_takes(tmp_path: Path) -> None:
+    package, root = tmp_path / "batchscale", Path(__file__).resolve().parents[2]
+    package.mkdir()
+    for name in ("benchmarks", "launchers", "analysis", "slurm"):
+        (package / name).symlink_to(root / name)
+    (package / "__init__.py").symlink_to(root / "launchers" / "python" / "top" / "__init__.py")
+    done = subprocess.run([sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider",
+                           str(package / "benchmarks" / "micro")], capture_output=True, text=True, timeout=120, cwd=root)
+    assert done.returncode == 0 and "test_training_step" in done.stdout, done.stdout + done.stderr
