@@ -171,5 +171,6 @@ def test_the_micro_benchmarks_are_found_by_the_links_that_make_bench_takes(tmp_p
         (package / name).symlink_to(root / name)
     (package / "__init__.py").symlink_to(root / "launchers" / "python" / "top" / "__init__.py")
     done = subprocess.run([sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider",
-                           str(package / "benchmarks" / "micro")], capture_output=True, text=True, timeout=120, cwd=root)
+                           str(package / "benchmarks" / "micro")], capture_output=True, text=True, timeout=120,
+                          cwd=root)
     assert done.returncode == 0 and "test_training_step" in done.stdout, done.stdout + done.stderr
