@@ -25,6 +25,7 @@ from .writing import of_tables
 
 LONGEST_TEXT = 2**20
 MOST_LEVELS = 8
+MOST_EXPERIMENTS = 1_000
 DOTTED = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){20}""")
 
 
@@ -160,6 +161,9 @@ def _tables(text: str, source: str) -> dict[str, Any]:
         keys.settings(values["plan"], f"{source} [plan]")  # says what it must be
     if not isinstance(values.get("experiment"), list) or not values["experiment"]:
         raise PlanError(f"{source} has no [[experiment]]; add at least one.")
+    if (count := len(values["experiment"])) > MOST_EXPERIMENTS:
+        raise PlanError(f"{source} has {count:,} experiments; the most is {MOST_EXPERIMENTS:,}. Give several batches, "
+                        "rules or replicas to one experiment, or make several plans of it.")
     for experiment in values["experiment"]:
         if not isinstance(experiment, dict):
             keys.experiment(experiment, source)  # says what it must be

@@ -217,3 +217,8 @@ def test_every_key_that_is_passed_through_is_known() -> None:
     assert set(plan_keys.DECIDED) <= set(plan_keys.Experiment.__struct_fields__) & set(RunFields.__dataclass_fields__)
     assert {"dataset", "epochs", "decay_epochs", "jit"} < set(plan_keys.PASSED_THROUGH)
     assert "| `global_batches` |" in plan_keys.reference()
+
+
+def test_a_plan_of_thousands_of_experiments_is_refused_before_they_are_looked_at() -> None:
+    with pytest.raises(PlanError, match="has 10,001 experiments; the most is 1,000. Give several batches"):
+        plan.parse('[plan]\nname = "p"\n' + '[[experiment]]\nname = "a"\n' * 10_001)
