@@ -30,11 +30,9 @@ def rank_program() -> list[str]:
     return [str(beside)] if beside.exists() else [sys.executable, "-m", "batchscale.benchmarks.rank.worker"]
 
 
-def start(config: RunConfig, worker: Sequence[str], logs: Path, launcher: str = "auto",
-          gpus: Sequence[str] = ()) -> Start:
-    """Return the command for a worker of this run's shape. `worker`: arguments of `batchscale-rank`. `gpus`: those that
-    it is to see, as CUDA_VISIBLE_DEVICES calls them, where it is not to see all. Raises PlanError for a launcher that
-    is not known or cannot start such ranks.
+def start(config: RunConfig, worker: Sequence[str], logs: Path, launcher: str = "auto") -> Start:
+    """Return the command for a worker of this run's shape. `worker`: arguments of `batchscale-rank`. Raises PlanError
+    for a launcher that is not known or cannot start such ranks.
 
     auto: mpirun where ranks talk by MPI, since horovodrun imports TensorFlow before it starts the same mpirun.
     """
@@ -45,14 +43,14 @@ def start(config: RunConfig, worker: Sequence[str], logs: Path, launcher: str = 
         launcher = "mpirun" if config.transport == "mpi" else "horovodrun"
     way = STRATEGIES[config.strategy].start
     if way == "cluster":
-        return Start((*_group(config, logs), *words), _environment("group", gpus))
+        return Start((*_group(config, logs), *words), _environment("group"))
     if way == "process" or config.ranks == 1 and config.transport == "gloo":  # of one rank horovodrun makes an error
-        return Start(tuple(words), _environment("plain process", gpus))
+        return Start(tuple(words), _environment("plain process"))
     if launcher == "mpirun" and config.transport == "mpi":
-        return Start((*_mpirun(config.replicas), *words), _environment("mpirun", gpus))
+        return Start((*_mpirun(config.replicas), *words), _environment("mpirun"))
     if launcher == "mpirun":
         raise PlanError("--launcher mpirun cannot start ranks that talk by Gloo; use --launcher horovodrun.")
-    return Start((*_horovodrun(config, logs), *words), _environment("horovodrun", gpus))
+    return Start((*_horovodrun(config, logs), *words), _environment("horovodrun"))
 
 
 def _mpirun(ranks: int) -> list[str]:
@@ -77,11 +75,11 @@ def mpirun_as_root() -> list[str]:
     return ["--allow-run-as-root"] if os.geteuid() == 0 else []
 
 
-def _environment(launcher: str, gpus: Sequence[str]) -> dict[str, str]:
+def _environment(launcher: str) -> dict[str, str]:
     """Programs of this Python's environment (mpirun, horovodrun) come before others of the same name."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return {"PATH": path, "BATCHSCALE_LAUNCHER": launcher, "PYTHONUNBUFFERED": "1",
-            "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"), **gpu_environment(), **some_gpus(gpus)}
+            "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"), **gpu_environment()}
 
 
 def gpu_environment() -> dict[str, str]:

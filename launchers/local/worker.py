@@ -18,7 +18,7 @@ from ...benchmarks.records.json_files import cannot_write
 from ...benchmarks.records.run_folder import FINAL, Run
 from ..machine.inherited import shielded
 from . import deaths, guardian
-from .rank_commands import start
+from .rank_commands import some_gpus, start
 from .schedule import Slot, Stage
 from .standstill import Halted
 
@@ -75,12 +75,13 @@ class Worker:
         """Start it in a session of its own, so that a whole rank group can be signalled. Raises RecordError."""
         self.starts, self.began, self.kernel_kills = self.starts + 1, time.time(), deaths.kernel_kills()
         self.logs = fresh_folder(self.limits.folder / "logs", self.stage.shape)
-        command = start(self.stage.config, self.arguments(), self.logs / "ranks", self.limits.launcher, self.slot.gpus)
+        command = start(self.stage.config, self.arguments(), self.logs / "ranks", self.limits.launcher)
         write_whole(self.logs / "worker.log", " ".join(command.words) + "\n")
         with open(self.logs / "worker.log", "ab") as log:
             self.process = subprocess.Popen(command.words, stdout=log, stderr=subprocess.STDOUT,
                                             stdin=subprocess.DEVNULL, start_new_session=True,
                                             env={**shielded(os.environ), **command.environment,
+                                                 **some_gpus(self.slot.gpus),
                                                  "BATCHSCALE_LAUNCHED": f"{time.time():.3f}",
                                                  "BATCHSCALE_LOGS": str(self.logs.absolute()),
                                                  guardian.VARIABLE: self.mark})

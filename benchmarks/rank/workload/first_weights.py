@@ -38,9 +38,11 @@ Origins = Mapping[int, Origin]
 def built(build: Callable[..., keras.Model], own: bool) -> tuple[keras.Model, list[Array] | None]:
     """Return the model that `build` makes of seed 0, and which of its first values another seed leaves as they are;
     None where it is not a user's `own`."""
+    if not own:
+        return build(seed=0), None
     with noted() as origins:
         model = build(seed=0)
-    return model, fixed(model, origins, lambda: build(seed=1)) if own else None
+    return model, fixed(model, origins, lambda: build(seed=1))
 
 
 @contextmanager

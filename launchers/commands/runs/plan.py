@@ -53,8 +53,9 @@ def show(plan: Plan, results: Path, only: str, launcher: str, offline: bool = Fa
         _, expansion, workloads = study.check(plan, study.Options(results, only))
     wanted = selection.parse(only)
     runs = [config for config in expansion.runs if wanted(config)]
-    expected = partial(expected_wall_seconds, cores=usable_cores(), gpus=gpu_words(), workloads=workloads)
-    staged, seconds = stages(runs, usable_cores(), gpu_words()), sum(expected(runs).values())
+    cores, gpus = usable_cores(), gpu_words()
+    expected = partial(expected_wall_seconds, cores=cores, gpus=gpus, workloads=workloads)
+    staged, seconds = stages(runs, cores, gpus), sum(expected(runs).values())
     print(announcement.header(plan.name, len(runs), len(staged), seconds))
     print("\n".join([*_range(plan, runs, expected), *announcement.chosen(plan, results / plan.name),
                      *_table(runs), *announcement.remarks(runs)]))

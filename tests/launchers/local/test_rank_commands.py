@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from batchscale.benchmarks.rank.devices import local_rank
 from batchscale.benchmarks.runs.run_config import RunConfig
 from batchscale.launchers.local import rank_commands
 from batchscale.launchers.local.schedule import Slot, stages
+from batchscale.launchers.local.worker import Limits, Worker
 
 Make = Callable[..., RunConfig]
 WORKER = ["--results", "r", "--shape", "s"]
@@ -87,10 +89,16 @@ def test_gpus_without_enough_cores_to_feed_them_wait(config: Make) -> None:
     assert [slot.gpus for slot in stages(runs, range(8), ["0", "1", "2", "3"])[0].slots] == [("0",), ("1",)]
 
 
-def test_a_worker_that_has_some_of_the_gpus_sees_no_other(config: Make, tmp_path: Path) -> None:
-    environment = rank_commands.start(config(), WORKER, tmp_path, gpus=("2", "5")).environment
-    assert environment["CUDA_VISIBLE_DEVICES"] == "2,5" and environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
-    assert "CUDA_VISIBLE_DEVICES" not in rank_commands.start(config(), WORKER, tmp_path).environment
+@pytest.mark.parametrize(("gpus", "shown"), [(("2", "5"), "2,5 PCI_BUS_ID"), ((), "all")])
+def test_a_worker_that_has_some_of_the_gpus_sees_no_other(config: Make, tmp_path: Path, gpus: tuple[str, ...],
+                                                          shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    told = 'import os; print(os.environ.get("CUDA_VISIBLE_DEVICES", "all"), os.environ.get("CUDA_DEVICE_ORDER", ""))'
+    monkeypatch.setattr(rank_commands, "rank_program", lambda: [sys.executable, "-c", told])
+    worker = Worker(stages([config()], [0])[0], Slot((0,), gpus), Limits(tmp_path), "mark")
+    worker.launch()
+    assert worker.process and worker.process.wait(30) == 0
+    assert (worker.logs / "worker.log").read_text().splitlines()[-1].strip() == shown
 
 
 def test_never_more_slots_than_runs(config: Make) -> None:
