@@ -50,16 +50,10 @@ def points(gap: Numbers, scale: float = 100.0) -> str:
 def _lost_row(found: Loaded, card: Numbers) -> str:
     largest = max((one["global_batch"] for one in card["lost"]), default=card["reference_batch"])
     lost = {one["rule"]: one["gap"] for one in card["lost"] if one["global_batch"] == largest}
-    cells = (_lost(lost[rule]) if rule in lost else "" for rule in RULES)
+    cells = (points(lost[rule]) if rule in lost else "" for rule in RULES)
     accuracy = 100 * mean_accuracy(found.tidy, card["experiment"], RULES[0], card["reference_batch"])
     return (f"| {data_of(found)} | {card['trained']} ({card['experiment']}) | {accuracy:.1f} % at batch "
             f"{card['reference_batch']:,} | {largest:,} | {' | '.join(cells)} |")
-
-
-def _lost(gap: Numbers) -> str:
-    """What is lost is said to be none where its interval holds 0."""
-    unsure = gap["low"] is not None and gap["low"] <= 0 <= gap["high"]
-    return f"{'none: ' if unsure else ''}{points(gap)}"
 
 
 def mean_accuracy(tidy: pd.DataFrame, experiment: str, rule: str, batch: int) -> float:
