@@ -19,7 +19,7 @@ from .setup_environment import find_mpi, has_nvidia_gpu, Mpi, printed
 
 HOROVOD = "0.28.1"
 # Raise this when the build recipe changes, so that wheels of the old one are not used.
-RECIPE = "r1"
+RECIPE = "r2"
 # From site-packages/horovod/tensorflow/mpi_lib*.so, which the dynamic linker calls $ORIGIN.
 PACKAGED_NCCL = "$ORIGIN/../../nvidia/nccl/lib"
 

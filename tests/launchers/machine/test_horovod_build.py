@@ -75,6 +75,22 @@ def test_the_build_never_takes_a_wheel_that_someone_else_built(
     assert {"--no-cache-dir", "--no-binary", "--no-build-isolation"} <= set(commands[0])
 
 
+def test_sources_that_do_not_compile_together_are_compiled_apart(
+        target: Target, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    toolchains: list[str] = []
+
+    def run(command: list[str], env: dict[str, str], **how: object) -> subprocess.CompletedProcess[str]:
+        toolchains.append(Path(env["CMAKE_TOOLCHAIN_FILE"]).read_text())
+        if apart := "UNITY_BUILD ON" not in toolchains[-1]:
+            Path(command[command.index("--wheel-dir") + 1], WHEEL).write_text("compiled")
+        return subprocess.CompletedProcess(command, 0 if apart else 1)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert horovod_build.obtain_wheel(target).read_text() == "compiled"
+    assert [one.count("UNITY_BUILD ON") for one in toolchains] == [2, 0]
+    assert "once more, each apart" in capsys.readouterr().out
+
+
 def test_each_combination_has_a_key_of_its_own(target: Target) -> None:
     nccl = Nccl(Path("/usr"), Path("/usr/local/cuda"), "12.5")
     others = [target, replace(target, tensorflow="2.18.1"), replace(target, mpi=None),
