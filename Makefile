@@ -35,8 +35,9 @@ $(READY): setup.cfg pyproject.toml constraints.txt launchers/machine/setup_envir
 		--constraints "$(CONSTRAINTS)" --tensorflow "$(TENSORFLOW)" $(if $(GPU),--gpu)
 	@touch $@
 
+# One process more than two cores: now and then each waits for a process that it started.
 test: setup
-	$(ACTIVATED) pytest -n 2 --no-loadscope-reorder --most-starts $(MOST_STARTS) -m "not slurm and not faults and not slow and not browser"
+	$(ACTIVATED) pytest -n 3 --no-loadscope-reorder --most-starts $(MOST_STARTS) -m "not slurm and not faults and not slow and not browser"
 
 # All of them; SLURM_TESTS="slurm and not slow" leaves out what waits for time limits and requeued jobs.
 SLURM_TESTS := slurm

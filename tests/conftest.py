@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,18 @@ def in_order_by_chance(config: pytest.Config, items: list[pytest.Item]) -> None:
         chance.shuffle(group)
     chance.shuffle(groups)
     items[:] = [item for group in groups for item in group]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def panels(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Reports are laid out but not rendered, which is most of their time, but in modules that say DRAWN = True."""
+    reports = {"analysis", "launchers", "hostile"} & set(request.path.relative_to(ROOT / "tests").parts[:1])
+    if not reports or getattr(request.module, "DRAWN", False):
+        yield
+        return
+    from support.undrawn import undrawn
+    with undrawn():
+        yield
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -60,8 +61,15 @@ class Workload:
         return sorted(found, key=rule_order)
 
     def arm(self, rule: str, batch: int) -> pd.DataFrame:
-        """Return the rule's runs at this batch, one row per seed; empty where it has none."""
-        return arm_runs(self.runs[self.runs["global_batch"] == batch], rule)
+        """Return the rule's runs at this batch, one row per seed; empty where it has none. They are for all to read."""
+        if (rule, batch) not in self._arms_found:
+            self._arms_found[rule, batch] = arm_runs(self.runs[self.runs["global_batch"] == batch], rule)
+        return self._arms_found[rule, batch]
+
+    @cached_property
+    def _arms_found(self) -> dict[tuple[str, int], pd.DataFrame]:
+        """Return the arms taken from `runs` so far: many sections ask for the same ones."""
+        return {}
 
     @property
     def arms(self) -> list[tuple[str, int, pd.DataFrame]]:

@@ -114,6 +114,7 @@ def run_plan(folder: Path, dataset: str) -> tuple[subprocess.CompletedProcess[st
     return done, list(open_store(folder / "results").records())
 
 
+@pytest.mark.slow
 def test_a_study_from_disk_records_its_input_and_its_model_apart(cases: dict[str, str], tmp_path: Path) -> None:
     done, records = run_plan(tmp_path, cases["augmented"])
     assert done.returncode == EXIT_OK, done.stdout + done.stderr

@@ -12,6 +12,7 @@ from batchscale.analysis.figures.scatter import Dot, draw_scatter
 from batchscale.analysis.figures.theme import GOOD, OTHERS, role, variable
 from batchscale.analysis.statistics.estimate import Estimate, without_interval
 
+DRAWN = True
 LINE = Series("constant", role("constant"), ((32.0, without_interval(0.0, 5)), (512.0, Estimate(3.0, 2.5, 3.5, 5))))
 
 

@@ -15,6 +15,8 @@ from batchscale.analysis.figures.svg import standalone
 from batchscale.analysis.figures.theme import GOOD, OTHERS, palette, role, RULE_ROLES, RULES, STRATEGY_ROLES, variable
 from batchscale.analysis.statistics.estimate import Estimate, unknown, without_interval
 
+DRAWN = True
+SCRIPT = "<script>alert(1)</script>"
 BATCHES = (32.0, 128.0, 512.0, 48_000.0)
 
 
@@ -191,3 +193,8 @@ def test_names_in_marks_stay_text() -> None:
     panel = Panel("p", odd, Axis(odd, 2, BATCHES), Axis(odd), (Series(odd, role(odd), line("x").points),))
     root = ElementTree.fromstring(draw_lines(panel).svg)
     assert root.get("data-x") == odd and json.loads(root.get("data-names", "")) == [odd]
+
+
+def test_panels_escape_names_in_their_svg() -> None:
+    drawn = draw_stack("stack", SCRIPT, SCRIPT, [SCRIPT], [(SCRIPT, RULES["tuned"], [1.0])]).svg
+    assert "<script" not in drawn and "&lt;script&gt;" in drawn

@@ -7,14 +7,12 @@ import io
 import json
 import math
 import tomllib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.foreign_files import bring, saved
 from support.synthetic_records import SGD, Study, Timing, results
-from support.undrawn import undrawn
 
 from batchscale.analysis.columns import TEXT_KEYS, WHOLE_KEYS
 from batchscale.analysis.exporters import csv as export
@@ -28,13 +26,6 @@ STUDY = Study(experiments=(replace(SGD, batches=(32, 512)),), seeds=6, epochs=1,
     replicas=(1, 2), strategies=("mirrored",), replica_batches=(32, 128, 512), global_batches=(512,)))
 NEEDED = {name for kind in ("accuracy", "throughput", "memory") for name in (*KINDS[kind].needed, *KINDS[kind].one_of)}
 KEYS = [name for name in (*TEXT_KEYS, *WHOLE_KEYS) if name not in NEEDED]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def laid_out_only() -> Iterator[None]:
-    """Panels are laid out but not rendered."""
-    with undrawn():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from soak.fuzz_imports import IMPORTS
 from support.foreign_files import bring, GOOD
-from support.undrawn import undrawn
 
 from batchscale.analysis.columns import METRICS
 from batchscale.analysis.decision.imported import CANNOT_DECIDE
@@ -41,8 +40,7 @@ def test_a_good_file_brings_runs_of_the_kinds_declared(form: str, tmp_path: Path
 
 @pytest.mark.parametrize("form", IMPORTERS)
 def test_a_good_file_is_shown_and_not_only_named_in_the_report(form: str, tmp_path: Path) -> None:
-    with undrawn():
-        chapters = page.chapters_of(Findings.of(bring(GOOD[form](tmp_path / "sample"), form)))
+    chapters = page.chapters_of(Findings.of(bring(GOOD[form](tmp_path / "sample"), form)))
     assert [one.anchor for one in chapters if one.has_data]
 
 

@@ -24,6 +24,7 @@ from batchscale.analysis.report.first_screen import first_screen
 from batchscale.analysis.report.sections.runs import agreement
 from batchscale.analysis.tables.reading import from_records
 
+DRAWN = True  # but for the tests that ask for `undrawn`
 HOSTILE = "<script>alert('x')</script>"
 
 

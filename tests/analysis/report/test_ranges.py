@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from support.stored_study import SMALL
 from support.synthetic_records import Memory, results, Study, Timing
-from support.undrawn import undrawn
 
 from batchscale.analysis.report import page as report
 from batchscale.analysis.report.findings import Findings
@@ -61,11 +60,10 @@ STUDIES: dict[str, Study] = {
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """The report of a study, its panels laid out but not rendered, written once in whatever order tests come."""
+    """The report of a study, written once in whatever order tests come."""
     @cache
     def write(name: str) -> Path:
-        with undrawn():
-            return report.write_findings(Findings.of(results(STUDIES[name])), tmp_path_factory.mktemp("ranges"))
+        return report.write_findings(Findings.of(results(STUDIES[name])), tmp_path_factory.mktemp("ranges"))
     return write
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 from support.foreign_files import bring, horovod_text, saved, timings
 from support.stored_study import SMALL, STUDY
 from support.synthetic_records import manifest, records, results
-from support.undrawn import undrawn
 
 from batchscale.analysis.report import page, sections
 from batchscale.analysis.report.blocks import Section
@@ -27,13 +25,6 @@ ENDS_TABLE = ("run_id,status,global_batch,reference_batch,rule,seed,epochs,train
               "replica_batch,accumulation\n" + "".join(
                   f"r{batch}-{seed},completed,{batch},32,{rule},{seed},2,640,{0.9 + seed / 1000},1,{batch},1\n"
                   for batch, rule in ((32, "constant"), (64, "linear")) for seed in range(3)))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def laid_out_only() -> Iterator[None]:
-    """Panels are laid out but not rendered."""
-    with undrawn():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from support.stored_study import SMALL
 from support.synthetic_records import change, records, write_store
-from support.undrawn import undrawn
 
 from batchscale.launchers.cli import main
 
@@ -41,7 +40,7 @@ def reports(results: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     others = ("--margin", "0.03", "--price", "3")
     for name, options, browser in (("plan", ("--open",), False), ("wide", (*others, "--open"), True)):
         folder, asked, printed = tmp_path_factory.mktemp(name), list[str](), io.StringIO()
-        with pytest.MonkeyPatch.context() as patched, redirect_stdout(printed), undrawn():
+        with pytest.MonkeyPatch.context() as patched, redirect_stdout(printed):
             patched.setattr(webbrowser, "open", partial(_opened, asked, browser))
             assert main(["report", str(results), "--output", str(folder), *options]) == 0
         decision = json.loads((folder / "decision.json").read_text(encoding="utf-8"))
