@@ -49,6 +49,11 @@ class BestRate:
     used: tuple[TriedRate, ...]
 
     @property
+    def beyond(self) -> str:
+        """Return "above" or "below" where the best rate is only known to lie there; "" where it was found."""
+        return {1: "above", -1: "below"}.get(self.side, "")
+
+    @property
     def learning_rate(self) -> Estimate:
         """Return the rate with its interval at 95 %, whose end is unbounded on the side where nothing was found."""
         half = float(t_critical(math.inf)) * self.error
@@ -127,7 +132,7 @@ def _near(tried: Sequence[TriedRate], middle: float) -> tuple[TriedRate, ...]:
 def _through(used: tuple[TriedRate, ...], middle: float) -> _Bend:
     design = np.vander(np.log([one.learning_rate for one in used]) - middle, 3, increasing=True)
     values = np.array([one.value for one in used]) - _best_of(used).value
-    inverse = np.linalg.inv(design.T @ design)
+    inverse = np.asarray(np.linalg.inv(design.T @ design), dtype=np.float64)
     coefficients = inverse @ design.T @ values
     rest = values - design @ coefficients
     return _Bend(middle, coefficients, inverse, float(rest @ rest), used)

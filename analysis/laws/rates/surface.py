@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,11 @@ class RateSurface:
     middle: tuple[float, float]
     rms: float
     points: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what it takes to compute the surface elsewhere."""
+        return {"coefficients": [float(each) for each in self.coefficients], "middle_log2_batch": self.middle[0],
+                "middle_log_rate": self.middle[1], "rms": self.rms, "points": self.points}
 
     def values(self, batches: Floats, rates: Floats) -> Floats:
         """Return the surface at these batches and rates, which are broadcast against each other."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from batchscale.analysis.laws.rates.best_rate import best_rates, BestRate, TriedRate
@@ -70,5 +71,6 @@ def test_the_surface_of_an_exact_quadratic_is_that_quadratic() -> None:
               for trial in tried(0.01 * math.sqrt(batch / 32), batch, level=math.log2(batch) ** 2)]
     surface = fit_rate_surface(best_rates(trials))
     assert surface is not None and surface.rms == pytest.approx(0, abs=1e-9)
-    assert surface.values(128, 0.03)[0] == pytest.approx(49 + 0.1 * math.log(0.03 / 0.02) ** 2)
+    value, = surface.values(np.array([128.0]), np.array([0.03]))
+    assert value == pytest.approx(49 + 0.1 * math.log(0.03 / 0.02) ** 2)
     assert fit_rate_surface(best_rates(trials)[:2]) is None
