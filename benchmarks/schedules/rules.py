@@ -28,6 +28,9 @@ PLAIN = tuple(name for name, spec in OPTIMIZERS.items() if spec.stability is not
 NEEDED = {"noise_scale": "the gradient noise scale Bn in examples. Measure it first: an experiment with rules = ["
                          "'constant'] and, say, noise_batches = [8, 64, 512]; then set noise_scale to the run average "
                          "in its report's section 'Gradient noise'",
+          "rate_exponent": "the exponent a of best rate ~ batch^a. Measure it first: an experiment with rules = ["
+                           "'tuned'] and three global_batches or more; then set rate_exponent to the exponent in its "
+                           "report's section 'How the best rate grows with the batch'",
           "legw_epochs": "the epochs of warm-up that the reference batch trains with; it is part of the recipe that "
                          "is scaled and has no default"}
 
@@ -65,6 +68,16 @@ def _surge(config: RunFields) -> float:
     def spread(batch: int) -> float:
         return math.sqrt(config.noise_scale / batch) + math.sqrt(batch / config.noise_scale)
     return spread(config.reference_batch) / spread(config.global_batch)
+
+
+def _power(config: RunFields) -> float:
+    """kappa^a.
+
+    >>> from types import SimpleNamespace as run
+    >>> _power(run(rate_exponent=0.25, kappa=16.0))
+    2.0
+    """
+    return float(config.kappa ** config.rate_exponent)
 
 
 def _plan_warmup(config: RunFields) -> float:
@@ -166,6 +179,10 @@ RULES: dict[str, Rule] = {
         formula="eta0, weights carried from batch to batch", source="baseline", factor=_constant,
         words="the constant rate on weights carried from batch to batch",
         article="on weights carried from batch to batch", own_reference=True),
+    "measured": Rule(
+        formula="kappa^a eta0, a measured by a tuned arm, gradual warm-up", source="the plan's rate_exponent",
+        factor=_power, words="the rule whose exponent was measured",
+        article="under the rule whose exponent was measured", warmup_from=1.0, needs="rate_exponent"),
 }
 
 

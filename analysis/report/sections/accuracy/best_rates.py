@@ -57,7 +57,9 @@ def _in_words(work: Workload, found: TunedLaw) -> Iterator[str]:
            f"{brief(found.law.unshrunk, digits=2)}.")
     nexts = listed(f"{brief(rate)} at batch {batch:,}" for batch, rate in found.next_rates.items())
     yield (f"By it the next rates are {nexts}. The exponent of real trainings falls as batches grow, so beyond "
-           f"{FARTHEST:g} times the largest batch tuned it is a guess: tune there.")
+           f"{FARTHEST:g} times the largest batch tuned it is a guess: tune there."
+           + (f" A plan follows it with rules = [\"{MEASURED}\"] and rate_exponent = {exponent.value:.2g}."
+              if exponent.value > 0.005 else ""))
 
 
 def _against(exponent: Estimate) -> str:
@@ -100,7 +102,7 @@ def _contours(surface: RateSurface, found: TunedLaw, limits: tuple[float, float]
 
 def _series(work: Workload, found: TunedLaw, limits: tuple[float, float]) -> Iterator[Series]:
     rules = {rule: _path(work, rule) for rule in dict.fromkeys((*POWERS, *work.rules))
-             if not has_own_reference(rule) and not is_measured(rule)}
+             if not has_own_reference(rule) and not is_measured(rule) and rule != MEASURED}
     if found.law:
         yield Series(MEASURED, role(MEASURED), _inside(_line(found.law, found.batches), limits), band=True)
     for rule, path in rules.items():
