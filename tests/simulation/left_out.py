@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from batchscale.analysis.laws.rates.best_rate import best_rates, BestRate, TriedRate
-from batchscale.analysis.laws.rates.exponent import fit_rate_law, FOR_ADAM, FOR_GRADIENT, POWERS, prior_from
+from batchscale.analysis.laws.rates.exponent import fit_rate_law, FOR_ADAM, FOR_GRADIENT, prior_from
+from batchscale.benchmarks.schedules.rules import POWERS
 
 MEASURED = "measured"
 PRIORS = {"adam": FOR_ADAM, "gradient": FOR_GRADIENT}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from batchscale.analysis.laws.rates.exponent import POWERS
+from batchscale.benchmarks.schedules.rules import POWERS
 from simulation import best_rates, left_out
 from simulation.table import SEED
 

@@ -27,7 +27,6 @@ from ....benchmarks.config.optimizers import is_adaptive
 from ...statistics.estimate import Estimate, Floats, LEVEL, t_critical
 from .best_rate import BestRate
 
-POWERS = {"constant": 0.0, "sqrt": 0.5, "linear": 1.0}  # rules that are a power of the batch, and which
 EXPONENTS = np.linspace(-1.5, 3.0, 451)
 FREEDOM = 4  # of the prior's Student t
 FEWEST_BATCHES = 3

@@ -10,7 +10,6 @@ from dataclasses import asdict, fields
 import numpy as np
 import pytest
 
-from batchscale.analysis.laws.rates.exponent import POWERS
 from batchscale.benchmarks.runs import derived
 from batchscale.benchmarks.runs.run_config import RunConfig
 from batchscale.benchmarks.schedules import adam, decays, phases, rates, rules
@@ -40,7 +39,7 @@ def test_runs_that_do_not_follow_a_measured_exponent_are_the_runs_they_were(conf
 
 
 def test_the_powers_that_the_report_compares_with_are_those_of_the_rules(config: Make) -> None:
-    for rule, power in POWERS.items():
+    for rule, power in rules.POWERS.items():
         assert rates.peak_rate(config(rule=rule, global_batch=512)) == pytest.approx(0.01 * 16 ** power)
 
 

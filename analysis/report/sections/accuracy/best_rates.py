@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .....benchmarks.schedules.rules import has_own_reference, is_measured
+from .....benchmarks.schedules.rules import has_own_reference, is_measured, POWERS
 from .....benchmarks.text import counted, listed, number
 from ....figures.contours import Contours
 from ....figures.drawing import Figure
@@ -14,7 +14,7 @@ from ....figures.lines import Axis, draw_lines, Panel, Series
 from ....figures.theme import GOOD, role
 from ....formatting import brief, estimated, Table, table
 from ....laws.rates.best_rate import BestRate
-from ....laws.rates.exponent import POWERS, RateLaw
+from ....laws.rates.exponent import RateLaw
 from ....laws.rates.surface import RateSurface
 from ....statistics.estimate import Estimate, unknown, without_interval
 from ....statistics.held_out import FARTHEST
