@@ -29,8 +29,8 @@ SEEDS = 6
 MOST_SEEDS = 20
 GLYPHS = 48_000
 # What changes a result and is the same in all runs of an experiment.
-RECIPE = ("momentum", "weight_decay", "warmup_epochs", "legw_epochs", "noise_scale", "decay", "decay_epochs",
-          "decay_factor", "decay_power", "clip_norm", "accumulation", "strategies", "replicas")
+RECIPE = ("momentum", "weight_decay", "warmup_epochs", "legw_epochs", "noise_scale", "rate_exponent", "decay",
+          "decay_epochs", "decay_factor", "decay_power", "clip_norm", "accumulation", "strategies", "replicas")
 JUDGED_BY = ("margin", "loss_margin", "first_seed", "price_per_device_hour")
 WIDER = 10.0  # times the end of the search that the best rate touches
 

@@ -15,6 +15,7 @@ from matplotlib.transforms import ScaledTranslation, Transform
 from ..formatting import estimated, percentage
 from ..statistics.estimate import Estimate
 from .choice import show_choice
+from .contours import Contours, draw_contours
 from .drawing import Drawing
 from .points import at, Marks, Point, tag
 from .svg import svg
@@ -68,7 +69,7 @@ class Axis:
 class Panel:
     """Lines on one pair of axes. `level` is a horizontal line, `marks` are vertical ones, `lost` are
     crosses at the foot for what has no value: diverged runs, say. `within` shades what lies up to this value,
-    `chosen` is a point with a ring and its name, `height` is in inches."""
+    `chosen` is a point with a ring and its name, `contours` lie under the lines, `height` is in inches."""
 
     name: str
     title: str
@@ -80,6 +81,7 @@ class Panel:
     lost: tuple[tuple[float, Role, str], ...] = ()
     within: float | None = None
     chosen: tuple[float, float, str] | None = None
+    contours: Contours | None = None
     height: float = HEIGHT
 
 
@@ -93,6 +95,7 @@ def draw_lines(panel: Panel) -> Drawing:
             axes.axhline(panel.level[0], color=MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
         _mark(axes, panel)
         _scale(axes, panel)
+        draw_contours(axes, panel.contours)
         show_choice(axes, panel.within, panel.chosen)
         fit(figure, axes, [*(series.label for series in panel.series), panel.level[1] if panel.level else ""])
         _label_ends(axes, panel)
@@ -105,8 +108,11 @@ def _names(panel: Panel) -> list[str]:
 
 
 def _place(axes: Axes, index: int, panel: Panel) -> Transform:
-    """Lines without a band are moved aside by some points, so that intervals can be told apart."""
-    aside = 0.0 if panel.series[index].band else DODGE * (index - (len(panel.series) - 1) / 2)
+    """Lines without a band are moved aside by some points, so that intervals can be told apart; on a surface each
+    stands where it is."""
+    if panel.series[index].band or panel.contours is not None:
+        return axes.transData
+    aside = DODGE * (index - (len(panel.series) - 1) / 2)
     return axes.transData + ScaledTranslation(aside / 72, 0, axes.figure.dpi_scale_trans)
 
 

@@ -119,6 +119,7 @@ class Findings:
         if self.origin == FOREIGN:
             return {"convergence": self.study.convergences}
         return {"steps": self.study.steps, "goodput": self.goodputs, "tuned": self.study.tuned,
+                "rate_laws": self.study.rate_laws,
                 "input": self.input_halves, "forecasts": self.forecasts, "largest_batches": self.batch_forecasts,
                 "memory_laws": self.study.memory_laws}
 

@@ -22,6 +22,7 @@ from .learning.warned import warning_groups
 from .memory_laws import memory_laws, MemoryGroup
 from .timing.scaling import Scaling, scalings
 from .timing.step_fits import step_fits, StepFit
+from .tuning.rate_laws import tuned_laws, TunedLaw
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,11 @@ class Study:
     def tuned(self) -> tuple[TunedBatch, ...]:
         """Return the batches whose learning rate was tuned."""
         return self.results.tuned
+
+    @cached_property
+    def rate_laws(self) -> tuple[TunedLaw, ...]:
+        """Return how the best rate grows with the batch, one for each experiment and placement with a tuned arm."""
+        return tuned_laws(self.results)
 
     @cached_property
     def experiments(self) -> tuple[str, ...]:

@@ -47,6 +47,7 @@ class RunFields:
     warmup_epochs: float = 5.0
     legw_epochs: float = 0.0
     noise_scale: float = 0.0
+    rate_exponent: float = 0.0
     decay: str = ""
     decay_epochs: tuple[float, ...] = ()
     decay_factor: float = 0.1
@@ -173,6 +174,8 @@ class RunFields:
         values = {name: value for name, value in asdict(self).items() if name not in left_out}
         if self.last_batch == DROP:  # as every run did before there was a choice: theirs stay the same runs
             del values["last_batch"]
+        if not self.rate_exponent:  # likewise
+            del values["rate_exponent"]
         text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 

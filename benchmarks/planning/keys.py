@@ -133,6 +133,9 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         "kappa")] = UNSET
     noise_scale: Annotated[Amount | UnsetType, about(
         "Bn in examples, which the rules noise_scale and surge need: measure it first, with noise_batches")] = UNSET
+    rate_exponent: Annotated[Amount | UnsetType, about(
+        "a of best rate ~ batch^a, which the rule measured needs: measure it first, with rules = [\"tuned\"] at three "
+        "batches or more")] = UNSET
     decay: Annotated[Text, about(
         "how the rate falls after warm-up, by epochs, the same at every batch", tuple(DECAYS))] = ""
     decay_epochs: Annotated[Amounts, about(
@@ -196,8 +199,8 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 Defaults = defstruct("Defaults", [(field.name, Union[field.type, UnsetType], UNSET)
                                   for field in structs.fields(Experiment)], forbid_unknown_fields=True)
 # What is decided for each run by itself; the experiment's other keys that a run has too are the run's.
-DECIDED = ("kind", "metrics", "weight_decay", "legw_epochs", "noise_scale", "noise_batches", "sharpness_examples",
-           "replicas", "nodes", "last_batch")
+DECIDED = ("kind", "metrics", "weight_decay", "legw_epochs", "noise_scale", "rate_exponent", "noise_batches",
+           "sharpness_examples", "replicas", "nodes", "last_batch")
 PASSED_THROUGH = tuple(name for name in RunFields.__dataclass_fields__
                        if name in Experiment.__struct_fields__ and name not in DECIDED)
 

@@ -65,7 +65,8 @@ def _validate_types(config: RunFields) -> None:
         if getattr(config, name) <= 0:
             raise PlanError(f"{name}={getattr(config, name)} must be greater than 0.")
     for name in ("seed", "launch", "warmup_steps", "warmup_epochs", "weight_decay", "clip_norm",
-                 "memory_limit_bytes", "legw_epochs", "noise_scale", "sharpness_examples"):
+                 "memory_limit_bytes", "legw_epochs", "noise_scale", "rate_exponent",
+                 "sharpness_examples"):
         if getattr(config, name) < 0:
             raise PlanError(f"{name}={getattr(config, name)} must not be negative.")
     if config.seed >= SEEDS:

@@ -28,6 +28,9 @@ PLAIN = tuple(name for name, spec in OPTIMIZERS.items() if spec.stability is not
 NEEDED = {"noise_scale": "the gradient noise scale Bn in examples. Measure it first: an experiment with rules = ["
                          "'constant'] and, say, noise_batches = [8, 64, 512]; then set noise_scale to the run average "
                          "in its report's section 'Gradient noise'",
+          "rate_exponent": "the exponent a of best rate ~ batch^a. Measure it first: an experiment with rules = ["
+                           "'tuned'] and three global_batches or more; then set rate_exponent to the exponent in its "
+                           "report's section 'How the best rate grows with the batch'",
           "legw_epochs": "the epochs of warm-up that the reference batch trains with; it is part of the recipe that "
                          "is scaled and has no default"}
 
@@ -67,6 +70,16 @@ def _surge(config: RunFields) -> float:
     return spread(config.reference_batch) / spread(config.global_batch)
 
 
+def _power(config: RunFields) -> float:
+    """kappa^a.
+
+    >>> from types import SimpleNamespace as run
+    >>> _power(run(rate_exponent=0.25, kappa=16.0))
+    2.0
+    """
+    return float(config.kappa ** config.rate_exponent)
+
+
 def _plan_warmup(config: RunFields) -> float:
     return config.warmup_epochs
 
@@ -83,8 +96,9 @@ def _straight(done: Steps) -> Steps:
 class Rule:
     """Everything that is known of one rule; its place in RULES is its place in every table, and its colour.
 
-    `factor`: eta(B) / eta0, 1 at B0. `words` follows "At ... , batch 512", and `article` follows "Batch 512 loses 2
-    points". `warmup_from`: where a gradual warm-up begins, as a multiple of eta0; None: no warm-up. `warmup_epochs`:
+    `factor`: eta(B) / eta0, 1 at B0; `power`: of kappa, where the rate is one and nothing is measured for it. `words`
+    follows "At ... , batch 512", and `article` follows "Batch 512 loses 2 points".
+    `warmup_from`: where a gradual warm-up begins, as a multiple of eta0; None: no warm-up. `warmup_epochs`:
     its length. `warmup_shape`: how far the rate has come from there to the peak, elementwise and from 0 to 1, by the
     share of the warm-up's steps that is done. `needs`: the key of the configuration, a measured or chosen number above
     0, without which there is no such rule; NEEDED says how to get it. `optimizers`: the ones it is made for (empty:
@@ -99,6 +113,7 @@ class Rule:
     factor: Callable[[RunFields], float]
     words: str
     article: str
+    power: float | None = None
     warmup_from: float | None = None
     warmup_epochs: Callable[[RunFields], float] = _plan_warmup
     warmup_shape: Callable[[Steps], Steps] = _straight
@@ -125,13 +140,15 @@ class Rule:
 # A new rule goes to the end: the colours of the figures go by position.
 RULES: dict[str, Rule] = {
     SHARED_RULE: Rule(
-        formula="eta0", source="baseline", factor=_constant, words="the constant rate", article="at the constant rate"),
+        formula="eta0", source="baseline", factor=_constant, words="the constant rate", article="at the constant rate",
+        power=0.0),
     "linear": Rule(
         formula="kappa eta0, gradual warm-up", source="Goyal et al. 2017, arXiv:1706.02677", factor=_linear,
-        words="the linear rule", article="under the linear rule", warmup_from=1.0),
+        words="the linear rule", article="under the linear rule", power=1.0,
+        warmup_from=1.0),
     "sqrt": Rule(
         formula="sqrt(kappa) eta0", source="Krizhevsky 2014, arXiv:1404.5997; Hoffer et al. 2017, arXiv:1705.08741",
-        factor=_sqrt, words="the square-root rule", article="under the square-root rule"),
+        factor=_sqrt, words="the square-root rule", article="under the square-root rule", power=0.5),
     "adam_sqrt": Rule(
         formula="sqrt(kappa) eta0; 1 - beta_i times kappa, epsilon over sqrt(kappa)",
         source="Malladi et al. 2022, arXiv:2205.10287", factor=_sqrt,
@@ -166,7 +183,13 @@ RULES: dict[str, Rule] = {
         formula="eta0, weights carried from batch to batch", source="baseline", factor=_constant,
         words="the constant rate on weights carried from batch to batch",
         article="on weights carried from batch to batch", own_reference=True),
+    "measured": Rule(
+        formula="kappa^a eta0, a measured by a tuned arm, gradual warm-up", source="the plan's rate_exponent",
+        factor=_power, words="the rule whose exponent was measured",
+        article="under the rule whose exponent was measured", warmup_from=1.0, needs="rate_exponent"),
 }
+# What an exponent is compared with.
+POWERS = {name: rule.power for name, rule in RULES.items() if rule.power is not None}
 
 
 def rule_order(name: str) -> tuple[int, str]:

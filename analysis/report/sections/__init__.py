@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..builder import SectionBuilder
-from .accuracy import accuracy, curves, gradient, looks, published, rates, sharpness, tuned
+from .accuracy import accuracy, best_rates, curves, gradient, looks, published, rates, sharpness, tuned
 from .decision import claims, critical, decision
 from .imported import convergence, source, timing, training
 from .memory import memory, search
@@ -16,6 +16,7 @@ SECTIONS: tuple[SectionBuilder, ...] = (
     accuracy.build,
     looks.build,
     tuned.build,
+    best_rates.build,
     rates.build,
     published.build,
     curves.build,

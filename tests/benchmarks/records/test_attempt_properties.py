@@ -130,7 +130,8 @@ def test_the_rank_that_is_named_is_one_that_is_silent_or_none_is_further_behind(
 def test_rates_of_every_rule_and_decay_are_finite_and_never_above_the_peak(
         rule: str, decay: str, batch: int, warmup: float, epochs: int) -> None:
     needs: dict[str, dict[str, Any]] = {
-        "legw": {"legw_epochs": 0.2}, "noise_scale": {"noise_scale": 100.0}, "surge": {"noise_scale": 100.0}}
+        "legw": {"legw_epochs": 0.2}, "noise_scale": {"noise_scale": 100.0}, "surge": {"noise_scale": 100.0},
+        "measured": {"rate_exponent": 0.3}}
     config = RunConfig(**needs.get(rule, {}), experiment="x", kind="accuracy", dataset="digits", model="mlp_128",
                        optimizer="adam", global_batch=batch, train_examples=1146, seed=0, rule=rule, decay=decay,
                        warmup_epochs=warmup, epochs=epochs)

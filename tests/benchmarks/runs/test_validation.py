@@ -65,7 +65,8 @@ def test_legw_keeps_the_steps_of_its_warm_up_at_every_batch(config: Make) -> Non
 
 
 @pytest.mark.parametrize("rule,extra", [("legw", {"legw_epochs": 1.0}), ("noise_scale", {"noise_scale": 100.0}),
-                                        ("surge", {"noise_scale": 100.0}), ("adascale", {})])
+                                        ("surge", {"noise_scale": 100.0}), ("adascale", {}),
+                                        ("measured", {"rate_exponent": 0.3})])
 def test_at_the_reference_batch_they_are_the_base_rate(config: Make, rule: str, extra: dict[str, float]) -> None:
     made = config(rule=rule, global_batch=32, optimizer="adam" if rule == "surge" else "sgd", **extra)
     assert set(rates(made)) == {np.float32(0.01)}
@@ -74,6 +75,9 @@ def test_at_the_reference_batch_they_are_the_base_rate(config: Make, rule: str, 
 @pytest.mark.parametrize("changes,message", [
     ({"rule": "legw"}, "needs legw_epochs, the epochs of warm-up that the reference batch trains with"),
     ({"rule": "noise_scale"}, "noise_batches = .* section 'Gradient noise'"),
+    ({"rule": "measured"}, "needs rate_exponent, the exponent a .* rules = \\['tuned'\\] .* 'How the best rate grows"),
+    ({"rule": "sqrt", "rate_exponent": 0.3}, "rate_exponent=0.3 has no meaning for rule='sqrt'"),
+    ({"rate_exponent": -0.1}, "must not be negative"),
     ({"rule": "surge", "optimizer": "adam"}, "rule='surge' needs noise_scale, the gradient noise scale"),
     ({"rule": "surge", "noise_scale": 9.0}, "optimizer='sgd' is none; use rule='noise_scale', or choose one of adam"),
     ({"rule": "adam_sqrt"}, "optimizer='sgd' has not; use rule='sqrt'"),
@@ -108,8 +112,9 @@ def test_a_plan_gives_each_rule_its_number_alone() -> None:
         model = "mlp_128"
         optimizer = "adam"
         global_batches = [32, 128]
-        rules = ["constant", "legw", "noise_scale", "surge", "tuned"]
+        rules = ["constant", "legw", "noise_scale", "surge", "measured", "tuned"]
         noise_scale = 200
+        rate_exponent = 0.3
         legw_epochs = 0.5
         sharpness_examples = 1000
         trials = 3
@@ -118,9 +123,10 @@ def test_a_plan_gives_each_rule_its_number_alone() -> None:
     runs = [c for c in expansion.expand(plan.parse(text), lambda *_: 1146, {}).runs if c.kind == "accuracy"]
     given = {(c.rule, c.global_batch): (c.noise_scale, c.legw_epochs) for c in runs}
     assert given == {("constant", 32): (0, 0), ("constant", 128): (0, 0), ("legw", 128): (0, 0.5),
-                     ("noise_scale", 128): (200, 0), ("surge", 128): (200, 0),
+                     ("noise_scale", 128): (200, 0), ("surge", 128): (200, 0), ("measured", 128): (0, 0),
                      ("tuned", 32): (0, 0), ("tuned", 128): (0, 0)}
     assert {c.sharpness_examples for c in runs} == {1000}
+    assert {c.rule: c.rate_exponent for c in runs if c.rate_exponent} == {"measured": 0.3}
 
 
 def test_adascale_trains_at_most_the_steps_of_the_reference_batch(config: Make) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import math
 from collections.abc import Callable
+from dataclasses import asdict, fields
 
 import numpy as np
 import pytest
@@ -21,6 +22,25 @@ Make = Callable[..., RunConfig]
 def test_peak_rates(config: Make, rule: str, expected: float) -> None:
     made = config(rule=rule, global_batch=256, optimizer="adam")
     assert rates.peak_rate(made) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_measured_rule_is_a_power_of_the_batch_that_the_plan_names(config: Make) -> None:
+    made = config(rule="measured", rate_exponent=0.25, global_batch=512, epochs=10)
+    assert rates.peak_rate(made) == pytest.approx(0.02) and rates.warmup_step_count(made) > 1
+    assert rates.peak_rate(config(rule="measured", rate_exponent=1.0, global_batch=256)) == pytest.approx(0.08)
+
+
+def test_runs_that_do_not_follow_a_measured_exponent_are_the_runs_they_were(config: Make) -> None:
+    assert "rate_exponent" in {field.name for field in fields(RunConfig)}
+    found = {config(rule="measured", rate_exponent=each).run_id for each in (0.25, 0.5)}
+    assert len(found) == 2
+    values = {name: value for name, value in asdict(config()).items() if name != "rate_exponent"}
+    assert RunConfig(**values).run_id == config().run_id
+
+
+def test_the_powers_that_the_report_compares_with_are_those_of_the_rules(config: Make) -> None:
+    for rule, power in rules.POWERS.items():
+        assert rates.peak_rate(config(rule=rule, global_batch=512)) == pytest.approx(0.01 * 16 ** power)
 
 
 def test_warm_up_rises_by_iteration_to_the_peak_and_stays(config: Make) -> None:
