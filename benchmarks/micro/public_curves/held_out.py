@@ -1,10 +1,11 @@
-"""How far off predictions are on published curves: fitted to the fewest replicas of each, held against the most.
+"""How far off predictions are on published curves: each from its fewest replicas, held against its most.
 
     python -m batchscale.benchmarks.micro.public_curves.held_out CURVES.csv
 
-reads one training a row (replicas, replica_batch, examples_per_second, and columns that name machine and model), gives
-the first counts of each curve to what `batchscale predict` runs, and prints the errors, how many intervals hold what
-was measured and how wide they are, the upper end over the lower.
+reads one training a row (replicas, replica_batch, examples_per_second, and columns that name set-up and model), gives
+the first counts of each curve to what `batchscale predict` runs, with rules of public curves that are fitted to the
+other set-ups, and prints the errors of the rate, how many intervals hold what was measured and how wide they are, the
+upper end over the lower. `--write` then fits the rules that come with the package to all of them.
 """
 
 from __future__ import annotations
@@ -12,21 +13,26 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from msgspec import json
 
 from ....analysis.comparison.readable import readable
+from ....analysis.laws.public_curves import FILE, PublicCurves, shipped
 from ....analysis.prediction.replicas import forecasts
-from ....analysis.statistics.estimate import Estimate
+from ....analysis.statistics.estimate import Estimate, unknown
+from ....analysis.tables.results import Results
 from ...errors import BatchscaleError, EXIT_OK
+from .fitting import CASES, fitted, rounded, without_each
 from .reading import Curve, curves_of, results_of
 
-CASES = (((1, 2, 4), 8), ((1, 2), 8), ((1, 2), 4))
-"""Replica counts that are given, and the one that is held out."""
 PREDICT, RING, TWICE = "predict", "a ring through them", "as many times the rate of the most"
+SPREAD = 0.005  # of further launches, which published tables seldom have
+SEED = 20180614
 
 
 @dataclass(frozen=True)
@@ -48,13 +54,26 @@ class HeldOut:
         return self.predicted.low <= self.measured <= self.predicted.high
 
 
-def held_out(curves: Sequence[Curve], counts: Sequence[int], count: int) -> list[HeldOut]:
-    """Return the prediction of `count` replicas of each curve that was measured there, from `counts` alone."""
+def held_out(curves: Sequence[Curve], counts: Sequence[int], count: int, rules: PublicCurves,
+             launches: int = 1) -> list[HeldOut]:
+    """Return the prediction of `count` replicas of each curve that was measured there, from `counts` alone; launches:
+    of each training, made up with SPREAD about the one."""
     having = [curve for curve in curves if curve.has((*counts, count))]
-    found = {int(one.model): one for one in forecasts(results_of(having, counts), (count,))}
+    given = repeated(results_of(having, counts), launches) if having else None
+    found = {int(one.model): one for one in forecasts(given, (count,), curves=rules)} if given else {}
     rates = {index: [each.examples_per_second for each in one.predictions] for index, one in found.items()}
-    return [HeldOut(curve, curve.rates[count], (rates.get(index) or [Estimate(*[math.nan] * 3, 0)])[0])
+    return [HeldOut(curve, curve.rates[count], (rates.get(index) or [unknown()])[0])
             for index, curve in enumerate(having)]
+
+
+def repeated(results: Results, launches: int) -> Results:
+    """Return the results with so many launches of each run."""
+    if launches < 2:
+        return results
+    runs = pd.concat([results.runs.assign(launch=launch) for launch in range(launches)], ignore_index=True)
+    noise = np.exp(np.random.default_rng(SEED).normal(0, SPREAD, len(runs)))
+    return replace(results, runs=runs.assign(step_seconds=runs["step_seconds"] * noise,
+                                             examples_per_second=runs["examples_per_second"] / noise))
 
 
 def plainly(curves: Sequence[Curve], counts: Sequence[int], count: int, ring: bool) -> list[HeldOut]:
@@ -88,16 +107,19 @@ def summary(found: Sequence[HeldOut]) -> tuple[str, ...]:
 HEADER = ("curves", "refused", "median error", "90th percentile", "95 % intervals hold", "median width")
 
 
-def tables(curves: Sequence[Curve]) -> str:
-    """Return a Markdown table of each case by each way, and one of the groups of the first case."""
+def tables(curves: Sequence[Curve], rules: PublicCurves | None, launches: int) -> str:
+    """Return a Markdown table of each case by each way, and one of the groups of the first case. rules: of all, by
+    default for each group those of the others."""
+    each = dict.fromkeys((curve.group for curve in curves), rules) if rules else dict(without_each(curves))
     lines, groups = _header(("given", "predicted", "by")), []
-    for case in CASES:
-        counts, count = case
-        ways = {PREDICT: held_out(curves, counts, count), RING: plainly(curves, counts, count, ring=True),
+    for counts, count in CASES:
+        own = [one for group, known in each.items() if known
+               for one in held_out([curve for curve in curves if curve.group == group], counts, count, known, launches)]
+        ways = {PREDICT: own, RING: plainly(curves, counts, count, ring=True),
                 TWICE: plainly(curves, counts, count, ring=False)}
-        lines += [_row((" and ".join(map(str, counts)), str(count), way, *summary(found)))
+        lines += [_row((", ".join(map(str, counts)), str(count), way, *summary(found)))
                   for way, found in ways.items()]
-        groups = groups or by_group(ways[PREDICT])
+        groups = groups or by_group(own)
     return "\n".join([*lines, "", *groups])
 
 
@@ -116,18 +138,33 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Print the tables of a file's curves."""
     parser = argparse.ArgumentParser(description="Hold predictions against published curves.")
     parser.add_argument("curves", type=Path, help="CSV table with one training a row")
     parser.add_argument("--group", default="", help="column of what was measured together (default: the first)")
-    arguments = parser.parse_args()
+    parser.add_argument("--launches", type=int, default=1, help="of each training, made up with a spread of "
+                        f"{SPREAD:.1%} about the one (1)")
+    parser.add_argument("--shipped", action="store_true", help="by the rules that come with the package, for curves "
+                        "that they were not fitted to, instead of leaving each set-up out")
+    parser.add_argument("--write", action="store_true", help="fit the rules that come with the package to these curves")
+    arguments = parser.parse_args(words)
     try:
-        print(readable(tables(curves_of(arguments.curves, arguments.group))))
+        curves = curves_of(arguments.curves, arguments.group)
+        print(readable(tables(curves, shipped() if arguments.shipped else None, arguments.launches)))
+        if arguments.write:
+            write(curves, FILE)
     except BatchscaleError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     return EXIT_OK
+
+
+def write(curves: Iterable[Curve], path: Path) -> None:
+    """Write the rules of these curves in the place of those in a file, whose words about their source stay."""
+    there = json.decode(path.read_bytes(), type=PublicCurves)
+    rules = rounded(fitted(list(curves), there.source, there.licence, there.what))
+    path.write_bytes(json.format(json.encode(rules), indent=1) + b"\n")
 
 
 if __name__ == "__main__":

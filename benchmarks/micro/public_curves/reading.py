@@ -20,7 +20,7 @@ NEEDED = (REPLICAS, RATE, BATCH)
 
 @dataclass(frozen=True)
 class Curve:
-    """One model on one machine. `group`: what was measured together and is held out together, such as a machine;
+    """One model on one machine. `group`: its set-up, what is held out together;
     `name`: its other words; `rates`: examples per second by replicas."""
 
     group: str
