@@ -19,7 +19,7 @@ FILE = Path(__file__).parent / "public_curves.json"
 
 
 class Measured(Struct, frozen=True, kw_only=True):
-    """How a rule did on curves of set-ups, machines with their software, that it was fitted without:
+    """The errors of a rule on curves of set-ups, machines with their software, that it was fitted without:
     |predicted / measured - 1| of the rate, its median and its 90th percentile, the share of 95 % intervals that held
     the rate, and their median width, the upper end over the lower. refused: curves whose slow-down was beyond all that
     the rule was fitted to."""
@@ -34,7 +34,7 @@ class Measured(Struct, frozen=True, kw_only=True):
 
 
 class Rule(Struct, frozen=True, kw_only=True):
-    """How the step of `predicted` GPUs follows from those of `given` ones.
+    """The step of `predicted` GPUs as it follows from those of `given` ones.
 
     offset, slope: of log T(predicted) / T(the most given), over u. spread, spread_slope: of its deviations, in
     multiples of which `quantile` reaches 95 % of them. least: the smallest that was seen. reach: the smallest and the

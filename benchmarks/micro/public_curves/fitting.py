@@ -54,7 +54,7 @@ def without_each(curves: Sequence[Curve]) -> Iterator[tuple[str, PublicCurves]]:
     for group in dict.fromkeys(curve.group for curve in curves):
         rest = [curve for curve in curves if curve.group != group]
         yield group, PublicCurves(source="", licence="", what="", rules=tuple(
-            _fit(_points(rest, *case), *case, UNKNOWN) for case in CASES))
+            _fit(_points(rest, given, predicted), given, predicted, UNKNOWN) for given, predicted in CASES))
 
 
 def rule_of(curves: Sequence[Curve], given: tuple[int, ...], predicted: int) -> Rule:

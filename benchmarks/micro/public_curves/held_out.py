@@ -111,7 +111,8 @@ def tables(curves: Sequence[Curve], rules: PublicCurves | None, launches: int) -
     """Return a Markdown table of each case by each way, and one of the groups of the first case. rules: of all, by
     default for each group those of the others."""
     each = dict.fromkeys((curve.group for curve in curves), rules) if rules else dict(without_each(curves))
-    lines, groups = _header(("given", "predicted", "by")), []
+    lines = _header(("given", "predicted", "by"))
+    groups: list[str] = []
     for counts, count in CASES:
         own = [one for group, known in each.items() if known
                for one in held_out([curve for curve in curves if curve.group == group], counts, count, known, launches)]

@@ -16,6 +16,8 @@ from batchscale.analysis.laws.public_curves import PublicCurves, shipped
 from batchscale.analysis.prediction.forecast import Forecast
 from batchscale.analysis.prediction.replicas import forecasts
 from batchscale.analysis.prediction.text import text
+from batchscale.analysis.report.findings import Findings
+from batchscale.analysis.report.sections.speed import forecast
 from batchscale.analysis.tables.reading import read
 from batchscale.analysis.tables.results import Results
 from batchscale.launchers.cli import main
@@ -115,3 +117,13 @@ def test_the_output_says_where_curves_were_used_and_their_own_error(tmp_path: Pa
     found, = json.loads(output.read_text())["forecasts"]
     assert found["public_curves"][0]["measured"]["held"] >= 0.9
     assert all(each["public_curves"] for each in found["predictions"])
+
+
+def test_the_report_and_its_json_say_the_same() -> None:
+    findings = Findings.of(timed({1: 0.100, 2: 0.105}))
+    found = forecast.build(findings)
+    assert found is not None and found.figures
+    assert any("rests on 155 public curves" in part and "8 from 1 and 2 is off by" in part for part in found.text)
+    assert not any("checked by nothing" in part for part in found.warnings)
+    told, = json.loads(json.dumps(findings.to_json()))["forecasts"]
+    assert [rule["predicted"] for rule in told["public_curves"]] == [4, 8]
