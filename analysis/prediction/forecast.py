@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import to_builtins
+
 from ..formatting import what_ran
+from ..laws.public_curves import Rule
 from ..statistics.estimate import Estimate
 from ..statistics.held_out import HeldOutError
 
@@ -16,7 +19,8 @@ class Prediction:
     `measured`: examples/s of the launches at this point, unknown where there were none; `efficiency` is against
     `baseline` replicas by the same laws, whose error is in its interval; steps, seconds and costs are of one training
     to the target, of experiment `trained`, unknown where none was trained; `money_per_million` is of a million
-    examples. `refusal`: why there is no prediction here, "" where there is one."""
+    examples. `refusal`: why there is no prediction here, "" where there is one; `public_curves`: whether it rests on
+    them too."""
 
     replicas: int
     nodes: int
@@ -37,6 +41,7 @@ class Prediction:
     money_per_million: Estimate
     warnings: tuple[str, ...]
     refusal: str = ""
+    public_curves: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object, estimates with their intervals."""
@@ -47,7 +52,8 @@ class Prediction:
 class Forecast:
     """One model on one strategy. `held_out`: at the most replicas measured, predicted from fewer; `unchecked`: why
     there is none; `laws` are those that the times cannot tell apart; `note` says why there is no prediction, or what
-    it takes for granted."""
+    it takes for granted; `rules`: what public curves say of some of the counts, each with its own error, and `public`
+    says so in sentences."""
 
     model: str
     optimizer: str
@@ -58,6 +64,8 @@ class Forecast:
     held_out: tuple[HeldOutError, ...]
     unchecked: str
     note: str
+    rules: tuple[Rule, ...] = ()
+    public: str = ""
 
     @property
     def predicted(self) -> tuple[Prediction, ...]:
@@ -76,5 +84,5 @@ class Forecast:
                    "within_interval": one.within} for one in self.held_out]
         return {"model": self.model, "optimizer": self.optimizer, "strategy": self.strategy, "laws": list(self.laws),
                 "measured_replicas": list(self.measured), "note": self.note, "held_out": errors,
-                "not_held_out": self.unchecked,
+                "not_held_out": self.unchecked, "public_curves": [to_builtins(rule) for rule in self.rules],
                 "predictions": [one.to_json() for one in self.predictions]}

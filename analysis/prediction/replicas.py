@@ -15,7 +15,8 @@ from ...benchmarks.errors import PlanError, RecordError
 from ..importers.benchmarks.collectives import read_link
 from ..laws.allreduce import halving_doubling_seconds, hierarchical_seconds, Link, ring_seconds
 from ..laws.cost import cost
-from ..laws.step.laws import StepLaws
+from ..laws.public_curves import PublicCurves, Rule, shipped
+from ..laws.step.laws import ENOUGH_FREEDOM, half_widths, StepLaws
 from ..laws.step.model import StepPoint
 from ..laws.step.one_law import StepLaw
 from ..laws.step.synchronization import HALVING, HIERARCHICAL, RING, undetermined
@@ -27,7 +28,8 @@ from ..study.study import Study
 from ..study.timing.step_fits import ALIKE, by_point
 from ..study.trained_steps import trained_steps, TrainedSteps
 from ..tables.results import Results
-from .checking import doubtful, held_out, laws_of
+from .checking import doubtful, held_out, HeldOut, laws_of
+from .curves import from_curves, on_gpus, statement
 from .forecast import Forecast, Prediction
 
 EXTRAPOLATION = 64.0
@@ -67,10 +69,10 @@ def given_link(text: str, ranks: int = 0) -> tuple[Link | None, str]:
     return Link(alpha, 1 / beta), ""
 
 
-def forecasts(results: Results, replicas: Sequence[int], link: Link | None = None,
-              price: float | None = None) -> tuple[Forecast, ...]:
+def forecasts(results: Results, replicas: Sequence[int], link: Link | None = None, price: float | None = None,
+              curves: PublicCurves | None = None) -> tuple[Forecast, ...]:
     """Return the forecasts of `forecasts_of` from tables alone."""
-    return forecasts_of(Study(results), replicas, link, price)
+    return forecasts_of(Study(results), replicas, link, price, curves)
 
 
 def study_forecasts(study: Study) -> tuple[Forecast, ...]:
@@ -81,10 +83,11 @@ def study_forecasts(study: Study) -> tuple[Forecast, ...]:
     return forecasts_of(study, [*measured, *(measured[-1] * 2 ** power for power in range(1, DOUBLINGS + 1))])
 
 
-def forecasts_of(study: Study, replicas: Sequence[int], link: Link | None = None,
-                 price: float | None = None) -> tuple[Forecast, ...]:
-    """Return one forecast per model and strategy with timing runs. price: per device-hour, by default the plan's own.
-    Raises RecordError without timing runs, PlanError for a price below 0."""
+def forecasts_of(study: Study, replicas: Sequence[int], link: Link | None = None, price: float | None = None,
+                 curves: PublicCurves | None = None) -> tuple[Forecast, ...]:
+    """Return one forecast per model and strategy with timing runs. price: per device-hour, by default the plan's own;
+    curves: what is known of the GPUs of other machines, by default what comes with the package. Raises RecordError
+    without timing runs, PlanError for a price below 0."""
     results, runs = study.results, study.timing
     if runs.empty:
         raise RecordError("these results hold no timing runs, so there is no step to predict; measure some with "
@@ -93,23 +96,28 @@ def forecasts_of(study: Study, replicas: Sequence[int], link: Link | None = None
     if price is not None and not 0 <= price < math.inf:
         raise PlanError(f"--price {price} must be 0 or more, per device and hour.")
     critical = {one.experiment: one for one in study.critical}
-    return tuple(_forecast(rows, replicas, link, price, trained_steps(results, rows, critical))
+    curves = curves or shipped()
+    return tuple(_forecast(rows, replicas, link, price, trained_steps(results, rows, critical),
+                           curves if on_gpus(results, rows) else None)
                  for _, rows in runs.groupby(ALIKE, sort=False, dropna=False))
 
 
 def _forecast(rows: pd.DataFrame, replicas: Sequence[int], link: Link | None, price: float | None,
-              trained: TrainedSteps | None) -> Forecast:
+              trained: TrainedSteps | None, curves: PublicCurves | None) -> Forecast:
     first = rows.iloc[0]
     measured = tuple(sorted({int(count) for count in rows["replicas"]}))
     known = (str(first["model"]), str(first["optimizer"]), strategy_name(first["strategy"], first["transport"]))
     try:
-        laws = laws_of(rows)
+        laws, why, checked = laws_of(rows), "", held_out(rows)
     except RecordError as error:
-        return Forecast(*known, (), measured, (), (), "", str(error))
-    checked = held_out(rows)
-    found = tuple(_Case(rows, by_point(rows), laws, checked.excess, link, price, trained).predictions(replicas))
-    return Forecast(*known, laws.names, measured, found, checked.errors, checked.reason,
-                    " ".join(_notes(rows, link, found)))
+        laws, why, checked = None, str(error).rstrip("."), HeldOut((), "no law of the step is determined")
+    case = _Case(rows, by_point(rows), laws, why, checked.excess, link, price, trained, curves)
+    found = tuple(case.predictions(replicas))
+    rules = case.rules(found)
+    if laws is None and not rules:
+        return Forecast(*known, (), measured, (), (), "", f"{why}.")
+    return Forecast(*known, laws.names if laws else (), measured, found, checked.errors, checked.reason,
+                    " ".join(_notes(rows, link, found)), rules, statement(rules, curves) if curves else "")
 
 
 def _notes(rows: pd.DataFrame, link: Link | None, found: Sequence[Prediction]) -> Iterator[str]:
@@ -126,16 +134,19 @@ def _notes(rows: pd.DataFrame, link: Link | None, found: Sequence[Prediction]) -
 
 @dataclass(frozen=True, eq=False)
 class _Case:
-    """One model and strategy, and what its predictions need. `excess`: half widths by which the laws were off at the
-    most replicas, without those; beyond the replicas measured, intervals are as much wider."""
+    """One model and strategy, and what its predictions need. `laws` are None where the runs give none, and `why` says
+    so. `excess`: half widths by which the laws were off at the most replicas, without those; beyond the replicas
+    measured, intervals are as much wider."""
 
     rows: pd.DataFrame
     measured: Mapping[StepPoint, pd.DataFrame]
-    laws: StepLaws
+    laws: StepLaws | None
+    why: str
     excess: float
     link: Link | None
     price: float | None
     trained: TrainedSteps | None
+    curves: PublicCurves | None
 
     def predictions(self, replicas: Sequence[int]) -> Iterator[Prediction]:
         for scaling, batch in self._batches():
@@ -183,11 +194,14 @@ class _Case:
 
     def _prediction(self, scaling: str, total: int, point: StepPoint, name: str,
                     sync: Callable[[StepLaw], float] | None) -> Prediction:
-        beyond = point.replicas > max(each.replicas for each in self.measured)
-        laws = self.laws.widened(self.excess if beyond else 1.0)
-        seconds = laws.predict_seconds(point, sync)
-        refusal = doubtful(self.laws.points, point, seconds, sync is not None)
+        public = from_curves(self.curves, self.measured, point) if sync is None else None
+        told = public is not None and public.reaches
+        seconds, refusal = self._by_laws(point, sync, 1.0 if told else self._missed_elsewhere(point))
         seconds = unknown(seconds.n) if refusal else seconds
+        if public is not None and told:
+            seconds, refusal = public.spanning(seconds if self._enough else unknown()), ""
+        elif public is not None and refusal:
+            refusal = f"{refusal}; {public.beyond}"
         rate = seconds.transformed(lambda value: total / value)
         baseline = self._baseline(point, total if scaling == "strong" else None)
         steps = self.trained.steps(total) if self.trained else unknown()
@@ -196,9 +210,46 @@ class _Case:
         spent = cost(whole, point.replicas, self.price)
         million = cost(rate.transformed(lambda value: 1e6 / value), point.replicas, self.price)
         return Prediction(point.replicas, point.nodes, scaling, total, point.replica_batch, name, seconds, rate,
-                          self._measured_rate(point), baseline.replicas, self._efficiency(baseline, point, seconds),
+                          self._measured_rate(point), baseline.replicas,
+                          self._efficiency(baseline, point, seconds, told),
                           self.trained.experiment if self.trained else "", steps, whole, spent.device_hours,
-                          spent.money, million.money, () if refusal else self._warnings(point, total), refusal)
+                          spent.money, million.money, () if refusal else self._warnings(point, total), refusal, told)
+
+    @property
+    def _enough(self) -> bool:
+        """Whether the laws rest on launches that tell how well they fit."""
+        return self.laws is not None and self.laws.laws[0].degrees_of_freedom >= ENOUGH_FREEDOM
+
+    def _by_laws(self, point: StepPoint, sync: Callable[[StepLaw], float] | None,
+                 missed: float) -> tuple[Estimate, str]:
+        """The step by the laws, and why it is refused; without laws, what was measured at the point. missed: half
+        widths that they are off elsewhere, for replicas beyond those measured."""
+        if self.laws is None:
+            own = self.measured.get(point)
+            return (mean_of(own, "step_seconds"), "") if own is not None and sync is None else (unknown(), self.why)
+        beyond = point.replicas > max(each.replicas for each in self.measured)
+        laws = self.laws.widened(max(self.excess, missed) if beyond else 1.0)
+        seconds = laws.predict_seconds(point, sync)
+        return seconds, doubtful(self.laws.points, point, seconds, sync is not None)
+
+    def _missed_elsewhere(self, point: StepPoint) -> float:
+        """Half widths by which laws are off, at the most replicas that public curves know, on machines at the ends of
+        the curves' interval; 1 where they say nothing."""
+        rules = self.curves.rules if self.curves else ()
+        asked = (from_curves(self.curves, self.measured, StepPoint(rule.predicted, 1, point.replica_batch))
+                 for rule in rules)
+        known = [each for each in asked if each is not None and each.reaches]
+        if not known or self.laws is None:
+            return 1.0
+        most = max(known, key=lambda each: each.rule.predicted)
+        there = self.laws.predict_seconds(StepPoint(most.rule.predicted, 1, point.replica_batch))
+        return max(half_widths(there, end) for end in (most.seconds.low, most.seconds.high))
+
+    def rules(self, found: Sequence[Prediction]) -> tuple[Rule, ...]:
+        """The rules that predictions rest on, each once."""
+        counts = frozenset(int(count) for count in self.rows["replicas"])
+        each = (self.curves.rule(counts, one.replicas) for one in found if one.public_curves and self.curves)
+        return tuple(dict.fromkeys(rule for rule in each if rule))
 
     def _measured_rate(self, point: StepPoint) -> Estimate:
         own = self.measured.get(point)
@@ -209,15 +260,21 @@ class _Case:
         counts = sorted({1, *(each.replicas for each in self.measured)})
         candidates = [StepPoint(count, self._nodes(count), fixed_total / count if fixed_total else point.replica_batch)
                       for count in counts]
-        known = [each for each in candidates if not undetermined(self.laws.points, each)]
+        points = tuple(self.measured)
+        known = [each for each in candidates if each in points or not undetermined(points, each)]
         return known[0] if known else candidates[0]
 
-    def _efficiency(self, baseline: StepPoint, point: StepPoint, seconds: Estimate) -> Estimate:
-        """Throughput per replica over the baseline's, both by these laws; the error of each is in the interval."""
+    def _efficiency(self, baseline: StepPoint, point: StepPoint, seconds: Estimate, told: bool) -> Estimate:
+        """Throughput per replica over the baseline's; the error of each is in the interval. The baseline is by the same
+        laws, or as measured where there are none and where public curves tell the point."""
         if point == baseline and math.isfinite(seconds.value):
             return without_interval(1.0, seconds.n)
-        alone = self.laws.predict_seconds(baseline, launch=False)
+        own = self.measured.get(baseline) if told or self.laws is None else None
+        alone = (mean_of(own, "step_seconds") if own is not None else
+                 self.laws.predict_seconds(baseline, launch=False) if self.laws is not None else unknown())
         share = point.global_batch / point.replicas / (baseline.global_batch / baseline.replicas)
+        if told and not alone.has_interval:  # one launch, whose error is in what public curves say
+            return seconds.transformed(lambda value: alone.value / value).scaled(share)
         return quotient(alone, seconds).scaled(share)
 
     def _warnings(self, point: StepPoint, total: int) -> tuple[str, ...]:

@@ -32,7 +32,10 @@ def text(found: Sequence[Forecast], link: Link | None, by_batch: Sequence[BatchF
 def _body(one: Forecast) -> Iterator[str]:
     if one.predictions:
         yield from _aligned([HEADER, *(_cells(each) for each in one.predictions)])
-        yield f"Laws that these times cannot tell apart: {'; '.join(one.laws)}. Intervals span them all."
+        if one.laws:
+            yield f"Laws that these times cannot tell apart: {'; '.join(one.laws)}. Intervals span them all."
+    if one.public:
+        yield one.public
     yield from _refusals(one)
     trained = [each.trained for each in one.predicted if each.trained]
     if trained:
@@ -71,7 +74,8 @@ def _held_out(one: Forecast) -> Iterator[str]:
 
 def _cells(one: Prediction) -> tuple[str, ...]:
     money = one.money if one.trained else one.money_per_million
-    return (str(one.replicas), one.scaling, f"{one.global_batch:,}", one.synchronization, _value(one.measured),
+    how = f"{one.synchronization}, public curves" if one.public_curves else one.synchronization
+    return (str(one.replicas), one.scaling, f"{one.global_batch:,}", how, _value(one.measured),
             _value(one.examples_per_second), _interval(one.examples_per_second), percent(one.efficiency.value)
             if math.isfinite(one.efficiency.value) else UNKNOWN, _shares(one.efficiency), _value(one.steps),
             duration(one.seconds_to_target.value), _times(one.seconds_to_target), _value(money))

@@ -68,11 +68,11 @@ def test_the_largest_measured_is_predicted_from_the_others() -> None:
     assert len(one.held_out) == 5  # 3 batches of weak scaling, and 2 more of strong
     assert all(abs(error.relative_error.value) < 0.2 for error in one.held_out)
     fewer = results(Study(experiments=(), timing=Timing(strategies=("mirrored",)), memory=None))
-    two, = forecasts(fewer, (2, 8))
+    two, = forecasts(fewer, (2, 16))
     assert two.held_out == () and "without 2 replicas, 1 replica alone cannot tell" in two.unchecked
     assert {each.replicas for each in two.predicted} == {2}
     assert all(math.isnan(each.steps.value) for each in two.predictions)
-    assert all("1 and 2 replicas alone cannot tell" in each.refusal for each in two.predictions if each.replicas == 8)
+    assert all("1 and 2 replicas alone cannot tell" in each.refusal for each in two.predictions if each.replicas == 16)
 
 
 def test_measured_values_stand_beside_predictions_and_within_them() -> None:

@@ -33,7 +33,8 @@ def build(findings: Findings) -> Section | None:
             "slows with replicas where the times show it. Intervals span every law that the times cannot tell apart, "
             "hold what was measured, and are as much wider as the laws missed the most replicas. `batchscale predict "
             "RESULTS --gpus 16,64 --network ALPHA,BETA` asks for other counts, a slower link and a price.",
-            *dict.fromkeys(f"{one.name}: {one.note}" for one in found if one.note), *_errors(found), *_refused(found)]
+            *dict.fromkeys(f"{one.name}: {one.note}" for one in found if one.note), *_errors(found), *_refused(found),
+            *dict.fromkeys(f"{one.name}: {one.public}" for one in found if one.public)]
     text += [one.statement for one in by_batch if one.statement]
     figures = [figure for index, one in enumerate(found[:MOST_PANELS])
                for figure in _figures(f"f{index}", one, runs)]
@@ -127,6 +128,6 @@ def _table(found: Sequence[Forecast]) -> tuple[Table, ...]:
 
 def _warnings(found: Sequence[Forecast]) -> Iterator[str]:
     for one in found:
-        if _beyond(one) and not one.held_out:
+        if not one.held_out and any(not each.public_curves for each in _beyond(one)):
             yield (f"{one.name}: predictions beyond {one.measured[-1]} replicas are checked by nothing: "
                    f"{one.unchecked}.")
