@@ -139,7 +139,7 @@ def _what_to_add(header: Sequence[str]) -> str:
     kind = next((name for name, kind in KINDS.items() if not there.isdisjoint(kind.one_of or kind.needed)), "")
     if not kind:
         return ("Needed are, for " + "; ".join(f"{kind}: {_needed(kind)}" for kind in KINDS) + ". A column of another "
-                "name is given by --map OURS=ITS, and what the table does not say, for all rows, by --set COLUMN=VALUE.")
+                "name is given by --map OURS=ITS; what the table does not say, for all rows, by --set COLUMN=VALUE.")
     maps = " ".join(shlex.join(("--map", f"{column}={name}")) for column, name in guessed.items())
     sets = " ".join(f"--set {column}={EXAMPLES.get(column, 'N')}" for column in KINDS[kind].needed
                     if column not in there)
