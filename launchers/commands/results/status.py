@@ -64,7 +64,7 @@ def _poll(results: Path) -> tuple[int, bool]:
     store = open_store(results)
     runs = store.runs()
     statuses = {run.run_id: run.status() for run in runs}
-    counts, called = Counter(statuses.values()), {} if queue.submissions(store.folder) else ASKED
+    counts, called = Counter(statuses.values()), ASKED if not queue.submissions(store.folder) else {}
     print(f"{store.folder}: {counted(len(runs), 'run')}: "
           + ", ".join(f"{counts[name]} {called.get(name, name)}" for name in ORDER if counts[name]))
     print("\n".join(map(plain, table([run for run in runs if statuses[run.run_id] != "unreadable"], statuses))))
