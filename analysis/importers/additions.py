@@ -64,6 +64,9 @@ def _halves(option: str, text: str, example: str) -> tuple[str, str]:
     if not sign or not column or not rest or len(text) > LONGEST:
         raise RecordError(f"{option} {text[:60]!r} must be COLUMN={'VALUE' if option == SET else 'NAME'}, such as "
                           f"{option} {example}.")
+    if option == MAP and rest in FILLED and column not in FILLED:
+        raise RecordError(f"{MAP} {text[:60]!r}: the column of ours stands before the sign, the file's own name after "
+                          f"it: {MAP} {rest}={column}.")
     return _column(option, column), rest
 
 

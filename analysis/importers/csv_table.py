@@ -7,6 +7,7 @@ their units in their names and are described in columns.MEANINGS. A cell that is
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -21,6 +22,7 @@ from .registry import CONVERGENCE, KINDS
 from .sources import Sources
 from .text.cells import cell_value
 from .text.delimited import header_of, table
+from .trainings.names import customary
 
 QUESTION = "What do these runs say about the batch size?"
 HINT = "a CSV table with a header, one run a row"
@@ -36,6 +38,7 @@ SETTINGS = frozenset((*CONFIGURATION, "strategy", "transport", "replicas", "node
 IGNORED = ("environment", "content_hash", "steady")
 # Rounding of the two numbers; beyond it a rate and a step time speak of different things.
 AGREE_WITHIN = 0.05
+EXAMPLES = {"rule": "constant"}  # of what --set is given; of any other column a number, N
 # Cells that differ between two exports of one and the same run.
 NOT_OF_THE_RUN = ("run_id", "finished", "source")
 MOST_ROWS = 20_000
@@ -125,8 +128,24 @@ def _check_header(header: Sequence[str], where: str) -> None:
         raise RecordError(f"{where} has the column {label(twice)[:40]!r} twice.")
     if "kind" not in header and not _kinds(frozenset(header)):
         has = ", ".join(label(name)[:30] for name in header[:8]) or "nothing"
-        raise RecordError(f"{where} has {has}; no kind of run can be made of it. Needed are, for "
-                          + "; ".join(f"{kind}: {_needed(kind)}" for kind in KINDS) + ".")
+        raise RecordError(f"{where} has {has}; no kind of run can be made of it. {_what_to_add(header)}")
+
+
+def _what_to_add(header: Sequence[str]) -> str:
+    """The options that make runs of a table whose results are there, under our names or customary ones; of any other
+    what each kind needs."""
+    guessed = {column: name for column, name in customary(header).items() if column not in header}
+    there = {*header, *guessed}
+    kind = next((name for name, kind in KINDS.items() if not there.isdisjoint(kind.one_of or kind.needed)), "")
+    if not kind:
+        return ("Needed are, for " + "; ".join(f"{kind}: {_needed(kind)}" for kind in KINDS) + ". A column of another "
+                "name is given by --map OURS=ITS; what the table does not say, for all rows, by --set COLUMN=VALUE.")
+    maps = " ".join(shlex.join(("--map", f"{column}={name}")) for column, name in guessed.items())
+    sets = " ".join(f"--set {column}={EXAMPLES.get(column, 'N')}" for column in KINDS[kind].needed
+                    if column not in there)
+    return (f"A run of kind {kind} needs {_needed(kind)}."
+            + (f" If its names mean what they mostly do: {maps}." if maps else "")
+            + (f" What the table does not say, for all rows: {sets}." if sets else ""))
 
 
 def reference() -> str:

@@ -17,7 +17,7 @@ class Interrupted(Exception):
     """The ranks agreed to stop at a step boundary; `status` is what the attempt is recorded as."""
 
     def __init__(self, status: str) -> None:
-        super().__init__(f"stopped at a step boundary on request ({status})")
+        super().__init__("stopped at a step boundary on request")
         self.status = status
 
 

@@ -15,6 +15,16 @@ KINDS = {"loss": "loss", "acc": "accuracy", "accuracy": "accuracy", "top1": "acc
 MEANS, SINGLE = ("epoch", "avg", "mean"), ("step", "batch", "iter", "iteration")
 RATES = ("learning_rate", "lr", "epoch_learning_rate", "epoch_lr", "train_lr", "lr_adam", "lr_sgd")
 WORD = re.compile(r"[^A-Za-z0-9]+")
+# What people call our columns in tables of their own; the metrics' names are made of PARTS and KINDS.
+CUSTOMARY = {"global_batch": ("batch", "bs", "batch_size", "batchsize", "global_batch_size", "total_batch_size"),
+             "peak_learning_rate": RATES, "seed": ("random_seed", "rng_seed"),
+             "epochs": ("epoch", "num_epochs", "n_epochs"), "optimizer": ("opt", "optim"),
+             "model": ("architecture", "arch", "network"), "dataset": ("data",),
+             "replicas": ("gpus", "num_gpus", "n_gpus", "ngpus", "devices", "workers", "world_size", "ranks"),
+             "train_examples": ("train_size", "num_train", "n_train", "train_samples"),
+             "examples_per_second": ("throughput", "images_per_second", "images_per_sec", "images_sec", "img_s",
+                                     "samples_per_second", "samples_per_sec", "samples_sec", "examples_per_sec"),
+             "step_seconds": ("step_time", "seconds_per_step", "time_per_step")}
 
 
 def metric_of(name: str) -> str:
@@ -46,3 +56,20 @@ def chosen(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]:
         if column and name not in found.values():
             found.setdefault(column, name)
     return {column: name for column, name in found.items() if name in listed}
+
+
+def customary(names: Iterable[str]) -> dict[str, str]:
+    """Return our column -> the name in a table of one's own that means it by what people write. A guess to be shown,
+    never one to be followed: of one accuracy without a word about the part, only its owner knows that it is the test's.
+
+    >>> customary(["batch_size", "acc", "lr", "who"])
+    {'global_batch': 'batch_size', 'test_accuracy': 'acc', 'peak_learning_rate': 'lr'}
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        words = "_".join(word for word in WORD.split(name.lower()) if word)
+        metric = metric_of(name) if words.startswith("train") else metric_of(name).replace("train_", "test_")
+        column = next((column for column, meant in CUSTOMARY.items() if words in meant), metric)
+        if column:
+            found.setdefault(column, name)
+    return found

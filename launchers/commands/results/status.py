@@ -9,7 +9,7 @@ import shlex
 import time
 from argparse import ArgumentParser, Namespace
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ....benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED
@@ -28,6 +28,7 @@ from ..options import add_results
 ORDER = ("completed", "diverged", "out_of_memory", "running", "pending", "invalid", "failed", "lost", "preempted",
          "timed_out", "unreadable")
 BAD = ("invalid", "failed", "lost", "preempted", "timed_out")
+ASKED = {"preempted": "stopped on request"}  # where no scheduler can have been the one who asked
 POLL_SECONDS = 30.0
 MOST_REPEATED = 5
 
@@ -63,15 +64,15 @@ def _poll(results: Path) -> tuple[int, bool]:
     store = open_store(results)
     runs = store.runs()
     statuses = {run.run_id: run.status() for run in runs}
-    counts = Counter(statuses.values())
+    counts, called = Counter(statuses.values()), ASKED if not queue.submissions(store.folder) else {}
     print(f"{store.folder}: {counted(len(runs), 'run')}: "
-          + ", ".join(f"{counts[name]} {name}" for name in ORDER if counts[name]))
+          + ", ".join(f"{counts[name]} {called.get(name, name)}" for name in ORDER if counts[name]))
     print("\n".join(map(plain, table([run for run in runs if statuses[run.run_id] != "unreadable"], statuses))))
     print("".join(f"{plain(line)}\n" for line in rounds.lines(store)) if by_looks(store) else "", end="")
     active = jobs(store)
     bad = sorted((run for run in runs if statuses[run.run_id] in BAD), key=lambda run: run.last_began())
     for run in bad[:1]:
-        print("\n".join(map(plain, _first_error(run, statuses[run.run_id]))))
+        print("\n".join(map(plain, _first_error(run, statuses[run.run_id], called))))
     _print_repeated([run for run in runs if statuses[run.run_id] not in BAD])
     for run in runs:
         for path in run.corrupt():
@@ -99,10 +100,10 @@ def jobs(store: Store) -> bool:
     return any(task.active for tasks in found.values() for task in tasks)
 
 
-def _first_error(run: Run, status: str) -> list[str]:
+def _first_error(run: Run, status: str, called: Mapping[str, str]) -> list[str]:
     found = ending(run.attempts()[-1])
     kind = "failed" if status in ("invalid", "failed") else "interrupted"
-    return [f"first {kind} run: {run.run_id}: {status}, {found.where}", f"  {found.message}",
+    return [f"first {kind} run: {run.run_id}: {called.get(status, status)}, {found.where}", f"  {found.message}",
             f"  logs: {found.logs or run.folder.parent / 'logs'}"]
 
 

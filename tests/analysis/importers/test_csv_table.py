@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from batchscale.analysis.comparison.compare import compare as compare_sides
 from batchscale.analysis.comparison.sides import read_side
 from batchscale.analysis.exporters import csv as export
 from batchscale.analysis.importers import imported_store
+from batchscale.analysis.importers.additions import parse_additions
 from batchscale.analysis.prediction.replicas import forecasts
 from batchscale.analysis.prediction.text import text as as_text
 from batchscale.analysis.tables.reading import read
@@ -146,3 +148,36 @@ def test_a_published_table_of_one_batch_and_few_columns_is_predicted_at_that_bat
     assert len(one.held_out) == 1 and one.unchecked == ""
     said = as_text([one], None)
     assert "Held-out error: 16 replicas predicted from fewer" in said and "No nodes are named" in said
+
+
+NATURAL = ("batch_size,accuracy,lr,seed", *(f"{batch},{0.9 - batch / 6400 + seed / 1000},0.001,{seed}"
+                                            for batch in (32, 64, 128) for seed in range(3)))
+
+
+def test_a_table_with_names_of_ones_own_is_answered_with_the_options_that_read_it(tmp_path: Path) -> None:
+    path = table(tmp_path, *NATURAL)
+    with pytest.raises(RecordError) as refused:
+        bring(path, "csv")
+    words = shlex.split(str(refused.value).replace("=N", "=32").replace(".", " "))
+    options = {option: [after for before, after in zip(words, words[1:]) if before == option]
+               for option in ("--map", "--set")}
+    assert "global_batch=batch_size" in options["--map"]
+    found = bring(path, "csv", settings=options["--set"], maps=options["--map"]).runs
+    assert set(found["peak_learning_rate"]) == {0.001} and set(found["rule"]) == {"constant"}
+    assert sorted(set(found["global_batch"])) == [32, 64, 128] and found["test_accuracy"].max() < 0.9
+
+
+@pytest.mark.parametrize(("header", "said", "silent"), [
+    ("gpus,bs,images/sec", "--map replicas=gpus --map global_batch=bs --map examples_per_second=images/sec.", "--set"),
+    ("Batch Size,images/sec", "--map 'global_batch=Batch Size' .*--set replicas=N.", "for accuracy"),
+    ("a,b", "for accuracy: global_batch, .* --map OURS=ITS, .* --set COLUMN=VALUE", "mean what")])
+def test_what_a_table_lacks_is_said_for_the_kind_whose_result_it_has(tmp_path: Path, header: str, said: str,
+                                                                     silent: str) -> None:
+    with pytest.raises(RecordError, match=said) as refused:
+        bring(table(tmp_path, header, "1,2,3"[:2 * header.count(",") + 1]), "csv")
+    assert silent not in str(refused.value)
+
+
+def test_a_mapping_the_wrong_way_round_is_turned() -> None:
+    with pytest.raises(RecordError, match="--map global_batch=batch_size"):
+        parse_additions((), ("batch_size=global_batch",))

@@ -61,13 +61,14 @@ def test_an_interrupted_run_is_not_called_failed(tmp_path: Path, config: Callabl
                                                  capsys: pytest.CaptureFixture[str]) -> None:
     store = Store(tmp_path / "mine")
     store.prepare([config(seed=seed) for seed in range(2)], {"name": "mine"})
-    for status, kind in (("preempted", "interrupted"), ("failed", "failed")):
+    for status, kind, said in (("preempted", "interrupted", "stopped on request"), ("failed", "failed", "failed")):
         claimed = store.claim_next(store.runs())
         assert claimed is not None
         run, attempt = claimed
         run.fail(attempt, status, 0, "it was so")
         cli.main(["status", str(store.folder)])
-        assert f"first {kind} run: {run.run_id}: {status}" in capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert f"first {kind} run: {run.run_id}: {said}" in out and f"1 {said}" in out.splitlines()[0]
         if status == "preempted":
             for path in run.folder.glob("attempt-*"):
                 path.rename(tmp_path / path.name)
