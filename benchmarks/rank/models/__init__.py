@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -66,13 +67,24 @@ def _single(name: str, input_shape: Shapes, classes: Classes) -> tuple[tuple[int
     return input_shape, classes or 1
 
 
+def _how_to_take_them(name: str, builder: Builder) -> str:
+    """Return the first line to write where a function of the user's does not take what it is called with, else ""."""
+    try:
+        inspect.signature(builder).bind(None, None)
+    except TypeError:
+        return f" Write def {name.rpartition(':')[2]}(input_shape, classes):, whether it uses them or not."
+    except ValueError:  # a function of a compiled module, which does not tell
+        pass
+    return ""
+
+
 def _from_function(name: str, builder: Builder, input_shape: Shapes, classes: Classes) -> keras.Model:
     try:
         with own_code():
             model = builder(input_shape, classes)
     except (Exception, SystemExit) as error:
         raise PlanError(f"model {name!r} {said(error)}; it is called with input_shape={input_shape} and "
-                        f"classes={classes}.{frames(error)}") from error
+                        f"classes={classes}.{_how_to_take_them(name, builder)}{frames(error)}") from error
     if not isinstance(model, keras.Model):
         raise PlanError(f"model {name!r} returned {type(model).__name__}; it must return a keras.Model that ends in "
                         + (f"{classes} logits." if classes else "the outputs that the loss takes."))

@@ -170,7 +170,7 @@ def test_a_table_with_names_of_ones_own_is_answered_with_the_options_that_read_i
 @pytest.mark.parametrize(("header", "said", "silent"), [
     ("gpus,bs,images/sec", "--map replicas=gpus --map global_batch=bs --map examples_per_second=images/sec.", "--set"),
     ("Batch Size,images/sec", "--map 'global_batch=Batch Size' .*--set replicas=N.", "for accuracy"),
-    ("a,b", "for accuracy: global_batch, .* --map OURS=ITS, .* --set COLUMN=VALUE", "mean what")])
+    ("a,b", "for accuracy: global_batch, .* --map OURS=ITS; .* --set COLUMN=VALUE", "mean what")])
 def test_what_a_table_lacks_is_said_for_the_kind_whose_result_it_has(tmp_path: Path, header: str, said: str,
                                                                      silent: str) -> None:
     with pytest.raises(RecordError, match=said) as refused:

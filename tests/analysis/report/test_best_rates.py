@@ -20,6 +20,7 @@ from batchscale.analysis.report.sections.accuracy import best_rates
 from batchscale.analysis.study.tuning.rate_laws import TunedLaw
 from batchscale.analysis.tables.results import Results
 
+DRAWN = True
 BATCHES = (32, 128, 512, 2048)
 LOSSY = Curve(accuracy_gap={128: 0.005, 512: 0.02, 2048: 0.05})
 

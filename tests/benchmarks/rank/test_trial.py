@@ -30,6 +30,7 @@ MISTAKES = {
     "built-in model of several": r"model 'mlp_128'.*several inputs \(numbers, tokens\); give a model of your own",
     "an output is missing": r"loss 'own_tasks:both'.*outputs kind \(examples, 3\) float32, raised KeyError: 'amount'",
     "model raising_model": "own_mistakes:raising_model' raised ValueError: .*called with input_shape=",
+    "model bare_model": r"called with input_shape=.* Write def bare_model\(input_shape, classes\):, whether",
     "model number_model": "own_mistakes:number_model' returned int; it must return a keras.Model",
     "model not_flattened": r"outputs \(examples, 64, 10\) float32.*before its last layer put keras.layers.Flatten\(\)",
     "model eleven_logits": r"own_mistakes:eleven_logits' gives outputs of shape \(11,\).*must end in 10 logits",

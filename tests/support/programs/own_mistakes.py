@@ -31,6 +31,10 @@ def raising_model(shape: Any, classes: Any) -> Any:
     return _model(shape, layers.Conv2D(3, 3))
 
 
+def bare_model() -> Any:
+    return 3
+
+
 def number_model(shape: Any, classes: Any) -> Any:
     return 3
 
@@ -155,8 +159,8 @@ CASES: dict[str, dict[str, Any]] = {
     "built-in model of several": {**TWO, "model": "mlp_128"},
     "an output is missing": {**TWO, "model": "own_mistakes:half_dict_model"},
     **{f"model {name}": {"model": f"own_mistakes:{name}"}
-       for name in ("raising_model", "number_model", "eleven_logits", "not_flattened", "one_row", "detached_model",
-                    "unbuilt_model")},
+       for name in ("raising_model", "bare_model", "number_model", "eleven_logits", "not_flattened", "one_row",
+                    "detached_model", "unbuilt_model")},
     **{f"loss {name}": {**SQUARED, "loss": f"own_mistakes:{name}"}
        for name in ("raising", "averaged", "broadcast", "centred", "nothing", "whole", "rounded", "infinite", "steep",
                     "numpy_loss", "one_value")},
