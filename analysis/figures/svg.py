@@ -40,10 +40,11 @@ def svg(figure: Figure, name: str, description: str, marks: Marks = Marks()) -> 
 
 
 def standalone(element: str) -> str:
-    """Return the same element as a file of its own, light or dark as the reader prefers."""
+    """Return the same element as a file of its own, light or dark as the reader prefers. Its points answer nobody
+    there and are not seen, as in a page."""
     style = (f"<style>svg{{color:{INK};font-family:system-ui,sans-serif;--muted:{MUTED};--grid:{GRID};"
-             f"{palette(False)}}}@media(prefers-color-scheme:dark){{svg{{color:#e6ebf0;--muted:#9aa7b4;"
-             f"--grid:#35404c;{palette(True)}}}}}</style>")
+             f"{palette(False)}}}.points circle{{fill:none}}@media(prefers-color-scheme:dark){{svg{{color:#e6ebf0;"
+             f"--muted:#9aa7b4;--grid:#35404c;{palette(True)}}}}}</style>")
     head, _, rest = element.partition(">")
     return f"{head}>{style}{rest}\n"
 

@@ -114,6 +114,7 @@ def test_dollar_signs_are_text_and_no_formula() -> None:
 def test_a_file_of_its_own_brings_both_colour_schemes() -> None:
     text = standalone(accuracy_panel(line("constant")))
     assert "prefers-color-scheme:dark" in text
+    assert "<circle" in text and ".points circle{fill:none}" in text  # in a page its own style hides them
     ElementTree.fromstring(text)
 
 
