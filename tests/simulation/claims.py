@@ -1,4 +1,6 @@
-"""Verdicts on the ten claims in studies whose truth is plain: how often one contradicts the truth.
+"""Verdicts on the ten claims in studies whose truth is plain: how often one contradicts the truth. Claim 7 carries a
+trend on over five doublings: six seeds support 1.4 points in 29 % of 300 studies, twelve in 83 %, and none
+contradicts them, so its cell has sixteen.
 
 Six seeds, 20,480 training examples, 10 epochs; runs vary by 0.3 points, where claim 3 is asked by 0.1, as a margin of
 0.5 points takes. In the null study nothing depends on the batch but how often the weights are updated; it counts a
@@ -51,8 +53,8 @@ CASES = {
     "7: the largest batch has learned nothing": Case(
         7, change(change(NEAR_ALL, "sgd", generalization={4096: 0.03}, loss_gap={4096: 2.0}, speed={4096: 0.01}),
                   "adam", loss_gap={2048: 2.0}, speed={2048: 0.01}), OPEN, ("supported", FALSE)),
-    "7: 1.4 points more near the training set": Case(
-        7, change(NEAR_ALL, "sgd", generalization={4096: 0.014}), "supported", (FALSE,)),
+    "7: 1.4 points more near the training set, 16 seeds": Case(
+        7, replace(change(NEAR_ALL, "sgd", generalization={4096: 0.014}), seeds=16), "supported", (FALSE,)),
     "9: elasticity 0.2, then 0.03, knee below all batches": Case(
         9, replace(NULL, timing=KNEE), "supported", (FALSE,)),
     "10: the smaller model was not trained at the same batches": Case(
