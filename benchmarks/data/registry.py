@@ -50,6 +50,12 @@ def load(name: str) -> Dataset:
     return _source(name).load(name)
 
 
+def is_users_code(name: str) -> bool:
+    """Return whether loading the data set runs a function of the user's. Raises DataError for a name that is not
+    known."""
+    return _source(name) is _FUNCTION
+
+
 def describe_size(name: str) -> DataSize:
     """Return the numbers of examples, the input shape and the classes, without loading the data set where possible.
 

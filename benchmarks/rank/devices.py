@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ def pin(config: RunConfig, cores: Sequence[int], variables: Mapping[str, str], g
         raise EnvironmentUnusable(
             f"{config.strategy} needs {start + per_process} cores on this host ({config.cores_per_replica} for each "
             f"replica) and has {len(cores)}; lower replicas or cores_per_replica, or give it more cores.")
-    os.sched_setaffinity(0, own)
+    for thread in os.listdir("/proc/self/task"):  # TensorFlow has one from when it is imported
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread), own)
     return own
 
 

@@ -1,7 +1,7 @@
 """Importing TensorFlow and Keras without what a rank never uses.
 
-Keras imports scikit-learn, pandas and matplotlib where it finds them, for its estimators, frames and plots: a third
-of the CPU time that a rank takes to start. Hidden meanwhile, they can be imported afterwards as ever.
+Keras imports scikit-learn, pandas, matplotlib and IPython where it finds them, for its estimators, frames and plots: a
+third of the CPU time that a rank takes to start. Hidden meanwhile, they can be imported afterwards as ever.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-OPTIONAL = ("sklearn", "pandas", "matplotlib")
+OPTIONAL = ("sklearn", "pandas", "matplotlib", "IPython")
 # The suite trains with Keras 3 on TensorFlow, whatever a shell or ~/.keras/keras.json chooses for other programs.
 CHOICE_OF_KERAS = {"KERAS_BACKEND": "tensorflow", "TF_USE_LEGACY_KERAS": "0"}
 # TensorFlow 2.21 looks for every CUDA library that pip installed but this one, and registers no GPU without it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ import tensorflow as tf
 
 from .. import data
 from ..data import fingerprint as data_fingerprint
+from ..config.script import is_script
 from ..data.arrays import Arrays, count, each
 from ..data.disk.encoded import EncodedImages
 from ..errors import DataError
@@ -47,6 +49,14 @@ class Examples:
     digest: str = ""
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A data set in memory, split for runs, and the digest of its contents."""
+
+    split: data.Split
+    digest: str
+
+
 @dataclass
 class Session:
     """Strategy, data and compiled programs of one worker, which its runs share."""
@@ -61,21 +71,20 @@ class Session:
     checkpoint_seconds: float = math.inf
     watchdog: Watchdog = field(default_factory=lambda: Watchdog(0.0))
     workloads: Mapping[str, Any] = field(default_factory=dict)
+    loaded: dict[tuple[Any, ...], Loaded] = field(default_factory=dict)
     _examples: dict[tuple[Any, ...], Examples] = field(default_factory=dict)
     _programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
     _trained: dict[tuple[Any, ...], dict[str, str]] = field(default_factory=dict)
 
     def examples(self, config: RunConfig) -> Examples:
         """Return the run's data, split and placed. Raises DataError when it is not what the plan was made for."""
-        key = (config.dataset, config.validation_fraction, config.train_subset, config.precision, config.input)
+        key = (*_data_key(config), config.precision, config.input)
         if key not in self._examples:
             self._examples.clear()  # one data set at a time stays on the device
-            dataset = taken.load(config.dataset)
-            digest = self._contents(dataset, config)
-            split = data.split(dataset, config.validation_fraction, config.train_subset)
-            on_disk = isinstance(split.train[0], EncodedImages)
-            made = (_from_disk if on_disk else _in_memory)(config, split, self.strategy)
-            self._examples[key] = replace(made, digest=digest)
+            loaded = self.loaded.pop(_data_key(config), None) or load(config, self.workloads)
+            on_disk = isinstance(loaded.split.train[0], EncodedImages)
+            made = (_from_disk if on_disk else _in_memory)(config, loaded.split, self.strategy)
+            self._examples[key] = replace(made, digest=loaded.digest)
         found = self._examples[key]
         if (examples := count(found.split.train[1])) != config.train_examples:
             raise DataError(f"{config.dataset} now has {examples} training examples and the plan was made "
@@ -89,14 +98,6 @@ class Session:
             shape = examples.split.input_shape
             self._programs[key] = Program(config, self.strategy, shape, examples.split.classes)
         return self._programs[key]
-
-    def _contents(self, dataset: data.Dataset, config: RunConfig) -> str:
-        """The data's digest; that of its description where it is made from the very same files."""
-        described = self.workloads.get(config.workload_key, {})
-        files = described.get("files")
-        if files is not None and files == data_fingerprint.witness(config.dataset):
-            return str(described.get("fingerprint", {}).get("data", ""))
-        return data_fingerprint.digests(dataset).contents
 
     def trained(self, config: RunConfig) -> dict[str, str]:
         """Return the digests of what this rank trains, of the parts that ranks look at."""
@@ -125,6 +126,35 @@ class Session:
                 "tensor_float_32": bool(details) and tf.config.experimental.tensor_float_32_execution_enabled(),
                 "library": self.strategy.library(), "tensorflow": tf.__version__, "keras": keras.__version__,
                 "launcher": os.environ.get("BATCHSCALE_LAUNCHER", "by hand")}
+
+
+def load(config: RunConfig, workloads: Mapping[str, Any]) -> Loaded:
+    """Load and split a run's data. The digest is that of its description in `workloads` where it is made from the very
+    same files. Raises DataError, PlanError."""
+    dataset = taken.load(config.dataset)
+    described = workloads.get(config.workload_key, {})
+    files = described.get("files")
+    if files is not None and files == data_fingerprint.witness(config.dataset):
+        digest = str(described.get("fingerprint", {}).get("data", ""))
+    else:
+        digest = data_fingerprint.digests(dataset).contents
+    return Loaded(data.split(dataset, config.validation_fraction, config.train_subset), digest)
+
+
+def loaded_ahead(config: RunConfig, workloads: Mapping[str, Any]) -> dict[tuple[Any, ...], Loaded]:
+    """Return a run's data by what it is loaded for, before the ranks have met; nothing where a user's code makes it,
+    which may ask for them, where it cannot be loaded, which is said when the run needs it, and where the memory that
+    it takes is part of what is measured."""
+    if config.kind == "memory" or config.memory_limit_bytes or is_script(config.dataset):
+        return {}
+    with suppress(DataError):
+        if not data.is_users_code(config.dataset):
+            return {_data_key(config): load(config, workloads)}
+    return {}
+
+
+def _data_key(config: RunConfig) -> tuple[Any, ...]:
+    return config.dataset, config.validation_fraction, config.train_subset
 
 
 def _in_memory(config: RunConfig, split: data.Split, strategy: Strategy) -> Examples:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,12 +29,13 @@ from ..records.failures import FAILURE
 from ..records.json_files import read_json
 from ..records.run_folder import attempt_number, Run
 from ..records.store import Store
+from ..runs.run_config import RunConfig
 from . import devices, imports
 from .meters import gpu_counters
 from .watchdog import address, Watchdog
 
 if TYPE_CHECKING:
-    from .session import Session
+    from .session import Loaded, Session
 
 ORPHAN_GRACE_SECONDS = 20.0
 LEAVING_SECONDS = 10
@@ -83,6 +84,8 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--until", type=float, default=float("inf"), help="start no run after this UNIX time")
     parser.add_argument("--retry-before", type=float, default=0.0,
                         help="also do failed and invalid runs last begun before this UNIX time")
+    parser.add_argument("--turn", type=Path, metavar="LOGS",
+                        help="import and load, and wait until this folder says that it is the worker's turn")
     parser.add_argument("--parent", type=int, default=0, help="stop when this process has ended")
     return parser.parse_args(words)
 
@@ -97,10 +100,25 @@ def pending_runs(runs: Sequence[Run], folder: Path, shape: str, only: str) -> li
     return found
 
 
-def open_session(runs: Sequence[Run], cores: str, interruption: Interruption, watchdog: Watchdog) -> Session:
+def ready(config: RunConfig, workloads: Mapping[str, Any], logs: Path, interruption: Interruption,
+          watchdog: Watchdog) -> tuple[dict[Any, Loaded], float]:
+    """Import and load what disturbs a worker that is timed, and wait for the turn; ranks have not met yet. Returns the
+    data and the seconds waited."""
+    imports.tensorflow_and_keras()
+    watchdog.progress("data")
+    from . import session, strategies
+    strategies.load(config)
+    loaded = session.loaded_ahead(config, workloads)
+
+    def interrupted() -> str:
+        watchdog.progress("the worker's turn")
+        return interruption()
+    return loaded, leases.wait_for_turn(logs, interrupted)
+
+
+def open_session(config: RunConfig, cores: str, interruption: Interruption, watchdog: Watchdog,
+                 waited_seconds: float = 0.0) -> Session:
     """Take the core budget, start TensorFlow and the strategy."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    config = runs[0].config
     allowed = [int(c) for c in cores.split(",")] if cores else sorted(os.sched_getaffinity(0))
     own = devices.pin(config, allowed, os.environ)
     imports.tensorflow_and_keras()
@@ -113,15 +131,15 @@ def open_session(runs: Sequence[Run], cores: str, interruption: Interruption, wa
     watchdog.meet(strategy.rank, strategy.gather(address()))
     watchdog.progress("first run")
     counters = gpu_counters.gpu_counters(devices.visible_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
-    started = _start_seconds(os.environ.get("BATCHSCALE_LAUNCHED"))
+    started = _start_seconds(os.environ.get("BATCHSCALE_LAUNCHED"), waited_seconds)
     return Session(strategy, local, own, config.ranks, interruption, started, counters, watchdog=watchdog)
 
 
-def _start_seconds(launched: str | None) -> dict[str, float]:
-    """From the launcher's start to this process', and from there until runs can be done."""
+def _start_seconds(launched: str | None, waited_seconds: float) -> dict[str, float]:
+    """From the launcher's start to this process', and from there until runs can be done, less what was waited for."""
     began = psutil.Process().create_time()
     return {"launch_seconds": max(0.0, began - float(launched)) if launched else 0.0,
-            "import_seconds": time.time() - began}
+            "import_seconds": max(0.0, time.time() - began - waited_seconds)}
 
 
 def work(store: Store, runs: list[Run], all_runs: Sequence[Run], session: Session, until: float,
@@ -130,7 +148,6 @@ def work(store: Store, runs: list[Run], all_runs: Sequence[Run], session: Sessio
     strategy = session.strategy
     if strategy.size != session.size_expected and devices.launched_rank(os.environ) != 0:
         return EXIT_ENVIRONMENT  # of ranks that did not find each other, the first one says so on a run
-    session.workloads = workloads = read_json(store.folder / "workloads.json") or {}
     while True:
         claimed = None
         if strategy.rank == 0 and time.time() < until and not session.interrupted():
@@ -139,12 +156,12 @@ def work(store: Store, runs: list[Run], all_runs: Sequence[Run], session: Sessio
         if taken is None:
             return EXIT_INCOMPLETE if session.interrupted() else EXIT_OK
         run = store.run(taken[0])
-        code = do(run, run.folder / taken[1], session, workloads, all_runs)
+        code = do(run, run.folder / taken[1], session, all_runs)
         if code != EXIT_OK:
             return code
 
 
-def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], runs: Sequence[Run]) -> int:
+def do(run: Run, attempt: Path, session: Session, runs: Sequence[Run]) -> int:
     """Do one run. Returns EXIT_OK when the worker can go on with the next one."""
     from . import checkpoint, continuation
     from .execution import Execution
@@ -155,7 +172,8 @@ def do(run: Run, attempt: Path, session: Session, workloads: dict[str, Any], run
             earlier = continuation.agreed(session.strategy, run, runs)
             kept = checkpoint.Checkpoints(run, attempt, session.checkpoint_seconds)
             execution = Execution(config, session, step_writer(attempt, rank), kept, earlier)
-            record = execution.record(run.run_id, attempt_number(attempt), workloads.get(config.workload_key, {}))
+            workload = session.workloads.get(config.workload_key, {})
+            record = execution.record(run.run_id, attempt_number(attempt), workload)
             if rank == 0:
                 if continuation.is_continued(run, runs):
                     with suppress(RecordError):  # without it the continuation trains this phase again
@@ -211,7 +229,16 @@ def main(words: Sequence[str] | None = None) -> int:
         settings = store.manifest.settings
         search_beside(store.manifest.source)
         watchdog = Watchdog(keys.setting_seconds(settings, "watchdog_seconds"))
-        session = open_session(runs, options.cores, interruption, watchdog)
+        workloads = read_json(store.folder / "workloads.json") or {}
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        loaded: dict[Any, Loaded] = {}
+        waited = 0.0
+        if options.turn:
+            loaded, waited = ready(runs[0].config, workloads, options.turn, interruption, watchdog)
+            if interruption():
+                return EXIT_INCOMPLETE
+        session = open_session(runs[0].config, options.cores, interruption, watchdog, waited)
+        session.workloads, session.loaded = workloads, loaded
         session.checkpoint_seconds = keys.setting_seconds(settings, "checkpoint_seconds")
         return work(store, runs, all_runs, session, options.until, options.retry_before)
     except BatchscaleError as error:

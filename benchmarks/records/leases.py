@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from .json_files import cannot_write, load_json, read_json, write_json
 
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 120.0
+TURN, READY = "turn", "ready"
+TURN_POLL_SECONDS = 0.05
 
 
 def host() -> str:
@@ -151,3 +154,30 @@ class Heartbeat:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
+
+
+def wait_for_turn(logs: Path, interrupted: Callable[[], str]) -> float:
+    """Say in a worker's folder of logs that this rank is ready, and wait until the launcher gives the worker its turn.
+    Returns the seconds waited, which an interruption ends. Raises RecordError where the folder takes no file."""
+    began = time.monotonic()
+    _touch(logs / f"{READY}-{os.getpid()}")
+    while not (logs / TURN).exists() and not interrupted():
+        time.sleep(TURN_POLL_SECONDS)
+    return time.monotonic() - began
+
+
+def ready_ranks(logs: Path) -> int:
+    """Return how many ranks of the worker with these logs wait for its turn, or have waited."""
+    return len(list(logs.glob(f"{READY}-*")))
+
+
+def give_turn(logs: Path) -> None:
+    """Let the ranks of the worker with these logs begin. Raises RecordError where the folder takes no file."""
+    _touch(logs / TURN)
+
+
+def _touch(path: Path) -> None:
+    try:
+        path.touch()
+    except OSError as error:
+        raise cannot_write(path, error) from None

@@ -1,4 +1,4 @@
-"""When a run evaluates: after steps 1, 2, 4, 8, ... of the first epoch, and at the end of every epoch."""
+"""When a run evaluates: at powers of two in the first epoch, and at the end of every epoch."""
 
 from __future__ import annotations
 
@@ -68,15 +68,19 @@ def first_phase(config: Config) -> Config:
 
 
 def evaluation_steps(steps_per_epoch: int, epochs: int) -> list[int]:
-    """Return the steps after which to evaluate: powers of two in the first epoch and all epoch ends, ascending and
-    distinct.
+    """Return the steps after which to evaluate, ascending and distinct: all epoch ends, and in the first epoch powers of
+    two, the first of them at most a sixty-fourth of it.
 
-    Later epochs lie denser than powers of two do, and an evaluation costs what many steps do.
+    Later epochs lie denser than powers of two do, earlier weights have hardly moved, and an evaluation costs what many
+    steps do. Powers further apart would not do: losses early in training are read between them.
 
     >>> evaluation_steps(6, 2)
     [1, 2, 4, 6, 12]
+    >>> evaluation_steps(1500, 2)
+    [16, 32, 64, 128, 256, 512, 1024, 1500, 3000]
     """
-    powers = {1 << k for k in range(steps_per_epoch.bit_length())}
+    first = max(0, (steps_per_epoch // 64).bit_length() - 1)
+    powers = {1 << k for k in range(first, steps_per_epoch.bit_length())}
     return sorted(powers | {steps_per_epoch * epoch for epoch in range(1, epochs + 1)})
 
 

@@ -10,6 +10,9 @@ from ...benchmarks.planning.expected_time import NOTHING, WORKER_START_SECONDS, 
 from ...benchmarks.runs.run_config import RunConfig
 
 
+STARTED_TOGETHER = 2  # workers that wait hold memory, and more of them than cores start no faster
+
+
 @dataclass(frozen=True)
 class Slot:
     """The part of the machine that one worker of several side by side has to itself: cores, and GPUs by the words of
@@ -47,15 +50,29 @@ def stages(runs: Sequence[RunConfig], cores: Sequence[int], gpus: Sequence[str] 
     return [Stage(group[0], slots(group[0], len(group), cores, gpus), len(group)) for group in shapes.values()]
 
 
+def in_turns(staged: Sequence[Stage]) -> list[list[Stage]]:
+    """Return the stages, in order, by whose workers start together: two that have the machine to themselves, so that
+    while each imports and loads on one core the other does on the next; all others by themselves."""
+    groups: list[list[Stage]] = []
+    for stage in staged:
+        if groups and stage.config.alone and groups[-1][0].config.alone and len(groups[-1]) < STARTED_TOGETHER:
+            groups[-1].append(stage)
+        else:
+            groups.append([stage])
+    return groups
+
+
 def expected_wall_seconds(runs: Sequence[RunConfig], cores: Sequence[int], gpus: Sequence[str] = (),
                           workloads: Mapping[str, Any] = NOTHING) -> dict[str, float]:
     """Digest of a run -> what it adds to the wall time: its share of its stage's slots and of their start.
 
     `workloads`: those that have been described, by their key.
     """
-    shapes = {stage.shape: stage for stage in stages(runs, cores, gpus)}
+    staged = stages(runs, cores, gpus)
+    shapes = {stage.shape: stage for stage in staged}
+    starts = {stage.shape: WORKER_START_SECONDS / len(group) for group in in_turns(staged) for stage in group}
     return {run.digest: expected_seconds(run, workloads.get(run.workload_key, NOTHING)) / len(shapes[run.shape].slots)
-            + WORKER_START_SECONDS / shapes[run.shape].runs for run in runs}
+            + starts[run.shape] / shapes[run.shape].runs for run in runs}
 
 
 def slots(config: RunConfig, runs: int, cores: Sequence[int], gpus: Sequence[str] = ()) -> tuple[Slot, ...]:

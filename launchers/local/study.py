@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -36,8 +36,8 @@ from .display import announcement
 from .display.progress import Progress
 from .looks import rounds
 from .looks.budget import parsed
-from .schedule import expected_wall_seconds, Stage, stages
-from .supervisor import Alike, work
+from .schedule import expected_wall_seconds, in_turns, Stage, stages
+from .supervisor import Alike, in_turn
 from .worker import Limits, unfinished
 
 MOST_PASSES = 4
@@ -200,13 +200,13 @@ def passes(runs: Sequence[Run], limits: Limits, progress: Progress) -> bool:
         if not todo:
             return not hopeless
         begun, begins = _attempts(todo), False
-        for stage in stages([run.config for run in todo], usable_cores(), gpu_words()):
+        for group in in_turns(stages([run.config for run in todo], usable_cores(), gpu_words())):
             if time.time() >= limits.until:
                 progress.say("the budget is spent; run the same command again to go on")
                 return True
-            problem = _work(stage, [run for run in todo if run.config.shape == stage.shape], limits, progress)
-            begins |= not problem
-            hopeless |= {stage.shape} if isinstance(problem, Alike) else set()
+            for shape, problem in _work(group, todo, limits, progress):
+                begins |= not problem
+                hopeless |= {shape} if isinstance(problem, Alike) else set()
         barren = 0 if begins or _attempts(todo) > begun else barren + 1
         if barren == MOST_BARREN_PASSES:
             return False
@@ -216,12 +216,16 @@ def passes(runs: Sequence[Run], limits: Limits, progress: Progress) -> bool:
     return True
 
 
-def _work(stage: Stage, runs: list[Run], limits: Limits, progress: Progress) -> str:
-    """Why the stage was given up; empty where it was not."""
-    problem = work(stage, limits, runs, progress.update)
-    if problem:
-        progress.say_once(f"{stage.shape}: {problem}")
-    return problem
+def _work(group: Sequence[Stage], todo: Sequence[Run], limits: Limits, progress: Progress) -> list[tuple[str, str]]:
+    """Each stage's shape and why it was given up; empty where it was not."""
+    work = [(stage, [run for run in todo if run.config.shape == stage.shape]) for stage in group]
+    problems = []
+    with closing(in_turn(work, limits, progress.update)) as ended:
+        for stage, problem in zip(group, ended):
+            problems.append((stage.shape, problem))
+            if problem:
+                progress.say_once(f"{stage.shape}: {problem}")
+    return problems
 
 
 def _attempts(runs: Sequence[Run]) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 
 from ...benchmarks.errors import EXIT_ENVIRONMENT, EXIT_USAGE
 from ...benchmarks.records.run_folder import Run
@@ -16,6 +17,7 @@ from .worker import STOPS, Limits, Worker, kill_left, unfinished
 GRACE_SECONDS = 40.0  # ranks look every 20 s of training whether to stop, and then keep their state
 POLL_SECONDS = 0.2
 LOOK_SECONDS = 1.0  # between looks at all runs' folders, which cost milliseconds of a core that is being timed
+MOST_READY_SECONDS = 120.0  # data behind a slow network
 MOST_EMPTY_STARTS = 2
 MOST_ALIKE = 2  # starts that end in the same line of a user's code without a result between them
 
@@ -31,40 +33,66 @@ def work(stage: Stage, limits: Limits, runs: Sequence[Run], on_poll: Callable[[]
     environment is unusable, or twice began nothing, or twice died in the same line of a user's code as that was run
     for its model or data, ends the stage.
     """
+    with closing(in_turn([(stage, runs)], limits, on_poll)) as problems:
+        return next(problems)
+
+
+def in_turn(stages: Sequence[tuple[Stage, Sequence[Run]]], limits: Limits,
+            on_poll: Callable[[], None]) -> Generator[str, None, None]:
+    """Run stages, each with its runs, one after another, and yield for each what `work` returns.
+
+    Workers of several stages start at once, so that all cores import and load, and none does a run before all are
+    ready and its own stage's turn has come: an import beside a run that is timed would disturb it.
+    """
     with guardian.guardian() as mark:
-        return _work([Worker(stage, slot, limits, mark) for slot in stage.slots], limits, runs, on_poll)
+        teams = [[Worker(stage, slot, limits, mark) for slot in stage.slots] for stage, _ in stages]
+        workers = [worker for team in teams for worker in team]
+        try:
+            if len(teams) > 1:
+                _make_ready(workers, on_poll)
+            for team, (_, runs) in zip(teams, stages):
+                yield _work(team, limits, runs, on_poll)
+        finally:
+            stop(workers)
+
+
+def _make_ready(workers: Sequence[Worker], on_poll: Callable[[], None]) -> None:
+    """Start workers that wait for their turn, until all are ready; one that takes too long is not waited for."""
+    for worker in workers:
+        worker.launch(waits=True)
+    on_poll()
+    deadline = time.monotonic() + MOST_READY_SECONDS
+    while not all(worker.is_ready() for worker in workers) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS / 4)
 
 
 def _work(workers: Sequence[Worker], limits: Limits, runs: Sequence[Run], on_poll: Callable[[], None]) -> str:
-    try:
-        for worker in workers:
-            worker.launch()
-        active, problem, looked = list(workers), "", time.monotonic()
-        ends: Counter[tuple[str, int]] = Counter()
-        while active:
-            time.sleep(POLL_SECONDS)
-            if time.monotonic() - looked >= LOOK_SECONDS:
-                on_poll()
-                looked = time.monotonic()
-            for worker in active:
-                worker.watch(runs)
-            for worker in [w for w in active if w.ended() is not None]:
-                code = worker.buried(runs)
-                # The programs that start ranks turn a rank's code into one of their own.
-                if code in (EXIT_ENVIRONMENT, EXIT_USAGE) or worker.empty_starts == MOST_EMPTY_STARTS:
-                    problem = deaths.last_words(worker.logs, code)
-                elif code not in STOPS and worker.said:
-                    ends[end := (worker.said, sum(run.has_record for run in runs))] += 1
-                    problem = Alike(worker.said) if ends[end] == MOST_ALIKE else problem
-                done = code in STOPS or problem or worker.starts > len(runs) + 2
-                if done or not any(unfinished(run, limits) for run in runs):
-                    active.remove(worker)
-                else:
-                    worker.launch()
-        on_poll()
-        return problem
-    finally:
-        stop(workers)
+    for worker in workers:
+        worker.begin()
+    active, problem, looked = list(workers), "", time.monotonic()
+    ends: Counter[tuple[str, int]] = Counter()
+    while active:
+        time.sleep(POLL_SECONDS)
+        if time.monotonic() - looked >= LOOK_SECONDS:
+            on_poll()
+            looked = time.monotonic()
+        for worker in active:
+            worker.watch(runs)
+        for worker in [w for w in active if w.ended() is not None]:
+            code = worker.buried(runs)
+            # The programs that start ranks turn a rank's code into one of their own.
+            if code in (EXIT_ENVIRONMENT, EXIT_USAGE) or worker.empty_starts == MOST_EMPTY_STARTS:
+                problem = deaths.last_words(worker.logs, code)
+            elif code not in STOPS and worker.said:
+                ends[end := (worker.said, sum(run.has_record for run in runs))] += 1
+                problem = Alike(worker.said) if ends[end] == MOST_ALIKE else problem
+            done = code in STOPS or problem or worker.starts > len(runs) + 2
+            if done or not any(unfinished(run, limits) for run in runs):
+                active.remove(worker)
+            else:
+                worker.launch()
+    on_poll()
+    return problem
 
 
 def stop(workers: Sequence[Worker]) -> None:

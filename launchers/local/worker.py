@@ -14,6 +14,7 @@ import psutil
 
 from ...benchmarks.errors import EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_USAGE
 from ...benchmarks.planning.keys import WATCHDOG_SECONDS
+from ...benchmarks.records import leases
 from ...benchmarks.records.json_files import cannot_write
 from ...benchmarks.records.run_folder import FINAL, Run
 from ..machine.inherited import shielded
@@ -52,6 +53,7 @@ class Worker:
     began: float = 0.0
     kernel_kills: int | None = None
     said: str = ""
+    waits: bool = False
     logs: Path = field(default_factory=Path)
 
     def __post_init__(self) -> None:
@@ -69,10 +71,14 @@ class Worker:
             words += ["--until", f"{limits.until:.0f}"]
         if limits.retry_before:
             words += ["--retry-before", f"{limits.retry_before:.3f}"]
+        if self.waits:
+            words += ["--turn", str(self.logs.absolute())]
         return [*words, "--parent", str(os.getpid())]
 
-    def launch(self) -> None:
-        """Start it in a session of its own, so that a whole rank group can be signalled. Raises RecordError."""
+    def launch(self, waits: bool = False) -> None:
+        """Start it in a session of its own, so that a whole rank group can be signalled. `waits`: it imports and loads,
+        and does no run before its turn. Raises RecordError."""
+        self.waits = waits
         self.starts, self.began, self.kernel_kills = self.starts + 1, time.time(), deaths.kernel_kills()
         self.logs = fresh_folder(self.limits.folder / "logs", self.stage.shape)
         command = start(self.stage.config, self.arguments(), self.logs / "ranks", self.limits.launcher)
@@ -85,6 +91,17 @@ class Worker:
                                                  "BATCHSCALE_LAUNCHED": f"{time.time():.3f}",
                                                  "BATCHSCALE_LOGS": str(self.logs.absolute()),
                                                  guardian.VARIABLE: self.mark})
+
+    def is_ready(self) -> bool:
+        """Return whether all its ranks wait for the turn, or it has ended."""
+        return self.ended() is not None or leases.ready_ranks(self.logs) >= self.stage.config.ranks
+
+    def begin(self) -> None:
+        """Give it its turn; start it where it was not. Raises RecordError."""
+        if self.process is None:
+            self.launch()
+        else:
+            leases.give_turn(self.logs)
 
     def signal(self, number: int) -> None:
         """Send the signal to the process group of the program that starts the ranks, if it is still there."""

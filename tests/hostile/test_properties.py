@@ -96,10 +96,11 @@ def test_a_rule_composes_and_is_the_base_rate_at_the_reference_batch(name: str, 
 
 
 @FIXED
-@given(st.integers(1, 200), st.integers(1, 20))
+@given(st.integers(1, 2000), st.integers(1, 20))
 def test_evaluations_ascend_reach_the_end_and_include_every_epoch(per_epoch: int, epochs: int) -> None:
     steps = evaluation_steps(per_epoch, epochs)
-    assert steps == sorted(set(steps)) and steps[0] == 1 and steps[-1] == per_epoch * epochs
+    assert steps == sorted(set(steps)) and steps[-1] == per_epoch * epochs
+    assert steps[0] == 1 or per_epoch / 128 < steps[0] <= per_epoch / 64
     assert {per_epoch * epoch for epoch in range(1, epochs + 1)} <= set(steps)
 
 
