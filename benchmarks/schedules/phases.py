@@ -68,8 +68,8 @@ def first_phase(config: Config) -> Config:
 
 
 def evaluation_steps(steps_per_epoch: int, epochs: int) -> list[int]:
-    """Return the steps after which to evaluate, ascending and distinct: all epoch ends, and in the first epoch powers of
-    two, the first of them at most a sixty-fourth of it.
+    """Return the steps after which to evaluate, ascending and distinct: all epoch ends, and in the first epoch powers
+    of two, the first of them at most a sixty-fourth of it.
 
     Later epochs lie denser than powers of two do, earlier weights have hardly moved, and an evaluation costs what many
     steps do. Powers further apart would not do: losses early in training are read between them.
