@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from batchscale.benchmarks.runs.run_config import RunConfig
 
 LOCKS = tempfile.TemporaryDirectory()  # a study that runs on this machine does not hold up the tests
 os.environ["BATCHSCALE_LOCK"] = f"{LOCKS.name}/lock"
+IN_PROCESS = re.compile(r"^ +import (tensorflow|keras)", re.MULTILINE)
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG: dict[str, Any] = {
     "experiment": "sgd", "kind": "accuracy", "dataset": "digits", "model": "mlp_128", "optimizer": "sgd",
@@ -59,15 +61,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give all files that share ranks to one worker, and all that share the process of small programs, so that each is
-    started once; the other files go to whichever worker is free, each as a whole, since its tests share what is made
-    once for the file."""
+    """Give all files that share ranks to one worker, with those that import TensorFlow themselves, and all that share
+    the process of small programs, so that each is started once; the other files go to whichever worker is free, each as
+    a whole, since its tests share what is made once for the file."""
     from xdist.scheduler import LoadScopeScheduling
 
     class OneWorkerForWhatIsShared(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.partition("::")[0]
             text = (ROOT / path).read_text()
+            if IN_PROCESS.search(text):
+                return "rank_servers"
             return next((name for name in ("rank_servers", "one_process") if f"support.{name} import" in text), path)
 
     return OneWorkerForWhatIsShared(config, log)

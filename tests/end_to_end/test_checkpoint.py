@@ -30,7 +30,7 @@ model = "cnn_small"
 optimizer = "momentum"
 global_batches = [128]
 seeds = 1
-epochs = 100
+epochs = 60
 [[experiment]]
 name = "spread"
 strategies = ["{strategy}"]

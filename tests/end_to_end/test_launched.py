@@ -43,7 +43,7 @@ noise_batches = [1, 8, 32]
 name = "replicas"
 optimizer = "adam"
 global_batches = [128]
-strategies = ["mirrored", "multiworker", "horovod-gloo", "horovod-mpi"]
+strategies = ["multiworker", "horovod-mpi"]
 replicas = [2]
 [[experiment]]
 name = "scaling"
@@ -61,6 +61,9 @@ name = "hopeless"
 learning_rate = 1e15
 global_batches = [32]
 """
+
+
+EVERY_STRATEGY = PLAN.replace('"multiworker",', '"multiworker", "mirrored", "horovod-gloo",')
 
 
 @pytest.fixture(scope="module")
@@ -118,9 +121,22 @@ def trained(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_replicas_proved_that_they_train_together(study: Store) -> None:
-    found = records(study, experiment="replicas")
-    available = [name for name, reason in checks.strategies_available().items() if not reason]
-    assert len(found) == len(available) - 1  # all but single
+    """test_equal_weights.py has the others, and all of them run in the slow one below."""
+    together(study, {"multiworker", "horovod-mpi"})
+
+
+@pytest.mark.slow
+def test_replicas_of_every_strategy_prove_that_they_train_together(tmp_path: Path) -> None:
+    (tmp_path / "every.toml").write_text(EVERY_STRATEGY)
+    done = batchscale("run", "every.toml", "--only", "experiment=replicas", cwd=tmp_path, timeout=400)
+    assert done.returncode == EXIT_OK, done.stdout + done.stderr
+    together(open_store(tmp_path / "results"), {"mirrored", "multiworker", "horovod-gloo", "horovod-mpi"})
+
+
+def together(store: Store, strategies: set[str]) -> None:
+    found = records(store, experiment="replicas")
+    reasons = checks.strategies_available()
+    assert len(found) == sum(not reasons[name] for name in strategies)
     for record in found:
         agreement = record["agreement"]
         assert agreement["replicas"] == 2
@@ -188,7 +204,7 @@ def test_the_same_command_again_has_nothing_to_do_and_a_run_can_be_done_again_al
 
 def prepared(folder: Path) -> Store:
     """The plan's folder with all runs written and none done."""
-    (folder / "every.toml").write_text(PLAN)
+    (folder / "every.toml").write_text(EVERY_STRATEGY)
     known_workloads.invent(folder / "every.toml", folder / "results" / "every")
     before = starts.count()
     batchscale("run", "every.toml", "--budget", "0s", cwd=folder)
@@ -196,7 +212,8 @@ def prepared(folder: Path) -> Store:
     return open_store(folder / "results")
 
 
-@pytest.mark.parametrize("transport", ["gloo", pytest.param("mpi", marks=pytest.mark.slow)])
+@pytest.mark.slow  # test_models_train.py finds replicas apart whose gradients are not averaged
+@pytest.mark.parametrize("transport", ["gloo", "mpi"])
 def test_a_broken_all_reduce_makes_the_run_invalid(tmp_path: Path, transport: str) -> None:
     require_strategy(f"horovod-{transport}")
     store = prepared(tmp_path)

@@ -3,88 +3,19 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
 import pytest
-from support.launching import environment
+from support.rank_servers import launched_once
 
 pytestmark = pytest.mark.launched
 
-PROGRAM = """
-import json
-import numpy as np
-import tensorflow as tf
-from batchscale.benchmarks import data
-from batchscale.benchmarks.runs.run_config import RunConfig
-from batchscale.benchmarks.rank.evaluation import memory as evaluation
-from batchscale.benchmarks.rank.feeds import stream
-from batchscale.benchmarks.rank.strategies.base import Strategy
-from batchscale.benchmarks.rank.strategies.mirrored import Mirrored
-from batchscale.benchmarks.rank.training.program import Program
-
-class Second(Strategy):
-    rank, size, replicas = 1, 2, 2
-
-tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0],
-                                           [tf.config.LogicalDeviceConfiguration()] * 2)
-stream.CHUNK_BYTES = 4 * 8 * 4  # four steps of eight floats
-examples, batch = 50, 8
-x = np.arange(examples, dtype=np.float32)
-y = np.arange(examples, dtype=np.int32)
-found = {}
-for name, strategy in (("whole", Strategy()), ("second", Second())):
-    own = stream.Stream(x, y, strategy)
-    orders = [np.random.default_rng(n).permutation(examples).astype(np.int32) for n in (0, 1)]
-    started = []
-    chunks = own._chunks
-    own._chunks = lambda start, size: started.append(start) or chunks(start, size)
-    stride, rows = own.layout(batch).stride, own.layout(batch).rows
-    seen, lengths = [], set()
-    for order, base, calls in ((orders[0], 0, ((0, 1), (1, 3), (3, 6))), (orders[1], 6, ((6, 7), (7, 12)))):
-        own.set_order(order, base)
-        own.set_order(order.copy(), base)
-        for start, stop in calls:
-            for px, py, positions, first, last, at in own.parts(start, stop, batch):
-                lengths.add(len(px))
-                for k in range(first, last):
-                    row = (k - at) % rows
-                    chosen = positions.numpy()[row * stride:(row + 1) * stride]
-                    seen.append(px.numpy()[chosen].tolist())
-                    assert py.numpy()[chosen].tolist() == seen[-1]
-    found[name] = {"seen": seen, "lengths": sorted(lengths), "started": started,
-                   "orders": [order.tolist() for order in orders]}
-evaluation.CHUNK, evaluation.PIECE_BYTES = 100, 250 * 64 * 4  # digits are 64 floats: two chunks to a piece
-config = RunConfig(experiment="x", kind="accuracy", dataset="digits", model="mlp_128", optimizer="sgd",
-                   global_batch=64, train_examples=1437, seed=0, epochs=1)
-split = data.split(data.load("digits"), 0.2, 500)
-program = Program(config, Strategy(), split.input_shape, split.classes)
-program.reset(0)
-parts = {"train": split.train_subset, "validation": split.validation, "test": split.test}
-found["evaluations"] = [kind(parts, Strategy()).metrics(program)
-                        for kind in (evaluation.Evaluation, evaluation.StreamedEvaluation)]
-found["pieces"] = [[piece.start, piece.stop] for piece in evaluation.pieces(500, 500 * 64 * 4)]
-mirrored = Mirrored(["CPU:0", "CPU:1"])
-placed = mirrored._strategy.experimental_local_results(mirrored.place(np.arange(3.0)))
-here = Mirrored._on("CPU:1", tf.identity(np.arange(3.0)))
-found["from the host"] = here.device.rpartition("device:")[2] + " " + str(here.numpy().tolist())
-found["devices"] = [copy.device.rpartition(":")[2] for copy in placed]
-two_steps = mirrored.place_shares({"x": tf.constant(np.arange(16.0).reshape(8, 2))}, 2)
-found["shares"] = [copy.numpy().tolist() for copy in mirrored._strategy.experimental_local_results(two_steps["x"])]
-from batchscale.benchmarks.rank.feeds.in_memory import free_bytes
-found["free"] = [free_bytes(1, 1000), free_bytes(2) > 2e6]
-print("FOUND" + json.dumps(found))
-"""
-
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, Any]:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=240,
-                          env=environment())
-    assert done.returncode == 0, done.stderr[-3000:]
-    return dict(json.loads(done.stdout.partition("FOUND")[2]))
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a process with two devices found."""
+    return dict(json.loads((launched_once(tmp_path_factory, "streamed")("mirrored") / "found.json").read_text()))
 
 
 @pytest.mark.parametrize(("name", "part"), [("whole", slice(0, 8)), ("second", slice(4, 8))])

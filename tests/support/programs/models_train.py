@@ -1,6 +1,6 @@
 """Trains built-in models a few steps in every precision, with and without jit and synchronized batch norm.
 
-One of CASES, or "overflow"; writes found.json, and weights.npy in one of CASES.
+One of CASES, "overflow" or "broken"; writes found.json, and weights.npy in one of CASES.
 """
 
 from __future__ import annotations
@@ -114,6 +114,21 @@ def overflow(session: Session, name: str) -> dict[str, Any]:
             "notes": program.notes(config), "growth": growth()}
 
 
+def broken(session: Session, name: str) -> dict[str, Any]:
+    """What is said of replicas that keep their own gradients, and that nothing is of the same ranks afterwards."""
+    from batchscale.benchmarks.errors import RanksDisagree
+    config, strategy, said = configuration(name), session.strategy, ""
+    strategy.mean = lambda gradients: gradients  # type: ignore[method-assign]
+    try:
+        train(session, config, 4)
+    except RanksDisagree as error:
+        said = str(error)
+    finally:
+        del strategy.mean
+    train(session, config, 4)
+    return {"said": said, "after": "good"}
+
+
 def trained(session: Session, name: str, folder: Path, case: str) -> dict[str, Any]:
     """What training one of CASES came to; the weights are saved."""
     steps, changes = CASES[case]
@@ -128,6 +143,7 @@ def trained(session: Session, name: str, folder: Path, case: str) -> dict[str, A
 
 
 def run(session: Session, name: str, folder: Path, case: str) -> None:
-    found = overflow(session, name) if case == "overflow" else trained(session, name, folder, case)
+    others = {"overflow": overflow, "broken": broken}
+    found = others[case](session, name) if case in others else trained(session, name, folder, case)
     if session.strategy.rank == 0:
         (folder / "found.json").write_text(json.dumps(found))
