@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -11,6 +12,8 @@ from matplotlib.figure import Figure
 
 from .points import attributes, escaped, Marks, overlay, tagged
 from .theme import FIXED, GOOD, GRID, INK, MUTED, OTHERS, RULE_ROLES, STRATEGY_ROLES, palette, Role, variable
+
+OFTEN = 3  # times that a style is written before a class is shorter
 
 
 def svg(figure: Figure, name: str, description: str, marks: Marks = Marks()) -> str:
@@ -29,7 +32,7 @@ def svg(figure: Figure, name: str, description: str, marks: Marks = Marks()) -> 
     text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d\.\d\d)\d+", r"\1", tag.group()), text)
     text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
     text = re.sub(r"font-family: [^;\"]*;? ?", "", text)
-    text = _page_colours(text)
+    text = _shorter(_page_colours(text), name)
     head, _, rest = text.partition(">")
     head = re.sub(r' (?:width|height|version|xmlns:xlink)="[^"]*"', "", head)
     label, points = f'aria-label="{escaped(description)}"', overlay(marks)
@@ -47,6 +50,27 @@ def standalone(element: str) -> str:
              f"--muted:#9aa7b4;--grid:#35404c;{palette(True)}}}}}</style>")
     head, _, rest = element.partition(">")
     return f"{head}>{style}{rest}\n"
+
+
+def _shorter(text: str, name: str) -> str:
+    """The same drawing without ids that nothing refers to, turns by nothing and space between elements and within
+    paths; styles that are written again and again become classes, but for those of series, by whose colours a page
+    draws its legend."""
+    used = set(re.findall(r"#([\w.-]+)", text))
+    text = re.sub(r' id="([^"]*)"', lambda found: found.group() if found[1] in used else "", text)
+    text = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", text)
+    text = re.sub(r">\s+<", "><", text)
+    text = re.sub(r'(?<= d=")[^"]*', lambda path: re.sub(r"\s*([A-Za-z])\s*", r"\1", path.group()), text)
+    counts = Counter(re.findall(r' style="([^"]*)"', text))
+    classes = {style: f"{name}-s{at}" for at, (style, count) in enumerate(counts.items())
+               if count >= OFTEN and "var(--c" not in style}
+    if not classes:
+        return text
+    text = re.sub(r' style="([^"]*)"', lambda found: f' class="{classes[found[1]]}"' if found[1] in classes
+                  else found.group(), text)
+    rules = "".join(f".{short}{{{style}}}" for style, short in classes.items())
+    head, _, rest = text.partition(">")
+    return f"{head}><style>{rules}</style>{rest}"
 
 
 def _page_colours(text: str) -> str:

@@ -101,6 +101,18 @@ def test_ids_carry_the_figure_s_name_so_that_many_fit_on_one_page() -> None:
         assert f'id="{target}"' in svg
 
 
+def test_nothing_is_written_that_does_nothing_or_again_and_again() -> None:
+    """A page with many figures is a third smaller for it."""
+    drawn = accuracy_panel(line("constant"), line("linear"))
+    used = set(re.findall(r"#([\w.-]+)", drawn))
+    assert used and set(re.findall(r' id="([^"]*)"', drawn)) == used
+    assert "rotate(-0" not in drawn and not re.search(r">\s+<", drawn)
+    styles = re.findall(r' style="([^"]*)"', drawn)
+    assert not [style for style in styles if "var(--c" not in style and styles.count(style) > 2]
+    classes = set(re.findall(r' class="(p-s[^"]*)"', drawn))
+    assert classes and all(f".{one}{{" in drawn for one in classes)
+
+
 def test_hostile_names_stay_text() -> None:
     svg = accuracy_panel(Series("<script>alert(1)</script>", role("x"), line("x").points))
     assert "<script" not in svg
