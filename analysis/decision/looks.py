@@ -7,6 +7,11 @@ alone, and a study that was stopped goes on at the same look.
 A batch is decided once it is shown to be not worse than the reference batch (or the same), by the tests of
 `non_inferiority`; or where that is out of reach at the most seeds there may be, as soon as it is shown to be worse, or
 that is out of reach too. Then more seeds would not tell it from the reference batch.
+
+A batch is kept only where those below it are, but its own test is over as soon as it is shown: the tests of a fixed
+sequence may each stop at a look of its own and still err together at most as often as one (Glimm, Maurer and Bretz
+2010), so it waits without further seeds. What is out of reach is by predictive power, which binds nobody: a study that
+goes on all the same errs no more often.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ import pandas as pd
 
 from ...benchmarks.records.run_folder import FINAL
 from ...benchmarks.text import counted, duration, listed
-from ..statistics.decision_rules import equivalence, same, worse
+from ..statistics.decision_rules import equivalence, same, shown, worse
 from ..statistics.difference import Difference
 from ..statistics.estimate import Estimate, unknown
 from ..statistics.multiple_testing import holm
@@ -30,9 +35,9 @@ from ..study.non_inferiority import loss_tests
 from ..tables.results import looks_of, Results, rules
 
 NOT_WORSE, SAME, WORSE, TIED, LOST, OPEN = ("not worse", "the same", "worse", "not told apart", "apart", "open")
-OUT_OF_REACH = 0.05
-"""A test that would be passed by the most seeds with a smaller chance than this, if mean and spread stay as they are,
-is given up."""
+BEHIND = "not worse, behind a batch not shown"
+OUT_OF_REACH = 0.1
+"""A test that the most seeds would pass with a smaller chance than this, given the seeds there are, is given up."""
 
 Cell = tuple[str, int]  # rule and global batch
 
@@ -150,8 +155,8 @@ def _judge_arm(arm: Arm, chain: Mapping[int, Difference], kept: Sequence[int], a
                                                  shown_up_to_here)
         now = Judged(arm.experiment, arm.rule, batch, of.estimate.n if of else 0, of.estimate if of else unknown(),
                      answer, _expected_seeds(arm, of, arms, counts) if of and answer == OPEN else 0)
-        found[cell] = before[cell] if cell in before and not before[cell].open else now
-        shown_up_to_here &= found[cell].answer in (NOT_WORSE, SAME, OPEN)
+        found[cell] = before[cell] if cell in before and before[cell].answer not in (OPEN, BEHIND) else now
+        shown_up_to_here &= found[cell].answer in (NOT_WORSE, SAME, OPEN, BEHIND)
     return found
 
 
@@ -163,6 +168,8 @@ def _answer(arm: Arm, of: Difference, kept: bool, adjusted: float, arms: int, co
     if kept:
         alike = equivalence(of, margin, alpha)
         return SAME if same(alike.p_value, of.estimate.n, alpha) else NOT_WORSE
+    if shown(of.below(margin), of.estimate.n, alpha / arms):
+        return BEHIND
     level = level_at(counts, counts[-1], alpha / arms)
     if not last and reachable and chance_to_show(of, margin - of.estimate.value, counts[-1], level) > OUT_OF_REACH:
         return OPEN

@@ -11,7 +11,7 @@ import pytest
 from simulation.accuracy_tables import REFERENCE
 from simulation.sequential import BATCHES, MOST, study
 
-from batchscale.analysis.decision.looks import Looks, NOT_WORSE, OPEN, SAME, sequential_looks, WORSE
+from batchscale.analysis.decision.looks import BEHIND, Looks, NOT_WORSE, OPEN, SAME, sequential_looks, WORSE
 from batchscale.analysis.tables.results import Results
 
 MIXED = (0.0, 0.0025, 0.03)
@@ -67,6 +67,18 @@ def test_nothing_is_judged_before_the_first_look_and_a_plan_with_a_number_has_no
     found = looks(first(tables()["looks"], {REFERENCE: 3, 128: 3, 512: 2, 2048: 3}))
     assert found.reached == 0 and found.open and not found.judged and set(found.wanted.values()) == {3}
     assert sequential_looks(tables()["all"]) == ()
+
+
+def test_a_batch_that_is_shown_before_one_below_it_waits_without_more_seeds_and_is_kept_with_that_one() -> None:
+    """Batch 128 loses half the margin, which takes more seeds than that 512 loses nothing."""
+    whole = study(np.random.default_rng(1), (0.0025, 0.0, 0.0))["looks"]
+    at_the_end = {one.global_batch: one for one in looks(whole).judged}
+    so_far = (looks(first(whole, dict.fromkeys((REFERENCE, *BATCHES), count))) for count in range(4, MOST))
+    waiting = next(found for found in so_far if any(one.answer == BEHIND for one in found.judged))
+    behind = next(one for one in waiting.judged if one.answer == BEHIND)
+    assert waiting.open and not behind.open and at_the_end[128].seeds > behind.seeds
+    assert waiting.wanted["constant", behind.global_batch] == behind.seeds == at_the_end[behind.global_batch].seeds
+    assert at_the_end[behind.global_batch].answer in (NOT_WORSE, SAME)
 
 
 @pytest.mark.parametrize("batch", BATCHES)
