@@ -36,7 +36,7 @@ from ..tables.results import looks_of, Results, rules
 
 NOT_WORSE, SAME, WORSE, TIED, LOST, OPEN = ("not worse", "the same", "worse", "not told apart", "apart", "open")
 BEHIND = "not worse, behind a batch not shown"
-OUT_OF_REACH = 0.1
+OUT_OF_REACH = 0.05
 """A test that the most seeds would pass with a smaller chance than this, given the seeds there are, is given up."""
 
 Cell = tuple[str, int]  # rule and global batch
