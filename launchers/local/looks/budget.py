@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ....benchmarks.errors import PlanError
-from ....benchmarks.planning.expected_time import expected_seconds
+from ....benchmarks.planning.expected_time import expected_seconds, NOTHING
 from ....benchmarks.planning.plan import Plan
 from ....benchmarks.records.run_folder import FINAL
 from ....benchmarks.records.store import Store
@@ -44,12 +45,19 @@ class Budget:
         return one.run_id in self.counted or store.run(one.run_id).status() in FINAL
 
     def _pays(self, one: RunConfig) -> bool:
-        costs = expected_seconds(one) / HOUR * one.replicas * self.price if self.money < math.inf else 0.0
+        costs = money([one], self.price) if self.money < math.inf else 0.0
         if self.runs < 1 or self.money < costs:
             return False
         self.runs, self.money = self.runs - 1, self.money - costs
         self.counted.add(one.run_id)
         return True
+
+
+def money(runs: Sequence[RunConfig], price: float, workloads: Mapping[str, Any] = NOTHING) -> float:
+    """Return what the runs are expected to cost at the price of a device for an hour; workloads: those that have been
+    described, by their key."""
+    return sum(expected_seconds(one, workloads.get(one.workload_key, NOTHING)) / HOUR * one.replicas * price
+               for one in runs)
 
 
 def in_order(runs: Sequence[RunConfig]) -> list[RunConfig]:

@@ -6,8 +6,7 @@ goes on at the same look. plan.json lists what is asked for; a run that a decisi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from itertools import count
 
 from ....benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, RecordError
@@ -17,20 +16,8 @@ from ....benchmarks.records.store import Store
 from ....benchmarks.runs.run_config import RunConfig
 from .budget import Budget
 
-EXPECTED_SHARE = 0.5
-"""Of the seeds between the fewest and the most of a point; see docs/accuracy-of-these-numbers.md."""
-
 Keep = Callable[[list[RunConfig], int], None]
 """Writes the runs that are asked for into the store, the plan's text with them, and how many the budget holds back."""
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """The number of runs that a plan may come to: the fewest, the most, and about how many are expected."""
-
-    fewest: int
-    expected: int
-    most: int
 
 
 def is_sequential(plan: Plan) -> bool:
@@ -45,11 +32,6 @@ def first_runs(plan: Plan, runs: Sequence[RunConfig], share: float = 0.0) -> lis
     looks = {str(one["name"]): own for one in plan.experiments if (own := seed_looks(one))}
     most = {name: own[0] + round(share * (own[-1] - own[0])) for name, own in looks.items()}
     return [one for one in runs if one.kind != "accuracy" or one.seed - first < most.get(one.experiment, one.seed + 1)]
-
-
-def sizes(plan: Plan, runs: Sequence[RunConfig]) -> Sizes:
-    """Return how many of the runs there may be."""
-    return Sizes(len(first_runs(plan, runs)), len(first_runs(plan, runs, EXPECTED_SHARE)), len(runs))
 
 
 def rounds(plan: Plan, store: Store, runs: list[RunConfig], keep: Keep,
@@ -125,11 +107,3 @@ def _asked(plan: Plan, store: Store, runs: Sequence[RunConfig]) -> list[RunConfi
 
 def _names(runs: Sequence[RunConfig]) -> set[str]:
     return {one.run_id for one in runs}
-
-
-def told(plan: Plan, runs: Sequence[RunConfig]) -> Iterator[str]:
-    """Yield the line about the number of runs that a plan with looks comes to; none for another plan."""
-    if is_sequential(plan):
-        found = sizes(plan, runs)
-        yield (f"seeds = \"auto\": {found.fewest:,} to {found.most:,} runs, about {found.expected:,} expected; each "
-               "batch and rule ends where it is decided")

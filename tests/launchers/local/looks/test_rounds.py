@@ -92,12 +92,7 @@ def test_a_study_that_was_stopped_goes_on_at_the_same_look(tmp_path: Path, seeds
 
 def test_a_plan_with_a_number_of_seeds_is_one_round_of_all_its_runs(tmp_path: Path) -> None:
     made = Rounds(tmp_path / "p", plan("4"))
-    assert made.run() == EXIT_OK and made.rounds == [12] and list(rounds.told(made.plan, runs_of(made.plan))) == []
-
-
-def test_a_plan_with_looks_says_how_many_runs_it_may_come_to() -> None:
-    found = rounds.sizes(plan(), runs_of(plan()))
-    assert (found.fewest, found.most) == (9, 48) and 9 < found.expected < 48
+    assert made.run() == EXIT_OK and made.rounds == [12]
 
 
 def test_a_budget_of_runs_takes_the_reference_and_small_batches_of_a_seed_first(tmp_path: Path) -> None:
