@@ -33,6 +33,7 @@ from ..statistics.sequential.spending import level_at
 from ..study.arms import Arm, load_arm
 from ..study.non_inferiority import loss_tests
 from ..tables.results import looks_of, Results, rules
+from ..tables.tuned_rates import not_chosen, tuned_batches
 
 NOT_WORSE, SAME, WORSE, TIED, LOST, OPEN = ("not worse", "the same", "worse", "not told apart", "apart", "open")
 BEHIND = "not worse, behind a batch not shown"
@@ -123,12 +124,18 @@ def _complete(planned_runs: pd.DataFrame, wanted: Mapping[Cell, int], first: int
 
 
 def _first_seeds(results: Results, experiment: str, wanted: Mapping[Cell, int], first: int) -> Results:
-    """The tables of one experiment as they were at a look: of each rule and batch the seeds that it then had."""
+    """The tables of one experiment as they were at a look: of each rule and batch the seeds that it then had, by which
+    the rates of a tuned arm were chosen, too."""
     def kept(frame: pd.DataFrame) -> pd.DataFrame:
         own = frame[(frame["experiment"] == experiment) & (frame["kind"] == "accuracy")]
         most = [wanted.get((str(rule), int(batch)), 0) for rule, batch in zip(own["rule"], own["global_batch"])]
-        return own[own["seed"] - first < most]
-    return replace(results, runs=kept(results.runs), evaluations=kept(results.evaluations))
+        return own[own["seed"] - first < most].reset_index(drop=True)
+    runs, evaluations, statuses = map(kept, (results.all_runs, results.all_evaluations, results.statuses))
+    tuned = tuned_batches(runs, statuses) if results.tuned else ()
+    out = not_chosen(runs, tuned)
+    beside = evaluations["run_id"].isin(runs[out]["run_id"])
+    return replace(results, runs=runs[~out], evaluations=evaluations[~beside], statuses=statuses, tuned=tuned,
+                   not_chosen=runs[out], not_chosen_evaluations=evaluations[beside])
 
 
 def _judge(results: Results, experiment: str, counts: tuple[int, ...],
