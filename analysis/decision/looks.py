@@ -2,7 +2,8 @@
 
 The looks are made again from the records, one after the other: at each, only the seeds up to it count, and a batch and
 rule that was decided at an earlier one keeps its answer and its seeds. So what is asked for next depends on the records
-alone, and a study that was stopped goes on at the same look.
+alone, and a study that was stopped goes on at the same look. A batch whose seeds of a look are in no list was put off
+for others, which a budget decides sooner: it stays at the look before, and they go on without it.
 
 A batch is decided once it is shown to be not worse than the reference batch (or the same), by the tests of
 `non_inferiority`; or where that is out of reach at the most seeds there may be, as soon as it is shown to be worse, or
@@ -16,7 +17,8 @@ goes on all the same errs no more often.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -101,26 +103,32 @@ def _looks(results: Results, experiment: str, counts: tuple[int, ...]) -> Looks:
     planned_runs = results.statuses[(results.statuses["experiment"] == experiment)]
     cells = [(str(rule), int(batch)) for rule, batch in
              dict.fromkeys(zip(planned_runs["rule"], planned_runs["global_batch"]))]
+    ended = _ended(planned_runs)
     judged: dict[Cell, Judged] = {}
-    wanted, reached = dict.fromkeys(cells, counts[0]), 0
+    had, wanted, put_off, reached = dict.fromkeys(cells, 0), dict.fromkeys(cells, 0), set[Cell](), 0
     for count in counts:
-        ends = {cell for cell in cells if (one := judged.get(cell)) and not one.open}
-        wanted = {cell: wanted[cell] if cell in ends else count for cell in cells}
-        if not _complete(planned_runs, wanted, first):
+        open_ones = {cell for cell, one in judged.items() if one.open} - put_off
+        going = [cell for cell in cells if cell not in judged or cell in open_ones]
+        if reached and not open_ones:
             break
-        judged = _judge(_first_seeds(results, experiment, wanted, first), experiment, counts, judged)
-        reached = count
-        if not any(one.open for one in judged.values()):
+        wanted |= dict.fromkeys(going, count)
+        lacking = {cell for cell in going for seed in range(first, first + count) if not ended.get((*cell, seed))}
+        put_off |= {cell for cell in lacking & open_ones if (*cell, first + count - 1) not in ended}
+        if lacking - put_off or reached and open_ones <= put_off:
             break
+        had |= {cell: count for cell in going if cell not in lacking}
+        judged, reached = _judge(_first_seeds(results, experiment, had, first), experiment, counts, judged), count
     return Looks(experiment, counts, reached, tuple(judged.values()), wanted, first)
 
 
-def _complete(planned_runs: pd.DataFrame, wanted: Mapping[Cell, int], first: int) -> bool:
-    """Whether every run that is asked for has ended, with a result or without."""
-    ended = planned_runs["status"].isin(FINAL).groupby(
-        [planned_runs["rule"], planned_runs["global_batch"], planned_runs["seed"]]).all().to_dict()
-    return all(ended.get((*cell, seed), False)
-               for cell, count in wanted.items() for seed in range(first, first + count))
+def _ended(planned_runs: pd.DataFrame) -> dict[tuple[str, int, int], bool]:
+    """Of each rule, batch and seed that is listed, whether all its runs have ended, with a result or without."""
+    keys = zip(planned_runs["rule"], planned_runs["global_batch"], planned_runs["seed"])
+    found: dict[tuple[str, int, int], bool] = {}
+    for (rule, batch, seed), ended in zip(keys, planned_runs["status"].isin(FINAL)):
+        key = (str(rule), int(batch), int(seed))
+        found[key] = found.get(key, True) and bool(ended)
+    return found
 
 
 def _first_seeds(results: Results, experiment: str, wanted: Mapping[Cell, int], first: int) -> Results:
@@ -194,6 +202,32 @@ def _expected_seeds(arm: Arm, of: Difference, arms: int, counts: tuple[int, ...]
     return next(likely, counts[-1])
 
 
+def in_turn(looks: Sequence[Looks]) -> list[tuple[Judged, int]]:
+    """Return the open batches, those that are decided soonest first, each with the seeds that it is expected to take
+    until then, those of the reference batch with them as far as no batch before it takes them."""
+    found = []
+    for one in looks:
+        reference = one.reached
+        for judged in sorted((each for each in one.judged if each.open),
+                             key=lambda each: (each.expected_seeds, each.global_batch)):
+            own, shared = judged.expected_seeds - judged.seeds, max(judged.expected_seeds - reference, 0)
+            reference += shared
+            found.append((judged, own + shared))
+    return sorted(found, key=lambda each: each[0].expected_seeds)
+
+
+def within(looks: Sequence[Looks], most: Callable[[Judged], float]) -> list[Judged]:
+    """Return the open batches that are expected to be decided by so many seeds, soonest first; most: how many seeds all
+    that there is to spend pays for, at the price of those of a batch."""
+    spent, found = 0.0, list[Judged]()
+    for judged, seeds in in_turn(looks):
+        spent += seeds / most(judged) if most(judged) > 0 else math.inf
+        if spent > 1:
+            break
+        found.append(judged)
+    return found
+
+
 def next_hour(looks: Sequence[Looks], results: Results, seconds: float = 3600.0) -> list[str]:
     """Return what so much more time would decide, more likely than not: the open batches whose runs are soonest done,
     one after the other, while they fit; a sentence for each experiment, none where nothing is open."""
@@ -203,17 +237,11 @@ def next_hour(looks: Sequence[Looks], results: Results, seconds: float = 3600.0)
 
 def _next_sentence(one: Looks, each: float, seconds: float) -> str:
     """each: seconds of a run."""
-    waiting = sorted((judged for judged in one.judged if judged.open),
-                     key=lambda judged: (judged.expected_seeds, judged.global_batch))
-    reference, spent, fits = one.reached, 0.0, list[str]()
-    for judged in waiting:
-        more = judged.expected_seeds - judged.seeds + max(judged.expected_seeds - reference, 0)
-        reference, spent = max(reference, judged.expected_seeds), spent + more * each
-        if not spent <= seconds:
-            break
-        fits.append(f"{judged.global_batch:,} ({judged.rule}, at {judged.expected_seeds} seeds)")
+    fits = [f"{judged.global_batch:,} ({judged.rule}, at {judged.expected_seeds} seeds)"
+            for judged in within([one], lambda judged: seconds / each if each else math.inf)]
     what = f"would probably decide batch {', '.join(fits)}" if fits else "would probably decide no further batch"
-    return f"{one.experiment}: {duration(seconds)} more of training {what}; {len(waiting)} open."
+    left = sum(judged.open for judged in one.judged)
+    return f"{one.experiment}: {duration(seconds)} more of training {what}; {left} open."
 
 
 def going_on(looks: Sequence[Looks]) -> list[str]:

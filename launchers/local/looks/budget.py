@@ -1,4 +1,8 @@
-"""What one command may spend: time, runs or money; and which runs come first where it may not be enough for all."""
+"""What one command may spend: time, runs or money; and which runs come first where it may not be enough for all.
+
+Of a study whose seeds are decided by looks, the batches that the budget is expected to decide go first, side by side;
+the others are put off until those are decided. Where it is expected to decide none, the soonest goes alone.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from ....benchmarks.errors import PlanError
 from ....benchmarks.planning.expected_time import expected_seconds, NOTHING
@@ -14,6 +18,9 @@ from ....benchmarks.planning.plan import Plan
 from ....benchmarks.records.run_folder import FINAL
 from ....benchmarks.records.store import Store
 from ....benchmarks.runs.run_config import RunConfig
+
+if TYPE_CHECKING:  # what judges loads libraries that a run without looks does not need
+    from ....analysis.decision.looks import Judged, Looks
 
 AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*(runs?|usd)")
 HOUR = 3600.0
@@ -29,6 +36,25 @@ class Budget:
     price: float = math.nan
     given: bool = False
     counted: set[str] = field(default_factory=set)
+
+    def soonest(self, store: Store, asked: Sequence[RunConfig], looks: Sequence[Looks]) -> list[RunConfig]:
+        """Return the runs that are asked for without those of open batches that are put off: all of them where neither
+        runs nor money are limited, and before the first look."""
+        from ....analysis.decision.looks import in_turn, within
+        todo = [one for one in asked if one.kind == "accuracy" and not self._is_done(store, one)]
+        if min(self.runs, self.money) == math.inf or not todo:
+            return list(asked)
+        waiting = [one for one, _ in in_turn(looks) if any(_same(run, one) for run in todo)]
+        first = [one for one in within(looks, lambda one: self._seeds(todo, one)) if one in waiting] or waiting[:1]
+        return [one for one in asked if one not in todo
+                or not any(_same(one, batch) for batch in waiting if batch not in first)]
+
+    def _seeds(self, todo: Sequence[RunConfig], batch: Judged) -> float:
+        """How many seeds of a batch all that is left pays for, each with every rate that is tried."""
+        own = [one for one in todo if _same(one, batch)]
+        each = len(own) / len({one.seed for one in own}) if own else 1.0
+        price = money(own, self.price) / len(own) if own and self.money < math.inf else 0.0
+        return min(self.runs / each, self.money / price / each if price else math.inf)
 
     def afforded(self, store: Store, runs: Sequence[RunConfig]) -> list[RunConfig]:
         """Return the runs that are done, and of the others as many as may still be paid for; in the plan's order, or
@@ -51,6 +77,10 @@ class Budget:
         self.runs, self.money = self.runs - 1, self.money - costs
         self.counted.add(one.run_id)
         return True
+
+
+def _same(run: RunConfig, batch: Judged) -> bool:
+    return (run.experiment, run.rule, run.global_batch) == (batch.experiment, batch.rule, batch.global_batch)
 
 
 def money(runs: Sequence[RunConfig], price: float, workloads: Mapping[str, Any] = NOTHING) -> float:

@@ -32,6 +32,7 @@ epochs = 2
 seeds = %s
 """
 LOSES = change(Study(experiments=(SGD,), noise=0.0025), "sgd", "constant", accuracy_gap={512: 0.2})
+SLOW = change(Study(experiments=(SGD,), noise=0.0025), "sgd", "constant", accuracy_gap={128: 0.0, 512: 0.003})
 
 
 def plan(seeds: str = '"auto"') -> Plan:
@@ -45,8 +46,8 @@ def runs_of(given: Plan) -> list[RunConfig]:
 class Rounds:
     """A store, and what a round does: it makes up the records that lack."""
 
-    def __init__(self, folder: Path, given: Plan, seeds: int = 100) -> None:
-        self.store, self.plan, self.rounds, self.most = Store(folder), given, list[int](), seeds
+    def __init__(self, folder: Path, given: Plan, seeds: int = 100, of: Study = LOSES) -> None:
+        self.store, self.plan, self.rounds, self.most, self.truth = Store(folder), given, list[int](), seeds, of
 
     def keep(self, runs: list[RunConfig], held_back: int) -> None:
         self.store.prepare(runs, {"name": "p", "text": self.plan.text, "settings": dict(self.plan.settings),
@@ -56,7 +57,7 @@ class Rounds:
         todo = [run for run in self.store.runs() if not run.has_record]
         self.rounds.append(len(todo))
         for run in todo[:self.most]:
-            record = synthetic_records._record(LOSES, run.config, np.random.default_rng(
+            record = synthetic_records._record(self.truth, run.config, np.random.default_rng(
                 1000 * run.config.seed + run.config.global_batch))
             attempt = run.claim()
             assert attempt is not None
@@ -103,6 +104,29 @@ def test_a_budget_of_runs_takes_the_reference_and_small_batches_of_a_seed_first(
     assert made.run(budget=parsed("100runs", made.plan)) == EXIT_OK
     assert made.rounds == [4, 8] and made.store.manifest.held_back == 0
     assert len(in_order(runs_of(made.plan))) == 12
+
+
+def test_a_budget_decides_first_what_it_is_expected_to_and_puts_off_the_rest(tmp_path: Path) -> None:
+    """Batch 128 is not worse and soon shown to be so, 512 loses half the margin and takes many seeds."""
+    whole, made = (Rounds(tmp_path / name / "p", plan(), of=SLOW) for name in ("whole", "budget"))
+    assert whole.run() == EXIT_OK
+    most = {batch: len(own) for batch, own in seeds_of(whole.store).items()}
+    assert most[128] < most[512]
+    said: list[str] = []
+    assert made.run(said.append, budget=parsed(f"{3 * 3 + 2 * (most[128] - 3)}runs", made.plan)) == EXIT_INCOMPLETE
+    found = {batch: len(own) for batch, own in seeds_of(made.store).items()}
+    assert found == {32: most[128], 128: most[128], 512: 3}
+    assert "the same: 128" in said[-3] and "open: 512" in said[-3] and "budget is spent" in said[-1]
+    assert made.run(budget=parsed("100runs", made.plan)) == EXIT_OK
+    assert seeds_of(made.store) == seeds_of(whole.store)
+
+
+def seeds_of(store: Store) -> dict[int, set[int]]:
+    found: dict[int, set[int]] = {}
+    for run in store.runs():
+        assert run.has_record
+        found.setdefault(run.config.global_batch, set()).add(run.config.seed)
+    return found
 
 
 def test_money_takes_a_price() -> None:
