@@ -3,6 +3,7 @@ back. Records are made up; no rank starts."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,11 +44,16 @@ def runs_of(given: Plan) -> list[RunConfig]:
     return expand(given, lambda name, fraction: 1024, {}).runs
 
 
+class Killed(Exception):
+    """The end of a process from outside, after so many records."""
+
+
 class Rounds:
-    """A store, and what a round does: it makes up the records that lack."""
+    """A store, and what a round does: it makes up the records that lack, in the plan's order or in one of its own."""
 
     def __init__(self, folder: Path, given: Plan, seeds: int = 100, of: Study = LOSES) -> None:
         self.store, self.plan, self.rounds, self.most, self.truth = Store(folder), given, list[int](), seeds, of
+        self.order: random.Random | None = None
 
     def keep(self, runs: list[RunConfig], held_back: int) -> None:
         self.store.prepare(runs, {"name": "p", "text": self.plan.text, "settings": dict(self.plan.settings),
@@ -56,6 +62,8 @@ class Rounds:
     def do(self) -> int:
         todo = [run for run in self.store.runs() if not run.has_record]
         self.rounds.append(len(todo))
+        if self.order is not None:
+            self.order.shuffle(todo)
         for run in todo[:self.most]:
             record = synthetic_records._record(self.truth, run.config, np.random.default_rng(
                 1000 * run.config.seed + run.config.global_batch))
@@ -63,6 +71,8 @@ class Rounds:
             assert attempt is not None
             run.finish(attempt, record)
         self.most -= len(todo)
+        if self.most < 0 and self.order is not None:
+            raise Killed
         return EXIT_OK if self.most >= 0 else EXIT_INCOMPLETE
 
     def run(self, say: Callable[[str], None] = lambda text: None, budget: Budget | None = None) -> int:
@@ -89,6 +99,25 @@ def test_a_study_that_was_stopped_goes_on_at_the_same_look(tmp_path: Path, seeds
     stopped.most = 100
     assert stopped.run() == EXIT_OK
     assert [run.run_id for run in stopped.store.runs()] == [run.run_id for run in whole.store.runs()]
+
+
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_after_any_records_it_makes_the_same_runs_and_says_the_same(tmp_path: Path, every: int) -> None:
+    """Killed again and again, after so many records each time, which come in any order."""
+    whole = Rounds(tmp_path / "whole" / "p", plan())
+    assert whole.run() == EXIT_OK
+    names, said = {run.run_id for run in whole.store.runs()}, rounds.lines(whole.store)
+    made, kills = Rounds(tmp_path / "p", plan(), seeds=every - 1), 0
+    made.order = random.Random(every)
+    while True:
+        try:
+            assert made.run() == EXIT_OK
+            break
+        except Killed:
+            assert {run.run_id for run in made.store.runs()} <= names
+            made.most, kills = every, kills + 1
+    assert {run.run_id for run in made.store.runs()} == names and rounds.lines(made.store) == said
+    assert kills >= len(names) // every - 1 > 0
 
 
 def test_a_plan_with_a_number_of_seeds_is_one_round_of_all_its_runs(tmp_path: Path) -> None:
