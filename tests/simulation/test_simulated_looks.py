@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
+from msgspec import structs
 from simulation import sequential
+from simulation.replayed import replayed
 from simulation.table import SEED
 
 
@@ -39,3 +44,11 @@ def test_what_is_kept_is_what_all_seeds_would_keep(cell: str) -> None:
 def test_the_median_study_takes_at_most_two_fifths_of_the_runs() -> None:
     found = sequential.simulate(sequential.COSTS, 50, SEED)
     assert found.seen <= 0.5, found
+
+
+def test_a_study_with_all_its_seeds_is_replayed_by_looks() -> None:
+    whole = sequential.study(np.random.default_rng(3), sequential.TRUTHS["null, half the margin and clear loss"])["all"]
+    text = f'[[experiment]]\nname = "simulated"\nseeds = {sequential.MOST}\n'
+    one, = replayed(replace(whole, plan=structs.replace(whole.plan, text=text)))
+    assert one.by_all == one.by_looks == {("constant", 128), ("constant", 512)} and 0.2 < one.share < 0.7
+    assert "the same batches kept" in str(one) and list(replayed(whole)) == []

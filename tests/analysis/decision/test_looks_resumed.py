@@ -68,8 +68,8 @@ def answers(one: Looks) -> dict[int, tuple[str, int, float]]:
 @pytest.mark.parametrize("kind", ["constant", TUNED_RULE])
 @pytest.mark.parametrize(("order", "every"), [(1, 4), pytest.param(2, 1, marks=pytest.mark.slow),
                                               pytest.param(3, 1, marks=pytest.mark.slow)])
-def test_ended_after_any_record_it_asks_for_nothing_else_and_comes_to_the_same(kind: str, order: int,
-                                                                              every: int) -> None:
+def test_ended_after_any_records_it_asks_for_nothing_else_and_comes_to_the_same(kind: str, order: int,
+                                                                                every: int) -> None:
     """The looks are made anew after every so many records, which come in any order, as several workers finish them."""
     noise, at_once = np.random.default_rng(order), looks(whole(kind))
     final, done = asked_by(at_once), set[Key]()
