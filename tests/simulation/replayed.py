@@ -1,4 +1,4 @@
-"""Real studies with all their seeds, replayed by looks: whether they keep the same batches, and by how many of the runs.
+"""Real studies with all their seeds, replayed by looks: whether they keep the same batches, and by how many runs.
 
     python -m simulation.replayed RESULTS/PLAN...
 
