@@ -17,8 +17,7 @@ goes on all the same errs no more often.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -216,18 +215,6 @@ def in_turn(looks: Sequence[Looks]) -> list[tuple[Judged, int]]:
     return sorted(found, key=lambda each: each[0].expected_seeds)
 
 
-def within(looks: Sequence[Looks], most: Callable[[Judged], float]) -> list[Judged]:
-    """Return the open batches that are expected to be decided by so many seeds, soonest first; most: how many seeds all
-    that there is to spend pays for, at the price of those of a batch."""
-    spent, found = 0.0, list[Judged]()
-    for judged, seeds in in_turn(looks):
-        spent += seeds / most(judged) if most(judged) > 0 else math.inf
-        if spent > 1:
-            break
-        found.append(judged)
-    return found
-
-
 def next_hour(looks: Sequence[Looks], results: Results, seconds: float = 3600.0) -> list[str]:
     """Return what so much more time would decide, more likely than not: the open batches whose runs are soonest done,
     one after the other, while they fit; a sentence for each experiment, none where nothing is open."""
@@ -237,8 +224,12 @@ def next_hour(looks: Sequence[Looks], results: Results, seconds: float = 3600.0)
 
 def _next_sentence(one: Looks, each: float, seconds: float) -> str:
     """each: seconds of a run."""
-    fits = [f"{judged.global_batch:,} ({judged.rule}, at {judged.expected_seeds} seeds)"
-            for judged in within([one], lambda judged: seconds / each if each else math.inf)]
+    spent, fits = 0.0, list[str]()
+    for judged, seeds in in_turn([one]):
+        spent += seeds * each
+        if not spent <= seconds:
+            break
+        fits.append(f"{judged.global_batch:,} ({judged.rule}, at {judged.expected_seeds} seeds)")
     what = f"would probably decide batch {', '.join(fits)}" if fits else "would probably decide no further batch"
     left = sum(judged.open for judged in one.judged)
     return f"{one.experiment}: {duration(seconds)} more of training {what}; {left} open."

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
 from ....benchmarks.errors import PlanError
 from ....benchmarks.planning.expected_time import expected_seconds, NOTHING
@@ -19,11 +19,12 @@ from ....benchmarks.records.run_folder import FINAL
 from ....benchmarks.records.store import Store
 from ....benchmarks.runs.run_config import RunConfig
 
-if TYPE_CHECKING:  # what judges loads libraries that a run without looks does not need
-    from ....analysis.decision.looks import Judged, Looks
-
 AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*(runs?|usd)")
 HOUR = 3600.0
+
+Point = tuple[str, str, int]  # experiment, rule and global batch
+Turn = tuple[Point, int]
+"""An open batch, and the seeds that it and the reference batch are expected to take until it is decided."""
 
 
 @dataclass
@@ -37,24 +38,25 @@ class Budget:
     given: bool = False
     counted: set[str] = field(default_factory=set)
 
-    def soonest(self, store: Store, asked: Sequence[RunConfig], looks: Sequence[Looks]) -> list[RunConfig]:
+    def soonest(self, store: Store, asked: Sequence[RunConfig], turns: Sequence[Turn]) -> list[RunConfig]:
         """Return the runs that are asked for without those of open batches that are put off: all of them where neither
-        runs nor money are limited, and before the first look."""
-        from ....analysis.decision.looks import in_turn, within
+        runs nor money are limited, and before the first look. turns: the open batches, the soonest decided first."""
         todo = [one for one in asked if one.kind == "accuracy" and not self._is_done(store, one)]
-        if min(self.runs, self.money) == math.inf or not todo:
+        if min(self.runs, self.money) == math.inf:
             return list(asked)
-        waiting = [one for one, _ in in_turn(looks) if any(_same(run, one) for run in todo)]
-        first = [one for one in within(looks, lambda one: self._seeds(todo, one)) if one in waiting] or waiting[:1]
-        return [one for one in asked if one not in todo
-                or not any(_same(one, batch) for batch in waiting if batch not in first)]
+        waiting = [(point, seeds) for point, seeds in turns if any(_point(one) == point for one in todo)]
+        spent, put_off = 0.0, set[Point]()
+        for at, (point, seeds) in enumerate(waiting):
+            spent += seeds / self._seeds([one for one in todo if _point(one) == point])
+            put_off |= {point} if at and spent > 1 else set()
+        return [one for one in asked if _point(one) not in put_off or one not in todo]
 
-    def _seeds(self, todo: Sequence[RunConfig], batch: Judged) -> float:
-        """How many seeds of a batch all that is left pays for, each with every rate that is tried."""
-        own = [one for one in todo if _same(one, batch)]
-        each = len(own) / len({one.seed for one in own}) if own else 1.0
-        price = money(own, self.price) / len(own) if own and self.money < math.inf else 0.0
-        return min(self.runs / each, self.money / price / each if price else math.inf)
+    def _seeds(self, own: Sequence[RunConfig]) -> float:
+        """How many seeds of a batch all that is left pays for, each with every rate that is tried; a sliver of one
+        where nothing is left. own: its runs."""
+        each = len(own) / len({one.seed for one in own})
+        price = money(own, self.price) / len(own) if self.money < math.inf else 0.0
+        return max(min(self.runs, self.money / price if price else math.inf) / each, 1e-9)
 
     def afforded(self, store: Store, runs: Sequence[RunConfig]) -> list[RunConfig]:
         """Return the runs that are done, and of the others as many as may still be paid for; in the plan's order, or
@@ -79,8 +81,8 @@ class Budget:
         return True
 
 
-def _same(run: RunConfig, batch: Judged) -> bool:
-    return (run.experiment, run.rule, run.global_batch) == (batch.experiment, batch.rule, batch.global_batch)
+def _point(run: RunConfig) -> Point:
+    return run.experiment, run.rule, run.global_batch
 
 
 def money(runs: Sequence[RunConfig], price: float, workloads: Mapping[str, Any] = NOTHING) -> float:

@@ -7,18 +7,15 @@ goes on at the same look. plan.json lists what is asked for; a run that a decisi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING
 
 from ....benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, RecordError
 from ....benchmarks.planning.derived_keys import seed_looks
 from ....benchmarks.planning.plan import Plan
 from ....benchmarks.records.store import Store
 from ....benchmarks.runs.run_config import RunConfig
-from .budget import Budget
-
-if TYPE_CHECKING:
-    from ....analysis.decision.looks import Looks
+from .budget import Budget, Turn
 
 Keep = Callable[[list[RunConfig], int], None]
 """Writes the runs that are asked for into the store, the plan's text with them, and how many the budget holds back."""
@@ -50,46 +47,37 @@ def rounds(plan: Plan, store: Store, runs: list[RunConfig], keep: Keep,
         keep(afforded, len(runs) - len(afforded))
         return do() or (EXIT_INCOMPLETE if len(afforded) < len(runs) else EXIT_OK)
     keep(_asked_before(plan, store, runs), 0)
-    asked, found = _asked(store, runs)
+    asked = _asked(store, runs)
     for number in count(1):
-        now = budget.soonest(store, asked, found)
+        now = budget.soonest(store, asked.runs, asked.turns)
         afforded = budget.afforded(store, now)
-        keep(afforded, len(asked) - len(afforded))
+        keep(afforded, len(asked.runs) - len(afforded))
         code = do()
         if len(afforded) < len(now):
             say("the budget is spent; run the same command again to go on")
             return code or EXIT_INCOMPLETE
-        following, found = _asked(store, runs)
-        for line in _said(found):
+        asked = _asked(store, runs)
+        for line in asked.said:
             say(line)
-        if code not in (EXIT_OK, EXIT_RUNS_FAILED) or _names(following) == _names(now):
+        if code not in (EXIT_OK, EXIT_RUNS_FAILED) or _names(asked.runs) == _names(now):
             return code
-        say(f"look {number + 1}: {len(following) - len(now)} more runs are asked for")
-        asked = following
+        say(f"look {number + 1}: {len(asked.runs) - len(now)} more runs are asked for")
     return EXIT_OK
 
 
 def lines(store: Store) -> list[str]:
     """Return what is decided, a line for each experiment whose seeds are decided by looks; none where there is none."""
-    return _said(_judged(store))
-
-
-def _said(found: Sequence[Looks]) -> list[str]:
-    from ....analysis.decision.looks import sentences
-    return sentences(found)
-
-
-def _judged(store: Store) -> tuple[Looks, ...]:
-    from ....analysis.decision.looks import sequential_looks
-    from ....analysis.tables.reading import read
-    return sequential_looks(read(store))
+    return _asked(store, ()).said
 
 
 def is_open(store: Store) -> bool:
     """Return whether looks ask for more runs than plan.json lists."""
+    from ....analysis.decision import looks
+    from ....analysis.tables.reading import read
+    found = looks.sequential_looks(read(store))
     listed = [run.config for run in store.runs()]
     return any(one.open and any(_lacks(one.wanted[cell], cell, one.experiment, listed) for cell in one.wanted)
-               for one in _judged(store))
+               for one in found)
 
 
 def _lacks(wanted: int, cell: tuple[str, int], experiment: str, listed: Sequence[RunConfig]) -> bool:
@@ -107,12 +95,23 @@ def _asked_before(plan: Plan, store: Store, runs: Sequence[RunConfig]) -> list[R
     return [one for one in runs if one.run_id in first or one.run_id in before]
 
 
-def _asked(store: Store, runs: Sequence[RunConfig]) -> tuple[list[RunConfig], tuple[Looks, ...]]:
-    """The runs that the records ask for, in the plan's order, and what the looks at them found."""
-    from ....analysis.decision.looks import wanted_of
-    found = _judged(store)
-    return [one for one in runs if one.kind != "accuracy"
-            or wanted_of(found, one.experiment, one.rule, one.global_batch, one.seed)], found
+@dataclass(frozen=True)
+class _Asked:
+    """What the records ask for: runs in the plan's order, the open batches in turn, and what is said of all."""
+
+    runs: list[RunConfig]
+    turns: list[Turn]
+    said: list[str]
+
+
+def _asked(store: Store, runs: Sequence[RunConfig]) -> _Asked:
+    from ....analysis.decision import looks
+    from ....analysis.tables.reading import read
+    found = looks.sequential_looks(read(store))
+    asked = [one for one in runs if one.kind != "accuracy"
+             or looks.wanted_of(found, one.experiment, one.rule, one.global_batch, one.seed)]
+    turns = [((one.experiment, one.rule, one.global_batch), seeds) for one, seeds in looks.in_turn(found)]
+    return _Asked(asked, turns, looks.sentences(found))
 
 
 def _names(runs: Sequence[RunConfig]) -> set[str]:
