@@ -11,7 +11,8 @@ import pytest
 from simulation.accuracy_tables import REFERENCE
 from simulation.sequential import BATCHES, MOST, study
 
-from batchscale.analysis.decision.looks import BEHIND, Looks, NOT_WORSE, OPEN, SAME, sequential_looks, WORSE
+from batchscale.analysis.decision.looks import (BEHIND, in_turn, Looks, next_hour, NOT_WORSE, OPEN, SAME,
+                                                sequential_looks, WORSE)
 from batchscale.analysis.tables.results import Results
 
 MIXED = (0.0, 0.0025, 0.03)
@@ -79,6 +80,20 @@ def test_a_batch_that_is_shown_before_one_below_it_waits_without_more_seeds_and_
     assert waiting.open and not behind.open and at_the_end[128].seeds > behind.seeds
     assert waiting.wanted["constant", behind.global_batch] == behind.seeds == at_the_end[behind.global_batch].seeds
     assert at_the_end[behind.global_batch].answer in (NOT_WORSE, SAME)
+
+
+def test_the_next_hour_decides_the_batches_that_take_fewest_seeds_while_they_fit() -> None:
+    """A run takes 10 to 30 s; 128 and 512 are open after 4 seeds."""
+    of = first(tables()["looks"], dict.fromkeys((REFERENCE, *BATCHES), 4))
+    found = looks(of)
+    (soonest, seeds), *others = in_turn([found])
+    assert others and soonest.open and seeds == 2 * (soonest.expected_seeds - 4)
+    assert all(soonest.expected_seeds <= one.expected_seeds for one, _ in others)
+    each = float(of.runs["train_seconds"].mean())
+    none, some, every = (next_hour([found], of, seconds)[0] for seconds in (each, 1.01 * each * seeds, 1e6))
+    assert "no further batch" in none and every.count("seeds)") == len(others) + 1
+    assert f"{soonest.global_batch:,} (constant, at {soonest.expected_seeds} seeds)" in some
+    assert some.count("seeds)") == 1
 
 
 @pytest.mark.parametrize("batch", BATCHES)
