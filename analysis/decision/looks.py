@@ -2,11 +2,17 @@
 
 The looks are made again from the records, one after the other: at each, only the seeds up to it count, and a batch and
 rule that was decided at an earlier one keeps its answer and its seeds. So what is asked for next depends on the records
-alone, and a study that was stopped goes on at the same look.
+alone, and a study that was stopped goes on at the same look. A batch whose seeds of a look are in no list was put off
+for others, which a budget decides sooner: it stays at the look before, and they go on without it.
 
 A batch is decided once it is shown to be not worse than the reference batch (or the same), by the tests of
 `non_inferiority`; or where that is out of reach at the most seeds there may be, as soon as it is shown to be worse, or
 that is out of reach too. Then more seeds would not tell it from the reference batch.
+
+A batch is kept only where those below it are, but its own test is over as soon as it is shown: the tests of a fixed
+sequence may each stop at a look of its own and still err together at most as often as one (Glimm, Maurer and Bretz
+2010), so it waits without further seeds. What is out of reach is by predictive power, which binds nobody: a study that
+goes on all the same errs no more often.
 """
 
 from __future__ import annotations
@@ -19,7 +25,7 @@ import pandas as pd
 
 from ...benchmarks.records.run_folder import FINAL
 from ...benchmarks.text import counted, duration, listed
-from ..statistics.decision_rules import equivalence, same, worse
+from ..statistics.decision_rules import equivalence, same, shown, worse
 from ..statistics.difference import Difference
 from ..statistics.estimate import Estimate, unknown
 from ..statistics.multiple_testing import holm
@@ -28,11 +34,12 @@ from ..statistics.sequential.spending import level_at
 from ..study.arms import Arm, load_arm
 from ..study.non_inferiority import loss_tests
 from ..tables.results import looks_of, Results, rules
+from ..tables.tuned_rates import not_chosen, tuned_batches
 
 NOT_WORSE, SAME, WORSE, TIED, LOST, OPEN = ("not worse", "the same", "worse", "not told apart", "apart", "open")
+BEHIND = "not worse, behind a batch not shown"
 OUT_OF_REACH = 0.05
-"""A test that would be passed by the most seeds with a smaller chance than this, if mean and spread stay as they are,
-is given up."""
+"""A test that the most seeds would pass with a smaller chance than this, given the seeds there are, is given up."""
 
 Cell = tuple[str, int]  # rule and global batch
 
@@ -95,35 +102,47 @@ def _looks(results: Results, experiment: str, counts: tuple[int, ...]) -> Looks:
     planned_runs = results.statuses[(results.statuses["experiment"] == experiment)]
     cells = [(str(rule), int(batch)) for rule, batch in
              dict.fromkeys(zip(planned_runs["rule"], planned_runs["global_batch"]))]
+    ended = _ended(planned_runs)
     judged: dict[Cell, Judged] = {}
-    wanted, reached = dict.fromkeys(cells, counts[0]), 0
+    had, wanted, put_off, reached = dict.fromkeys(cells, 0), dict.fromkeys(cells, 0), set[Cell](), 0
     for count in counts:
-        ends = {cell for cell in cells if (one := judged.get(cell)) and not one.open}
-        wanted = {cell: wanted[cell] if cell in ends else count for cell in cells}
-        if not _complete(planned_runs, wanted, first):
+        open_ones = {cell for cell, one in judged.items() if one.open} - put_off
+        going = [cell for cell in cells if cell not in judged or cell in open_ones]
+        if reached and not open_ones:
             break
-        judged = _judge(_first_seeds(results, experiment, wanted, first), experiment, counts, judged)
-        reached = count
-        if not any(one.open for one in judged.values()):
+        wanted |= dict.fromkeys(going, count)
+        lacking = {cell for cell in going for seed in range(first, first + count) if not ended.get((*cell, seed))}
+        put_off |= {cell for cell in lacking & open_ones if (*cell, first + count - 1) not in ended}
+        if lacking - put_off or reached and open_ones <= put_off:
             break
+        had |= {cell: count for cell in going if cell not in lacking}
+        judged, reached = _judge(_first_seeds(results, experiment, had, first), experiment, counts, judged), count
     return Looks(experiment, counts, reached, tuple(judged.values()), wanted, first)
 
 
-def _complete(planned_runs: pd.DataFrame, wanted: Mapping[Cell, int], first: int) -> bool:
-    """Whether every run that is asked for has ended, with a result or without."""
-    ended = planned_runs["status"].isin(FINAL).groupby(
-        [planned_runs["rule"], planned_runs["global_batch"], planned_runs["seed"]]).all().to_dict()
-    return all(ended.get((*cell, seed), False)
-               for cell, count in wanted.items() for seed in range(first, first + count))
+def _ended(planned_runs: pd.DataFrame) -> dict[tuple[str, int, int], bool]:
+    """Of each rule, batch and seed that is listed, whether all its runs have ended, with a result or without."""
+    keys = zip(planned_runs["rule"], planned_runs["global_batch"], planned_runs["seed"])
+    found: dict[tuple[str, int, int], bool] = {}
+    for (rule, batch, seed), ended in zip(keys, planned_runs["status"].isin(FINAL)):
+        key = (str(rule), int(batch), int(seed))
+        found[key] = found.get(key, True) and bool(ended)
+    return found
 
 
 def _first_seeds(results: Results, experiment: str, wanted: Mapping[Cell, int], first: int) -> Results:
-    """The tables of one experiment as they were at a look: of each rule and batch the seeds that it then had."""
+    """The tables of one experiment as they were at a look: of each rule and batch the seeds that it then had, by which
+    the rates of a tuned arm were chosen, too."""
     def kept(frame: pd.DataFrame) -> pd.DataFrame:
         own = frame[(frame["experiment"] == experiment) & (frame["kind"] == "accuracy")]
         most = [wanted.get((str(rule), int(batch)), 0) for rule, batch in zip(own["rule"], own["global_batch"])]
-        return own[own["seed"] - first < most]
-    return replace(results, runs=kept(results.runs), evaluations=kept(results.evaluations))
+        return own[own["seed"] - first < most].reset_index(drop=True)
+    runs, evaluations, statuses = map(kept, (results.all_runs, results.all_evaluations, results.statuses))
+    tuned = tuned_batches(runs, statuses) if results.tuned else ()
+    out = not_chosen(runs, tuned)
+    beside = evaluations["run_id"].isin(runs[out]["run_id"])
+    return replace(results, runs=runs[~out], evaluations=evaluations[~beside], statuses=statuses, tuned=tuned,
+                   not_chosen=runs[out], not_chosen_evaluations=evaluations[beside])
 
 
 def _judge(results: Results, experiment: str, counts: tuple[int, ...],
@@ -150,8 +169,8 @@ def _judge_arm(arm: Arm, chain: Mapping[int, Difference], kept: Sequence[int], a
                                                  shown_up_to_here)
         now = Judged(arm.experiment, arm.rule, batch, of.estimate.n if of else 0, of.estimate if of else unknown(),
                      answer, _expected_seeds(arm, of, arms, counts) if of and answer == OPEN else 0)
-        found[cell] = before[cell] if cell in before and not before[cell].open else now
-        shown_up_to_here &= found[cell].answer in (NOT_WORSE, SAME, OPEN)
+        found[cell] = before[cell] if cell in before and before[cell].answer not in (OPEN, BEHIND) else now
+        shown_up_to_here &= found[cell].answer in (NOT_WORSE, SAME, OPEN, BEHIND)
     return found
 
 
@@ -163,6 +182,8 @@ def _answer(arm: Arm, of: Difference, kept: bool, adjusted: float, arms: int, co
     if kept:
         alike = equivalence(of, margin, alpha)
         return SAME if same(alike.p_value, of.estimate.n, alpha) else NOT_WORSE
+    if shown(of.below(margin), of.estimate.n, alpha / arms):
+        return BEHIND
     level = level_at(counts, counts[-1], alpha / arms)
     if not last and reachable and chance_to_show(of, margin - of.estimate.value, counts[-1], level) > OUT_OF_REACH:
         return OPEN
@@ -180,6 +201,20 @@ def _expected_seeds(arm: Arm, of: Difference, arms: int, counts: tuple[int, ...]
     return next(likely, counts[-1])
 
 
+def in_turn(looks: Sequence[Looks]) -> list[tuple[Judged, int]]:
+    """Return the open batches, those that are decided soonest first, each with the seeds that it is expected to take
+    until then, those of the reference batch with them as far as no batch before it takes them."""
+    found = []
+    for one in looks:
+        reference = one.reached
+        for judged in sorted((each for each in one.judged if each.open),
+                             key=lambda each: (each.expected_seeds, each.global_batch)):
+            own, shared = judged.expected_seeds - judged.seeds, max(judged.expected_seeds - reference, 0)
+            reference += shared
+            found.append((judged, own + shared))
+    return sorted(found, key=lambda each: each[0].expected_seeds)
+
+
 def next_hour(looks: Sequence[Looks], results: Results, seconds: float = 3600.0) -> list[str]:
     """Return what so much more time would decide, more likely than not: the open batches whose runs are soonest done,
     one after the other, while they fit; a sentence for each experiment, none where nothing is open."""
@@ -189,17 +224,15 @@ def next_hour(looks: Sequence[Looks], results: Results, seconds: float = 3600.0)
 
 def _next_sentence(one: Looks, each: float, seconds: float) -> str:
     """each: seconds of a run."""
-    waiting = sorted((judged for judged in one.judged if judged.open),
-                     key=lambda judged: (judged.expected_seeds, judged.global_batch))
-    reference, spent, fits = one.reached, 0.0, list[str]()
-    for judged in waiting:
-        more = judged.expected_seeds - judged.seeds + max(judged.expected_seeds - reference, 0)
-        reference, spent = max(reference, judged.expected_seeds), spent + more * each
+    spent, fits = 0.0, list[str]()
+    for judged, seeds in in_turn([one]):
+        spent += seeds * each
         if not spent <= seconds:
             break
         fits.append(f"{judged.global_batch:,} ({judged.rule}, at {judged.expected_seeds} seeds)")
     what = f"would probably decide batch {', '.join(fits)}" if fits else "would probably decide no further batch"
-    return f"{one.experiment}: {duration(seconds)} more of training {what}; {len(waiting)} open."
+    left = sum(judged.open for judged in one.judged)
+    return f"{one.experiment}: {duration(seconds)} more of training {what}; {left} open."
 
 
 def going_on(looks: Sequence[Looks]) -> list[str]:

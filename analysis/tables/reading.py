@@ -99,13 +99,15 @@ class _Gathering:
         tuned = tuned_batches(runs, statuses)
         out = not_chosen(runs, tuned)
         gone = set(runs.loc[out, "run_id"])
+        all_evaluations = self.evaluations.frame(runs)
         evaluations, norms = (frame[~frame["run_id"].isin(gone)].reset_index(drop=True) if gone else frame
-                              for frame in (self.evaluations.frame(runs), self.gradient_norms.frame(runs)))
+                              for frame in (all_evaluations, self.gradient_norms.frame(runs)))
+        trials = all_evaluations[all_evaluations["run_id"].isin(gone)].reset_index(drop=True)
         metrics = pd.DataFrame(self.metrics, columns=list(METRIC))
         metrics = metrics[~metrics["run_id"].isin(gone)].reset_index(drop=True)
         return Results(plan, runs[~out].reset_index(drop=True), evaluations, self.windows.frame(runs), norms,
                        self.memory.frame(runs), statuses, environments, tuple(self._notes(environments)),
-                       pd.DataFrame(self.ranks, columns=list(COLUMNS)), tuned, runs[out].reset_index(drop=True),
+                       pd.DataFrame(self.ranks, columns=list(COLUMNS)), tuned, runs[out].reset_index(drop=True), trials,
                        metrics=metrics, warnings=self.warnings)
 
     def _notes(self, environments: pd.DataFrame) -> list[str]:

@@ -20,7 +20,7 @@ from ...benchmarks.planning.derived_keys import SEED_KEYS, seed_looks
 from ...benchmarks.records.manifest import Manifest
 from ...benchmarks.records.searches import Answer
 from ...benchmarks.schedules.rules import PUBLISHED_RULE, rule_order
-from ..columns import METRIC, RUN
+from ..columns import EVALUATION, METRIC, RUN
 from ..statistics.decision_rules import one_sided_level
 from ..statistics.sequential.spending import Counts
 from .outcome import DEFAULT_LOSS_MARGIN, DEFAULT_MARGIN, judged_by, Outcome
@@ -49,7 +49,8 @@ class Results:
     notes: what a reader must know about these records, in sentences.
     ranks: one row per rank of the timing runs of several ranks, columns rank_rows.COLUMNS.
     metrics: one row per run, part of the data and metric beside loss and accuracy, columns METRIC.
-    tuned: the tuned arms' batches with all trials; not_chosen: rows as of `runs`, of the other trials.
+    tuned: the tuned arms' batches with all trials; not_chosen: rows as of `runs`, of the other trials;
+    not_chosen_evaluations: those of these.
     searches: the answers of largest-batch searches, complete or partial.
     warnings: run_id -> the sentences its record warns in.
     """
@@ -66,6 +67,7 @@ class Results:
     ranks: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COLUMNS)))
     tuned: tuple[TunedBatch, ...] = ()
     not_chosen: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(RUN)))
+    not_chosen_evaluations: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(EVALUATION)))
     searches: tuple[Answer, ...] = ()
     metrics: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(METRIC)))
     warnings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -74,6 +76,12 @@ class Results:
     def all_runs(self) -> pd.DataFrame:
         """Table of `runs` and of `not_chosen`, the trials that do not stand for a tuned arm."""
         return pd.concat([self.runs, self.not_chosen]) if len(self.not_chosen) else self.runs
+
+    @cached_property
+    def all_evaluations(self) -> pd.DataFrame:
+        """Table of the evaluations of `all_runs`."""
+        return pd.concat([self.evaluations, self.not_chosen_evaluations]) if len(self.not_chosen_evaluations) \
+            else self.evaluations
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -59,12 +59,13 @@ def warmup_epochs(experiment: Mapping[str, Any], rule: str, batch: int) -> dict[
 def seed_looks(experiment: Mapping[str, Any]) -> tuple[int, ...]:
     """Return the numbers of seeds at which an experiment is judged, ascending; () where their number is fixed.
 
-    Each further seed is a look up to twice the fewest, then every second one, since one seed of many tells little.
+    Each further seed is a look up to half of the most, or twice the fewest, then every second one, since one seed of
+    many tells little.
     """
     if experiment.get("seeds") != AUTO or experiment.get("kind", "accuracy") != "accuracy":
         return ()
     fewest, most = int(experiment.get("min_seeds", MIN_SEEDS)), int(experiment.get("max_seeds", MAX_SEEDS))
-    each = range(fewest, min(2 * fewest, most) + 1)
+    each = range(fewest, min(max(2 * fewest, most // 2), most) + 1)
     return tuple(dict.fromkeys((*each, *range(each[-1] + 2, most, 2), most)))
 
 

@@ -42,14 +42,16 @@ def results(arms: Arms, earlier_looks: int = 0, plan_text: str = "") -> Results:
     tuned = tuned_batches(runs, statuses) if (runs["rule"] == TUNED_RULE).any() else ()
     out = not_chosen(runs, tuned)
     kept = runs[~out].reset_index(drop=True)
-    evaluations = kept.assign(step=kept["steps"], epoch=float(EPOCHS), examples=TRAIN_EXAMPLES * EPOCHS).reindex(
-        columns=list(dict.fromkeys((*REPEATED, "run_id", *EVALUATION))))
+    evaluations, trials = (frame.assign(step=frame["steps"], epoch=float(EPOCHS), examples=TRAIN_EXAMPLES * EPOCHS)
+                           .reindex(columns=list(dict.fromkeys((*REPEATED, "run_id", *EVALUATION))))
+                           for frame in (kept, runs[out].reset_index(drop=True)))
     settings = {"margin": MARGIN, "earlier_looks": earlier_looks}
     plan = manifest_of({"runs": [], "name": "simulated", "settings": settings, "text": plan_text})
     empty = {name: pd.DataFrame(columns=[*REPEATED, *columns]) for name, columns in
              (("windows", WINDOW), ("norms", GRADIENT_NORM), ("memory", MEMORY))}
     return Results(plan, kept, evaluations, empty["windows"], empty["norms"], empty["memory"], statuses,
-                   pd.DataFrame(columns=list(ENVIRONMENT)), tuned=tuned, not_chosen=runs[out].reset_index(drop=True))
+                   pd.DataFrame(columns=list(ENVIRONMENT)), tuned=tuned, not_chosen=runs[out].reset_index(drop=True),
+                   not_chosen_evaluations=trials)
 
 
 def _row(key: tuple[str, int, int], seed: int, arms: Arms) -> dict[str, object]:

@@ -2,9 +2,11 @@
 
 A test that is made at every look has several chances to err. An error-spending function (Lan and DeMets 1983) says how
 much of the whole level may be spent up to each look; the level of a look then follows from how closely its statistic
-follows those before it (Armitage, McPherson and Rowe 1969). Here alpha (n / N)^1.5 is spent at n of at most N seeds
-(Kim and DeMets 1987), between O'Brien and Fleming, under which Student's few seeds decide nothing early, and Pocock,
-which leaves too little for the last look. The levels are those of normal statistics and are applied to Student's p
+follows those before it (Armitage, McPherson and Rowe 1969). Here alpha n / N is spent at n of at most N seeds (the
+third function of Lan and DeMets), between O'Brien and Fleming, under which Student's few seeds decide nothing early,
+and Pocock, which leaves too little for the last look. Of alpha (n / N)^k (Kim and DeMets 1987), by simulated studies of
+3 to 16 seeds, k = 1.5 takes 5 % more runs, and k = 0.5 decides otherwise than 16 seeds in 6 of 100 studies in which
+every batch loses half the margin, k = 1 in 3. The levels are those of normal statistics and are applied to Student's p
 values (Jennison and Turnbull 2000, chapter 4).
 """
 
@@ -20,7 +22,8 @@ from scipy.special import ndtr, ndtri
 
 from ..estimate import Floats
 
-SPENT_AS = 1.5
+SPENT_AS = 1.0
+"""The k of alpha (n / N)^k."""
 STUDENT = 1.2
 """How much more often Student's statistics of few seeds err at such levels, since they follow those before them less
 closely: 0.030 instead of 0.025 in 400,000 simulated studies of 3 to 12 seeds. So much less is spent."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,9 @@ from ....benchmarks.planning.expected_time import guessed
 from ....benchmarks.planning.plan import Plan
 from ....benchmarks.runs.run_config import RunConfig
 from ....benchmarks.schedules.rates import peak_rate
-from ....benchmarks.text import duration
 from ...local import study
 from ...local.display import announcement
-from ...local.looks import rounds
+from ...local.looks import foreseen
 from ...local.rank_commands import some_gpus, start
 from ...local.schedule import expected_wall_seconds, Stage, stages
 from ...machine.cores import usable_cores
@@ -54,10 +52,13 @@ def show(plan: Plan, results: Path, only: str, launcher: str, offline: bool = Fa
     wanted = selection.parse(only)
     runs = [config for config in expansion.runs if wanted(config)]
     cores, gpus = usable_cores(), gpu_words()
-    expected = partial(expected_wall_seconds, cores=cores, gpus=gpus, workloads=workloads)
-    staged, seconds = stages(runs, cores, gpus), sum(expected(runs).values())
-    print(announcement.header(plan.name, len(runs), len(staged), seconds))
-    print("\n".join([*_range(plan, runs, expected), *announcement.chosen(plan, results / plan.name),
+    staged = stages(runs, cores, gpus)
+
+    def seconds(of: Sequence[RunConfig]) -> float:
+        return sum(expected_wall_seconds(of, cores, gpus, workloads).values())
+
+    print(announcement.header(plan.name, len(runs), len(staged), seconds(runs)))
+    print("\n".join([*foreseen.lines(plan, runs, seconds, workloads), *announcement.chosen(plan, results / plan.name),
                      *_table(runs), *announcement.remarks(runs)]))
     if offline:
         print("neither data nor model was looked at (--offline): `batchscale plan` without it builds both and tries a "
@@ -71,20 +72,6 @@ def show(plan: Plan, results: Path, only: str, launcher: str, offline: bool = Fa
     print("commands, one per stage (ranks can be started so by hand once `batchscale run` has written the runs):")
     print("\n".join(_commands(staged, results / plan.name, launcher)))
     return EXIT_OK
-
-
-def _range(plan: Plan, runs: Sequence[RunConfig],
-           expected: Callable[[Sequence[RunConfig]], Mapping[str, float]]) -> list[str]:
-    """Of a plan whose seeds are decided by looks: from how many runs to how many, and how long they take."""
-    if not rounds.is_sequential(plan):
-        return []
-    times = [sum(expected(rounds.first_runs(plan, runs, share)).values())
-             for share in (0.0, rounds.EXPECTED_SHARE)]
-    price = plan.settings.get("price_per_device_hour")
-    devices = max(run.replicas for run in runs)
-    money = f", {price * times[1] / 3600 * devices:.2f} in money" if price else ""
-    return [*rounds.told(plan, runs), f"at least {duration(times[0])}, about {duration(times[1])} expected{money}; the "
-            "time above is that of all of them"]
 
 
 def _table(runs: Sequence[RunConfig]) -> list[str]:

@@ -1,14 +1,19 @@
-"""What one command may spend: time, runs or money; and which runs come first where it may not be enough for all."""
+"""What one command may spend: time, runs or money; and which runs come first where it may not be enough for all.
+
+Of a study whose seeds are decided by looks, the batches that the budget is expected to decide go first, side by side;
+the others are put off until those are decided. Where it is expected to decide none, the soonest goes alone.
+"""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ....benchmarks.errors import PlanError
-from ....benchmarks.planning.expected_time import expected_seconds
+from ....benchmarks.planning.expected_time import expected_seconds, NOTHING
 from ....benchmarks.planning.plan import Plan
 from ....benchmarks.records.run_folder import FINAL
 from ....benchmarks.records.store import Store
@@ -16,6 +21,10 @@ from ....benchmarks.runs.run_config import RunConfig
 
 AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*(runs?|usd)")
 HOUR = 3600.0
+
+Point = tuple[str, str, int]  # experiment, rule and global batch
+Turn = tuple[Point, int]
+"""An open batch, and the seeds that it and the reference batch are expected to take until it is decided."""
 
 
 @dataclass
@@ -28,6 +37,26 @@ class Budget:
     price: float = math.nan
     given: bool = False
     counted: set[str] = field(default_factory=set)
+
+    def soonest(self, store: Store, asked: Sequence[RunConfig], turns: Sequence[Turn]) -> list[RunConfig]:
+        """Return the runs that are asked for without those of open batches that are put off: all of them where neither
+        runs nor money are limited, and before the first look. turns: the open batches, the soonest decided first."""
+        todo = [one for one in asked if one.kind == "accuracy" and not self._is_done(store, one)]
+        if min(self.runs, self.money) == math.inf:
+            return list(asked)
+        waiting = [(point, seeds) for point, seeds in turns if any(_point(one) == point for one in todo)]
+        spent, put_off = 0.0, set[Point]()
+        for at, (point, seeds) in enumerate(waiting):
+            spent += seeds / self._seeds([one for one in todo if _point(one) == point])
+            put_off |= {point} if at and spent > 1 else set()
+        return [one for one in asked if _point(one) not in put_off or one not in todo]
+
+    def _seeds(self, own: Sequence[RunConfig]) -> float:
+        """How many seeds of a batch all that is left pays for, each with every rate that is tried; a sliver of one
+        where nothing is left. own: its runs."""
+        each = len(own) / len({one.seed for one in own})
+        price = money(own, self.price) / len(own) if self.money < math.inf else 0.0
+        return max(min(self.runs, self.money / price if price else math.inf) / each, 1e-9)
 
     def afforded(self, store: Store, runs: Sequence[RunConfig]) -> list[RunConfig]:
         """Return the runs that are done, and of the others as many as may still be paid for; in the plan's order, or
@@ -44,12 +73,23 @@ class Budget:
         return one.run_id in self.counted or store.run(one.run_id).status() in FINAL
 
     def _pays(self, one: RunConfig) -> bool:
-        costs = expected_seconds(one) / HOUR * one.replicas * self.price if self.money < math.inf else 0.0
+        costs = money([one], self.price) if self.money < math.inf else 0.0
         if self.runs < 1 or self.money < costs:
             return False
         self.runs, self.money = self.runs - 1, self.money - costs
         self.counted.add(one.run_id)
         return True
+
+
+def _point(run: RunConfig) -> Point:
+    return run.experiment, run.rule, run.global_batch
+
+
+def money(runs: Sequence[RunConfig], price: float, workloads: Mapping[str, Any] = NOTHING) -> float:
+    """Return what the runs are expected to cost at the price of a device for an hour; workloads: those that have been
+    described, by their key."""
+    return sum(expected_seconds(one, workloads.get(one.workload_key, NOTHING)) / HOUR * one.replicas * price
+               for one in runs)
 
 
 def in_order(runs: Sequence[RunConfig]) -> list[RunConfig]:

@@ -6,7 +6,7 @@ goes on at the same look. plan.json lists what is asked for; a run that a decisi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -15,22 +15,10 @@ from ....benchmarks.planning.derived_keys import seed_looks
 from ....benchmarks.planning.plan import Plan
 from ....benchmarks.records.store import Store
 from ....benchmarks.runs.run_config import RunConfig
-from .budget import Budget
-
-EXPECTED_SHARE = 0.5
-"""Of the seeds between the fewest and the most of a point; see docs/accuracy-of-these-numbers.md."""
+from .budget import Budget, Turn
 
 Keep = Callable[[list[RunConfig], int], None]
 """Writes the runs that are asked for into the store, the plan's text with them, and how many the budget holds back."""
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """The number of runs that a plan may come to: the fewest, the most, and about how many are expected."""
-
-    fewest: int
-    expected: int
-    most: int
 
 
 def is_sequential(plan: Plan) -> bool:
@@ -47,11 +35,6 @@ def first_runs(plan: Plan, runs: Sequence[RunConfig], share: float = 0.0) -> lis
     return [one for one in runs if one.kind != "accuracy" or one.seed - first < most.get(one.experiment, one.seed + 1)]
 
 
-def sizes(plan: Plan, runs: Sequence[RunConfig]) -> Sizes:
-    """Return how many of the runs there may be."""
-    return Sizes(len(first_runs(plan, runs)), len(first_runs(plan, runs, EXPECTED_SHARE)), len(runs))
-
-
 def rounds(plan: Plan, store: Store, runs: list[RunConfig], keep: Keep,
            do: Callable[[], int], say: Callable[[str], None], budget: Budget = Budget()) -> int:
     """Do what is asked for, judge, and again while more is asked for. Returns the exit code of the last round.
@@ -64,29 +47,27 @@ def rounds(plan: Plan, store: Store, runs: list[RunConfig], keep: Keep,
         keep(afforded, len(runs) - len(afforded))
         return do() or (EXIT_INCOMPLETE if len(afforded) < len(runs) else EXIT_OK)
     keep(_asked_before(plan, store, runs), 0)
-    asked = _asked(plan, store, runs)
+    asked = _asked(store, runs)
     for number in count(1):
-        afforded = budget.afforded(store, asked)
-        keep(afforded, len(asked) - len(afforded))
+        now = budget.soonest(store, asked.runs, asked.turns)
+        afforded = budget.afforded(store, now)
+        keep(afforded, len(asked.runs) - len(afforded))
         code = do()
-        if len(afforded) < len(asked):
+        if len(afforded) < len(now):
             say("the budget is spent; run the same command again to go on")
             return code or EXIT_INCOMPLETE
-        following = _asked(plan, store, runs)
-        for line in lines(store):
+        asked = _asked(store, runs)
+        for line in asked.said:
             say(line)
-        if code not in (EXIT_OK, EXIT_RUNS_FAILED) or _names(following) == _names(asked):
+        if code not in (EXIT_OK, EXIT_RUNS_FAILED) or _names(asked.runs) == _names(now):
             return code
-        say(f"look {number + 1}: {len(following) - len(asked)} more runs are asked for")
-        asked = following
+        say(f"look {number + 1}: {len(asked.runs) - len(now)} more runs are asked for")
     return EXIT_OK
 
 
 def lines(store: Store) -> list[str]:
     """Return what is decided, a line for each experiment whose seeds are decided by looks; none where there is none."""
-    from ....analysis.decision import looks
-    from ....analysis.tables.reading import read
-    return looks.sentences(looks.sequential_looks(read(store)))
+    return _asked(store, ()).said
 
 
 def is_open(store: Store) -> bool:
@@ -114,22 +95,24 @@ def _asked_before(plan: Plan, store: Store, runs: Sequence[RunConfig]) -> list[R
     return [one for one in runs if one.run_id in first or one.run_id in before]
 
 
-def _asked(plan: Plan, store: Store, runs: Sequence[RunConfig]) -> list[RunConfig]:
-    """The runs that the records ask for, in the plan's order."""
+@dataclass(frozen=True)
+class _Asked:
+    """What the records ask for: runs in the plan's order, the open batches in turn, and what is said of all."""
+
+    runs: list[RunConfig]
+    turns: list[Turn]
+    said: list[str]
+
+
+def _asked(store: Store, runs: Sequence[RunConfig]) -> _Asked:
     from ....analysis.decision import looks
     from ....analysis.tables.reading import read
     found = looks.sequential_looks(read(store))
-    return [one for one in runs if one.kind != "accuracy"
-            or looks.wanted_of(found, one.experiment, one.rule, one.global_batch, one.seed)]
+    asked = [one for one in runs if one.kind != "accuracy"
+             or looks.wanted_of(found, one.experiment, one.rule, one.global_batch, one.seed)]
+    turns = [((one.experiment, one.rule, one.global_batch), seeds) for one, seeds in looks.in_turn(found)]
+    return _Asked(asked, turns, looks.sentences(found))
 
 
 def _names(runs: Sequence[RunConfig]) -> set[str]:
     return {one.run_id for one in runs}
-
-
-def told(plan: Plan, runs: Sequence[RunConfig]) -> Iterator[str]:
-    """Yield the line about the number of runs that a plan with looks comes to; none for another plan."""
-    if is_sequential(plan):
-        found = sizes(plan, runs)
-        yield (f"seeds = \"auto\": {found.fewest:,} to {found.most:,} runs, about {found.expected:,} expected; each "
-               "batch and rule ends where it is decided")

@@ -11,7 +11,8 @@ import pytest
 from simulation.accuracy_tables import REFERENCE
 from simulation.sequential import BATCHES, MOST, study
 
-from batchscale.analysis.decision.looks import Looks, NOT_WORSE, OPEN, SAME, sequential_looks, WORSE
+from batchscale.analysis.decision.looks import (BEHIND, in_turn, Looks, next_hour, NOT_WORSE, OPEN, SAME,
+                                                sequential_looks, WORSE)
 from batchscale.analysis.tables.results import Results
 
 MIXED = (0.0, 0.0025, 0.03)
@@ -69,9 +70,35 @@ def test_nothing_is_judged_before_the_first_look_and_a_plan_with_a_number_has_no
     assert sequential_looks(tables()["all"]) == ()
 
 
+def test_a_batch_that_is_shown_before_one_below_it_waits_without_more_seeds_and_is_kept_with_that_one() -> None:
+    """Batch 128 loses half the margin, which takes more seeds than that 512 loses nothing."""
+    whole = study(np.random.default_rng(1), (0.0025, 0.0, 0.0))["looks"]
+    at_the_end = {one.global_batch: one for one in looks(whole).judged}
+    so_far = (looks(first(whole, dict.fromkeys((REFERENCE, *BATCHES), count))) for count in range(4, MOST))
+    waiting = next(found for found in so_far if any(one.answer == BEHIND for one in found.judged))
+    behind = next(one for one in waiting.judged if one.answer == BEHIND)
+    assert waiting.open and not behind.open and at_the_end[128].seeds > behind.seeds
+    assert waiting.wanted["constant", behind.global_batch] == behind.seeds == at_the_end[behind.global_batch].seeds
+    assert at_the_end[behind.global_batch].answer in (NOT_WORSE, SAME)
+
+
+def test_the_next_hour_decides_the_batches_that_take_fewest_seeds_while_they_fit() -> None:
+    """A run takes 10 to 30 s; 128 and 512 are open after 4 seeds."""
+    of = first(tables()["looks"], dict.fromkeys((REFERENCE, *BATCHES), 4))
+    found = looks(of)
+    (soonest, seeds), *others = in_turn([found])
+    assert others and soonest.open and seeds == 2 * (soonest.expected_seeds - 4)
+    assert all(soonest.expected_seeds <= one.expected_seeds for one, _ in others)
+    each = float(of.runs["train_seconds"].mean())
+    none, some, every = (next_hour([found], of, seconds)[0] for seconds in (each, 1.01 * each * seeds, 1e6))
+    assert "no further batch" in none and every.count("seeds)") == len(others) + 1
+    assert f"{soonest.global_batch:,} (constant, at {soonest.expected_seeds} seeds)" in some
+    assert some.count("seeds)") == 1
+
+
 @pytest.mark.parametrize("batch", BATCHES)
 def test_intervals_of_the_looks_are_wider_than_those_of_one_judging(batch: int) -> None:
     alone, repeated = (tables()[name].outcomes["simulated"].looks for name in ("all", "looks"))
-    assert alone == () and repeated == (3, 4, 5, 6, 8, 10, 12, 14, 16)
+    assert alone == () and repeated == (3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
     one = next(each for each in looks(tables()["looks"]).judged if each.global_batch == batch)
     assert one.answer != OPEN and one.loss.low < one.loss.value < one.loss.high

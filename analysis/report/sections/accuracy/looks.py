@@ -13,7 +13,7 @@ from ...findings import Findings
 
 TEXT = ("The plan fixes no number of seeds: the study was judged again as they came in, and each batch and rule ended "
         "where it was decided. Several looks have several chances to err, so each has a level of its own, by which "
-        "error spent grows as the seeds to the power 1.5; with that the answers err as seldom as one look at all seeds "
+        "the error spent grows as the seeds do; with that the answers err as seldom as one look at all seeds "
         "would, and the intervals of what a batch loses are repeated ones, which hold at whichever look the study "
         "ended. Means of single batches have their usual intervals.")
 CAPTION = ("What a batch loses on the data that choose against the reference batch, paired by seed, repeated 95 % "

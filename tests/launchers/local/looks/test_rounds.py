@@ -3,6 +3,7 @@ back. Records are made up; no rank starts."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,7 @@ epochs = 2
 seeds = %s
 """
 LOSES = change(Study(experiments=(SGD,), noise=0.0025), "sgd", "constant", accuracy_gap={512: 0.2})
+SLOW = change(Study(experiments=(SGD,), noise=0.0025), "sgd", "constant", accuracy_gap={128: 0.0, 512: 0.003})
 
 
 def plan(seeds: str = '"auto"') -> Plan:
@@ -42,11 +44,16 @@ def runs_of(given: Plan) -> list[RunConfig]:
     return expand(given, lambda name, fraction: 1024, {}).runs
 
 
-class Rounds:
-    """A store, and what a round does: it makes up the records that lack."""
+class Killed(Exception):
+    """The end of a process from outside, after so many records."""
 
-    def __init__(self, folder: Path, given: Plan, seeds: int = 100) -> None:
-        self.store, self.plan, self.rounds, self.most = Store(folder), given, list[int](), seeds
+
+class Rounds:
+    """A store, and what a round does: it makes up the records that lack, in the plan's order or in one of its own."""
+
+    def __init__(self, folder: Path, given: Plan, seeds: int = 100, of: Study = LOSES) -> None:
+        self.store, self.plan, self.rounds, self.most, self.truth = Store(folder), given, list[int](), seeds, of
+        self.order: random.Random | None = None
 
     def keep(self, runs: list[RunConfig], held_back: int) -> None:
         self.store.prepare(runs, {"name": "p", "text": self.plan.text, "settings": dict(self.plan.settings),
@@ -55,13 +62,17 @@ class Rounds:
     def do(self) -> int:
         todo = [run for run in self.store.runs() if not run.has_record]
         self.rounds.append(len(todo))
+        if self.order is not None:
+            self.order.shuffle(todo)
         for run in todo[:self.most]:
-            record = synthetic_records._record(LOSES, run.config, np.random.default_rng(
+            record = synthetic_records._record(self.truth, run.config, np.random.default_rng(
                 1000 * run.config.seed + run.config.global_batch))
             attempt = run.claim()
             assert attempt is not None
             run.finish(attempt, record)
         self.most -= len(todo)
+        if self.most < 0 and self.order is not None:
+            raise Killed
         return EXIT_OK if self.most >= 0 else EXIT_INCOMPLETE
 
     def run(self, say: Callable[[str], None] = lambda text: None, budget: Budget | None = None) -> int:
@@ -90,14 +101,28 @@ def test_a_study_that_was_stopped_goes_on_at_the_same_look(tmp_path: Path, seeds
     assert [run.run_id for run in stopped.store.runs()] == [run.run_id for run in whole.store.runs()]
 
 
+@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_after_any_records_it_makes_the_same_runs_and_says_the_same(tmp_path: Path, every: int) -> None:
+    """Killed again and again, after so many records each time, which come in any order."""
+    whole = Rounds(tmp_path / "whole" / "p", plan())
+    assert whole.run() == EXIT_OK
+    names, said = {run.run_id for run in whole.store.runs()}, rounds.lines(whole.store)
+    made, kills = Rounds(tmp_path / "p", plan(), seeds=every - 1), 0
+    made.order = random.Random(every)
+    while True:
+        try:
+            assert made.run() == EXIT_OK
+            break
+        except Killed:
+            assert {run.run_id for run in made.store.runs()} <= names
+            made.most, kills = every, kills + 1
+    assert {run.run_id for run in made.store.runs()} == names and rounds.lines(made.store) == said
+    assert kills >= len(names) // every - 1 > 0
+
+
 def test_a_plan_with_a_number_of_seeds_is_one_round_of_all_its_runs(tmp_path: Path) -> None:
     made = Rounds(tmp_path / "p", plan("4"))
-    assert made.run() == EXIT_OK and made.rounds == [12] and list(rounds.told(made.plan, runs_of(made.plan))) == []
-
-
-def test_a_plan_with_looks_says_how_many_runs_it_may_come_to() -> None:
-    found = rounds.sizes(plan(), runs_of(plan()))
-    assert (found.fewest, found.most) == (9, 48) and 9 < found.expected < 48
+    assert made.run() == EXIT_OK and made.rounds == [12]
 
 
 def test_a_budget_of_runs_takes_the_reference_and_small_batches_of_a_seed_first(tmp_path: Path) -> None:
@@ -108,6 +133,29 @@ def test_a_budget_of_runs_takes_the_reference_and_small_batches_of_a_seed_first(
     assert made.run(budget=parsed("100runs", made.plan)) == EXIT_OK
     assert made.rounds == [4, 8] and made.store.manifest.held_back == 0
     assert len(in_order(runs_of(made.plan))) == 12
+
+
+def test_a_budget_decides_first_what_it_is_expected_to_and_puts_off_the_rest(tmp_path: Path) -> None:
+    """Batch 128 is not worse and soon shown to be so, 512 loses half the margin and takes many seeds."""
+    whole, made = (Rounds(tmp_path / name / "p", plan(), of=SLOW) for name in ("whole", "budget"))
+    assert whole.run() == EXIT_OK
+    most = {batch: len(own) for batch, own in seeds_of(whole.store).items()}
+    assert most[128] < most[512]
+    said: list[str] = []
+    assert made.run(said.append, budget=parsed(f"{3 * 3 + 2 * (most[128] - 3)}runs", made.plan)) == EXIT_INCOMPLETE
+    found = {batch: len(own) for batch, own in seeds_of(made.store).items()}
+    assert found == {32: most[128], 128: most[128], 512: 3}
+    assert "the same: 128" in said[-3] and "open: 512" in said[-3] and "budget is spent" in said[-1]
+    assert made.run(budget=parsed("100runs", made.plan)) == EXIT_OK
+    assert seeds_of(made.store) == seeds_of(whole.store)
+
+
+def seeds_of(store: Store) -> dict[int, set[int]]:
+    found: dict[int, set[int]] = {}
+    for run in store.runs():
+        assert run.has_record
+        found.setdefault(run.config.global_batch, set()).add(run.config.seed)
+    return found
 
 
 def test_money_takes_a_price() -> None:

@@ -1,0 +1,34 @@
+"""The chance that more seeds decide: predictive power, held against studies that go on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from batchscale.analysis.statistics.difference import paired_difference
+from batchscale.analysis.statistics.sample_size import chance_to_show
+
+MOST, LEVEL = 16, 0.025
+
+
+@pytest.mark.parametrize("seeds", [4, 8, 14])
+def test_the_chance_is_the_share_of_studies_that_pass_when_they_go_on(seeds: int) -> None:
+    """Truths are drawn as the seeds leave them open: the spread from its chi-square, the mean around theirs."""
+    noise = np.random.default_rng(seeds)
+    first = noise.normal(0.6, 1.0, seeds)
+    of = paired_difference(first, np.zeros(seeds))
+    spread = of.standard_error * np.sqrt(seeds) * np.sqrt((seeds - 1) / noise.chisquare(seeds - 1, 20_000))
+    mean = of.estimate.value + spread / np.sqrt(seeds) * noise.normal(size=20_000)
+    later = noise.normal(mean[:, None], spread[:, None], (20_000, MOST - seeds))
+    whole = np.concatenate([np.broadcast_to(first, (20_000, seeds)), later], axis=1)
+    passed = stats.ttest_1samp(whole, 0.0, axis=1, alternative="greater").pvalue < LEVEL
+    assert chance_to_show(of, of.estimate.value, MOST, LEVEL) == pytest.approx(passed.mean(), abs=0.06)
+
+
+def test_at_the_most_seeds_the_chance_is_the_test_itself_and_without_spread_there_is_none() -> None:
+    of = paired_difference([1.0, 1.2, 0.7, 1.1], [0.0] * 4)
+    assert of.above(0.0) < LEVEL
+    assert chance_to_show(of, of.estimate.value, 4, LEVEL) == 1
+    assert chance_to_show(of, of.estimate.value, 4, of.above(0.0) * 0.99) == 0
+    assert chance_to_show(paired_difference([1.0, 1.0], [0.0, 0.0]), 1.0, 9, LEVEL) == 0
