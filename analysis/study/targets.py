@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from .batch_gaps import chosen_metric
 
 # How many margins worse than the end of the reference batch a target lies; the first is the one that is headed.
 MARGINS = (2, 4, 8)
+MOST_KEPT = 64  # arms, and targets of theirs
 FEWEST = "the rule with the fewest steps at each batch"
 
 
@@ -67,18 +69,32 @@ def steps_to_target(arms: Sequence[Arm], target: float) -> pd.DataFrame:
     for a run that never passed, whatever became of it, and low is how long it ran. Runs that were evaluated once, at
     their end, are left out: when they passed is not known.
     """
-    rows: list[tuple[str, int, int, float, float]] = []
-    for arm in arms:
-        sign, metric = arm.outcome.sign, chosen_metric(arm)
-        own = arm.evaluations
-        own = own[(own.groupby(["run_id", "phase"])["step"].transform("size") > 1) | (own["step"] <= 1)]
-        given = arm.runs.groupby(["seed", "global_batch"])["steps"].max().to_dict() if "steps" in arm.runs else {}
-        for (batch, seed), (steps, values) in _curves(own, metric).items():
-            low, high = _passing(steps, sign * values, sign * target)
-            if math.isinf(high):
-                low = max(low, float(given.get((seed, batch), 0) or 0))
-            rows.append((arm.rule, int(seed), int(batch), low, high))
+    rows = [row for arm in arms for row in _rows(arm, target)]
     return pd.DataFrame(rows, columns=["rule", "seed", "global_batch", "low", "high"])
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _rows(arm: Arm, target: float) -> tuple[tuple[str, int, int, float, float], ...]:
+    """The rows of one arm's runs; the law of each rule and that of all ask for the same ones."""
+    sign, given, rows = arm.outcome.sign, _planned_steps(arm), []
+    for (batch, seed), (steps, values) in _arm_curves(arm).items():
+        low, high = _passing(steps, sign * values, sign * target)
+        if math.isinf(high):
+            low = max(low, float(given.get((seed, batch), 0) or 0))
+        rows.append((arm.rule, int(seed), int(batch), low, high))
+    return tuple(rows)
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _planned_steps(arm: Arm) -> dict[tuple[int, int], float]:
+    return arm.runs.groupby(["seed", "global_batch"])["steps"].max().to_dict() if "steps" in arm.runs else {}
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _arm_curves(arm: Arm) -> dict[tuple[int, int], tuple[Floats, Floats]]:
+    own = arm.evaluations
+    own = own[(own.groupby(["run_id", "phase"])["step"].transform("size") > 1) | (own["step"] <= 1)]
+    return _curves(own, chosen_metric(arm))
 
 
 def _curves(evaluations: pd.DataFrame, metric: str) -> dict[tuple[int, int], tuple[Floats, Floats]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 from .choices import DROP, KEEP, MEASURED_RULE
 from .objectives import ACCURACY, CROSS_ENTROPY
@@ -160,7 +161,7 @@ class RunFields:
         """Return whether nothing else may run on the machine meanwhile."""
         return self.kind != "accuracy"
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Return the digest of the whole configuration, 10 hexadecimal digits; an empty fingerprint is left out."""
         return self._digest(("fingerprint",) if not self.fingerprint else ())

@@ -122,13 +122,15 @@ def _phases(record: Record) -> Iterator[str]:
 def finite(value: Any) -> Any:
     """Return `value` as JSON can hold it, everywhere inside: NaN and infinities become null, bytes of a path that are
     no UTF-8 their escapes, tuples lists."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+    if isinstance(value, float):  # a record has thousands of numbers, and little else
+        return value if math.isfinite(value) else None
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
-    return [finite(item) for item in value] if isinstance(value, (list, tuple)) else value
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return value
 
 
 def reference() -> str:
