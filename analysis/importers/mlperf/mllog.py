@@ -18,7 +18,7 @@ from ....benchmarks.errors import RecordError
 from ..detection import Sample
 from ..imported_run import as_number, LARGEST, Found, ImportedRun, label, number, Options, whole
 from ..registry import CONVERGENCE
-from ..sources import Sources
+from ..sources import Sources, TooMuch
 from .lines import event_of, FIRST_READ, MARKS, Reading, TOKEN
 from .units import amounts, EPOCHS, Unit, unit_of_log
 
@@ -62,9 +62,8 @@ def read(sources: Sources, options: Options) -> Found:
     Raises RecordError for logs that hold no run, and for logs that mean different things by the same name.
     """
     paths = sources.below(".txt", ".log", ".out") if sources.is_folder() else [sources.path]
-    seen, logs = Reading(), []
-    for path in paths:
-        logs += list(_logs(sources, path, seen))
+    seen = Reading()
+    logs = _logs_of_each(sources, paths, seen)
     if not logs:
         if seen.old:
             raise RecordError(f"{sources.named(sources.path)} is a log of MLPerf's round {seen.old}, whose lines are "
@@ -78,6 +77,28 @@ def read(sources: Sources, options: Options) -> Found:
     return Found(tuple(_named_runs(logs, sizes)), QUESTION, (*notes, *left, *unsure, *doubts), {
         "units": units, "train_examples": sizes, "train_examples_from": "the command line" if size else
         "the log's train_samples"})
+
+
+def _logs_of_each(sources: Sources, paths: Sequence[Path], seen: Reading) -> list[Log]:
+    """The runs of all files; of a folder those that cannot be believed are left out with a note, unless all are."""
+    found, odd = list[Log](), dict[str, RecordError]()
+    for path in paths:
+        try:
+            own = list(_logs(sources, path, seen))
+            for log in own:
+                if log.settings.get("global_batch_size") is not None:
+                    _batch(log)
+            found += own
+        except TooMuch:
+            raise
+        except RecordError as error:
+            odd[sources.named(path)] = error
+    if odd and not found:
+        raise next(iter(odd.values()))
+    if odd:
+        more = f" and {len(odd) - 1:,} more" if len(odd) > 1 else ""
+        sources.notes.append(f"{next(iter(odd))}{more} left out: {str(next(iter(odd.values()))).rstrip('.')}.")
+    return found
 
 
 def _logs(sources: Sources, path: Path, seen: Reading) -> Iterator[Log]:

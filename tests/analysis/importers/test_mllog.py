@@ -202,3 +202,19 @@ def test_a_log_of_round_0_6_gives_what_the_same_run_gives_in_later_rounds(tmp_pa
     assert row["steps_to_target"] == pytest.approx(12 * 1_281_167 / 256)
     assert found.evaluations["elapsed_seconds"].tolist() == [60, 120, 180]
     assert imported_store.notes(store.manifest) == ("1 MLPerf lines are no whole JSON and were left out.",)
+
+
+@pytest.mark.parametrize(("odd", "said"), [
+    (mllog_text(64, [5], counted="when").encode(), "neither epoch_num nor samples_count"),
+    (mllog_text(64, [5], settings={"global_batch_size": "many"}).encode(), "global_batch_size=many must be"),
+    (b"\xff\xfe:\0", "UTF-16")])
+def test_one_odd_log_of_a_folder_does_not_refuse_the_rest(tmp_path: Path, odd: bytes, said: str) -> None:
+    for index in range(2):
+        saved(tmp_path / "logs", mllog_text(256, [4, 8, 12]), f"result_{index}.txt")
+    (tmp_path / "logs" / "other.txt").write_bytes(odd)
+    store = imported_store.write(tmp_path / "logs", tmp_path / "results", "mllog")
+    assert read(store).runs["epochs_to_target"].tolist() == [12, 12]
+    (note,) = imported_store.notes(store.manifest)
+    assert note.startswith("other.txt left out") and said in note
+    with pytest.raises(RecordError, match=re.escape(said)):
+        imported_store.write(tmp_path / "logs" / "other.txt", tmp_path / "alone", "mllog")
