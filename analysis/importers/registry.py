@@ -55,7 +55,8 @@ IMPORTERS: dict[str, Importer] = {
         help="MLPerf's reference convergence points, rcps_*.json", module="mlperf.reference_points",
         kinds=(CONVERGENCE,), takes=(SIZES,)),
     "mllog": Importer(
-        help="MLPerf training logs with :::MLLOG lines, one file or a folder of result_*.txt", module="mlperf.mllog",
+        help="MLPerf training logs with :::MLLOG or :::MLL lines, one file or a folder of result_*.txt",
+        module="mlperf.mllog",
         kinds=(CONVERGENCE,), takes=(SIZES,)),
     "horovod": Importer(
         help="the text of Horovod's synthetic benchmarks, one file or a folder of them", module="benchmarks.horovod",

@@ -32,6 +32,10 @@ DEEPEST_FOLDER = 8
 NUMBER = re.compile(r"([0-9]{1,18})")
 
 
+class TooMuch(RecordError):
+    """All files of an import together are more than is read; no file of them is the odd one."""
+
+
 class Sources:
     """The files of one import below `path`, a file or a folder."""
 
@@ -117,8 +121,8 @@ class Sources:
     def _counted(self, chunk: bytes) -> bytes:
         self.bytes += len(chunk)
         if self.bytes > MOST_TOTAL_BYTES or self.files > MOST_FILES:
-            raise RecordError(f"{self.named(self.path)} holds more than {MOST_TOTAL_BYTES // 2 ** 20:,} MiB or "
-                              f"{MOST_FILES:,} files to read; import a part of it.")
+            raise TooMuch(f"{self.named(self.path)} holds more than {MOST_TOTAL_BYTES // 2 ** 20:,} MiB or "
+                          f"{MOST_FILES:,} files to read; import a part of it.")
         return chunk
 
     def lines(self, path: Path, hint: str) -> Iterator[str]:

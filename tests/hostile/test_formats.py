@@ -12,6 +12,7 @@ from support import hostile_files
 from support.foreign_files import GOOD, bring, dawn_entry, event, horovod_text, mllog_text, saved, study, timings
 from support.reference_points import HOSTILE, point
 from support.reference_points import saved as saved_points
+from support.training_files import KERAS_3
 
 from batchscale.analysis.importers import imported_store, reading, sources
 from batchscale.analysis.importers.imported_run import Options
@@ -170,6 +171,15 @@ def test_files_of_a_folder_are_limited_in_all(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(sources, "MOST_TOTAL_BYTES", 10_000)
     with pytest.raises(RecordError, match="import a part of it"):
         bring(tmp_path / "logs", "mllog")
+
+
+def test_files_that_are_too_much_in_all_are_refused_not_read_in_part(tmp_path: Path,
+                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.csv", "b.csv", "c.csv"):
+        saved(tmp_path / "logs", KERAS_3, name)
+    monkeypatch.setattr(sources, "MOST_TOTAL_BYTES", 2 * len(KERAS_3))
+    with pytest.raises(RecordError, match="import a part of it"):
+        bring(tmp_path / "logs", "keras-log")
 
 
 def test_settings_and_evaluations_without_end_do_not_grow(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""MLPerf training logs: `:::MLLOG {json}` lines with any other text between them.
+"""MLPerf training logs: lines of results, as `lines` reads them, with any other text between them.
 
 A run goes from run_start to run_stop. What it took is the epoch_num, or the samples_count, of its last eval_accuracy
 before a run_stop whose status is success (MLCommons' reference convergence checker reads the same); any other run never
@@ -18,15 +18,12 @@ from ....benchmarks.errors import RecordError
 from ..detection import Sample
 from ..imported_run import as_number, LARGEST, Found, ImportedRun, label, number, Options, whole
 from ..registry import CONVERGENCE
-from ..sources import json_value, Sources
+from ..sources import Sources, TooMuch
+from .lines import event_of, FIRST_READ, MARKS, Reading, TOKEN
 from .units import amounts, EPOCHS, Unit, unit_of_log
 
 QUESTION = "How much training, and how long, does the target take at each batch size?"
 HINT = "an MLPerf training log, such as result_0.txt, or a folder of them"
-TOKEN = ":::MLLOG"
-# What stands before the lines of rounds that cannot be read.
-OLD = {":::MLPv0.": "0.5", ":::MLL ": "0.6"}
-FIRST_READ = "0.7"
 # Ranks of one run say that it starts within this time; later, another attempt does.
 SAME_START_MS = 60_000.0
 # Relative; logs of one benchmark drop different remainders of an epoch.
@@ -54,17 +51,9 @@ class Log:
     evaluations: list[tuple[float, float, float]] = field(default_factory=list)
 
 
-@dataclass
-class Reading:
-    """Lines seen that make no run: the number of damaged ones, and the last round too old to be read."""
-
-    damaged: int = 0
-    old: str = ""
-
-
 def recognizes(sample: Sample) -> bool:
     """Return whether a file has lines of MLPerf, of whatever round."""
-    return any(map(sample.holds, (TOKEN, *OLD)))
+    return any(map(sample.holds, MARKS))
 
 
 def read(sources: Sources, options: Options) -> Found:
@@ -73,15 +62,14 @@ def read(sources: Sources, options: Options) -> Found:
     Raises RecordError for logs that hold no run, and for logs that mean different things by the same name.
     """
     paths = sources.below(".txt", ".log", ".out") if sources.is_folder() else [sources.path]
-    seen, logs = Reading(), []
-    for path in paths:
-        logs += list(_logs(sources, path, seen))
+    seen = Reading()
+    logs = _logs_of_each(sources, paths, seen)
     if not logs:
         if seen.old:
             raise RecordError(f"{sources.named(sources.path)} is a log of MLPerf's round {seen.old}, whose lines are "
                               f"no JSON; give {HINT} of round {FIRST_READ} or later.")
         raise RecordError(f"{sources.named(sources.path)} has no {TOKEN} line with the key run_start; give {HINT}.")
-    notes = [f"{seen.damaged:,} {TOKEN} lines are no whole JSON and were left out."] if seen.damaged else []
+    notes = [f"{seen.damaged:,} MLPerf lines are no whole JSON and were left out."] if seen.damaged else []
     logs, left = _with_batch(logs)
     units, unsure = _count_units(logs)
     sizes, doubts = _sizes(logs, options.train_examples)
@@ -91,12 +79,34 @@ def read(sources: Sources, options: Options) -> Found:
         "the log's train_samples"})
 
 
+def _logs_of_each(sources: Sources, paths: Sequence[Path], seen: Reading) -> list[Log]:
+    """The runs of all files; of a folder those that cannot be believed are left out with a note, unless all are."""
+    found, odd = list[Log](), dict[str, RecordError]()
+    for path in paths:
+        try:
+            own = list(_logs(sources, path, seen))
+            for log in own:
+                if log.settings.get("global_batch_size") is not None:
+                    _batch(log)
+            found += own
+        except TooMuch:
+            raise
+        except RecordError as error:
+            odd[sources.named(path)] = error
+    if odd and not found:
+        raise next(iter(odd.values()))
+    if odd:
+        more = f" and {len(odd) - 1:,} more" if len(odd) > 1 else ""
+        sources.notes.append(f"{next(iter(odd))}{more} left out: {str(next(iter(odd.values()))).rstrip('.')}.")
+    return found
+
+
 def _logs(sources: Sources, path: Path, seen: Reading) -> Iterator[Log]:
     """The runs of a file. What stands behind its last run_stop is about those that have not said it themselves."""
     found, settings = [], dict[str, Any]()
     log: Log | None = None
     for line in sources.lines(path, HINT):
-        event = _event(line, seen)
+        event = event_of(line, seen)
         if event is None:
             continue
         key, value = event["key"], event.get("value")
@@ -135,23 +145,6 @@ def _figure(value: object) -> float:
         read = as_number(value.strip())
         return math.nan if read is None else read
     return number(value)
-
-
-def _event(line: str, seen: Reading) -> dict[str, Any] | None:
-    """The event of a line, or None; damaged ones are counted."""
-    at = line.find(TOKEN)
-    if at < 0:
-        seen.old = seen.old or next((name for mark, name in OLD.items() if mark in line), "")
-        return None
-    try:
-        event = json_value(line[at + len(TOKEN):], whole_text=False)
-    except RecordError:
-        event = None
-    key = event.get("key") if isinstance(event, dict) else None
-    if not isinstance(event, dict) or not isinstance(key, str) or len(key) > 100 or not key.isprintable():
-        seen.damaged += 1
-        return None
-    return event
 
 
 def _evaluate(log: Log, event: Mapping[str, Any]) -> None:

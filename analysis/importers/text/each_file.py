@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ....benchmarks.errors import RecordError
 from ..imported_run import ImportedRun
-from ..sources import Sources
+from ..sources import Sources, TooMuch
 
 MOST_NAMED = 3
 
@@ -16,12 +16,15 @@ def read_each(sources: Sources, paths: Sequence[Path], runs_of: Callable[[Path],
               hint: str) -> list[ImportedRun]:
     """Return the runs of each file; the notes of the sources name those that were left out, with the first's reason.
 
-    Raises RecordError where no file is left, or the path is a single file that cannot be believed.
+    Raises RecordError where no file is left, the path is a single file that cannot be believed, or the files are too
+    much in all.
     """
     runs, odd = list[ImportedRun](), dict[str, str]()
     for path in paths:
         try:
             runs += runs_of(path)
+        except TooMuch:
+            raise
         except RecordError as error:
             if not sources.is_folder():
                 raise

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.foreign_files import bring, event, law, mllog_text, reported, saved
+from support.foreign_files import bring, event, law, mllog_text, of_round_0_6, reported, saved
 
 from batchscale.analysis.importers import imported_store
 from batchscale.analysis.importers.mlperf.units import unit_of_log
@@ -91,7 +91,7 @@ def test_ranks_that_repeat_lines_and_damaged_lines_change_nothing(tmp_path: Path
     store = imported_store.write(saved(tmp_path, doubled + "\n:::MLLOG {broken\n"), tmp_path / "results", "mllog")
     results = read(store)
     assert len(results.runs) == 1 and results.evaluations["epoch"].tolist() == [4, 5]
-    assert imported_store.notes(store.manifest) == ("1 :::MLLOG lines are no whole JSON and were left out.",)
+    assert imported_store.notes(store.manifest) == ("1 MLPerf lines are no whole JSON and were left out.",)
 
 
 def test_a_log_without_an_end_never_passed(tmp_path: Path) -> None:
@@ -101,8 +101,7 @@ def test_a_log_without_an_end_never_passed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "said"), [
-    (":::MLPv0.5.0 resnet 1538678136 (./train.py:119) run_start\n", "round 0.5, .* lines are no JSON.* round 0.7"),
-    (':::MLL 1600000000.000 run_start: {"value": null}\n', "round 0.6, .* lines are no JSON.* of round 0.7 or later"),
+    (":::MLPv0.5.0 resnet 1538678136 (./train.py:119) run_start\n", "round 0.5, .* lines are no JSON.* round 0.6"),
     ("epoch 3\n", "no :::MLLOG line"),
     (mllog_text(64, [5], settings={"global_batch_size": None}), "global_batch_size=None must be a whole number"),
     (mllog_text(64, [5], settings={"global_batch_size": "many"}), "global_batch_size=many must be"),
@@ -189,3 +188,33 @@ def test_sizes_of_an_epoch_that_contradict_each_other_give_no_steps(tmp_path: Pa
     assert "--train-examples 1170304" in note
     told = imported_store.write(tmp_path / "logs", tmp_path / "told", "mllog", train_examples=1_170_304)
     assert read(told).runs["steps_to_target"].tolist() == [73_144, 36_572, 18_286]
+
+
+def test_a_log_of_round_0_6_gives_what_the_same_run_gives_in_later_rounds(tmp_path: Path) -> None:
+    said = {"submission_benchmark": "resnet", "submission_platform": "box", "global_batch_size": 256,
+            "train_samples": 1_281_167}
+    text = of_round_0_6(said, {60: 4, 120: 8, 180: 12}) + ":::MLL 1600000181.000 run_stop\n"
+    path = saved(tmp_path, text)
+    store = imported_store.write(path, tmp_path / "results", "mllog")
+    found = read(store)
+    (row,) = found.runs.to_dict("records")
+    assert (row["epochs_to_target"], row["seconds_to_target"], row["experiment"]) == (12, 181, "resnet")
+    assert row["steps_to_target"] == pytest.approx(12 * 1_281_167 / 256)
+    assert found.evaluations["elapsed_seconds"].tolist() == [60, 120, 180]
+    assert imported_store.notes(store.manifest) == ("1 MLPerf lines are no whole JSON and were left out.",)
+
+
+@pytest.mark.parametrize(("odd", "said"), [
+    (mllog_text(64, [5], counted="when").encode(), "neither epoch_num nor samples_count"),
+    (mllog_text(64, [5], settings={"global_batch_size": "many"}).encode(), "global_batch_size=many must be"),
+    (b"\xff\xfe:\0", "UTF-16")])
+def test_one_odd_log_of_a_folder_does_not_refuse_the_rest(tmp_path: Path, odd: bytes, said: str) -> None:
+    for index in range(2):
+        saved(tmp_path / "logs", mllog_text(256, [4, 8, 12]), f"result_{index}.txt")
+    (tmp_path / "logs" / "other.txt").write_bytes(odd)
+    store = imported_store.write(tmp_path / "logs", tmp_path / "results", "mllog")
+    assert read(store).runs["epochs_to_target"].tolist() == [12, 12]
+    (note,) = imported_store.notes(store.manifest)
+    assert note.startswith("other.txt left out") and said in note
+    with pytest.raises(RecordError, match=re.escape(said)):
+        imported_store.write(tmp_path / "logs" / "other.txt", tmp_path / "alone", "mllog")
