@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 from .choices import DROP, KEEP, MEASURED_RULE
@@ -172,7 +172,7 @@ class RunFields:
         return self._digest(("fingerprint",))
 
     def _digest(self, left_out: tuple[str, ...]) -> str:
-        values = {name: value for name, value in asdict(self).items() if name not in left_out}
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in left_out}
         if self.last_batch == DROP:  # as every run did before there was a choice: theirs stay the same runs
             del values["last_batch"]
         if not self.rate_exponent:  # likewise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ..config.fields import RunFields
@@ -20,7 +20,7 @@ class RunConfig(RunFields):
 
 def to_json(config: RunConfig) -> dict[str, Any]:
     """Return the configuration as `config.json` holds it: every field by its name."""
-    return asdict(config)
+    return {one.name: getattr(config, one.name) for one in fields(config)}
 
 
 def from_json(values: dict[str, Any]) -> RunConfig:

@@ -57,6 +57,12 @@ def test_a_log_that_was_appended_to_is_two_trainings(tmp_path: Path) -> None:
                for note in imported_store.notes(store.manifest))
 
 
+def test_a_log_that_begins_again_without_end_is_refused_at_once(tmp_path: Path) -> None:
+    begun = saved(tmp_path, "epoch,loss\n" + "0,1.0\n" * 20_000, "training.log")
+    with pytest.raises(RecordError, match="begin again more than 1,000 times.*give what keras.callbacks.CSVLogger"):
+        bring(begun, "keras-log")
+
+
 def test_a_loss_that_ends_as_no_number_has_diverged(tmp_path: Path) -> None:
     found = brought(saved(tmp_path, "epoch,loss\n0,1.0\n1,nan\n", "training.log"))
     assert found.runs.iloc[0]["status"] == "diverged" and found.runs.iloc[0]["train_loss"] == 1.0

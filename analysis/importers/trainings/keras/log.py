@@ -21,6 +21,7 @@ from ..names import metric_of
 
 HINT = "what keras.callbacks.CSVLogger wrote"
 EPOCH = "epoch"
+MOST_TRAININGS = 1_000  # of one log, each a run of its own
 
 
 def recognizes(sample: Sample) -> bool:
@@ -53,6 +54,7 @@ def read(sources: Sources, options: Options) -> Found:
 def _curves(sources: Sources, path: Path) -> Iterator[Curve]:
     where, last = sources.named(path), math.inf
     curve: Curve | None = None
+    begun = 0
     for dialect, row in table_rows(sources, path, HINT):
         row = dict(row)
         epoch = dialect.number(row.pop(EPOCH, ""))
@@ -61,6 +63,9 @@ def _curves(sources: Sources, path: Path) -> Iterator[Curve]:
         if curve is None or epoch <= last:
             if curve is not None:
                 yield curve
+            if (begun := begun + 1) > MOST_TRAININGS:
+                raise RecordError(f"{where}: its epochs begin again more than {MOST_TRAININGS:,} times, which is more "
+                                  f"trainings than are read from one log; give {HINT}.")
             curve = Curve(where)
         curve.add((math.nan, epoch + 1, math.nan), {name: dialect.number(cell) for name, cell in row.items()})
         last = epoch
