@@ -22,16 +22,35 @@ WIDEST = 8.0
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The most replicas, predicted by laws that never saw them; `reason` says why there are none."""
+    """The `most` replicas, predicted by laws that saw none but fewer by so many `doublings`; `reason` says why there
+    are none."""
 
     errors: tuple[HeldOutError, ...]
     reason: str = ""
+    most: int = 1
+    doublings: float = 0.0
 
-    @property
-    def excess(self) -> float:
-        """Return how far off the worst prediction is, in half widths of its interval; 1 where no error is known."""
-        return max((half_widths(error.predicted, error.measured.value) for error in self.errors
-                    if math.isfinite(error.relative_error.value)), default=1.0)
+    def missed(self, replicas: int) -> float:
+        """Return the half width, on a log scale, that laws miss by themselves at so many replicas, beside what their
+        intervals hold; 0 where no error is known and up to the most replicas measured.
+
+        What the worst held-out prediction was off beyond its own interval, e^2 - h^2, is taken for the variance of the
+        laws themselves over as many doublings as it was held out by. The discrepancy of a model is a term of its own
+        beside its parameters (Kennedy and O'Hagan 2001, JRSS B 63); here it is a walk of independent steps from
+        doubling to doubling, whose variance grows with their number.
+        """
+        if not self.doublings:
+            return 0.0
+        worst = max((_beyond(error) for error in self.errors if math.isfinite(error.relative_error.value)), default=0.0)
+        return worst * math.sqrt(max(0.0, math.log2(replicas / self.most)) / self.doublings)
+
+
+def _beyond(error: HeldOutError) -> float:
+    """What a prediction was off beyond its interval, as a half width on a log scale."""
+    predicted, measured = error.predicted, error.measured.value
+    off = abs(math.log(measured / predicted.value))
+    half = off / half_widths(predicted, measured) if off else 0.0
+    return math.sqrt(max(0.0, off ** 2 - half ** 2))
 
 
 def laws_of(rows: pd.DataFrame) -> StepLaws:
@@ -53,7 +72,8 @@ def held_out(rows: pd.DataFrame) -> HeldOut:
         laws = laws_of(rest)
     except RecordError as error:
         return HeldOut((), f"without {most} replicas, {str(error).rstrip('.')}")
-    return HeldOut(tuple(held_out_at(laws.predict_seconds, own) for own in known.values()))
+    doublings = math.log2(most / int(rest["replicas"].max()))
+    return HeldOut(tuple(held_out_at(laws.predict_seconds, own) for own in known.values()), "", most, doublings)
 
 
 def doubtful(points: Sequence[StepPoint], point: StepPoint, seconds: Estimate, known: bool) -> str:

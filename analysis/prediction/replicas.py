@@ -111,7 +111,7 @@ def _forecast(rows: pd.DataFrame, replicas: Sequence[int], link: Link | None, pr
         laws, why, checked = laws_of(rows), "", held_out(rows)
     except RecordError as error:
         laws, why, checked = None, str(error).rstrip("."), HeldOut((), "no law of the step is determined")
-    case = _Case(rows, by_point(rows), laws, why, checked.excess, link, price, trained, curves)
+    case = _Case(rows, by_point(rows), laws, why, checked, link, price, trained, curves)
     found = tuple(case.predictions(replicas))
     rules = case.rules(found)
     if laws is None and not rules:
@@ -135,14 +135,14 @@ def _notes(rows: pd.DataFrame, link: Link | None, found: Sequence[Prediction]) -
 @dataclass(frozen=True, eq=False)
 class _Case:
     """One model and strategy, and what its predictions need. `laws` are None where the runs give none, and `why` says
-    so. `excess`: half widths by which the laws were off at the most replicas, without those; beyond the replicas
-    measured, intervals are as much wider."""
+    so. `checked`: by how much laws without the most replicas were off there; beyond the replicas measured,
+    intervals have room for as much."""
 
     rows: pd.DataFrame
     measured: Mapping[StepPoint, pd.DataFrame]
     laws: StepLaws | None
     why: str
-    excess: float
+    checked: HeldOut
     link: Link | None
     price: float | None
     trained: TrainedSteps | None
@@ -228,7 +228,7 @@ class _Case:
             own = self.measured.get(point)
             return (mean_of(own, "step_seconds"), "") if own is not None and sync is None else (unknown(), self.why)
         beyond = point.replicas > max(each.replicas for each in self.measured)
-        laws = self.laws.widened(max(self.excess, missed) if beyond else 1.0)
+        laws = self.laws.missing(self.checked.missed(point.replicas)).widened(missed if beyond else 1.0)
         seconds = laws.predict_seconds(point, sync)
         return seconds, doubtful(self.laws.points, point, seconds, sync is not None)
 

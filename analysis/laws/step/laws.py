@@ -87,11 +87,13 @@ class _Fitted:
 @dataclass(frozen=True)
 class StepLaws:
     """All laws that these launches cannot tell from the best, which is first, and the points measured. `widening`
-    multiplies the half widths of intervals, on a log scale."""
+    multiplies the half widths of intervals, on a log scale; `missed` is an error of the laws themselves, beside those
+    of their parameters, as a half width there."""
 
     laws: tuple[StepLaw, ...]
     points: tuple[StepPoint, ...] = field(repr=False)
     widening: float = 1.0
+    missed: float = 0.0
 
     def predict_seconds(self, point: StepPoint, synchronization_seconds: Callable[[StepLaw], float] | None = None,
                         launch: bool = True) -> Estimate:
@@ -106,12 +108,17 @@ class StepLaws:
                  for law in fitting]
         middle = found[0].value
         low, high = min(each.low for each in found), max(each.high for each in found)
-        return exponential(Estimate(middle, middle - (middle - low) * self.widening,
-                                    middle + (high - middle) * self.widening, found[0].n))
+        return exponential(Estimate(middle, middle - math.hypot((middle - low) * self.widening, self.missed),
+                                    middle + math.hypot((high - middle) * self.widening, self.missed), found[0].n))
 
     def widened(self, factor: float) -> StepLaws:
         """Return the same laws with intervals wider by this factor, on a log scale; never narrower."""
         return replace(self, widening=self.widening * max(1.0, factor))
+
+    def missing(self, half_width: float) -> StepLaws:
+        """Return the same laws with this error of their own in every interval, independent of the parameters'; on a log
+        scale."""
+        return replace(self, missed=half_width)
 
     @property
     def names(self) -> tuple[str, ...]:

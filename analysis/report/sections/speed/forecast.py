@@ -31,7 +31,7 @@ def build(findings: Findings) -> Section | None:
         return None
     text = ["Fitted to the step times of all launches: gradient and synchronization, which overlap, and compute that "
             "slows with replicas where the times show it. Intervals span every law that the times cannot tell apart, "
-            "hold what was measured, and are as much wider as the laws missed the most replicas. `batchscale predict "
+            "hold what was measured, and have room for what the laws missed of the most replicas. `batchscale predict "
             "RESULTS --gpus 16,64 --network ALPHA,BETA` asks for other counts, a slower link and a price.",
             *dict.fromkeys(f"{one.name}: {one.note}" for one in found if one.note), *_errors(found), *_refused(found),
             *dict.fromkeys(f"{one.name}: {one.public}" for one in found if one.public)]
