@@ -61,7 +61,8 @@ def mllog_text(batch: int, epochs: Sequence[float], status: str = "success", ben
 def of_round_0_6(settings: Mapping[str, Any], epochs: Mapping[int, float]) -> str:
     """A successful log of MLPerf's round 0.6. epochs: by seconds since the start; the run stops a second after the
     last of them."""
-    said = [(0, key, value, {}) for key, value in {**settings, "run_start": None}.items()]
+    said: list[tuple[float, str, Any, dict[str, Any]]] = [
+        (0, key, value, {}) for key, value in {**settings, "run_start": None}.items()]
     said += [(at, "eval_accuracy", 0.7, {"epoch_num": epoch}) for at, epoch in epochs.items()]
     said += [(max(epochs) + 1, "run_stop", None, {"status": "success"})]
     return "".join(f"0: :::MLL {1_600_000_000 + at}.500 {key}: {json.dumps({'value': value, 'metadata': about})}\n"
