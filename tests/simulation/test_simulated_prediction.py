@@ -6,9 +6,8 @@ import pytest
 from simulation.prediction import CELLS, simulate, UNSEEN
 
 KNOWN = [name for name, cell in CELLS.items() if cell.known and name not in UNSEEN]
-# No law has the edge of the first; congestion takes three terms, of which the square grows fastest, and beside a line
-# that is as likely it spans what is still said.
-WIDER = {"shared memory from two replicas on": 3.0, "congestion": 3.0, "ring that congests, nearly a line up to 8": 8.0}
+# No law has the edge of the first; congestion beside a line that is as likely spans what is still said.
+WIDER = {"shared memory from two replicas on": 3.0, "ring that congests, nearly a line up to 8": 8.0}
 TWO_COUNTS = 4.0  # the width of what public curves leave open
 
 
