@@ -8,6 +8,7 @@ import random
 import re
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +77,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class OneWorkerForWhatIsShared(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
-            path = nodeid.partition("::")[0]
-            text = (ROOT / path).read_text()
-            if IN_PROCESS.search(text):
-                return "rank_servers"
-            return next((name for name in ("rank_servers", "one_process") if f"support.{name} import" in text), path)
+            return shared_by(nodeid.partition("::")[0])
 
     return OneWorkerForWhatIsShared(config, log)
+
+
+@cache
+def shared_by(path: str) -> str:
+    """What the tests of a file share with those of others, or the file itself."""
+    text = (ROOT / path).read_text()
+    if IN_PROCESS.search(text):
+        return "rank_servers"
+    return next((name for name in ("rank_servers", "one_process") if f"support.{name} import" in text), path)
 
 
 def in_order_by_chance(config: pytest.Config, items: list[pytest.Item]) -> None:

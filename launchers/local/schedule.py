@@ -9,7 +9,6 @@ from typing import Any
 from ...benchmarks.planning.expected_time import NOTHING, WORKER_START_SECONDS, expected_seconds
 from ...benchmarks.runs.run_config import RunConfig
 
-
 STARTED_TOGETHER = 2  # workers that wait hold memory, and more of them than cores start no faster
 
 

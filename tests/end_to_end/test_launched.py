@@ -122,7 +122,7 @@ def trained(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_replicas_proved_that_they_train_together(study: Store) -> None:
     """test_equal_weights.py has the others, and all of them run in the slow one below."""
-    together(study, {"multiworker", "horovod-mpi"})
+    assert_together(study, {"multiworker", "horovod-mpi"})
 
 
 @pytest.mark.slow
@@ -130,10 +130,10 @@ def test_replicas_of_every_strategy_prove_that_they_train_together(tmp_path: Pat
     (tmp_path / "every.toml").write_text(EVERY_STRATEGY)
     done = batchscale("run", "every.toml", "--only", "experiment=replicas", cwd=tmp_path, timeout=400)
     assert done.returncode == EXIT_OK, done.stdout + done.stderr
-    together(open_store(tmp_path / "results"), {"mirrored", "multiworker", "horovod-gloo", "horovod-mpi"})
+    assert_together(open_store(tmp_path / "results"), {"mirrored", "multiworker", "horovod-gloo", "horovod-mpi"})
 
 
-def together(store: Store, strategies: set[str]) -> None:
+def assert_together(store: Store, strategies: set[str]) -> None:
     found = records(store, experiment="replicas")
     reasons = checks.strategies_available()
     assert len(found) == sum(not reasons[name] for name in strategies)

@@ -18,7 +18,8 @@ from ....benchmarks.errors import RecordError
 from ..detection import Sample
 from ..imported_run import as_number, LARGEST, Found, ImportedRun, label, number, Options, whole
 from ..registry import CONVERGENCE
-from ..sources import Sources, TooMuch
+from ..sources import Sources
+from ..text.each_file import believed
 from .lines import event_of, FIRST_READ, MARKS, Reading, TOKEN
 from .units import amounts, EPOCHS, Unit, unit_of_log
 
@@ -63,7 +64,9 @@ def read(sources: Sources, options: Options) -> Found:
     """
     paths = sources.below(".txt", ".log", ".out") if sources.is_folder() else [sources.path]
     seen = Reading()
-    logs = _logs_of_each(sources, paths, seen)
+    logs, odd = believed(sources, paths, lambda path: _checked_logs(sources, path, seen))
+    if odd and not logs:
+        raise RecordError(f"{odd}.")
     if not logs:
         if seen.old:
             raise RecordError(f"{sources.named(sources.path)} is a log of MLPerf's round {seen.old}, whose lines are "
@@ -79,26 +82,12 @@ def read(sources: Sources, options: Options) -> Found:
         "the log's train_samples"})
 
 
-def _logs_of_each(sources: Sources, paths: Sequence[Path], seen: Reading) -> list[Log]:
-    """The runs of all files; of a folder those that cannot be believed are left out with a note, unless all are."""
-    found, odd = list[Log](), dict[str, RecordError]()
-    for path in paths:
-        try:
-            own = list(_logs(sources, path, seen))
-            for log in own:
-                if log.settings.get("global_batch_size") is not None:
-                    _batch(log)
-            found += own
-        except TooMuch:
-            raise
-        except RecordError as error:
-            odd[sources.named(path)] = error
-    if odd and not found:
-        raise next(iter(odd.values()))
-    if odd:
-        more = f" and {len(odd) - 1:,} more" if len(odd) > 1 else ""
-        sources.notes.append(f"{next(iter(odd))}{more} left out: {str(next(iter(odd.values()))).rstrip('.')}.")
-    return found
+def _checked_logs(sources: Sources, path: Path, seen: Reading) -> Iterator[Log]:
+    """The runs of a file, once the batch of each that says one is known to be one."""
+    for log in _logs(sources, path, seen):
+        if log.settings.get("global_batch_size") is not None:
+            _batch(log)
+        yield log
 
 
 def _logs(sources: Sources, path: Path, seen: Reading) -> Iterator[Log]:

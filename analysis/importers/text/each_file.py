@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from ....benchmarks.errors import RecordError
 from ..imported_run import ImportedRun
 from ..sources import Sources, TooMuch
 
 MOST_NAMED = 3
+Item = TypeVar("Item")
 
 
 def read_each(sources: Sources, paths: Sequence[Path], runs_of: Callable[[Path], Iterable[ImportedRun]],
@@ -19,23 +21,34 @@ def read_each(sources: Sources, paths: Sequence[Path], runs_of: Callable[[Path],
     Raises RecordError where no file is left, the path is a single file that cannot be believed, or the files are too
     much in all.
     """
-    runs, odd = list[ImportedRun](), dict[str, str]()
+    runs, reason = believed(sources, paths, runs_of)
+    if not runs:
+        why = f" ({reason})" if reason else ""
+        raise RecordError(f"{sources.named(sources.path)} holds no such file{why}; give {hint}.")
+    return runs
+
+
+def believed(sources: Sources, paths: Sequence[Path], of: Callable[[Path], Iterable[Item]]) -> tuple[list[Item], str]:
+    """Return what each file of a folder holds, and why the first that cannot be believed was left out, "" where none
+    was; a note names those. Of a file that turns out odd nothing is kept, whatever came before.
+
+    Raises RecordError where the path is a single file that cannot be believed, or the files are too much in all.
+    """
+    found, odd = list[Item](), dict[str, str]()
     for path in paths:
         try:
-            runs += runs_of(path)
+            found += list(of(path))
         except TooMuch:
             raise
         except RecordError as error:
             if not sources.is_folder():
                 raise
             odd[sources.named(path)] = str(error).rstrip(".")
-    if not runs:
-        why = f" ({next(iter(odd.values()))})" if odd else ""
-        raise RecordError(f"{sources.named(sources.path)} holds no such file{why}; give {hint}.")
-    if odd:
+    reason = next(iter(odd.values()), "")
+    if odd and found:
         more = f" and {len(odd) - MOST_NAMED:,} more" if len(odd) > MOST_NAMED else ""
-        sources.notes.append(f"{', '.join(list(odd)[:MOST_NAMED])}{more} left out: {next(iter(odd.values()))}.")
-    return runs
+        sources.notes.append(f"{', '.join(list(odd)[:MOST_NAMED])}{more} left out: {reason}.")
+    return found, reason
 
 
 def run_name(sources: Sources, path: Path, parts: Sequence[str] = ()) -> tuple[str, str]:
