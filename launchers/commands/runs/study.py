@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from contextlib import suppress
+from importlib import import_module
+from threading import Thread
 
 from ...local import study
 from ..options import add_effort, add_placement, add_report_folder
@@ -21,7 +24,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Run the plan, write the report, and return the exit code of the first that did not end well."""
     plan = asked_plan(arguments)
+    Thread(target=_load_report, daemon=True).start()  # while another process says what data and model are
     code = study.run(plan, study_options(arguments))
-    from ..results.report import write_report  # the report's libraries load after the runs
+    from ..results.report import write_report
     reported = write_report(arguments.results / plan.name, arguments.output)
     return code or reported
+
+
+def _load_report() -> None:
+    """Import what writes reports; whatever that raises is raised again where it is used."""
+    with suppress(Exception):
+        import_module("..results.report", __package__)
