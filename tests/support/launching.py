@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from batchscale.benchmarks.config.strategies import has_process_per_replica, STRATEGIES
+from batchscale.launchers.local.rank_commands import WITHOUT_FABRIC
 from batchscale.launchers.machine import checks
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -21,7 +22,7 @@ def environment(**more: str) -> dict[str, str]:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     if "PYTHONPATH" in more:  # besides it the tests' own, by which starts are counted
         more["PYTHONPATH"] = os.pathsep.join([more["PYTHONPATH"], os.environ.get("PYTHONPATH", "")])
-    return {**os.environ, "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", **more}
+    return {**os.environ, "PATH": path, "TF_CPP_MIN_LOG_LEVEL": "3", "OMPI_MCA_btl": WITHOUT_FABRIC, **more}
 
 
 def batchscale(*words: str, cwd: Path, timeout: float = 240, **more: str) -> subprocess.CompletedProcess[str]:

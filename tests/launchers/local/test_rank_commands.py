@@ -44,6 +44,16 @@ def test_each_launcher_has_its_command_line(config: Make) -> None:
     assert words(gloo, "auto") == words(gloo) and words(mpi, "auto") == words(mpi, "mpirun")
 
 
+def test_ranks_on_one_machine_leave_out_the_fabric_unless_the_user_chose(
+        config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    mpi = config(strategy="horovod", transport="mpi", replicas=2)
+    monkeypatch.delenv("OMPI_MCA_btl", raising=False)
+    for launcher in ("mpirun", "horovodrun"):
+        assert rank_commands.start(mpi, WORKER, Path("logs"), launcher).environment["OMPI_MCA_btl"] == "^ofi"
+    monkeypatch.setenv("OMPI_MCA_btl", "self,tcp")
+    assert rank_commands.start(mpi, WORKER, Path("logs"), "mpirun").environment["OMPI_MCA_btl"] == "self,tcp"
+
+
 def test_a_single_rank_that_talks_by_gloo_needs_no_launcher(config: Make) -> None:
     alone = rank_commands.start(config(strategy="horovod", transport="gloo"), WORKER, Path("logs"), "auto")
     assert alone.words == ("batchscale-rank", *WORKER) and alone.environment["BATCHSCALE_LAUNCHER"] == "plain process"
