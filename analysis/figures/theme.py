@@ -90,6 +90,7 @@ STYLE = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": FONT_SIZE,
     "lines.linewidth": 1.9, "lines.markersize": 5.5, "figure.facecolor": "none",
     "axes.facecolor": "none", "axes.formatter.useoffset": False, "text.parse_math": False,
+    "axes.titley": 1.0,  # else every text of an axis is measured, in case the title should make way for it
 }
 
 
