@@ -6,6 +6,7 @@ import gc
 import os
 import random
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -36,7 +37,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Starts of TensorFlow are what makes the tests slow; a bound keeps them from creeping back."""
+    """Rank groups end with the session, not at the interpreter's end, which a process of several testing at once may
+    not live to see. Starts of TensorFlow are what makes the tests slow; a bound keeps them from creeping back."""
+    if (servers := sys.modules.get("support.rank_servers")) is not None:
+        servers.end_all()
     most = session.config.getoption("--most-starts")
     if most is not None and "PYTEST_XDIST_WORKER" not in os.environ and starts.total() > most:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

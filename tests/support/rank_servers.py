@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import itertools
 import json
@@ -40,7 +39,6 @@ class RankServer:
         self.process = subprocess.Popen(rank_words(strategy, 2, words), stdout=self.log, stderr=self.log,
                                         cwd=PROGRAMS, start_new_session=True,
                                         env=environment(HOROVOD_GLOO_TIMEOUT_SECONDS=str(PATIENCE_SECONDS)))
-        atexit.register(self.end)
 
     def run(self, program: str, folder: Path, *arguments: str) -> str:
         """Run a program on all ranks; return the traceback of the first that failed, or nothing."""
@@ -97,6 +95,12 @@ def run_on_ranks(strategy: str, program: str, folder: Path, *arguments: str) -> 
     if failure := STARTED[strategy].run(program, folder, *arguments):
         STARTED.pop(strategy).end()
     return failure
+
+
+def end_all() -> None:
+    """End the rank groups of this test session."""
+    while STARTED:
+        STARTED.popitem()[1].end()
 
 
 def launched_once(folders: pytest.TempPathFactory, program: str, *arguments: str) -> Callable[..., Path]:
