@@ -18,7 +18,8 @@ FLAT = """; for one-hot labels use y.argmax(axis=1), for targets of a loss of yo
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """x: float32[N, H, W, C] or [N, features...], or tokens int32[N, T]; or a mapping from names to such arrays.
+    """x: float32[N, H, W, C] or [N, features...], or tokens int32[N, T]; or a mapping from names to such arrays. Where
+    they are `pixels`, those of uint8 are held so, in a quarter of the memory, and divided by 255 when asked for.
 
     y: class labels int32[N] or tokens int32[N, T], below `classes`, or targets of a regression float32[N, ...]; for
     several outputs a mapping from names to such arrays, and `classes` one from the same names. Pixels are in [0, 1].
@@ -26,17 +27,32 @@ class Dataset:
     """
 
     name: str
-    train_x: Arrays
+    held_train_x: Arrays
     train_y: Arrays
-    test_x: Arrays
+    held_test_x: Arrays
     test_y: Arrays
     classes: Classes
     source: str
+    pixels: bool = False
+
+    @property
+    def train_x(self) -> Arrays:
+        """Return the training inputs as models take them, made anew each time where they are held as uint8."""
+        return self.taken(self.held_train_x)
+
+    @property
+    def test_x(self) -> Arrays:
+        """Return the test inputs as models take them."""
+        return self.taken(self.held_test_x)
+
+    def taken(self, inputs: Arrays) -> Arrays:
+        """Return some of the inputs that are held as models take them."""
+        return each(as_taken, inputs) if self.pixels else inputs
 
     @property
     def input_shape(self) -> Shapes:
         """Shape of one input without the axis of examples; by name where there are several inputs."""
-        return each(lambda x: tuple(x.shape[1:]), self.train_x)
+        return each(lambda x: tuple(x.shape[1:]), self.held_train_x)
 
     @property
     def size(self) -> DataSize:
@@ -55,7 +71,7 @@ class DataSize(NamedTuple):
 
 def checked_dataset(name: str, train: tuple[Any, Any], test: tuple[Any, Any], source: str,
                     classes: Classes | None = None) -> Dataset:
-    """Convert and check arrays from anywhere; uint8 inputs are divided by 255, floats and tokens kept.
+    """Convert and check arrays from anywhere; uint8 inputs are pixels, floats and tokens are kept.
 
     Without `classes`, the labels (N,) must be exactly 0..K-1 in training; tokens (N, T) are below the largest + 1.
     Raises DataError.
@@ -79,7 +95,7 @@ def checked_dataset(name: str, train: tuple[Any, Any], test: tuple[Any, Any], so
         given = classes or {}
         found_classes = {key: _classes(name, f"[{key!r}]", train_y[key], test_y[key], given.get(key))
                          for key in train_y}
-    return Dataset(name, train_x, train_y, test_x, test_y, found_classes, source)
+    return Dataset(name, train_x, train_y, test_x, test_y, found_classes, source, pixels=True)
 
 
 def _of_several(given: tuple[Any, Any], lengths: set[int]) -> str:
@@ -101,16 +117,30 @@ def _converted(values: Any, what: str, convert: Callable[[Any, str], Any]) -> Ar
 
 def _check_alike(name: str, letter: str, train: Arrays, test: Arrays) -> None:
     """The test part has the names, shapes and types of the training part. Raises DataError."""
-    shapes = [{what: (array.shape[1:], array.dtype) for what, array in by_name(part, letter)} for part in (train, test)]
+    shapes = [{what: (array.shape[1:], taken_type(array)) for what, array in by_name(part, letter)}
+              for part in (train, test)]
     if shapes[0] != shapes[1]:
         told = [", ".join(f"{what} {shape} {dtype}" for what, (shape, dtype) in found.items()) for found in shapes]
         raise DataError(f"{name}: training examples have shape and type {told[0]} and test examples {told[1]}; they "
                         "must be the same.")
 
 
+def as_taken(values: Any) -> Any:
+    """Return pixels uint8[...] as float32[...] in [0, 1], and all other inputs as they are."""
+    if isinstance(values, np.ndarray) and values.dtype == np.uint8:
+        return np.divide(values, np.float32(255), dtype=np.float32)
+    return values
+
+
+def taken_type(values: Any) -> np.dtype[Any]:
+    """Return the type in which `as_taken` gives these inputs."""
+    found: np.dtype[Any] = as_taken(values[:0]).dtype
+    return found
+
+
 def as_inputs(values: Any, what: str) -> npt.NDArray[Any]:
-    """Return float32[N, ...], all finite, from uint8 or floats; int32[N, ...] from other whole numbers. Raises
-    DataError."""
+    """Return float32[N, ...], all finite, from floats; uint8[N, ...] as it is; int32[N, ...] from other whole numbers.
+    Raises DataError."""
     array = _array(values, what)
     if array.dtype.kind in "USO" and array.size and isinstance(array.reshape(-1)[0], (str, bytes)):
         raise DataError(f"{what} holds texts, which no model takes here; turn them into token ids in the data "
@@ -119,7 +149,7 @@ def as_inputs(values: Any, what: str) -> npt.NDArray[Any]:
         raise DataError(f"{what} has shape {array.shape}; it must be (examples, features...), (examples, tokens) or "
                         "(examples, height, width, channels), with at least one example.")
     if array.dtype == np.uint8:
-        return np.asarray(np.divide(array, np.float32(255), dtype=np.float32))
+        return array
     if np.issubdtype(array.dtype, np.integer):
         return _tokens(array, what)
     if not np.issubdtype(array.dtype, np.floating):

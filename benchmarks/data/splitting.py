@@ -67,4 +67,4 @@ def _part(dataset: Dataset, chosen: npt.NDArray[np.int32]) -> Part:
     if len(chosen) == count(dataset.train_y):
         return dataset.train_x, dataset.train_y
     rows = np.sort(chosen)
-    return each(lambda x: x[rows], dataset.train_x), each(lambda y: y[rows], dataset.train_y)
+    return dataset.taken(each(lambda x: x[rows], dataset.held_train_x)), each(lambda y: y[rows], dataset.train_y)

@@ -33,7 +33,7 @@ def from_function(reference: str) -> Dataset:
         raise DataError(f"dataset={reference!r}: the function {said(error)}; it is called without arguments and must "
                         f"{_FIX}.{frames(error)}") from error
     if isinstance(made, Dataset):
-        return checked_dataset(reference, (made.train_x, made.train_y), (made.test_x, made.test_y),
+        return checked_dataset(reference, (made.held_train_x, made.train_y), (made.held_test_x, made.test_y),
                                made.source, made.classes)
     train, test = _two_pairs(reference, made)
     return checked_dataset(reference, train, test, f"examples made by {reference}")

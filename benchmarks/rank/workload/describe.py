@@ -99,7 +99,7 @@ def timed(name: str) -> tuple[Dataset, float]:
 
 
 def _fits_twice(dataset: Dataset) -> bool:
-    arrays = (dataset.train_x, dataset.train_y, dataset.test_x, dataset.test_y)
+    arrays = (dataset.held_train_x, dataset.train_y, dataset.held_test_x, dataset.test_y)
     return 2 * sum(map(size_bytes, arrays)) < psutil.virtual_memory().available
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from batchscale.benchmarks import data
-from batchscale.benchmarks.data.dataset import as_inputs, as_labels, as_targets, checked_dataset
+from batchscale.benchmarks.data.dataset import as_inputs, as_labels, as_taken, as_targets, checked_dataset
 from batchscale.benchmarks.errors import DataError
 
 RNG = np.random.Generator(np.random.PCG64(0))
@@ -55,7 +55,8 @@ def test_the_size_is_that_of_the_loaded_data(name: str, working_folder: Path) ->
 
 
 def test_bytes_are_divided_by_255_and_floats_are_kept() -> None:
-    assert as_inputs(np.array([[0, 51, 255]], np.uint8), "x").tolist() == [[0, np.float32(0.2), 1]]
+    pixels = as_inputs(np.array([[0, 51, 255]], np.uint8), "x")
+    assert pixels.dtype == np.uint8 and as_taken(pixels).tolist() == [[0, np.float32(0.2), 1]]
     assert as_inputs(np.array([[-3.0, 7.5]]), "x").tolist() == [[-3, 7.5]]
 
 

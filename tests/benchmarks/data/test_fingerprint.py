@@ -29,7 +29,7 @@ def small(seed: int = 0) -> Dataset:
 def test_equal_arrays_have_equal_digests_and_one_number_changes_them() -> None:
     one, two = small(), small()
     assert contents(one) == contents(two) != contents(small(1))
-    for name in ("train_x", "train_y", "test_x", "test_y"):
+    for name in ("held_train_x", "train_y", "held_test_x", "test_y"):
         changed = getattr(two, name).copy()
         changed[-1] += 1
         assert contents(replace(two, **{name: changed})) != contents(one), name
@@ -40,8 +40,16 @@ def test_the_same_bytes_in_another_shape_type_or_name_are_other_data() -> None:
     one = small()
     x = one.train_x
     for other in (x.reshape(9, 2, 2), x.view("int32"), {"x": x}):
-        assert contents(replace(one, train_x=other)) != contents(one)
-    assert contents(replace(one, train_x=np.asfortranarray(x))) == contents(one)
+        assert contents(replace(one, held_train_x=other)) != contents(one)
+    assert contents(replace(one, held_train_x=np.asfortranarray(x))) == contents(one)
+
+
+def test_pixels_are_known_by_what_models_take_however_they_are_held() -> None:
+    pixels = np.arange(24, dtype=np.uint8).reshape(6, 4)
+    held, y = checked_dataset("small", (pixels, [0, 1, 2] * 2), (pixels, [0, 1, 2] * 2), "made up"), np.arange(6) % 3
+    floats = held.train_x
+    assert held.held_train_x.dtype == np.uint8 and floats.dtype == np.float32
+    assert contents(held) == contents(checked_dataset("small", (floats, y), (floats, y), "made up"))
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,12 @@ def test_a_split_that_leaves_nothing_is_refused(numbered: data.Dataset, fraction
                                                 subset: int, message: str) -> None:
     with pytest.raises(DataError, match=message):
         data.split(numbered, fraction, subset)
+
+
+def test_bytes_are_divided_only_where_they_are_pixels() -> None:
+    x, y = np.full((10, 2), 51, np.uint8), np.arange(10) % 2
+    given = data.Dataset("a script's own", x, y, x, y, 2, "bytes for a layer that divides them itself")
+    for pixels, taken in ((False, 51), (True, np.float32(0.2))):
+        split = data.split(replace(given, pixels=pixels), 0.2, 3)
+        parts = (split.train, split.validation, split.test, split.train_subset)
+        assert {values.max() for values, _ in parts} == {taken}
