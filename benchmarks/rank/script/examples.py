@@ -23,6 +23,7 @@ from ...data.arrays import Arrays, each, leaves
 from ...data.dataset import Dataset
 from ...data.random_bits import permutation
 from ...errors import DataError
+from .callbacks import own, OWN_STEPS
 from .packing import pack, Packing
 from .running import Fit, in_its_place
 
@@ -71,8 +72,10 @@ def _given(fit: Fit, looked_at_twice: bool) -> Given:
     x, y, weights = source.triple(arguments["x"], arguments["y"], arguments["sample_weight"])
     batch = arguments["batch_size"] or source.batch_size or USUAL_BATCH
     if y is None:
-        raise DataError(f"script {path!r} gives no targets to fit; a run needs x and y. For an autoencoder write "
-                        "model.fit(x, x).")
+        fix = ("Its own train_step takes inputs alone, and a run judges by a loss of compile, on targets: write x, _ = "
+               "data there, give compile a loss, and write model.fit(x, x).") if own(fit.model, OWN_STEPS) else \
+            "For an autoencoder write model.fit(x, x)."
+        raise DataError(f"script {path!r} gives no targets to fit; a run needs x and y. {fix}")
     validation, judged, notes = arguments["validation_data"], "its validation_data", source.notes
     if validation is not None:
         test = _Source(path, arguments["validation_steps"]).whole(validation)
@@ -121,12 +124,22 @@ class _Source:
         if batches is None:
             return tuple(_arrays(part, self._path) for part in (x, y, weights))
         found = self._read(batches())
-        if self._twice and not isinstance(x, GeneratorType) and (
-                _draws(x) or _sum_of_rows(found) != _sum_of_rows(self._read(batches()))):
-            raise DataError(f"script {self._path!r} gives fit a pipeline that draws other examples each time, such as "
-                            "random augmentation: read once, they would be the same in every epoch. Put augmentation "
-                            "into the model as layers (keras.layers.RandomFlip and so on).")
+        if self._twice and not isinstance(x, GeneratorType):
+            self._look_again(x, found, batches)
         return found
+
+    def _look_again(self, x: Any, found: Triple, batches: Callable[[], Iterable[Any]]) -> None:
+        """Refuse a pipeline that draws its examples; one that shuffles and cuts takes others of the same each time."""
+        operations = _operations(x)
+        drawn = any(name.startswith(RANDOM) for name in operations)
+        if drawn or _sum_of_rows(found) != _sum_of_rows(self._read(batches())):
+            if drawn or not isinstance(x, tf.data.Dataset) or any("PyFunc" in name for name in operations):
+                raise DataError(f"script {self._path!r} gives fit a pipeline that draws other examples each time, such "
+                                "as random augmentation: read once, they would be the same in every epoch. Put "
+                                "augmentation into the model as layers (keras.layers.RandomFlip and so on).")
+            if not self._steps:
+                self.notes += ("its pipeline shuffles and then leaves some out, by drop_remainder or take: the "
+                               "examples of one reading are the data set, the same in every epoch",)
 
     def _batches(self, x: Any) -> Callable[[], Iterable[Any]] | None:
         """How to go through the batches of a pipeline; None of arrays. Raises DataError for an endless one."""
@@ -169,14 +182,14 @@ class _Source:
                          "steps_per_epoch, whose batches are then the data set.")
 
 
-def _draws(pipeline: Any) -> bool:
-    """Whether a function of a tf.data pipeline draws random numbers: a fixed seed, as a run's, hides it from the
-    values."""
+def _operations(pipeline: Any) -> set[str]:
+    """The operations of a tf.data pipeline's functions, none of another: a fixed seed, as a run's, hides from the
+    values that one draws."""
     if not isinstance(pipeline, tf.data.Dataset):
-        return False
+        return set()
     written = tf.raw_ops.DatasetToGraphV2(input_dataset=pipeline._variant_tensor, external_state_policy=1)
     library = tf.compat.v1.GraphDef.FromString(written.numpy()).library
-    return any(node.op.startswith(RANDOM) for function in library.function for node in function.node_def)
+    return {node.op for function in library.function for node in function.node_def}
 
 
 def _free_bytes() -> int:

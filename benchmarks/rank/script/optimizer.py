@@ -88,6 +88,6 @@ def scheduled(of: Any, steps: NDArray[np.float64]) -> NDArray[np.float64]:
 def highest_rate(optimizer: Any, steps: int) -> float:
     """Return the fixed rate, or the highest of the schedule's first `steps`."""
     of = schedule(optimizer)
-    if of is None:
-        return float(str(np.float32(inner(optimizer).learning_rate)))  # the number that was written, 0.001 say
-    return float(scheduled(of, np.linspace(0, max(steps - 1, 0), min(max(steps, 1), 512)).round()).max())
+    highest = inner(optimizer).learning_rate if of is None else \
+        scheduled(of, np.linspace(0, max(steps - 1, 0), min(max(steps, 1), 512)).round()).max()
+    return float(str(np.float32(highest)))  # the number that was written, 0.001 say

@@ -60,7 +60,18 @@ def _names(model: keras.Model, x: Any, path: str) -> tuple[str, ...]:
     if inputs is None or len(inputs) != len(flat) or isinstance(x, Mapping):
         raise DataError(f"script {path!r} gives fit {len(flat)} inputs as a {type(x).__name__}; a model that is no "
                         "functional one takes several inputs as a dictionary, {'name': array, ...}.")
-    return tuple(tensor.name for tensor in inputs)
+    return tuple(_layer_name(tensor) for tensor in inputs)
+
+
+def name_as_layers(model: keras.Model) -> None:
+    """Give the inputs of a functional model the names of their layers, by which a run hands them over: Keras looks for
+    both names, and `Input()` without one makes two."""
+    for tensor in getattr(model, "inputs", None) or ():
+        tensor.name = _layer_name(tensor)
+
+
+def _layer_name(tensor: Any) -> str:
+    return str(tensor._keras_history.operation.name)
 
 
 def pack(packing: Packing, given: Any) -> tuple[Arrays, Arrays]:

@@ -71,6 +71,7 @@ class _Watch:
             bound.apply_defaults()
             arguments = dict(list(bound.arguments.items())[1:])
             evaluate = after(inspect.currentframe(), str(self.path), model)
+            stand_ins.note_backend(self.notes)
             self.found = Fit(self.call, self.path, model, arguments, self._line(), tuple(self.notes), evaluate)
         raise Reached
 

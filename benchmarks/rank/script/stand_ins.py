@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -23,6 +24,14 @@ SEEDS = 2**32
 ABSENT = object()
 DATA_SETS = ("mnist", "fashion_mnist", "cifar10")
 STRATEGIES = ("MirroredStrategy", "MultiWorkerMirroredStrategy", "OneDeviceStrategy", "CentralStorageStrategy")
+INITIALIZER = keras.initializers.GlorotUniform.__mro__[2]  # of all that draw and take a seed
+BACKEND = "KERAS_BACKEND"
+# What a script sets for its whole process, whose devices and threads TensorFlow has set up by then.
+OF_PROCESS = (
+    (tf.config.threading, ("set_intra_op_parallelism_threads", "set_inter_op_parallelism_threads")),
+    (tf.config, ("set_visible_devices", "set_logical_device_configuration", "run_functions_eagerly")),
+    (tf.config.experimental, ("set_visible_devices", "set_virtual_device_configuration", "enable_op_determinism")),
+)
 Replacement = tuple[Any, str, Any]
 
 
@@ -68,26 +77,79 @@ def replaced(replacements: Sequence[Replacement]) -> Iterator[None]:
 def in_place(seed: int, notes: Notes) -> Iterator[None]:
     """Let the script find the stand-ins; what it sets by itself and a run does otherwise is noted."""
     os.environ.setdefault("MPLBACKEND", "Agg")
+    _forget_flags()
+    backend = os.environ.get(BACKEND)
     # Names of layers as in a fresh process, for compile may go by them.
     global_state.set_global_attribute("object_name_uids", defaultdict(int))
-    with replaced([*_seeds(seed, notes), *data_sets(), *_strategies(notes),
+    with replaced([*_seeds(seed, notes), *data_sets(), *_strategies(notes), *_loading(notes), *_of_process(notes),
                    (tf.config.experimental, "set_memory_growth", lambda *_: None)]):
-        yield
+        try:
+            yield
+        finally:
+            _set_again(BACKEND, backend)
+
+
+def note_backend(notes: Notes) -> None:
+    """Note where the script asks for another of Keras' backends, which is chosen as Keras is imported."""
+    if (asked := os.environ.get(BACKEND, "")) not in ("", keras.backend.backend()):
+        notes.add(f"{BACKEND}={asked} of the script: runs train by {keras.backend.backend()}")
+
+
+def _forget_flags() -> None:
+    """Forget the flags of absl's that an earlier run of a script defined, which may be defined but once."""
+    if flags := sys.modules.get("absl.flags"):
+        for flag in flags.FLAGS.flags_by_module_dict().get(sys.argv[0], []):
+            delattr(flags.FLAGS, flag.name)
+
+
+def _set_again(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
 
 
 def _seeds(seed: int, notes: Notes) -> list[Replacement]:
     """A fixed seed of the script's would give every run the same weights: each run shifts it."""
     def shifting(original: Callable[..., Any]) -> Callable[..., Any]:
         def shifted(given: Any = None, *more: Any, **named: Any) -> Any:
-            if isinstance(given, (int, np.integer)):
-                notes.add("its fixed seed: every run shifts it by its own seed, since all weights would begin alike "
-                          "otherwise")
-                given = int((int(given) + STRIDE * seed) % SEEDS)
-            return original(given, *more, **named)
+            return original(shift(given), *more, **named)
         return shifted
+
+    def shifting_init(original: Callable[..., None]) -> Callable[..., None]:
+        def shifted(self: Any, seed: Any = None, *more: Any, **named: Any) -> None:
+            original(self, shift(seed), *more, **named)
+        return shifted
+
+    def shift(given: Any) -> Any:
+        if not isinstance(given, (int, np.integer)):
+            return given
+        notes.add("its fixed seed: every run shifts it by its own seed, since all weights would begin alike otherwise")
+        return int((int(given) + STRIDE * seed) % SEEDS)
     places = ((keras.utils, "set_random_seed"), (tf.keras.utils, "set_random_seed"), (tf.random, "set_seed"),
               (np.random, "seed"), (random, "seed"))
-    return [(owner, name, shifting(getattr(owner, name))) for owner, name in places]
+    return [*((owner, name, shifting(getattr(owner, name))) for owner, name in places),
+            (INITIALIZER, "__init__", shifting_init(INITIALIZER.__init__))]
+
+
+def _loading(notes: Notes) -> list[Replacement]:
+    """Weights that are read from a file are the same in every run."""
+    def noting(original: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*given: Any, **named: Any) -> Any:
+            notes.add("weights that it loads: every run begins with them alike, and draws the others by its seed")
+            return original(*given, **named)
+        return noted
+    places = ((keras.Model, "load_weights"), *((module, "load_model") for module in (
+        keras.models, keras.saving, tf.keras.models)))
+    return [(owner, name, noting(getattr(owner, name))) for owner, name in places]
+
+
+def _of_process(notes: Notes) -> list[Replacement]:
+    def stand_in(name: str) -> Callable[..., None]:
+        def unchanged(*_: Any, **__: Any) -> None:
+            notes.add(f"{name} of the script: devices, threads and how a step is compiled are the run's own")
+        return unchanged
+    return [(owner, name, stand_in(name)) for owner, names in OF_PROCESS for name in names if hasattr(owner, name)]
 
 
 def _strategies(notes: Notes) -> list[Replacement]:

@@ -20,13 +20,18 @@ import tensorflow as tf
 from ... import data
 from ...config.script import is_script
 from ...data.arrays import Arrays, each
-from ...errors import PlanError
+from ...errors import frames, PlanError, said
 from ...runs.run_config import RunConfig
 from . import callbacks, examples, optimizer
-from .packing import pack, Packing
+from .packing import name_as_layers, pack, Packing
 from .running import Fit, fit_of, loop_around
 
 DATA_SEED = 0
+# What a script may set for all of Keras, how it is read and written, and as it was before any script.
+SETTINGS = ((keras.config.floatx, keras.config.set_floatx), (keras.config.dtype_policy, keras.config.set_dtype_policy),
+            (keras.config.epsilon, keras.config.set_epsilon),
+            (keras.config.image_data_format, keras.config.set_image_data_format))
+AT_FIRST = tuple(read() for read, _ in SETTINGS)
 ROWS = 4  # of the data, on which a model is built and its losses are taken apart
 
 
@@ -78,10 +83,20 @@ def of_fit(fit: Fit, rows: examples.Triple | None = None) -> Model:
     rows = rows or examples.first(fit)
     packing = Packing.of(fit.model, rows, fit.call.path)
     x, y = (each(_tensor, examples.first_rows(part, ROWS)) for part in pack(packing, rows))
-    fit.model(x, training=False)  # builds it where fit would
+    _build(fit, x)
     notes = (*fit.notes, *callbacks.notes(fit), *_of_loop(fit))
     return Model(fit.model, fit.call.path, packing, x, y, int(fit.arguments["epochs"]), tuple(dict.fromkeys(notes)),
                  callbacks.followed(fit))
+
+
+def _build(fit: Fit, x: Any) -> None:
+    """Build the model on some examples, where fit would. Raises PlanError where it cannot take them."""
+    name_as_layers(fit.model)
+    try:
+        fit.model(x, training=False)
+    except Exception as error:  # what fit would raise
+        raise PlanError(f"script {fit.call.path!r}: its model {said(error)} on the first examples that it gives to fit."
+                        f"{frames(error)}") from error
 
 
 def of(model: keras.Model) -> Model:
@@ -123,16 +138,18 @@ def step_examples(name: str) -> int:
 @contextmanager
 def _settings_kept() -> Iterator[None]:
     """Put Keras' types back afterwards, by which a model that was built is still to be traced."""
-    before = keras.backend.floatx(), keras.config.dtype_policy()
+    before = [read() for read, _ in SETTINGS]
     try:
         yield
     finally:
-        keras.backend.set_floatx(before[0])
-        keras.config.set_dtype_policy(before[1])
+        for (_, write), value in zip(SETTINGS, before):
+            write(value)
 
 
 def as_new(precision: str, seed: int) -> None:
-    """Set Keras' types and random numbers as a new process has them that asks for this precision."""
+    """Set Keras' types, settings and random numbers as a new process has them that asks for this precision."""
+    for (_, write), value in zip(SETTINGS, AT_FIRST):
+        write(value)
     keras.backend.set_floatx("float64" if precision == "float64" else "float32")
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)

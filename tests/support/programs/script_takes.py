@@ -81,6 +81,33 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "texts": (COMPILED + "model.fit(np.array(['a', 'b'] * 50), y)",),
     "strategy": ("import tensorflow as tf\n" + START.replace("model =", "strategy = tf.distribute.MirroredStrategy()\n"
                  "with strategy.scope():\n    model =") + 'model.compile("adam", "bce")\nmodel.fit(x, y)',),
+    "shuffled": (PIPELINE + "model.fit(data.shuffle(100).batch(16, drop_remainder=True), "
+                 "validation_data=data.batch(16))",),
+    "shuffled on": (PIPELINE + "model.fit(data.shuffle(100).repeat().batch(16), steps_per_epoch=5, "
+                    "validation_data=data.batch(16))",),
+    "unnamed": (START + "one, other = keras.Input((4,)), keras.Input((4,))\n"
+                "model = keras.Model([one, other], model(one - other))\n"
+                'model.compile("adam", "bce")\nmodel.fit([x, 2 * x], y, validation_split=0.2)',),
+    "does not fit": (START + "model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1)])\n"
+                     "model.compile('adam', 'mse')\nmodel.fit(x, y)",),
+    "inputs alone": ("import keras\nclass Own(keras.Model):\n    def train_step(self, data):\n        return {}\n"
+                     + START + "inputs = keras.Input((4,))\nmodel = Own(inputs, model(inputs))\nmodel.compile('adam')\n"
+                     "model.fit(x)",),
+    "sets": ("import os\nos.environ['KERAS_BACKEND'] = 'jax'\nimport tensorflow as tf\n"
+             "tf.constant(0)\ntf.config.threading.set_intra_op_parallelism_threads(1)\n"
+             "tf.config.run_functions_eagerly(True)\n" + COMPILED + "keras.config.set_epsilon(0.5)\n"
+             "keras.config.set_image_data_format('channels_first')\nmodel.fit(x, y, validation_split=0.2)",),
+    "finds": ("import os, tensorflow as tf\n" + COMPILED + "assert not tf.config.functions_run_eagerly()\n"
+              "assert keras.config.epsilon() == 1e-7 and keras.config.image_data_format() == 'channels_last'\n"
+              "assert 'KERAS_BACKEND' not in os.environ\nmodel.fit(x, y, validation_split=0.2)",),
+    "loads": (COMPILED + "model.build((None, 4))\nmodel.save_weights('kept.weights.h5')\n"
+              "model.load_weights('kept.weights.h5')\nmodel.fit(x, y, validation_split=0.2)",),
+}
+# Scripts that set a seed themselves, by what they set it of; all runs of one would begin alike.
+SEEDED = {
+    "everything": COMPILED.replace("noise =", "keras.utils.set_random_seed(1)\nnoise ="),
+    "a layer": COMPILED.replace('activation="tanh"', "kernel_initializer=keras.initializers.HeNormal(seed=1)"),
+    "flags": "from absl import flags\nflags.DEFINE_integer('width', 3, 'units')\n" + COMPILED,  # defined but once
 }
 
 
@@ -95,10 +122,10 @@ def told(name: str, folder: Path) -> Any:
         return str(error)
 
 
-def weights_by_seed(folder: Path) -> list[bool]:
-    """Whether two draws of one seed, and of two seeds, are equal, of a script that sets a seed itself."""
+def weights_by_seed(text: str, folder: Path) -> list[bool]:
+    """Whether two draws of one seed, and of two seeds, are equal."""
     path = folder / "seeded.py"
-    path.write_text(COMPILED.replace("noise =", "keras.utils.set_random_seed(1)\nnoise =") + "model.fit(x, y)")
+    path.write_text(text + "model.fit(x, y)")
     drawn = [of_script.model("script:seeded.py", seed, "float32").variables[0].numpy() for seed in (0, 0, 1)]
     return [bool((drawn[0] == other).all()) for other in drawn[1:]]
 
@@ -114,7 +141,7 @@ def rates_of_keras() -> dict[str, Any]:
 with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(io.StringIO()):
     search_beside(f"{place}/plan.toml")
     found = {name: told(name, Path(place)) for name in SCRIPTS}
-    found["equal weights"] = weights_by_seed(Path(place))
+    found["equal weights"] = {name: weights_by_seed(text, Path(place)) for name, text in SEEDED.items()}
     found["rates"] = rates_of_keras()
     search_beside("")
 print(json.dumps(found))
