@@ -15,9 +15,9 @@ GPU :=
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for python in $(BIN)/python python3 python3.13 python3.12 python3.11; do \
 	$$python -c "$(SUPPORTED)" 2>/dev/null && echo $$python && exit; done; echo python3)
-# As in an activated environment: tests find horovodrun, mpirun and batchscale. Bytecode is kept: the modules are
-# imported by a hundred processes.
-ACTIVATED := PYTHONDONTWRITEBYTECODE= PATH="$(abspath $(BIN)):$$PATH"
+# As in an activated environment: tests find horovodrun, mpirun and batchscale. Bytecode is kept where the variable says
+# otherwise, too: else each worker and each process that a test starts compiles all that it imports anew.
+ACTIVATED := PATH="$(abspath $(BIN)):$$PATH" PYTHONDONTWRITEBYTECODE=
 # What starts TensorFlow takes most of the tests' time; above this number `make test` fails.
 MOST_STARTS := 100
 # What drives the report's page, and what looks for barriers in it; each carries all that it needs.

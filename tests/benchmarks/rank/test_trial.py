@@ -28,6 +28,7 @@ MISTAKES = {
     "yes and no of classes": "metric 'accuracy' takes targets 0 and 1.* run from 0 to 9",
     "built-in loss of several": "takes one target and one output, not targets: amount, kind.*function of your own",
     "built-in model of several": r"model 'mlp_128'.*several inputs \(numbers, tokens\); give a model of your own",
+    "no built-in model": "model='mlp_129' is not known.*Did you mean 'mlp_128'[?]",
     "an output is missing": r"loss 'own_tasks:both'.*outputs kind \(examples, 3\) float32, raised KeyError: 'amount'",
     "model raising_model": "own_mistakes:raising_model' raised ValueError: .*called with input_shape=",
     "model bare_model": r"called with input_shape=.* Write def bare_model\(input_shape, classes\):, whether",

@@ -156,7 +156,7 @@ CASES: dict[str, dict[str, Any]] = {
     "yes and no of numbers": {**SQUARED, "loss": "binary_crossentropy"},
     "yes and no of classes": {"loss": "binary_crossentropy"},
     "built-in loss of several": {**TWO, "loss": "mean_squared_error"},
-    "built-in model of several": {**TWO, "model": "mlp_128"},
+    "built-in model of several": {**TWO, "model": "mlp_128"}, "no built-in model": {"model": "mlp_129"},
     "an output is missing": {**TWO, "model": "own_mistakes:half_dict_model"},
     **{f"model {name}": {"model": f"own_mistakes:{name}"}
        for name in ("raising_model", "bare_model", "number_model", "eleven_logits", "not_flattened", "one_row",
