@@ -76,16 +76,25 @@ def held_out(rows: pd.DataFrame) -> HeldOut:
     return HeldOut(tuple(held_out_at(laws.predict_seconds, own) for own in known.values()), "", most, doublings)
 
 
-def doubtful(points: Sequence[StepPoint], point: StepPoint, seconds: Estimate, known: bool) -> str:
-    """Return why a prediction is refused, "" where it is not; `known`: its synchronization comes from a network."""
+def doubtful(points: Sequence[StepPoint], point: StepPoint, seconds: Estimate, known: bool, network: bool) -> str:
+    """Return why a prediction is refused, "" where it is not; `known`: its synchronization comes from a network,
+    `network`: whether one was given."""
     alone = undetermined(points, StepPoint(1, 1, point.replica_batch))
     if alone if known else undetermined(points, point):
-        return alone if known or alone else f"{undetermined(points, point)}, or give --network ALPHA,BETA"
+        more = "" if known or alone or network else ", or give --network ALPHA,BETA or FILE"
+        return f"{alone if known else undetermined(points, point)}{more}"
     if not math.isfinite(seconds.value):
         return "none of the laws that fit the measured steps is determined there"
-    if not seconds.has_interval or not seconds.high <= WIDEST * seconds.low:
-        width = f"spans a factor of {seconds.high / seconds.low:.3g}" if seconds.low > 0 and math.isfinite(
-            seconds.high) else "has no end"
-        return (f"the interval {width}, more than {WIDEST:g}: the measured steps spread too widely or leave too many "
-                "laws; measure more launches, batches or replica counts")
-    return ""
+    return too_wide(seconds, known)
+
+
+def too_wide(seconds: Estimate, known: bool) -> str:
+    """Return why an interval says nothing, "" where it says something; `known` as of `doubtful`."""
+    if math.isfinite(seconds.value) and seconds.has_interval and seconds.high <= WIDEST * seconds.low:
+        return ""
+    width = f"spans a factor of {seconds.high / seconds.low:.3g}" if seconds.low > 0 and math.isfinite(
+        seconds.high) else "has no end"
+    why = ("what the network leaves open, the algorithm and what hides behind compute, is most of the step; time the "
+           "all-reduce on so many ranks" if known else "the measured steps spread too widely or leave too many laws; "
+           "measure more launches, batches or replica counts")
+    return f"the interval {width}, more than {WIDEST:g}: {why}"

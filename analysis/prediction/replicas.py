@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.errors import PlanError, RecordError
-from ..importers.benchmarks.collectives import read_link
-from ..laws.allreduce import halving_doubling_seconds, hierarchical_seconds, Link, ring_seconds
 from ..laws.cost import cost
 from ..laws.public_curves import PublicCurves, Rule, shipped
 from ..laws.step.laws import ENOUGH_FREEDOM, half_widths, StepLaws
 from ..laws.step.model import StepPoint
-from ..laws.step.one_law import StepLaw
-from ..laws.step.synchronization import HALVING, HIERARCHICAL, RING, undetermined
+from ..laws.step.synchronization import undetermined
 from ..statistics.estimate import Estimate, unknown, without_interval
 from ..statistics.held_out import FARTHEST, extrapolation_warning
 from ..statistics.ratio import quotient
@@ -28,9 +24,10 @@ from ..study.study import Study
 from ..study.timing.step_fits import ALIKE, by_point
 from ..study.trained_steps import trained_steps, TrainedSteps
 from ..tables.results import Results
-from .checking import doubtful, held_out, HeldOut, laws_of
+from .checking import doubtful, held_out, HeldOut, laws_of, too_wide
 from .curves import from_curves, on_gpus, statement
 from .forecast import Forecast, Prediction
+from .network import beside, Exchange, Network, spanning
 
 EXTRAPOLATION = 64.0
 DOUBLINGS = 3  # of the most replicas measured, in the report
@@ -48,31 +45,10 @@ def replica_counts(text: str) -> tuple[int, ...]:
     return tuple(sorted({int(part) for part in parts}))
 
 
-def given_link(text: str, ranks: int = 0) -> tuple[Link | None, str]:
-    """Return the link that `ALPHA,BETA` describes, seconds per message and seconds per byte, or that a file of
-    nccl-tests or OSU gives, and what is to be known of it; None for "".
-
-    ranks: of the file, where it does not say them. Raises PlanError for other text, and unless 0 <= ALPHA < 10 and
-    0 < BETA < 1, RecordError for a file that gives no link.
-    """
-    if not text:
-        return None, ""
-    if Path(text).is_file():
-        return read_link(Path(text), ranks)
-    try:
-        alpha, beta = (float(part) for part in text.split(","))
-    except ValueError:
-        alpha = beta = math.nan
-    if not (0 <= alpha < 10 and 0 < beta < 1):
-        raise PlanError(f"--network {text[:200]!r} must be ALPHA,BETA: seconds per message and seconds per byte, such "
-                        "as 5e-6,8e-11 for 5 microseconds and 12.5 GB/s; or a file that nccl-tests or OSU printed.")
-    return Link(alpha, 1 / beta), ""
-
-
-def forecasts(results: Results, replicas: Sequence[int], link: Link | None = None, price: float | None = None,
+def forecasts(results: Results, replicas: Sequence[int], network: Network | None = None, price: float | None = None,
               curves: PublicCurves | None = None) -> tuple[Forecast, ...]:
     """Return the forecasts of `forecasts_of` from tables alone."""
-    return forecasts_of(Study(results), replicas, link, price, curves)
+    return forecasts_of(Study(results), replicas, network, price, curves)
 
 
 def study_forecasts(study: Study) -> tuple[Forecast, ...]:
@@ -83,7 +59,7 @@ def study_forecasts(study: Study) -> tuple[Forecast, ...]:
     return forecasts_of(study, [*measured, *(measured[-1] * 2 ** power for power in range(1, DOUBLINGS + 1))])
 
 
-def forecasts_of(study: Study, replicas: Sequence[int], link: Link | None = None, price: float | None = None,
+def forecasts_of(study: Study, replicas: Sequence[int], network: Network | None = None, price: float | None = None,
                  curves: PublicCurves | None = None) -> tuple[Forecast, ...]:
     """Return one forecast per model and strategy with timing runs. price: per device-hour, by default the plan's own;
     curves: what is known of the GPUs of other machines, by default what comes with the package. Raises RecordError
@@ -97,12 +73,12 @@ def forecasts_of(study: Study, replicas: Sequence[int], link: Link | None = None
         raise PlanError(f"--price {price} must be 0 or more, per device and hour.")
     critical = {one.experiment: one for one in study.critical}
     curves = curves or shipped()
-    return tuple(_forecast(rows, replicas, link, price, trained_steps(results, rows, critical),
+    return tuple(_forecast(rows, replicas, network, price, trained_steps(results, rows, critical),
                            curves if on_gpus(results, rows) else None)
                  for _, rows in runs.groupby(ALIKE, sort=False, dropna=False))
 
 
-def _forecast(rows: pd.DataFrame, replicas: Sequence[int], link: Link | None, price: float | None,
+def _forecast(rows: pd.DataFrame, replicas: Sequence[int], network: Network | None, price: float | None,
               trained: TrainedSteps | None, curves: PublicCurves | None) -> Forecast:
     first = rows.iloc[0]
     measured = tuple(sorted({int(count) for count in rows["replicas"]}))
@@ -111,23 +87,28 @@ def _forecast(rows: pd.DataFrame, replicas: Sequence[int], link: Link | None, pr
         laws, why, checked = laws_of(rows), "", held_out(rows)
     except RecordError as error:
         laws, why, checked = None, str(error).rstrip("."), HeldOut((), "no law of the step is determined")
-    case = _Case(rows, by_point(rows), laws, why, checked, link, price, trained, curves)
+    case = _Case(rows, by_point(rows), laws, why, checked, network, price, trained, curves)
     found = tuple(case.predictions(replicas))
     rules = case.rules(found)
-    if laws is None and not rules:
+    if laws is None and not rules and not any(each.synchronization != MEASURED for each in found):
         return Forecast(*known, (), measured, (), (), "", f"{why}.")
     return Forecast(*known, laws.names if laws else (), measured, found, checked.errors, checked.reason,
-                    " ".join(_notes(rows, link, found)), rules, statement(rules, curves) if curves else "")
+                    " ".join(_notes(case, found)), rules, statement(rules, curves) if curves else "")
 
 
-def _notes(rows: pd.DataFrame, link: Link | None, found: Sequence[Prediction]) -> Iterator[str]:
+def _notes(case: _Case, found: Sequence[Prediction]) -> Iterator[str]:
     """What the predictions take for granted."""
-    if int(rows["nodes"].max() if rows["nodes"].notna().any() else 1) <= 1 and link is None:
+    rows, network = case.rows, case.network
+    if int(rows["nodes"].max() if rows["nodes"].notna().any() else 1) <= 1 and network is None:
         where = "Measured on one node alone" if rows["nodes"].notna().any() else "No nodes are named"
         yield (f"{where}: as measured holds where further replicas are joined as these are; give "
-               "--network ALPHA,BETA for a slower link between nodes.")
-    if link is not None and not float(rows["parameters"].iloc[0]) > 0:
-        yield "The model's parameters were not recorded, so --network says nothing of it."
+               "--network ALPHA,BETA or FILE for a slower link between nodes.")
+    if network is not None and not case.bytes > 0:
+        yield ("The model's parameters were not recorded, so --network says nothing of it; imported runs take them by "
+               "--set parameters=25557032.")
+    if case.laws is None and any(one.synchronization != MEASURED and not one.refusal for one in found):
+        yield ("Too few launches for a law of the step: it is one replica's as measured, with an exchange that hides "
+               "behind it wholly or not at all. The spread of a single launch is in no interval.")
     if (baselines := {one.baseline for one in found if one.baseline > 1}):
         yield f"Efficiency is against {min(baselines)} replicas, the fewest measured."
 
@@ -143,7 +124,7 @@ class _Case:
     laws: StepLaws | None
     why: str
     checked: HeldOut
-    link: Link | None
+    network: Network | None
     price: float | None
     trained: TrainedSteps | None
     curves: PublicCurves | None
@@ -156,8 +137,8 @@ class _Case:
                 if each != int(each):
                     continue  # a batch that cannot be shared equally is no step of this suite
                 point = StepPoint(count, self._nodes(count), each)
-                for name, sync in self._synchronizations(point):
-                    yield self._prediction(scaling, int(total), point, name, sync)
+                for exchange in self._exchanges(point):
+                    yield self._prediction(scaling, int(total), point, exchange)
 
     def _batches(self) -> list[tuple[str, int]]:
         """What is held fixed: the replica batch where weak scaling was measured, the global one where strong."""
@@ -172,31 +153,25 @@ class _Case:
         return most if any(point.nodes > 1 for point in self.measured) else MOST_REPLICAS
 
     def _nodes(self, count: int) -> int:
-        return math.ceil(count / self._per_node())
+        measured = math.ceil(count / self._per_node())
+        return self.network.nodes(count, measured) if self.network else measured
 
-    def _synchronizations(self, point: StepPoint) -> Iterator[tuple[str, Callable[[StepLaw], float] | None]]:
-        """As measured; and from the network given."""
-        yield MEASURED, None
-        counts = {int(count) for count in self.rows["replicas"]}
-        parameters = float(self.rows["parameters"].iloc[0])
-        if self.link is None or point.replicas == 1 or not parameters > 0:
-            return
-        link, size = self.link, parameters * BYTES.get(str(self.rows["precision"].iloc[0]), 4)
-        yield RING, lambda law: ring_seconds(point.replicas, size, link)
-        if point.replicas & (point.replicas - 1) == 0:
-            yield HALVING, lambda law: halving_doubling_seconds(point.replicas, size, link)
-        inside = min(self._per_node(), max(counts))
-        if 1 < inside < point.replicas and point.replicas % inside == 0:
-            local, nodes = StepPoint(inside, 1, point.replica_batch), point.replicas // inside
-            # Inside a node at the cost that was measured there; between nodes a ring over the shard of each.
-            yield HIERARCHICAL, lambda law: hierarchical_seconds(law.synchronization_seconds(local), nodes, inside,
-                                                                 size, link)
+    @property
+    def bytes(self) -> float:
+        """The gradients that replicas exchange."""
+        return float(self.rows["parameters"].iloc[0]) * BYTES.get(str(self.rows["precision"].iloc[0]), 4)
 
-    def _prediction(self, scaling: str, total: int, point: StepPoint, name: str,
-                    sync: Callable[[StepLaw], float] | None) -> Prediction:
-        public = from_curves(self.curves, self.measured, point) if sync is None else None
+    def _exchanges(self, point: StepPoint) -> Iterator[Exchange | None]:
+        """None: as measured; and from the network given."""
+        yield None
+        if self.network is not None and point.replicas > 1 and self.bytes > 0:
+            inside = min(self._per_node(), max(int(count) for count in self.rows["replicas"]))
+            yield from (one for one in self.network.exchanges(point, self.bytes, inside) if self.laws or not one.law)
+
+    def _prediction(self, scaling: str, total: int, point: StepPoint, exchange: Exchange | None) -> Prediction:
+        public = from_curves(self.curves, self.measured, point) if exchange is None else None
         told = public is not None and public.reaches
-        seconds, refusal = self._by_laws(point, sync, 1.0 if told else self._missed_elsewhere(point))
+        seconds, refusal = self._by_laws(point, exchange, 1.0 if told else self._missed_elsewhere(point))
         seconds = unknown(seconds.n) if refusal else seconds
         if public is not None and told:
             seconds, refusal = public.spanning(seconds if self._enough else unknown()), ""
@@ -209,7 +184,8 @@ class _Case:
         whole = Estimate(seconds.value * steps.value, seconds.low * steps.low, seconds.high * steps.high, steps.n)
         spent = cost(whole, point.replicas, self.price)
         million = cost(rate.transformed(lambda value: 1e6 / value), point.replicas, self.price)
-        return Prediction(point.replicas, point.nodes, scaling, total, point.replica_batch, name, seconds, rate,
+        return Prediction(point.replicas, point.nodes, scaling, total, point.replica_batch,
+                          exchange.name if exchange else MEASURED, seconds, rate,
                           self._measured_rate(point), baseline.replicas,
                           self._efficiency(baseline, point, seconds, told),
                           self.trained.experiment if self.trained else "", steps, whole, spent.device_hours,
@@ -220,17 +196,22 @@ class _Case:
         """Whether the laws rest on launches that tell how well they fit."""
         return self.laws is not None and self.laws.laws[0].degrees_of_freedom >= ENOUGH_FREEDOM
 
-    def _by_laws(self, point: StepPoint, sync: Callable[[StepLaw], float] | None,
-                 missed: float) -> tuple[Estimate, str]:
-        """The step by the laws, and why it is refused; without laws, what was measured at the point. missed: half
-        widths that they are off elsewhere, for replicas beyond those measured."""
+    def _by_laws(self, point: StepPoint, exchange: Exchange | None, missed: float) -> tuple[Estimate, str]:
+        """The step by the laws, and why it is refused; without laws, what was measured at the point, or of one replica
+        beside an exchange. missed: half widths that they are off elsewhere, for replicas beyond those measured."""
+        if exchange is not None and exchange.refusal:
+            return unknown(), exchange.refusal
         if self.laws is None:
-            own = self.measured.get(point)
-            return (mean_of(own, "step_seconds"), "") if own is not None and sync is None else (unknown(), self.why)
+            own = self.measured.get(point if exchange is None else StepPoint(1, 1, point.replica_batch))
+            alone = mean_of(own, "step_seconds") if own is not None else unknown()
+            if own is None or exchange is None:
+                return alone, self.why if own is None else ""
+            seconds = beside(alone, exchange.seconds(None))
+            return seconds, too_wide(seconds, True)
         beyond = point.replicas > max(each.replicas for each in self.measured)
         laws = self.laws.missing(self.checked.missed(point.replicas)).widened(missed if beyond else 1.0)
-        seconds = laws.predict_seconds(point, sync)
-        return seconds, doubtful(self.laws.points, point, seconds, sync is not None)
+        seconds = spanning(laws, point, exchange.seconds) if exchange else laws.predict_seconds(point)
+        return seconds, doubtful(self.laws.points, point, seconds, exchange is not None, self.network is not None)
 
     def _missed_elsewhere(self, point: StepPoint) -> float:
         """Half widths by which laws are off, at the most replicas that public curves know, on machines at the ends of
@@ -273,7 +254,8 @@ class _Case:
         alone = (mean_of(own, "step_seconds") if own is not None else
                  self.laws.predict_seconds(baseline, launch=False) if self.laws is not None else unknown())
         share = point.global_batch / point.replicas / (baseline.global_batch / baseline.replicas)
-        if told and not alone.has_interval:  # one launch, whose error is in what public curves say
+        # One launch, whose error is in what public curves say, or that is named as having none.
+        if (told or self.laws is None) and not alone.has_interval:
             return seconds.transformed(lambda value: alone.value / value).scaled(share)
         return quotient(alone, seconds).scaled(share)
 

@@ -6,23 +6,21 @@ import math
 from collections.abc import Iterator, Sequence
 
 from ...benchmarks.text import duration, number, percent, UNKNOWN
-from ..laws.allreduce import Link
 from ..statistics.estimate import Estimate
 from .batches import BatchForecast
 from .forecast import Forecast, Prediction
+from .network import Network
 
 HEADER = ("gpus", "scaling", "batch", "all-reduce", "measured", "examples/s", "95 % interval", "efficiency",
           "95 % interval", "steps", "time", "95 % interval", "cost")
 
 
-def text(found: Sequence[Forecast], link: Link | None, by_batch: Sequence[BatchForecast] = ()) -> str:
+def text(found: Sequence[Forecast], network: Network | None, by_batch: Sequence[BatchForecast] = ()) -> str:
     """Return a table per model and strategy with its held-out error and each warning once, as plain text.
 
-    link: the network that all-reduces were computed from, if any; by_batch: forecasts whose statements follow.
+    network: that all-reduces were computed from, if any; by_batch: forecasts whose statements follow.
     """
-    lines = []
-    if link is not None:
-        lines.append(f"Network: {link.latency_seconds:g} s per message, {number(link.bytes_per_second)} bytes/s.")
+    lines = list(network.statements) if network else []
     for one in found:
         lines += ["", f"{one.name}: measured on {', '.join(map(str, one.measured))} replicas", *_body(one)]
     lines += ["", *(one.statement for one in by_batch if one.statement)]
@@ -51,12 +49,14 @@ def _body(one: Forecast) -> Iterator[str]:
 
 def _refusals(one: Forecast) -> Iterator[str]:
     """Each reason once, with the numbers of replicas that it keeps from being predicted."""
-    reasons: dict[str, list[int]] = {}
+    reasons: dict[tuple[str, str], list[int]] = {}
+    ways = {each.synchronization for each in one.predictions}
     for each in one.predictions:
         if each.refusal:
-            reasons.setdefault(each.refusal, []).append(each.replicas)
-    for reason, counts in reasons.items():
-        yield f"not predicted on {', '.join(map(str, dict.fromkeys(counts)))}: {reason}."
+            how = f" {each.synchronization}" if len(ways) > 1 else ""
+            reasons.setdefault((how, each.refusal), []).append(each.replicas)
+    for (how, reason), counts in reasons.items():
+        yield f"not predicted{how} on {', '.join(map(str, dict.fromkeys(counts)))}: {reason}."
 
 
 def _held_out(one: Forecast) -> Iterator[str]:

@@ -95,7 +95,7 @@ def _batch(entries: list[Mapping[str, Any]], state: Mapping[str, Any]) -> dict[s
     """The global batch, where the speeds at the end say it to within their rounding."""
     for entry in reversed(entries):
         examples, steps = (number(entry.get(name)) for name in SPEEDS)
-        if examples > 0 and steps > 0:
+        if examples > 0 and steps > 0 and math.isfinite(examples / steps):
             batch, each = examples / steps, number(state.get("train_batch_size"))
             # Whole multiples of a device's batch, where that is known.
             unit = each if each >= 1 else 1.0

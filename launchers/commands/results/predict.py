@@ -7,7 +7,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ....analysis.prediction.batches import batch_forecasts
-from ....analysis.prediction.replicas import forecasts, given_link, replica_counts
+from ....analysis.prediction.network import given_network
+from ....analysis.prediction.replicas import forecasts, replica_counts
 from ....analysis.prediction.text import text
 from ....analysis.tables.reading import read
 from ....benchmarks.errors import EXIT_OK
@@ -21,9 +22,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the command's own arguments to its parser."""
     add_results(parser)
     parser.add_argument("--gpus", required=True, metavar="N,N,...", help="replica counts, such as 8,16,32")
-    parser.add_argument("--network", default="", metavar="ALPHA,BETA", help="seconds per message and per byte of the "
-                        "link between replicas, such as 5e-6,8e-11, or a file with what nccl-tests or OSU printed of "
-                        "an all-reduce: adds the cost of three all-reduce algorithms")
+    parser.add_argument("--network", action="append", default=[], metavar="ALPHA,BETA", help="seconds per message and "
+                        "per byte of the link between replicas, such as 5e-6,8e-11: adds the cost of three all-reduce "
+                        "algorithms; or a file with what nccl-tests or OSU printed of an all-reduce: adds a cost that "
+                        "spans them all; twice: inside a node, and between nodes")
     parser.add_argument("--network-ranks", type=int, default=0, metavar="N", help="ranks of that file, where it does "
                         "not say them")
     parser.add_argument("--price", type=float, help="per device-hour (default: the plan's)")
@@ -32,12 +34,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print the predictions as a table, and write them as JSON to `--output`."""
-    counts, (link, said) = replica_counts(arguments.gpus), given_link(arguments.network, arguments.network_ranks)
-    if said:
-        print(said)
+    counts, network = replica_counts(arguments.gpus), given_network(arguments.network, arguments.network_ranks)
     results = read(open_store(arguments.results))
-    by_replicas, by_batch = forecasts(results, counts, link, arguments.price), batch_forecasts(results)
-    print(text(by_replicas, link, by_batch))
+    by_replicas, by_batch = forecasts(results, counts, network, arguments.price), batch_forecasts(results)
+    print(text(by_replicas, network, by_batch))
     if arguments.output is not None:
         _write(arguments.output, {"forecasts": [one.to_json() for one in by_replicas],
                                   "largest_batches": [one.to_json() for one in by_batch]})

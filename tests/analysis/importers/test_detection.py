@@ -12,10 +12,9 @@ from support.timing_files import nccl_text, osu_text, tf_cnn_text
 from support.training_files import KERAS_3
 
 from batchscale.analysis.importers import imported_store, sources
-from batchscale.analysis.importers.benchmarks.collectives import read_link
+from batchscale.analysis.importers.benchmarks.collectives import read_timed, said
 from batchscale.analysis.importers.detection import detect
 from batchscale.analysis.importers.registry import IMPORTERS
-from batchscale.analysis.laws.allreduce import ring_seconds
 from batchscale.analysis.tables.reading import read
 from batchscale.benchmarks.errors import EXIT_OK, EXIT_USAGE, RecordError
 from batchscale.launchers import cli
@@ -120,21 +119,22 @@ RING = {size: 30 * 4e-6 + 1.875 * size / 300e9 for size in (8, 2**12, 2**20, 2**
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_nccl_tests_give_the_link_of_a_ring(named: bool, tmp_path: Path) -> None:
+def test_nccl_tests_give_the_times_of_an_all_reduce(named: bool, tmp_path: Path) -> None:
     path = saved(tmp_path, nccl_text(RING, named=named), "nccl.txt")
-    link, said = read_link(path)
-    assert link.latency_seconds == pytest.approx(4e-6, rel=0.01)
-    assert link.bytes_per_second == pytest.approx(3e11, rel=0.01)
-    assert "all-reduce on 16 ranks" in said and "node-" not in said
-    assert ring_seconds(16, 2**28, link) == pytest.approx(RING[2**28], rel=0.01)
+    timed = read_timed(path)
+    assert timed.ranks == 16 and timed.nodes == (2 if named else 0) and timed.per_node == (8 if named else 0)
+    assert timed.at(2**28).value == pytest.approx(RING[2**28], rel=0.01)
+    words = said(timed)
+    assert f"all-reduce on 16 ranks{' of 2 nodes' if named else ', it does not say of how many nodes'}, 120 µs" in words
+    assert "299 GB/s of bus bandwidth for 8,589,934,592" in words and "node-" not in words
     assert bring(path, "collectives").runs["step_seconds"].tolist() == pytest.approx(list(RING.values()), rel=1e-3)
 
 
 def test_osu_does_not_say_its_ranks(tmp_path: Path) -> None:
     path = saved(tmp_path, osu_text(RING), "osu.txt")
     with pytest.raises(RecordError, match="--network-ranks 16"):
-        read_link(path)
-    assert read_link(path, 16)[0].bytes_per_second == pytest.approx(3e11, rel=0.01)
+        read_timed(path)
+    assert read_timed(path, 16).at(2**33).value == pytest.approx(RING[2**33], rel=0.01)
     runs = bring(path, "collectives", settings=["replicas=16"]).runs
     assert set(runs["replicas"]) == {16} and runs["kind"].tolist() == ["timing"] * 5
 

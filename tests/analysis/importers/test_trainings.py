@@ -90,6 +90,11 @@ def test_a_trainer_state_gives_curve_time_and_the_batch_of_all_devices(tmp_path:
     assert column(found, "step") == [50, 100] and column(found, "examples") == [3200, 6400]
 
 
+def test_speeds_that_no_number_can_hold_give_no_batch(tmp_path: Path) -> None:
+    text = trainer_state().replace('"train_steps_per_second": 0.3125', '"train_steps_per_second": 1e-320')
+    assert math.isnan(brought(saved(tmp_path, text, "trainer_state.json")).runs.iloc[0]["global_batch"])
+
+
 def test_of_checkpoints_the_last_one_is_the_training(tmp_path: Path) -> None:
     short = json.dumps({**json.loads(trainer_state()), "log_history": json.loads(trainer_state())["log_history"][:1]})
     for name in ("checkpoint-50", "checkpoint-100"):

@@ -14,7 +14,8 @@ from batchscale.analysis.laws.allreduce import halving_doubling_seconds, hierarc
 from batchscale.analysis.laws.step.synchronization import HALVING, HIERARCHICAL, RING
 from batchscale.analysis.prediction.batches import batch_forecasts
 from batchscale.analysis.prediction.forecast import Prediction
-from batchscale.analysis.prediction.replicas import forecasts, given_link, replica_counts
+from batchscale.analysis.prediction.network import Network
+from batchscale.analysis.prediction.replicas import forecasts, replica_counts
 from batchscale.benchmarks.errors import PlanError, RecordError
 from batchscale.launchers.cli import main
 
@@ -112,7 +113,7 @@ def test_the_largest_batch_is_predicted_from_smaller_ones_where_replica_counts_a
 
 def test_three_algorithms_are_reckoned_from_a_network() -> None:
     link = Link(1e-4, 1e8)
-    one, = forecasts(results(STUDY), (16, 24), link)
+    one, = forecasts(results(STUDY), (16, 24), Network(links=(link,)))
     at = {(each.replicas, each.synchronization): each.step_seconds for each in one.predictions
           if each.scaling == "weak" and each.replica_batch == 512}
     assert {name for count, name in at if count == 16} == {"as measured", RING, HALVING, HIERARCHICAL}
@@ -143,15 +144,6 @@ def test_replica_counts_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(PlanError, match="--gpus .* such as 8,16,32"):
         replica_counts(text)
     assert replica_counts("16, 8,8") == (8, 16)
-
-
-@pytest.mark.parametrize("text", ["1", "a,b", "1,2,3", "5e-6,12.5e9", "nan,1e-9", "-1,1e-9", "1e-6,0", "1e-6,inf"])
-def test_a_network_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(PlanError, match="--network .* seconds per message and seconds per byte"):
-        given_link(text)
-    given, _ = given_link("5e-6,8e-11")
-    assert given is not None and given.latency_seconds == 5e-6
-    assert given.bytes_per_second == pytest.approx(12.5e9)
 
 
 def test_nothing_timed_is_refused_and_so_is_a_price_below_zero() -> None:
