@@ -69,6 +69,8 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "several": (START + "model.compile(loss='mse')\nmodel.second = keras.optimizers.Adam()\nmodel.fit(x, y)",),
     "area": (START + 'model.compile(optimizer="sgd", loss="bce", metrics=["acc", keras.metrics.AUC()])\n'
              "model.fit(x, y)",),
+    "spread": (START + "def r2(y, p):\n    return 1 - keras.ops.mean(p)\n"
+               "model.compile(loss='mse', metrics=[r2])\nmodel.fit(x, y, validation_split=0.2)",),
     "schedule free": (START + 'model.compile(keras.optimizers.ScheduleFreeAdamW(), loss="mse")\nmodel.fit(x, y)',),
     "sum": (START + 'model.compile(loss=keras.losses.MeanSquaredError(reduction="sum"))\nmodel.fit(x, y)',),
     "average": (START + 'model.compile(keras.optimizers.Adam(use_ema=True), loss="mse")\nmodel.fit(x, y)',),
