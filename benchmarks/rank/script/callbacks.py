@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
-from ...errors import PlanError
+from ...errors import frames, PlanError, said
 from ...text import counted
-from .optimizer import schedule
+from .optimizer import highest_rate, schedule
 from .running import Fit
+
+Rates = Callable[[int], NDArray[np.float64]]
+"""The rates of so many epochs, one for each."""
 
 OWN_STEPS = ("train_step", "compute_loss")  # whose gradient a run takes
 OWN_LOOPS = ("make_train_function", "fit", "train_on_batch")
 AS_IT_IS = ("History", "ProgbarLogger", "TerminateOnNaN")  # a run keeps curves, shows progress and ends on NaN
 FOLLOWED = (keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau)
+MOVING = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
 # Arguments of fit that change what is trained, with the value that changes nothing, and what a run does.
 OTHERWISE = (
     ("shuffle", True, "shuffle={value!r}: a run gives every epoch a new order of its examples"),
@@ -62,11 +68,43 @@ def _idle(callback: Any, fit: Fit) -> str:
     return ""
 
 
+def rates(fit: Fit) -> Rates | None:
+    """Return the rates that a LearningRateScheduler sets; None without one, and where something else, too, moves the
+    rate."""
+    moving = [callback for callback in listed(fit.arguments["callbacks"]) if isinstance(callback, MOVING)]
+    if len(moving) != 1 or type(moving[0]) is not MOVING[0] or schedule(fit.model.optimizer) is not None:
+        return None
+    of, first, own = moving[0].schedule, highest_rate(fit.model.optimizer, 1), int(fit.arguments["epochs"])
+
+    def of_epochs(count: int) -> NDArray[np.float64]:
+        found = [first]
+        for epoch in range(count):
+            try:
+                found.append(float(_as_keras_asks(of, epoch, found[-1])))
+            except Exception as error:
+                if epoch < own:
+                    raise PlanError(f"script {fit.call.path!r}: its LearningRateScheduler {said(error)} at epoch "
+                                    f"{epoch}.{frames(error)}") from error
+                found.append(found[-1])  # a list of the script's epochs, say
+        return np.array(found[1:])
+    return of_epochs
+
+
+def _as_keras_asks(of: Callable[..., Any], epoch: int, rate: float) -> Any:
+    try:
+        return of(epoch, rate)
+    except TypeError:
+        return of(epoch)
+
+
 def notes(fit: Fit) -> Iterator[str]:
     """Yield a sentence for each callback and each argument that is not taken over."""
+    follows = rates(fit) is not None
     for callback in listed(fit.arguments["callbacks"]):
         if type(callback) in FOLLOWED:
             yield from filter(None, [_idle(callback, fit)])
+        elif type(callback) is MOVING[0] and follows:
+            continue
         elif (name := _named(callback)) not in AS_IT_IS:
             yield f"callback {name}"
     if own(fit.model, ("test_step",)):

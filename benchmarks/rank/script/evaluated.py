@@ -1,4 +1,4 @@
-"""The data of a script's `model.evaluate` after its `fit`, which is not run: what its arguments name as it fits.
+"""What of a script stands after its `fit` and is not run: the data of `model.evaluate`, and further calls of `fit`.
 
 Names, attributes, items and constants are looked up where `fit` was called; nothing of the script is run for it.
 """
@@ -33,28 +33,54 @@ def after(frame: FrameType | None, path: str, model: keras.Model) -> Evaluate | 
     """Return the first call of the model's `evaluate` behind the line at which each frame of the script stands, the
     innermost frame first, or one whose data cannot be had where there is no other; None without any."""
     first: Evaluate | None = None
-    while frame is not None:
-        if frame.f_code.co_filename == path:
-            for found in _calls(frame, path, model):
-                if not found.lacking:
-                    return found
-                first = first or found
-        frame = frame.f_back
+    for call, place in _calls(frame, path, model, "evaluate"):
+        found = _evaluate(call, place)
+        if not found.lacking:
+            return found
+        first = first or found
     return first
 
 
-def _calls(frame: FrameType, path: str, model: keras.Model) -> Iterator[Evaluate]:
+def fits_after(frame: FrameType | None, path: str, model: keras.Model) -> list[int]:
+    """Return the lines of the model's calls of `fit` behind the one at which each frame of the script stands."""
+    return sorted({call.lineno for call, _ in _calls(frame, path, model, "fit")})
+
+
+def _calls(frame: FrameType | None, path: str, model: keras.Model, name: str) -> Iterator[tuple[ast.Call, FrameType]]:
+    """The calls of this method of the model that are still to come, with the frame in which each stands."""
+    while frame is not None:
+        if frame.f_code.co_filename == path:
+            yield from ((call, frame) for call in _behind(frame, path, name) if _is(call, frame, model))
+        frame = frame.f_back
+
+
+def _behind(frame: FrameType, path: str, name: str) -> list[ast.Call]:
     with open(path, encoding="utf-8") as file:
         scope = _scope(ast.parse(file.read()), frame)
+    skipped = _skipped(scope, frame.f_lineno)
     calls = [node for node in ast.walk(scope) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-             and node.func.attr == "evaluate" and node.lineno > frame.f_lineno]
-    for call in sorted(calls, key=lambda node: node.lineno):
-        assert isinstance(call.func, ast.Attribute)
-        try:
-            if _value(call.func.value, frame) is model:
-                yield _evaluate(call, frame)
-        except _Unknown:
-            continue
+             and node.func.attr == name and node.lineno > frame.f_lineno and node.lineno not in skipped]
+    return sorted(calls, key=lambda node: node.lineno)
+
+
+def _skipped(scope: ast.AST, line: int) -> set[int]:
+    """The lines of branches that are not taken where this line is."""
+    found: set[int] = set()
+    for node in ast.walk(scope):
+        if isinstance(node, ast.If) and node.orelse:
+            branches = [range(part[0].lineno, (part[-1].end_lineno or 0) + 1) for part in (node.body, node.orelse)]
+            if any(line in branch for branch in branches):
+                found.update(*(branch for branch in branches if line not in branch))
+    return found
+
+
+def _is(call: ast.Call, frame: FrameType, model: keras.Model) -> bool:
+    """Whether it is a method of this model that is called."""
+    assert isinstance(call.func, ast.Attribute)
+    try:
+        return _value(call.func.value, frame) is model
+    except _Unknown:
+        return False
 
 
 def _scope(tree: ast.Module, frame: FrameType) -> ast.AST:

@@ -22,10 +22,10 @@ def inner(optimizer: Any) -> Any:
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
-def name_of(model: keras.Model, reference: str, lowered: bool = False) -> tuple[str, float]:
+def name_of(model: keras.Model, reference: str, moved: bool = False) -> tuple[str, float]:
     """Return the optimizer's name in a configuration, and its momentum: the suite's own where its update is the same,
-    else one of Keras' with its arguments, else the script itself, `reference`, for a class of the user's. `lowered`:
-    whether a callback may lower the rate."""
+    else one of Keras' with its arguments, else the script itself, `reference`, for a class of the user's. `moved`:
+    whether a callback may change the rate."""
     optimizer = inner(model.optimizer)
     kind, arguments = type(optimizer), _arguments(optimizer)
     if getattr(keras.optimizers, kind.__name__, None) is not kind or kind.__name__ not in KERAS_RATES \
@@ -34,7 +34,7 @@ def name_of(model: keras.Model, reference: str, lowered: bool = False) -> tuple[
     constrained = any(variable.constraint is not None for variable in model.trainable_variables)
     momentum = arguments.get("momentum", 0.0)
     # The suite rescales velocities where the rate changes.
-    moving = momentum and (lowered or schedule(optimizer) is not None)
+    moving = momentum and (moved or schedule(optimizer) is not None)
     if not constrained and not moving and kind.__name__ == "SGD" and set(arguments) <= {"momentum", "nesterov"}:
         own = "sgd" if not momentum else "nesterov" if arguments.get("nesterov") else "momentum"
         return own, float(momentum) or 0.9

@@ -23,7 +23,7 @@ from ...config.script import parse, ScriptCall
 from ...data.user_function import found_beside, own_code
 from ...errors import frames, PlanError, said
 from . import stand_ins
-from .evaluated import after, Evaluate
+from .evaluated import after, Evaluate, fits_after
 
 BY_BATCHES = ("train_on_batch",)
 
@@ -71,6 +71,8 @@ class _Watch:
             bound.apply_defaults()
             arguments = dict(list(bound.arguments.items())[1:])
             evaluate = after(inspect.currentframe(), str(self.path), model)
+            if later := fits_after(inspect.currentframe(), str(self.path), model):
+                self.notes.add(f"its fit in line {later[0]}, which comes after this one and goes on from it")
             stand_ins.note_backend(self.notes)
             self.found = Fit(self.call, self.path, model, arguments, self._line(), tuple(self.notes), evaluate)
         raise Reached

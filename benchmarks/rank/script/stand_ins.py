@@ -3,6 +3,7 @@ that are on this machine, and nothing that would set up devices a second time.""
 
 from __future__ import annotations
 
+import inspect
 import os
 import random
 import sys
@@ -118,7 +119,7 @@ def _seeds(seed: int, notes: Notes) -> list[Replacement]:
 
     def shifting_init(original: Callable[..., None]) -> Callable[..., None]:
         def shifted(self: Any, seed: Any = None, *more: Any, **named: Any) -> None:
-            original(self, shift(seed), *more, **named)
+            original(self, shift(seed) if _made_by_user() else seed, *more, **named)
         return shifted
 
     def shift(given: Any) -> Any:
@@ -130,6 +131,14 @@ def _seeds(seed: int, notes: Notes) -> list[Replacement]:
               (np.random, "seed"), (random, "seed"))
     return [*((owner, name, shifting(getattr(owner, name))) for owner, name in places),
             (INITIALIZER, "__init__", shifting_init(INITIALIZER.__init__))]
+
+
+def _made_by_user() -> bool:
+    """Whether an initializer is made by other code than Keras', whose layers make more of one with its seed."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "") in (__name__, INITIALIZER.__module__):
+        frame = frame.f_back
+    return frame is not None and not frame.f_globals.get("__name__", "").startswith("keras.")
 
 
 def _loading(notes: Notes) -> list[Replacement]:
@@ -145,11 +154,9 @@ def _loading(notes: Notes) -> list[Replacement]:
 
 
 def _of_process(notes: Notes) -> list[Replacement]:
-    def stand_in(name: str) -> Callable[..., None]:
-        def unchanged(*_: Any, **__: Any) -> None:
-            notes.add(f"{name} of the script: devices, threads and how a step is compiled are the run's own")
-        return unchanged
-    return [(owner, name, stand_in(name)) for owner, names in OF_PROCESS for name in names if hasattr(owner, name)]
+    def unchanged(*_: Any, **__: Any) -> None:
+        notes.add("what it sets by tf.config: devices, threads and how a step is compiled are the run's own")
+    return [(owner, name, unchanged) for owner, names in OF_PROCESS for name in names if hasattr(owner, name)]
 
 
 def _strategies(notes: Notes) -> list[Replacement]:

@@ -23,6 +23,7 @@ from ...data.arrays import Arrays, each
 from ...errors import frames, PlanError, said
 from ...runs.run_config import RunConfig
 from . import callbacks, examples, optimizer
+from .callbacks import Rates
 from .packing import name_as_layers, pack, Packing
 from .running import Fit, fit_of, loop_around
 
@@ -38,7 +39,8 @@ ROWS = 4  # of the data, on which a model is built and its losses are taken apar
 @dataclass(frozen=True)
 class Model:
     """A model as fit was given it, compiled, with some examples of its data as a feed gives them. `notes`: what is
-    not taken over, in sentences. `callbacks`: those that follow the epochs."""
+    not taken over, in sentences. `callbacks`: those that follow the epochs. `rates`: those of epochs, where a callback
+    sets them."""
 
     keras: keras.Model
     path: str
@@ -48,6 +50,13 @@ class Model:
     epochs: int
     notes: tuple[str, ...]
     callbacks: tuple[Any, ...] = ()
+    rates: Rates | None = None
+
+    def highest_rate(self, steps: int) -> float:
+        """Return the fixed rate, or the highest of the script's epochs, of so many steps each."""
+        if self.rates:
+            return float(self.rates(self.epochs).max())
+        return optimizer.highest_rate(self.keras.optimizer, self.epochs * steps)
 
 
 _models: WeakKeyDictionary[keras.Model, Model] = WeakKeyDictionary()
@@ -86,7 +95,7 @@ def of_fit(fit: Fit, rows: examples.Triple | None = None) -> Model:
     _build(fit, x)
     notes = (*fit.notes, *callbacks.notes(fit), *_of_loop(fit))
     return Model(fit.model, fit.call.path, packing, x, y, int(fit.arguments["epochs"]), tuple(dict.fromkeys(notes)),
-                 callbacks.followed(fit))
+                 callbacks.followed(fit), callbacks.rates(fit))
 
 
 def _build(fit: Fit, x: Any) -> None:
@@ -118,13 +127,16 @@ def first_weights(name: str, seed: int, precision: str) -> list[Any]:
 def rate_factors(config: RunConfig, model: keras.Model, epochs: Any, examples: Any) -> Any:
     """Return what the script's schedule makes of its highest rate after so many epochs and then so many examples,
     float64 for each; None for a fixed rate."""
-    of = optimizer.schedule(model.optimizer)
-    if of is None:
+    given, of = _models[model], optimizer.schedule(model.optimizer)
+    if of is None and given.rates is None:
         return None
     batch = step_examples(config.model)
     steps = math.ceil(config.train_examples / batch)
-    rates = optimizer.scheduled(of, epochs * steps + examples / batch)
-    return rates / optimizer.highest_rate(model.optimizer, _models[model].epochs * steps)
+    if given.rates:
+        rates = given.rates(int(max(epochs, default=0)) + 1)[epochs]
+    else:
+        rates = optimizer.scheduled(of, epochs * steps + examples / batch)
+    return rates / given.highest_rate(steps)
 
 
 @lru_cache

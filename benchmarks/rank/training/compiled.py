@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ...config.objectives import ACCURACY, LONGEST_NAME, metric_name
@@ -145,7 +146,8 @@ class Compiled:
         compiled.build(y, outputs)
         several = len(keras.tree.flatten(outputs)) > 1
         for place, name, metric in _flat(compiled):
-            if not isinstance(metric, keras.metrics.MeanMetricWrapper):
+            if not isinstance(metric, keras.metrics.MeanMetricWrapper) or not np.ndim(
+                    _value(compiled, place, metric, y, outputs)):  # a single number of all examples, as of an R2
                 left_out.append(name)
                 continue
             said = name
@@ -159,8 +161,7 @@ class Compiled:
     def _metric(self, compiled: Any, place: int, name: str, metric: Any) -> Callable[..., Any]:
         def of_examples(targets: Any, outputs: Any) -> Any:
             y, _ = self._packing.unpacked(targets)
-            target, output = (compiled._flatten_y(part)[place] for part in (y, outputs))
-            return per_example(f"metric {name!r}", metric._fn(target, output, **metric._fn_kwargs))
+            return per_example(f"metric {name!r}", _value(compiled, place, metric, y, outputs))
         return of_examples
 
     def _refused(self, why: str, fix: str) -> PlanError:
@@ -176,6 +177,12 @@ class _OfExamples:
 
     def __call__(self, target: Any, output: Any, weights: Any = None) -> Any:
         return per_example(self._what, tf.cast(self._loss(target, output, weights), self._loss.dtype))
+
+
+def _value(compiled: Any, place: int, metric: Any, y: Any, outputs: Any) -> Any:
+    """What the function of a metric makes of targets and outputs."""
+    target, output = (compiled._flatten_y(part)[place] for part in (y, outputs))
+    return metric._fn(target, output, **metric._fn_kwargs)
 
 
 def _copied(thing: Any) -> Any:

@@ -47,8 +47,9 @@ class BatchNorms:
         self._counting.share = 1.0
 
     def updates_needed(self) -> int:
-        """Updates after which the slowest moving statistics have forgotten 99 % of their start; 0 without any."""
-        slow = [layer.momentum for layer in self.layers if 0 < layer.momentum < 1]
+        """Updates after which the slowest moving statistics have forgotten 99 % of their start; 0 without any
+        that move, as none does of a layer that is frozen."""
+        slow = [layer.momentum for layer in self.layers if layer.trainable and 0 < layer.momentum < 1]
         return round(math.log(FORGOTTEN) / math.log(max(slow))) if slow else 0
 
     def _moments(self, layer: Any, x: Any, mask: Any) -> tuple[Any, Any]:

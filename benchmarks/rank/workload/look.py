@@ -25,12 +25,11 @@ def taken(reference: str) -> dict[str, Any]:
     keras_optimizers.check(f"the optimizer of script {fit.call.path!r}", optimizer.inner(fit.model.optimizer))
     compiled = Compiled(found)
     made = examples.dataset(fit, reference, given)
-    lowered = any(hasattr(callback, "factor") for callback in compiled.callbacks)
-    name, momentum = optimizer.name_of(fit.model, reference, lowered)
-    epochs, loop = int(fit.arguments["epochs"]), loop_around(fit.path, fit.line)
-    steps = epochs * math.ceil(count(made.train_y) / given.batch_size)
-    return {"train_examples": count(made.train_y), "test_examples": count(made.test_y), "epochs": epochs,
+    moved = found.rates is not None or any(hasattr(callback, "factor") for callback in compiled.callbacks)
+    name, momentum = optimizer.name_of(fit.model, reference, moved)
+    loop, steps = loop_around(fit.path, fit.line), math.ceil(count(made.train_y) / given.batch_size)
+    return {"train_examples": count(made.train_y), "test_examples": count(made.test_y), "epochs": found.epochs,
             "batch_size": given.batch_size, "optimizer": name, "momentum": momentum,
-            "learning_rate": optimizer.highest_rate(fit.model.optimizer, steps), "loss": compiled.loss_name,
+            "learning_rate": found.highest_rate(steps), "loss": compiled.loss_name,
             "metrics": compiled.metric_names, "precision": precision,
             "published_way": loop.found and not loop.rebuilds, "notes": [*given.notes, *compiled.notes]}

@@ -42,7 +42,11 @@ def test_every_model_ends_in_logits(found: dict[str, tuple[int, list[int | None]
 
 
 def test_layers_that_draw_random_numbers_are_those_whose_rate_is_not_zero() -> None:
-    assert {name: random for name, random in found_by("random_layers.py").items() if random} == {
+    assert {name: random for name, random in found_by("random_layers.py")["draws"].items() if random} == {
         "dropout": ["Dropout"], "lstm with dropout": ["LSTMCell"], "lstm with recurrent dropout": ["LSTMCell"],
         "noise": ["GaussianNoise"], "bidirectional with dropout": ["LSTMCell"], "flips": ["RandomFlip"],
         "rotation": ["RandomRotation"], "heads with dropout": ["Dropout"]}
+
+
+def test_a_batch_norm_that_is_frozen_has_no_start_to_forget() -> None:
+    assert found_by("random_layers.py")["updates"] == {"moves": 458, "is frozen": 0}

@@ -50,6 +50,7 @@ def test_the_examples_are_those_that_fit_would_see(found: dict[str, Any], name: 
     ("own step", "its compile has no loss"),
     ("several", "fits a Sequential with 1 optimizer beside that of compile (second), as a GAN has"),
     ("texts", "turn texts into token ids before fit"),
+    ("by nothing", "its LearningRateScheduler raised KeyError: 'no rate' at epoch 0"),
     ("does not fit", "its model raised ValueError: "),
     ("inputs alone", "Its own train_step takes inputs alone, and a run judges by a loss of compile"),
 ])
@@ -68,9 +69,12 @@ def test_what_a_script_raises_is_told_with_its_lines(found: dict[str, Any]) -> N
     ("falls", ["callback ReduceLROnPlateau: Keras lowers no rate that follows a schedule"]),
     ("callbacks", ["callback EarlyStopping", "shuffle=False"]), ("area", ["metric auc is no mean over examples"]),
     ("steps", ["the first 5 batches of its pipeline"]), ("strategy", ["tf.distribute.MirroredStrategy of the script"]),
+    ("by epoch", []), ("by both", ["callback LearningRateScheduler"]),
+    ("spread", ["metric r2 is no mean over examples"]), ("attends", []), ("either", []),
+    ("goes on", ["its fit in line 12, which comes after this one"]),
     ("shuffled", ["its pipeline shuffles and then leaves some out"]),
     ("shuffled on", ["the first 5 batches of its pipeline"]), ("loads", ["weights that it loads: every run begins"]),
-    ("sets", ["set_intra_op_parallelism_threads of the script", "run_functions_eagerly of the script",
+    ("sets", ["what it sets by tf.config: devices, threads and how a step is compiled are the run's own",
               "KERAS_BACKEND=jax of the script: runs train by tensorflow"]),
     ("loop", ["its loop around fit on one model that is not built anew"]), ("own loop", ["its loop around fit: the"])])
 def test_what_is_left_out_is_named(found: dict[str, Any], name: str, notes: list[str]) -> None:
@@ -101,6 +105,12 @@ def test_a_schedule_gives_its_highest_rate_and_keeps_keras_own_momentum(found: d
     assert found["schedule"]["learning_rate"] == pytest.approx(2.0)
     assert found["schedule"]["optimizer"] == "keras:SGD momentum=0.5"
     assert found["area"]["optimizer"] == "sgd" and found["area"]["metrics"] == ["accuracy"]
+
+
+def test_rates_of_epochs_scale_as_keras_would_set_them(found: dict[str, Any]) -> None:
+    """A half, a half and one of 0.001; after the script's own epochs the last one stays."""
+    assert found["by epoch"]["learning_rate"] == pytest.approx(0.001)
+    assert found["factors by epoch"] == pytest.approx([0.5, 0.5, 0.5, 1, 1, 1])
 
 
 def test_the_optimizers_of_keras_have_the_rates_that_the_suite_takes(found: dict[str, Any]) -> None:

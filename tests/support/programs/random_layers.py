@@ -1,4 +1,5 @@
-"""Prints of models of one layer of Keras which of their layers draw random numbers in training."""
+"""Prints of models of one layer of Keras which of their layers draw random numbers in training, and after how many
+updates batch norm has forgotten its start."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import json
 import keras
 from keras import layers
 
+from batchscale.benchmarks.rank.training.normalization import BatchNorms
 from batchscale.benchmarks.rank.training.program import draws
 
 LAYERS = {
@@ -26,4 +28,6 @@ inputs = keras.Input((5, 3))
 for name, rate in (("heads", 0.0), ("heads with dropout", 0.1)):
     model = keras.Model(inputs, layers.MultiHeadAttention(2, 4, dropout=rate)(inputs, inputs))
     found[name] = sorted({type(one).__name__ for one in model._flatten_layers() if draws(one)})
-print(json.dumps(found))
+NORMS = {"moves": layers.BatchNormalization(), "is frozen": layers.BatchNormalization(trainable=False)}
+needed = {name: BatchNorms([layer], False, list).updates_needed() for name, layer in NORMS.items()}
+print(json.dumps({"draws": found, "updates": needed}))

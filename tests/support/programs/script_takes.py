@@ -8,9 +8,11 @@ import io
 import json
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
+import numpy as np
 
 from batchscale.benchmarks.config.script import ScriptCall
 from batchscale.benchmarks.data.user_function import search_beside
@@ -67,6 +69,8 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "several": (START + "model.compile(loss='mse')\nmodel.second = keras.optimizers.Adam()\nmodel.fit(x, y)",),
     "area": (START + 'model.compile(optimizer="sgd", loss="bce", metrics=["acc", keras.metrics.AUC()])\n'
              "model.fit(x, y)",),
+    "spread": (START + "def r2(y, p):\n    return 1 - keras.ops.mean(p)\n"
+               "model.compile(loss='mse', metrics=[r2])\nmodel.fit(x, y, validation_split=0.2)",),
     "schedule free": (START + 'model.compile(keras.optimizers.ScheduleFreeAdamW(), loss="mse")\nmodel.fit(x, y)',),
     "sum": (START + 'model.compile(loss=keras.losses.MeanSquaredError(reduction="sum"))\nmodel.fit(x, y)',),
     "average": (START + 'model.compile(keras.optimizers.Adam(use_ema=True), loss="mse")\nmodel.fit(x, y)',),
@@ -100,6 +104,18 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
     "finds": ("import os, tensorflow as tf\n" + COMPILED + "assert not tf.config.functions_run_eagerly()\n"
               "assert keras.config.epsilon() == 1e-7 and keras.config.image_data_format() == 'channels_last'\n"
               "assert 'KERAS_BACKEND' not in os.environ\nmodel.fit(x, y, validation_split=0.2)",),
+    "by epoch": (COMPILED + "model.fit(x, y, epochs=3, batch_size=10, validation_split=0.2, callbacks=["
+                 "keras.callbacks.LearningRateScheduler(lambda epoch, rate: [0.5, 1, 2][epoch] * rate)])",),
+    "by both": (COMPILED + "model.fit(x, y, validation_split=0.2, callbacks=[keras.callbacks.LearningRateScheduler("
+                "lambda epoch: 0.1), keras.callbacks.ReduceLROnPlateau()])",),
+    "by nothing": (COMPILED + "model.fit(x, y, validation_split=0.2, callbacks=[keras.callbacks.LearningRateScheduler("
+                   "lambda epoch: {}['no rate'])])",),
+    "goes on": (COMPILED + "if x is y:\n    pass\nelse:\n    model.fit(x, y, validation_split=0.2)\n"
+                "model.compile('adam', 'bce')\nmodel.fit(x, y, epochs=9)",),
+    "attends": (START + "inputs = keras.Input((2, 4))\nlayer = keras.layers.MultiHeadAttention(1, 2)\n"
+                "model = keras.Model(inputs, model(layer(inputs, inputs)[:, 0]))\nmodel.compile('adam', 'bce')\n"
+                "model.fit(np.stack([x, x], 1), y, validation_split=0.2)",),
+    "either": (COMPILED + "if x is not y:\n    model.fit(x, y, validation_split=0.2)\nelse:\n    model.fit(y, x)",),
     "loads": (COMPILED + "model.build((None, 4))\nmodel.save_weights('kept.weights.h5')\n"
               "model.load_weights('kept.weights.h5')\nmodel.fit(x, y, validation_split=0.2)",),
 }
@@ -130,6 +146,15 @@ def weights_by_seed(text: str, folder: Path) -> list[bool]:
     return [bool((drawn[0] == other).all()) for other in drawn[1:]]
 
 
+def rates_by_epoch() -> list[float]:
+    """What a script's LearningRateScheduler makes of its highest rate at the beginning, in the middle and at the end of
+    its three epochs, and in a fourth."""
+    model: Any = of_script.model("script:by_epoch.py", 0, "float32")
+    config: Any = SimpleNamespace(model="script:by_epoch.py", train_examples=80)
+    return [float(factor) for factor in of_script.rate_factors(
+        config, model, np.array([0, 0, 1, 2, 2, 3]), np.array([0, 79, 40, 0, 79, 40]))]
+
+
 def rates_of_keras() -> dict[str, Any]:
     """The rate by default of each class that keras.optimizers has, None where it has none."""
     kinds = [kind for kind in vars(keras.optimizers).values()
@@ -142,6 +167,7 @@ with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(io.Strin
     search_beside(f"{place}/plan.toml")
     found = {name: told(name, Path(place)) for name in SCRIPTS}
     found["equal weights"] = {name: weights_by_seed(text, Path(place)) for name, text in SEEDED.items()}
+    found["factors by epoch"] = rates_by_epoch()
     found["rates"] = rates_of_keras()
     search_beside("")
 print(json.dumps(found))
