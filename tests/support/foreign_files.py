@@ -69,6 +69,29 @@ def of_round_0_6(settings: Mapping[str, Any], epochs: Mapping[int, float]) -> st
                    for at, key, value, about in said)
 
 
+def of_round_0_5(benchmark: str, values: Sequence[float], first_epoch: int | None = 0, target: float = 0.7,
+                 success: object = None) -> str:
+    """A log of MLPerf's round 0.5, evaluated a minute after each epoch began. first_epoch: as train_epoch numbers them,
+    None without such lines, where evaluations count from 1; success: as run_stop says it."""
+    lines = ["I1010 00:14:15.6 session_manager.py:500] of another program"]
+
+    def say(at: float, key: str, value: object = None) -> None:
+        said = "" if value is None else f": {json.dumps(value)}"
+        lines.append(f"DEBUG:mlperf_compliance::::MLPv0.5.0 {benchmark} {1_541_721_336 + at:.9f} (<string>:1) "
+                     f"{key}{said}")
+
+    for key, value in (("run_start", None), ("input_batch_size", 26), ("preproc_num_train_examples", 1_281_167),
+                       ("opt_name", "sgd"), ("opt_momentum", 0.9), ("eval_target", target)):
+        say(0, key, value)
+    for index, value in enumerate(values):
+        if first_epoch is not None:
+            say(60 * index, "train_epoch", first_epoch + index)
+        epoch = index + (1 if first_epoch is None else first_epoch)
+        say(60 * index + 60, "eval_accuracy", {"epoch": epoch, "value": value})
+    say(60 * len(values) + 1, "run_stop", None if success is None else {"success": success})
+    return "\n".join([*lines, lines[-1]]) + "\n"
+
+
 def dawn_entry(folder: Path, name: str, rows: Sequence[tuple[float, ...]], **about: Any) -> Path:
     """rows: epoch, hours, top-1 and perhaps top-5 accuracy in percent."""
     folder.mkdir(parents=True, exist_ok=True)
