@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.timing_files import nccl_text, tf_cnn_text
+from support.timing_files import jube_text, nccl_text, tf_cnn_text
 from support.training_files import (dllogger_lines, HISTORY, KERAS_3, LIGHTNING, mlflow_database, recording,
                                     tensorboard_run, trainer_state, wandb_run)
 
@@ -187,6 +187,7 @@ GOOD: dict[str, Callable[[Path], Path]] = {
     "csv": lambda folder: saved(folder, "experiment,replicas,replica_batch,global_batch,examples_per_second,scaling,"
                                 "launch\na,1,32,32,1000.5,weak,0\na,2,32,64,1900,weak,0\n", "mine.csv"),
     "tf-cnn-benchmarks": lambda folder: saved(folder, tf_cnn_text(2, 448, 3744.75), "mine.log"),
+    "jube": lambda folder: saved(folder, jube_text(((4, 256, 1000.5), (8, 512, 1900.25))), "result.dat"),
     "collectives": lambda folder: saved(folder, nccl_text({8: 1e-4, 2**20: 2e-4, 2**30: 6.4e-3}), "mine.txt"),
     "keras-log": lambda folder: saved(folder, KERAS_3, "training.log"),
     "keras-history": lambda folder: saved(folder, json.dumps(HISTORY), "history.json"),
