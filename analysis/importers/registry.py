@@ -74,6 +74,9 @@ IMPORTERS: dict[str, Importer] = {
     "tf-cnn-benchmarks": Importer(
         help="what tf_cnn_benchmarks prints, one file or a folder of them", module="benchmarks.tf_cnn",
         kinds=("throughput",)),
+    "jube": Importer(
+        help="a table of jube result with the columns of CARAML, as CSV or with bars, or a folder of them",
+        module="benchmarks.jube", kinds=("throughput",)),
     "collectives": Importer(
         help="what nccl-tests or the OSU micro-benchmarks print about one collective", module="benchmarks.collectives",
         kinds=(TIMING,), needs="of OSU's text the ranks: --set replicas=16"),

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from support.foreign_files import (GOOD, dawn_entry, horovod_text, mllog_text, of_round_0_6, reference_points, study,
-                                   timings)
+from support.foreign_files import (GOOD, dawn_entry, horovod_text, mllog_text, of_round_0_5, of_round_0_6,
+                                   reference_points, study, timings)
 from soak import fuzz_trainings
 from soak.fuzz_mutations import JSON, TOML, Mutation
 from soak.fuzz_target import TABLE_EVERY, Seeds, Target
@@ -29,6 +29,7 @@ def _references(folder: Path) -> Seeds:
 def _logs(folder: Path) -> Seeds:
     samples = mllog_text(8, [512, 1024], benchmark="llama2_70b_lora", counted="samples_count")
     return [mllog_text(256, [4, 8, 12]).encode(), samples.encode(), mllog_text(64, [4, 8], "aborted").encode(),
+            (of_round_0_5("ssd", [0.5, 0.8], success="true") + mllog_text(256, [4])).encode(),
             of_round_0_6({"submission_benchmark": "resnet", "global_batch_size": 256}, {60: 4, 120: 8}).encode()]
 
 

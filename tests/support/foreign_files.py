@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.timing_files import nccl_text, tf_cnn_text
+from support.timing_files import jube_text, nccl_text, tf_cnn_text
 from support.training_files import (dllogger_lines, HISTORY, KERAS_3, LIGHTNING, mlflow_database, recording,
                                     tensorboard_run, trainer_state, wandb_run)
 
@@ -67,6 +67,29 @@ def of_round_0_6(settings: Mapping[str, Any], epochs: Mapping[int, float]) -> st
     said += [(max(epochs) + 1, "run_stop", None, {"status": "success"})]
     return "".join(f"0: :::MLL {1_600_000_000 + at}.500 {key}: {json.dumps({'value': value, 'metadata': about})}\n"
                    for at, key, value, about in said)
+
+
+def of_round_0_5(benchmark: str, values: Sequence[float], first_epoch: int | None = 0, target: float = 0.7,
+                 success: object = None) -> str:
+    """A log of MLPerf's round 0.5, evaluated a minute after each epoch began. first_epoch: as train_epoch numbers them,
+    None without such lines, where evaluations count from 1; success: as run_stop says it."""
+    lines = ["I1010 00:14:15.6 session_manager.py:500] of another program"]
+
+    def say(at: float, key: str, value: object = None) -> None:
+        said = "" if value is None else f": {json.dumps(value)}"
+        lines.append(f"DEBUG:mlperf_compliance::::MLPv0.5.0 {benchmark} {1_541_721_336 + at:.9f} (<string>:1) "
+                     f"{key}{said}")
+
+    for key, value in (("run_start", None), ("input_batch_size", 26), ("preproc_num_train_examples", 1_281_167),
+                       ("opt_name", "sgd"), ("opt_momentum", 0.9), ("eval_target", target)):
+        say(0, key, value)
+    for index, value in enumerate(values):
+        if first_epoch is not None:
+            say(60 * index, "train_epoch", first_epoch + index)
+        epoch = index + (1 if first_epoch is None else first_epoch)
+        say(60 * index + 60, "eval_accuracy", {"epoch": epoch, "value": value})
+    say(60 * len(values) + 1, "run_stop", None if success is None else {"success": success})
+    return "\n".join([*lines, lines[-1]]) + "\n"
 
 
 def dawn_entry(folder: Path, name: str, rows: Sequence[tuple[float, ...]], **about: Any) -> Path:
@@ -164,6 +187,7 @@ GOOD: dict[str, Callable[[Path], Path]] = {
     "csv": lambda folder: saved(folder, "experiment,replicas,replica_batch,global_batch,examples_per_second,scaling,"
                                 "launch\na,1,32,32,1000.5,weak,0\na,2,32,64,1900,weak,0\n", "mine.csv"),
     "tf-cnn-benchmarks": lambda folder: saved(folder, tf_cnn_text(2, 448, 3744.75), "mine.log"),
+    "jube": lambda folder: saved(folder, jube_text(((4, 256, 1000.5), (8, 512, 1900.25))), "result.dat"),
     "collectives": lambda folder: saved(folder, nccl_text({8: 1e-4, 2**20: 2e-4, 2**30: 6.4e-3}), "mine.txt"),
     "keras-log": lambda folder: saved(folder, KERAS_3, "training.log"),
     "keras-history": lambda folder: saved(folder, json.dumps(HISTORY), "history.json"),

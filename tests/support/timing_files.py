@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 
 def tf_cnn_text(replicas: int, each: int, total: float, model: str = "resnet50", variables: str = "replicated") -> str:
@@ -41,3 +41,24 @@ def osu_text(seconds: Mapping[int, float]) -> str:
     rows = [f"{size:<16}{time * 1e6:12.2f}" for size, time in seconds.items()]
     return "\n".join(["# OSU MPI Allreduce Latency Test v7.5", "# Datatype: MPI_INT.", "# Size       Avg Latency(us)",
                       *rows]) + "\n"
+
+
+def jube_text(rows: Sequence[tuple[int, int, float]], bars: bool = False) -> str:
+    """A table of jube result of CARAML's image classification: devices, global batch and images a second."""
+    header = ("JobID", "System", "Model", "Dataset", "Nodes", "Devices", "GlobalBatchSize", "Batch", "Precision",
+              "Images/second", "EnergyFile")
+    table = [header, *((str(100 + index), "JEDI", "resnet50", "Synthetic", str(max(1, devices // 4)), str(devices),
+                        str(batch), str(batch // max(devices, 1)), "fp16", f"{rate:.2f}", "")
+                       for index, (devices, batch, rate) in enumerate(rows))]
+    if not bars:
+        return "".join(",".join(row) + "\n" for row in table)
+    lines = ["| " + " | ".join(cell.rjust(9) for cell in row) + " |" for row in table]
+    return "\n".join(["result:", lines[0], "|" + "|".join("-" * 11 for _ in header) + "|", *lines[1:]]) + "\n"
+
+
+def jube_tokens(rows: Sequence[tuple[int, int, int, float]], sequence: int = 2048) -> str:
+    """As of CARAML's language model: devices, those that share a model, global batch and seconds of a step."""
+    header = "System,Model,ModelSize,Nodes,Devices,GlobalBatchSize,DataParallel,Time/iteration(s),Tokens/second"
+    lines = [f"A100,GPT,800M,1,{devices},{batch},{devices // each},{step:.2f},{batch * sequence / step:.2f}"
+             for devices, each, batch, step in rows]
+    return "\n".join([header, *lines]) + "\n"

@@ -2,7 +2,8 @@
 
 A run goes from run_start to run_stop. What it took is the epoch_num, or the samples_count, of its last eval_accuracy
 before a run_stop whose status is success (MLCommons' reference convergence checker reads the same); any other run never
-passed the target.
+passed the target. Round 0.5 counts epochs from 0 where its train_epoch begins there, may end without a status, and
+never says the batch of all devices together.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..imported_run import as_number, LARGEST, Found, ImportedRun, label, number
 from ..registry import CONVERGENCE
 from ..sources import Sources
 from ..text.each_file import believed
-from .lines import event_of, FIRST_READ, MARKS, Reading, TOKEN
+from .lines import event_of, MARKS, Reading, TOKEN
 from .units import amounts, EPOCHS, Unit, unit_of_log
 
 QUESTION = "How much training, and how long, does the target take at each batch size?"
@@ -34,13 +35,14 @@ MOST_SETTINGS = 500
 # Benchmarks whose eval_accuracy is a fraction of right predictions; others log a loss, an error rate or a mean average
 # precision under the same key.
 ACCURACIES = ("resnet", "bert")
+BATCH = "global_batch"
 AMOUNTS = {"epoch_num": "epoch", "samples_count": "examples"}
 
 
 @dataclass
 class Log:
     """One run so far. settings: the last value of each key; evaluations: (epochs or samples, metric, time in ms).
-    unit: of the epochs or samples."""
+    unit: of the epochs or samples; first_epoch: of those that round 0.5 numbers, NaN before any."""
 
     where: str
     settings: dict[str, Any]
@@ -50,6 +52,7 @@ class Log:
     counted: str = ""
     unit: Unit = Unit(EPOCHS, EPOCHS)
     evaluations: list[tuple[float, float, float]] = field(default_factory=list)
+    first_epoch: float = math.nan
 
 
 def recognizes(sample: Sample) -> bool:
@@ -68,11 +71,11 @@ def read(sources: Sources, options: Options) -> Found:
     if odd and not logs:
         raise RecordError(f"{odd}.")
     if not logs:
-        if seen.old:
-            raise RecordError(f"{sources.named(sources.path)} is a log of MLPerf's round {seen.old}, whose lines are "
-                              f"no JSON; give {HINT} of round {FIRST_READ} or later.")
         raise RecordError(f"{sources.named(sources.path)} has no {TOKEN} line with the key run_start; give {HINT}.")
     notes = [f"{seen.damaged:,} MLPerf lines are no whole JSON and were left out."] if seen.damaged else []
+    for log in logs:
+        if BATCH in options.settings:
+            log.settings.setdefault("global_batch_size", options.settings[BATCH])
     logs, left = _with_batch(logs)
     units, unsure = _count_units(logs)
     sizes, doubts = _sizes(logs, options.train_examples)
@@ -110,6 +113,8 @@ def _logs(sources: Sources, path: Path, seen: Reading) -> Iterator[Log]:
             log = None
         elif key in ("eval_accuracy", "eval_error") and log is not None:
             _evaluate(log, event)
+        elif key == "train_epoch" and log is not None and math.isnan(log.first_epoch):
+            log.first_epoch = _figure(value)
         elif len(settings) < MOST_SETTINGS and isinstance(value, (str, int, float, bool)):
             settings[key] = value
             if log is not None:
@@ -141,6 +146,9 @@ def _evaluate(log: Log, event: Mapping[str, Any]) -> None:
     about = about if isinstance(about, Mapping) else {}
     counted = next((name for name in AMOUNTS if name in about), "")
     amount = _figure(about.get(counted))
+    if "benchmark" in event:
+        log.settings["submission_benchmark"] = event["benchmark"]
+        amount += 1 - log.first_epoch if log.first_epoch in (0, 1) else 0
     if not counted or not 0 <= amount <= LARGEST:
         raise RecordError(f"{log.where}: an {event['key']} says neither epoch_num nor samples_count, so how much "
                           "training it follows is not known.")
@@ -158,6 +166,9 @@ def _stopped(log: Log, event: Mapping[str, Any]) -> Log:
     about = event.get("metadata")
     log.stop_ms = _time_ms(event)
     log.status = label(about.get("status")) if isinstance(about, Mapping) else ""
+    target = _figure(log.settings.get("eval_target"))
+    if "benchmark" in event and not log.status and log.evaluations and math.isfinite(target):
+        log.status = "success" if log.evaluations[-1][1] >= target else "aborted"
     return log
 
 
@@ -207,6 +218,10 @@ def _named_runs(logs: Sequence[Log], sizes: Mapping[str, int | None]) -> Iterato
 
 def _batch(log: Log) -> int:
     given = log.settings.get("global_batch_size")
+    if given is None and "input_batch_size" in log.settings:
+        said = label(str(log.settings["input_batch_size"]))[:40]
+        raise RecordError(f"{log.where} says input_batch_size={said}, which is of one device in some logs of round 0.5 "
+                          "and of all in others; give that of all: --set global_batch=2048.")
     figure = _figure(given)
     return whole(figure if math.isfinite(figure) else given, f"{log.where}: global_batch_size")
 

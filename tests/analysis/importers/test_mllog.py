@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.foreign_files import bring, event, law, mllog_text, of_round_0_6, reported, saved
+from support.foreign_files import bring, event, law, mllog_text, of_round_0_5, of_round_0_6, reported, saved
 
 from batchscale.analysis.importers import imported_store
 from batchscale.analysis.importers.mlperf.units import unit_of_log
@@ -100,8 +100,29 @@ def test_a_log_without_an_end_never_passed(tmp_path: Path) -> None:
     assert row["status"] == "failed" and math.isnan(row["epochs_to_target"]) and "no run_stop" in row["flags"]
 
 
+@pytest.mark.parametrize(("first_epoch", "success"), [(0, None), (1, True), (None, "true")])
+def test_round_0_5_counts_epochs_done_and_passes_by_its_target(first_epoch: int | None, success: object,
+                                                               tmp_path: Path) -> None:
+    text = of_round_0_5("resnet", [0.5, 0.65, 0.75], first_epoch, success=success)
+    found = bring(saved(tmp_path, text), "mllog", settings=["global_batch=16640"])
+    row = found.runs.iloc[0]
+    assert (row["model"], row["optimizer"], row["momentum"], row["status"]) == ("resnet", "sgd", 0.9, "completed")
+    assert row["epochs_to_target"] == 3 and row["seconds_to_target"] == 181
+    assert row["steps_to_target"] == pytest.approx(3 * 1_281_167 / 16640)
+    assert found.evaluations["validation_accuracy"].tolist() == [0.5, 0.65, 0.75]
+
+
+def test_round_0_5_without_the_target_or_with_success_false_never_passed(tmp_path: Path) -> None:
+    saved(tmp_path / "logs", of_round_0_5("ncf", [0.5, 0.6]), "a.txt")
+    saved(tmp_path / "logs", of_round_0_5("ncf", [0.5, 0.8], success=False), "b.txt")
+    saved(tmp_path / "logs", of_round_0_5("ncf", [0.5, 0.8]), "c.txt")
+    runs = bring(tmp_path / "logs", "mllog", settings=["global_batch=1048576"]).runs
+    assert runs["epochs_to_target"].tolist() == pytest.approx([math.nan, math.nan, 2], nan_ok=True)
+
+
 @pytest.mark.parametrize(("text", "said"), [
-    (":::MLPv0.5.0 resnet 1538678136 (./train.py:119) run_start\n", "round 0.5, .* lines are no JSON.* round 0.6"),
+    (of_round_0_5("resnet", [0.8]), "input_batch_size=26, which is of one device in some logs of round 0.5"),
+    (of_round_0_5("resnet", [0.8], first_epoch=-5), "neither epoch_num"),
     ("epoch 3\n", "no :::MLLOG line"),
     (mllog_text(64, [5], settings={"global_batch_size": None}), "global_batch_size=None must be a whole number"),
     (mllog_text(64, [5], settings={"global_batch_size": "many"}), "global_batch_size=many must be"),
