@@ -6,6 +6,7 @@ import math
 import re
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -25,6 +26,7 @@ PLACE, STEP = re.compile(r" - at `\$([^`]*)`$"), re.compile(r"\.(\w+)|\[(\d+|\.\
 ANY_KEY = "..."  # of a mapping, whose keys msgspec does not name
 BAR = r"\|"  # in a cell of a Markdown table
 MOST_SHOWN = 40
+MOST_TYPES = 64
 WITH_FIELDS = (inspect.StructType, inspect.DataclassType)
 JSON_WORDS = {"text": "text", "object": "an object"}
 TOML_WORDS = {"text": "text in quotes", "object": "a table of keys"}
@@ -48,7 +50,7 @@ def decoded(value: object, kind: type[T], error: type[BatchscaleError], where: s
 def _sentence(value: object, kind: type[Any], answer: str, words: dict[str, str]) -> str:
     """What msgspec answered, about the innermost value that it names."""
     found = PLACE.search(answer)
-    place, inner, expected = _walk(value, inspect.type_info(kind), found[1] if found else "")
+    place, inner, expected = _walk(value, _type_of(kind), found[1] if found else "")
     if missing := MISSING.search(answer):
         meaning = next((f" ({said})" for option in _options(expected) if isinstance(option, WITH_FIELDS)
                         for field in option.fields if field.encode_name == missing[1]
@@ -211,9 +213,16 @@ def table(kind: type[msgspec.Struct]) -> str:
 
 def _fields(kind: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
     """Its own first, then those it inherits."""
-    found = inspect.type_info(kind)
+    found = _type_of(kind)
     assert isinstance(found, inspect.StructType)
     return tuple(sorted(found.fields, key=lambda field: field.name not in kind.__annotations__))
+
+
+@lru_cache(maxsize=MOST_TYPES)
+def _type_of(kind: type[Any]) -> inspect.Type:
+    """What msgspec knows of a type: it takes milliseconds to say, and the same few types are asked for again and again.
+    """
+    return inspect.type_info(kind)
 
 
 def _notes(kind: inspect.Type) -> dict[str, Any]:

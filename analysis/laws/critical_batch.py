@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
-import pandas as pd
 
 from ...benchmarks.errors import RecordError
 from ...benchmarks.text import number
@@ -177,8 +176,8 @@ def useful_batches(batches: Sequence[float] | Floats, steps: Sequence[float | No
     found = UsefulBatches(end, largest, _edges(end, largest, passed))
     if not len(seeds):
         return found
-    logs = pd.DataFrame({"batch": batches, "seed": seeds, "log": np.log(np.maximum(least, 1.0)),
-                         "never": ~np.isfinite(np.asarray(steps, dtype=np.float64))})
+    logs = _Logs.of(batches, seeds, np.log(np.maximum(least, 1.0)),
+                    ~np.isfinite(np.asarray(steps, dtype=np.float64)))
     by_examples = _compared(logs, min(passed, key=lambda b: b * passed[b]), tolerated, 1.0)
     by_steps = _compared(logs, min(passed, key=lambda b: passed[b]), tolerated, 0.0)
     if not by_examples or not by_steps:
@@ -190,20 +189,41 @@ def useful_batches(batches: Sequence[float] | Floats, steps: Sequence[float | No
     return replace(found, perfect_range=perfect, useful_range=useful)
 
 
-def _compared(logs: pd.DataFrame, best: int, tolerated: float, power: float) -> dict[int, tuple[bool, bool]]:
+@dataclass(frozen=True)
+class _Logs:
+    """Log steps of runs by batch, ascending, and seed, the mean of several; NaN where a seed lacks a batch. `never`:
+    the batches at which some run never passed."""
+
+    by_batch: Mapping[int, Floats]
+    never: frozenset[int]
+
+    @classmethod
+    def of(cls, batches: Sequence[float] | Floats, seeds: Sequence[float] | Floats, logs: Floats,
+           never: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> _Logs:
+        """Return the table of these runs, one value each."""
+        sizes, column = np.unique(np.asarray(batches), return_inverse=True)
+        each, row = np.unique(np.asarray(seeds), return_inverse=True)
+        sums, counts = np.zeros((sizes.size, each.size)), np.zeros((sizes.size, each.size))
+        np.add.at(sums, (column, row), logs)
+        np.add.at(counts, (column, row), 1.0)
+        means = np.divide(sums, counts, out=np.full_like(sums, math.nan), where=counts > 0)
+        return cls({int(size): values for size, values in zip(sizes, means)},
+                   frozenset(int(size) for size in sizes[np.unique(column[never])]))
+
+
+def _compared(logs: _Logs, best: int, tolerated: float, power: float) -> dict[int, tuple[bool, bool]]:
     """Return for each batch whether steps B^power are shown to be within the tolerated factor of those at `best`, and
     whether they are shown to be beyond it; empty where the seeds are too few to show anything."""
-    table = logs.pivot_table(index="seed", columns="batch", values="log")
-    never = logs.groupby("batch")["never"].any()
     found = {int(best): (True, False)}
-    for batch in table.columns.drop(best):
-        more = (table[batch] - table[best] + power * math.log(batch / best)).dropna().to_numpy(np.float64)
+    for batch in (each for each in logs.by_batch if each != best):
+        more = logs.by_batch[batch] - logs.by_batch[best] + power * math.log(batch / best)
+        more = more[~np.isnan(more)]
         if more.size < 2:
             return {}
         low, high = t_interval(np.mean(more), np.std(more, ddof=1), more.size)
         # A run that never passed took longer than is known: it can show a batch to be beyond, never to be within.
-        found[int(batch)] = (bool(high <= math.log(tolerated)) and not never[batch],
-                             bool(low > math.log(tolerated)) and not never[best])
+        found[batch] = (bool(high <= math.log(tolerated)) and batch not in logs.never,
+                        bool(low > math.log(tolerated)) and best not in logs.never)
     return found
 
 

@@ -6,6 +6,7 @@ quantile takes a microsecond instead of a hundred.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -46,5 +47,7 @@ def normal_quantile(probability: Any) -> Any:
 def _many(student: Any, normal: Any, freedom: Any, other: Any) -> Any:
     """Student's function, and the normal one where there are infinitely many degrees of freedom."""
     found = student(freedom, other)
+    if isinstance(freedom, (int, float)):  # of a single number the look takes longer than the function
+        return normal(other) if math.isinf(freedom) else found
     infinite = np.isinf(freedom)
     return np.where(infinite, normal(other), found) if np.any(infinite) else found

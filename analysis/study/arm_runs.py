@@ -28,7 +28,10 @@ def main_placement(runs: pd.DataFrame) -> str:
 
     A batch made of more replicas is another treatment and never joins an arm silently.
     """
-    return "" if runs.empty else str(runs.groupby("placement", sort=False)["global_batch"].nunique().idxmax())
+    places = runs["placement"].unique()
+    if len(places) < 2:  # the most are trained in one place alone
+        return str(places[0]) if len(places) else ""
+    return str(runs.groupby("placement", sort=False)["global_batch"].nunique().idxmax())
 
 
 def arm_runs(runs: pd.DataFrame, rule: str) -> pd.DataFrame:

@@ -64,8 +64,15 @@ class Arm:
         return {str(name): value for name, value in self.runs.iloc[0].items()}
 
     def rows_at(self, batch: int) -> pd.DataFrame:
-        """Return the rows of `runs` at one batch."""
-        return self.runs[self.runs["global_batch"] == batch]
+        """Return the rows of `runs` at one batch. They are for all to read."""
+        if batch not in self._rows_found:
+            self._rows_found[batch] = self.runs[self.runs["global_batch"] == batch]
+        return self._rows_found[batch]
+
+    @cached_property
+    def _rows_found(self) -> dict[int, pd.DataFrame]:
+        """Return the rows taken so far: every gap asks for those of its two batches."""
+        return {}
 
     def shares(self, batch: int) -> bool:
         """Return whether its runs at this batch stand for the other rules as well; a batch that takes the place of a
@@ -109,8 +116,15 @@ class Arm:
 
     def at_end(self, metric: str) -> pd.DataFrame:
         """Return the metric after the last step, where all batches have had equal epochs: a row per seed, a column per
-        batch."""
-        return self._each(self.batches, lambda own: float(own[metric][-1]))
+        batch. The table is for all to read."""
+        if metric not in self._ends_found:
+            self._ends_found[metric] = self._each(self.batches, lambda own: float(own[metric][-1]))
+        return self._ends_found[metric]
+
+    @cached_property
+    def _ends_found(self) -> dict[str, pd.DataFrame]:
+        """Return the tables made so far: every gap at the end of training asks for the same one."""
+        return {}
 
     def at(self, metric: str, batches: Sequence[int], axis: str, place: float) -> pd.DataFrame:
         """Return the metric at `place` of an axis (step, epoch, train_seconds): a row per seed, a column per batch.
@@ -154,8 +168,8 @@ def load_arm(results: Results, experiment: str, rule: str) -> Arm | None:
     runs, evaluations = experiment_arm(results, experiment, rule)
     if runs.empty:
         return None
-    apart = {int(batch): _apart(rows) for batch, rows in runs.groupby("global_batch")
-             if (rows["status"] != "completed").any()}
+    lost = runs.loc[runs["status"] != "completed", "global_batch"].unique()
+    apart = {int(batch): _apart(runs[runs["global_batch"] == batch]) for batch in sorted(lost)}
     apart |= {batch: what for batch, what in never_at_peak(results, runs).items() if batch not in apart}
     trained = sorted(int(batch) for batch in set(runs["global_batch"]) - set(apart))
     stated = int(runs["reference_batch"].iloc[0])

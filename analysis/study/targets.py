@@ -130,13 +130,16 @@ def _passing(steps: Floats, values: Floats, target: float) -> tuple[float, float
 def fewest(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the rule with the fewest steps at each batch: most runs that pass, then the least mean of log
     steps. One rule for all seeds of a batch, as the best of each seed would count luck as speed."""
-    kept = []
-    for _, rows in table.groupby("global_batch"):
-        by_rule = {rule: (float(np.isinf(own["high"]).mean()), float(np.log(own["high"].where(
-            np.isfinite(own["high"]), own["low"])).mean())) for rule, own in rows.groupby("rule")}
-        best = min(sorted(by_rule, key=rule_order), key=lambda rule: by_rule[rule])
-        kept.append(rows[rows["rule"] == best])
-    return pd.concat(kept) if kept else table
+    batches, rules = (table[name].to_numpy() for name in ("global_batch", "rule"))
+    lows, highs = (table[name].to_numpy(np.float64) for name in ("low", "high"))
+    never, kept = np.isinf(highs), []
+    logs = np.log(np.where(never, lows, highs))
+    for batch in np.unique(batches):
+        of = {str(rule): np.flatnonzero((batches == batch) & (rules == rule))
+              for rule in np.unique(rules[batches == batch])}
+        kept.append(of[min(sorted(of, key=rule_order),
+                           key=lambda rule: (float(never[of[rule]].mean()), float(logs[of[rule]].mean())))])
+    return table.iloc[np.concatenate(kept)] if kept else table
 
 
 def runs_of(table: pd.DataFrame) -> Runs:

@@ -116,6 +116,8 @@ def tuned_batches(runs: pd.DataFrame, statuses: pd.DataFrame) -> tuple[TunedBatc
     runs: rows of all trials; statuses: one row per planned run, for the numbers of trials and seeds.
     """
     own = runs[runs["rule"] == TUNED_RULE]
+    if own.empty:
+        return ()
     kinds = {name: kind_of(rows) for name, rows in runs[runs["kind"] == "accuracy"].groupby("experiment")}
     planned = statuses[statuses["rule"] == TUNED_RULE]
     found = []

@@ -27,12 +27,12 @@ def _warned(results: Results) -> Iterator[Warned]:
 def never_at_peak(results: Results, runs: pd.DataFrame) -> dict[int, str]:
     """Return what stands beside each batch at which runs never reached the rate that their rule sets."""
     return {batch: f"{count} of {len(rows)} runs never reached the peak of their rate"
-            for batch, rows in _by_batch(runs) if (count := _count(results, rows, RULE))}
+            for batch, rows in _by_batch(results, runs) if (count := _count(results, rows, RULE))}
 
 
 def badly_evaluated(results: Results, runs: pd.DataFrame) -> tuple[int, ...]:
     """Return the batches at which runs warn that their evaluations judge the model worse than it is, ascending."""
-    return tuple(batch for batch, rows in _by_batch(runs) if _count(results, rows, EVALUATION))
+    return tuple(batch for batch, rows in _by_batch(results, runs) if _count(results, rows, EVALUATION))
 
 
 def warnings_of(results: Results, runs: pd.DataFrame, takes: str) -> tuple[WarningGroup, ...]:
@@ -41,8 +41,9 @@ def warnings_of(results: Results, runs: pd.DataFrame, takes: str) -> tuple[Warni
     return grouped(one for one in _warned(results) if one.run_id in wanted and taken_by(one.sentence) == takes)
 
 
-def _by_batch(runs: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame]]:
-    for batch, rows in runs.groupby("global_batch"):
+def _by_batch(results: Results, runs: pd.DataFrame) -> Iterator[tuple[int, pd.DataFrame]]:
+    """Where no run warns of anything there is none to look at."""
+    for batch, rows in runs.groupby("global_batch") if results.warnings else ():
         yield int(str(batch)), rows
 
 

@@ -33,6 +33,8 @@ SMALL = Study(experiments=(replace(SGD, as_published=True, batches=(32, 512)),),
               timing=Timing(replica_batches=(32, 512), global_batches=(512,)))
 READ_EVENTS = """
 import json, sys
+from batchscale.benchmarks.rank import imports
+imports.tensorflow_and_keras()
 from tensorflow.python.summary.summary_iterator import summary_iterator
 found = []
 for event in summary_iterator(sys.argv[1]):

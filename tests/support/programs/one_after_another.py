@@ -13,10 +13,11 @@ import sys
 import traceback
 from pathlib import Path
 
-import keras
+from batchscale.benchmarks.rank import imports
 
 
 def as_fresh() -> None:
+    import keras
     keras.backend.clear_session()
     keras.backend.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
@@ -33,5 +34,6 @@ def run(program: str) -> dict[str, str]:
         return {"error": traceback.format_exc()}
 
 
+imports.tensorflow_and_keras()
 for line in sys.stdin:
     print(json.dumps(run(line.strip())), flush=True)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from batchscale.benchmarks.config.strategies import STRATEGIES
 from batchscale.benchmarks.data import describe_size
-from batchscale.benchmarks.rank import devices
+from batchscale.benchmarks.rank import devices, imports
 from batchscale.benchmarks.runs.run_config import RunConfig
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def main() -> None:
     name, requests, owner = sys.argv[1], Path(sys.argv[2]), Path("/proc", sys.argv[3])
     config = configuration(name)
     devices.pin(config, sorted(os.sched_getaffinity(0)), os.environ)
+    imports.tensorflow_and_keras()  # as a rank does
     local = devices.prepare(config)
     from batchscale.benchmarks.rank import strategies
     strategy = strategies.create(config, local)
