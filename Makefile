@@ -24,7 +24,7 @@ MOST_STARTS := 100
 BROWSER := playwright axe-playwright-python
 PACKAGES := benchmarks launchers analysis slurm
 
-.PHONY: study reference types wheel docs setup test test-browser test-slow test-slurm test-faults test-three-times accuracy fuzz reliability bench bench-fit bench-study lint clean
+.PHONY: study reference types wheel docs setup test test-browser test-slow test-slurm test-gpu-pretended test-faults test-three-times accuracy fuzz reliability bench bench-fit bench-study lint clean
 
 study: setup
 	$(ACTIVATED) batchscale study quick
@@ -38,7 +38,7 @@ $(READY): setup.cfg pyproject.toml constraints.txt launchers/machine/setup_envir
 
 # One process more than two cores: now and then each waits for a process that it started.
 test: setup
-	$(ACTIVATED) pytest -n 3 --no-loadscope-reorder --most-starts $(MOST_STARTS) -m "not slurm and not faults and not slow and not browser"
+	$(ACTIVATED) pytest -n 3 --no-loadscope-reorder --most-starts $(MOST_STARTS) -m "not slurm and not faults and not slow and not browser and not gpu"
 
 # All of them; SLURM_TESTS="slurm and not slow" leaves out what waits for time limits and requeued jobs.
 SLURM_TESTS := slurm
@@ -51,7 +51,19 @@ test-browser: setup
 	$(ACTIVATED) pytest -m browser tests/browser
 
 test-slow: setup
-	$(ACTIVATED) pytest -m "slow and not slurm"
+	$(ACTIVATED) pytest -m "slow and not slurm and not gpu"
+
+# TensorFlow's GPU package (1.8 GB) over a driver that is a stand-in, for machines without a GPU: what is seen, placed,
+# copied, exchanged and refused there. GPU_TESTS="gpu and not slow" leaves out whole plans and failing allocations.
+PRETENDED := build/pretended
+GPU_TESTS := gpu
+test-gpu-pretended: setup $(PRETENDED)/driver/libcuda.so.1
+	$(ACTIVATED) BATCHSCALE_PRETENDED="$(abspath $(PRETENDED))" pytest -m "$(GPU_TESTS)" tests/gpu
+
+$(PRETENDED)/driver/libcuda.so.1: $(wildcard tests/support/pretended_gpu/*) $(READY)
+	test -d $(PRETENDED)/site/tensorflow || $(BIN)/python -m pip install --quiet --no-deps \
+		--constraint "$(CONSTRAINTS)" --target $(PRETENDED)/site tensorflow
+	$(BIN)/python tests/support/pretended_gpu/build.py $(PRETENDED)/site $(PRETENDED)/driver
 
 test-faults: setup
 	$(ACTIVATED) pytest -m faults

@@ -78,7 +78,7 @@ def check_shards(strategy: Strategy, config: RunConfig) -> None:
     shares = last_shares(len(left), config.replicas * config.accumulation)
     own += [left[share] for share in shares[first * config.accumulation:
                                             (first + strategy.local_replicas) * config.accumulation]]
-    everyone = np.concatenate([np.concatenate(own) for own in strategy.gather(own)])
+    everyone = np.concatenate(strategy.gather(np.concatenate(own)))  # of a rank one array: each costs to tell
     expected = order[:whole * config.global_batch + len(left)]
     if not np.array_equal(np.sort(everyone), np.sort(expected)):
         raise RanksDisagree(f"the replicas' shards hold {len(everyone)} examples, {len(np.unique(everyone))} of them "

@@ -41,9 +41,9 @@ def pin(config: RunConfig, cores: Sequence[int], variables: Mapping[str, str], g
     all of its cores evenly, since they launch kernels, decode images and drive the network beside them.
     """
     per_process = config.cores_per_replica * (config.replicas // config.ranks)
-    if Path(DRIVER).exists() if gpus is None else gpus:
-        per_process = max(per_process, len(cores) // max(1, config.ranks // max(1, config.nodes)))
     shared = has_process_per_replica(config.strategy) and not bound_by_slurm(variables)
+    if Path(DRIVER).exists() if gpus is None else gpus:
+        per_process = max(per_process, len(cores) // max(1, config.ranks // max(1, config.nodes) if shared else 1))
     start = local_rank(variables) * per_process if shared else 0
     own = list(cores)[start:start + per_process]
     if len(own) < per_process:

@@ -96,7 +96,8 @@ class Session:
         key = program_key(config)
         if key not in self._programs:
             shape = examples.split.input_shape
-            self._programs[key] = Program(config, self.strategy, shape, examples.split.classes)
+            types = tuple(each(lambda values: getattr(values, "dtype", None), part) for part in examples.split.train)
+            self._programs[key] = Program(config, self.strategy, shape, examples.split.classes, types)
         return self._programs[key]
 
     def trained(self, config: RunConfig) -> dict[str, str]:

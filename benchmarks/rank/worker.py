@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,10 +91,16 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def pending_runs(runs: Sequence[Run], folder: Path, shape: str, only: str) -> list[Run]:
-    """Return the plan's runs of this shape, in order. Raises PlanError when there is none."""
+def pending_runs(runs: Sequence[Run], folder: Path, shape: str, only: str, rank: int = 0) -> list[Run]:
+    """Return the plan's runs of this shape, in order. Raises PlanError when there is none.
+
+    Other ranks than the first are told which run is next, and get one alone: hundreds of them would read every file of
+    a plan at once.
+    """
     wanted = selection.parse(only)
-    found = [run for run in runs if run.config.shape == shape and wanted(run.config)]
+    fitting = (run for run in runs if run.config.shape == shape and wanted(run.config))
+    found = list(islice(fitting, 1))
+    found += fitting if rank == 0 or (found and found[0].config.ranks == 1) else ()
     if not found:
         shapes = sorted({run.config.shape for run in runs})
         raise PlanError(f"no run of {folder} has shape {shape!r}; shapes: {', '.join(shapes)}.")
@@ -225,7 +232,7 @@ def main(words: Sequence[str] | None = None) -> int:
             interruption.follow(options.parent)
         store = Store(options.results.absolute())  # a script works in a folder of its own
         all_runs = store.runs()
-        runs = pending_runs(all_runs, store.folder, options.shape, options.only)
+        runs = pending_runs(all_runs, store.folder, options.shape, options.only, devices.launched_rank(os.environ))
         settings = store.manifest.settings
         search_beside(store.manifest.source)
         watchdog = Watchdog(keys.setting_seconds(settings, "watchdog_seconds"))

@@ -88,8 +88,11 @@ def _environment(launcher: str) -> dict[str, str]:
 def gpu_environment() -> dict[str, str]:
     """Return what ranks beside GPUs are told: that TensorFlow must see them, and to keep the kernels that the driver
     compiles at their first use, more than its default of 1 GiB; nothing without a GPU."""
-    if not gpu_names():
-        return {}
+    return for_gpus() if gpu_names() else {}
+
+
+def for_gpus() -> dict[str, str]:
+    """Return the same where ranks are to have GPUs."""
     return {"BATCHSCALE_DEVICE": "gpu", "CUDA_CACHE_MAXSIZE": os.environ.get("CUDA_CACHE_MAXSIZE", str(4 * 2**30 - 1))}
 
 

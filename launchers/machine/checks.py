@@ -34,7 +34,10 @@ print(MPI.Get_library_version().split(",")[0].strip())
 with open("/proc/self/maps") as maps:
     print(*sorted({line.split()[-1] for line in maps if "/libmpi." in line}))
 """
+# Which library it could not load TensorFlow says at no level that is shown unasked.
 ASK_TENSORFLOW = """
+import os
+os.environ.update(TF_CPP_MIN_LOG_LEVEL="0", TF_CPP_VMODULE="dso_loader=1", TF_CPP_MAX_VLOG_LEVEL="1")
 from batchscale.benchmarks.rank.imports import tensorflow_and_keras
 tensorflow_and_keras()
 import tensorflow as tf
@@ -140,8 +143,8 @@ def check_tensorflow_import() -> Check:
 
 def unusable_gpu(lines: Sequence[str]) -> str:
     """Return what TensorFlow said of a GPU that it cannot use, and what mends the commonest causes."""
-    said = [line.split("] ", 1)[-1] for line in lines if "dlopen" in line or "Could not load" in line
-            or "Cannot dlopen" in line or "libnvidia-ml" in line or "driver version" in line]
+    said = [line.split("] ", 1)[-1].partition("; LD_LIBRARY_PATH")[0] for sign in (
+        "Could not load", "dlopen", "driver version") for line in lines if sign in line and "nvinfer" not in line]
     reason = f"TensorFlow says: {said[0]}; " if said else ""
     return (f"{reason}{INSTALL_TENSORFLOW_GPU}; in a container give NVIDIA_DRIVER_CAPABILITIES=compute,utility, for "
             "TensorFlow 2.21 needs libnvidia-ml.so.1")

@@ -45,12 +45,12 @@ class Job:
         return len(self.shapes) * self.resources.nodes * site.limit_hours
 
 
-def resources(config: RunConfig) -> Resources:
+def resources(config: RunConfig, site: Site) -> Resources:
     """Return what a worker of the run's shape needs."""
     per_node = tasks_per_node(config)
     local = config.replicas // config.nodes
     return Resources(SCRIPTS[STRATEGIES[config.strategy].start], config.nodes, per_node,
-                     config.cores_per_replica * local // per_node, local, config.alone)
+                     site.cores_per_task(config), local, config.alone)
 
 
 def jobs(configs: Sequence[RunConfig], site: Site, workloads: Mapping[str, Any] = NOTHING) -> list[Job]:
@@ -60,7 +60,7 @@ def jobs(configs: Sequence[RunConfig], site: Site, workloads: Mapping[str, Any] 
     """
     groups: dict[Resources, list[RunConfig]] = {}
     for config in configs:
-        groups.setdefault(resources(config), []).append(config)
+        groups.setdefault(resources(config, site), []).append(config)
     found: list[Job] = []
     for need, group in groups.items():
         lines = task_shapes(group, site.concurrency)
@@ -107,12 +107,13 @@ def report_options(site: Site, plan: str, folder: Path, after: Sequence[str]) ->
 
 
 def gpu_options(need: Resources, site: Site) -> list[str]:
-    """Return how this site is asked for GPUs: each task sees its node's, and takes the one of its local rank."""
+    """Return how this site is asked for GPUs: each task sees its node's, and takes the one of its local rank. Bound
+    to one GPU each, tasks could not reach each other's, and NCCL would go through the host's memory."""
     kind = f"{site.gpu_type}:" if site.gpu_type else ""
     if site.gpus == "gpus-per-node":
         return [f"--gpus-per-node={kind}{need.devices_per_node}"]
     if site.gpus == "gpus-per-task":
-        return [f"--gpus-per-task={kind}{need.devices_per_node // need.tasks_per_node}"]
+        return [f"--gpus-per-task={kind}{need.devices_per_node // need.tasks_per_node}", "--gpu-bind=none"]
     return [f"--gres=gpu:{kind}{need.devices_per_node}"] if site.gpus == "gres" else []
 
 

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from ...benchmarks.decoding import decoded, TOML_WORDS
 from ...benchmarks.errors import PlanError
+from ...benchmarks.runs.run_config import RunConfig
 
 Launcher = Literal["srun-gloo", "srun-mpi", "mpirun", "auto"]
 GpuRequest = Literal["none", "gpus-per-node", "gpus-per-task", "gres"]
@@ -25,7 +26,9 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     `launcher` decides what carries Horovod's gradients: `srun-gloo` needs neither ssh nor MPI; `srun-mpi` starts ranks
     with `srun --mpi=<mpi>`; `mpirun` with the MPI's own program; `auto` is Gloo unless a plan asks for MPI, which is
-    then started by whichever of the two the allocation has.
+    then started by whichever of the two the allocation has. `cpus_per_gpu`: cores that a task has for each of its GPUs;
+    0 leaves it at the plan's cores_per_replica, 1 unless it says more, which has to launch kernels, decode images and
+    drive the network.
     """
 
     partition: str = ""
@@ -41,6 +44,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     launcher: Launcher = "srun-gloo"
     mpi: str = "pmix"
     interface: str = ""
+    cpus_per_gpu: Annotated[int, Meta(ge=0, le=1024)] = 0
     setup: Texts = ()
     container: str = ""
     python: str = ""
@@ -50,6 +54,11 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def transports(self) -> tuple[str, ...]:
         """Transports that Horovod's ranks can talk by here, the preferred one first."""
         return {"srun-gloo": ("gloo",), "auto": ("gloo", "mpi")}.get(self.launcher, ("mpi", "gloo"))
+
+    def cores_per_task(self, config: RunConfig) -> int:
+        """Return the cores of one task of this run's shape."""
+        least = self.cpus_per_gpu if self.gpus != "none" else 0
+        return max(config.cores_per_replica, least) * (config.replicas // config.ranks)
 
     @property
     def limit_hours(self) -> float:

@@ -10,18 +10,18 @@ import shutil
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from ...benchmarks.config.strategies import STRATEGIES
 from ...benchmarks.errors import EnvironmentUnusable
 from ...benchmarks.runs.run_config import RunConfig
-from ..local.rank_commands import mpirun_as_root
+from ..local.rank_commands import for_gpus, mpirun_as_root
 from ..local.rank_group import free_ports
 from .layout import COLLECTIVES, VARIABLE, Layout
+from .rendezvous import served
 from .site import Site
 
 LOG = "step.log"
@@ -29,8 +29,9 @@ SRUN_TASK = re.compile(r"srun: error: (\S+): tasks? (\d+)")
 
 
 def rank_words(site: Site, worker: Sequence[str]) -> list[str]:
-    """Return the words that start one rank: the container's, then Python's."""
-    python = shlex.split(site.python) or [sys.executable]
+    """Return the words that start one rank: the container's, then Python's; inside a container its own python3, since
+    this one's path means nothing there."""
+    python = shlex.split(site.python) or (["python3"] if site.container else [sys.executable])
     return [*shlex.split(site.container), *python, "-P", "-m", "batchscale.launchers.slurm.rank", *worker]
 
 
@@ -58,10 +59,9 @@ def mpi_types() -> list[str]:
     return [word.strip(",") for word in (done.stdout + done.stderr).split() if word.strip(",").isidentifier()]
 
 
-def srun_words(config: RunConfig, layout: Layout, logs: Path, mpi: str) -> list[str]:
-    """Return the srun command of a step: srun does not take --cpus-per-task from the job, and waits for a dead rank's
-    peers without --kill-on-bad-exit."""
-    cores = config.cores_per_replica * (config.replicas // config.ranks)
+def srun_words(cores: int, layout: Layout, logs: Path, mpi: str) -> list[str]:
+    """Return the srun command of a step, whose tasks have so many cores each: srun does not take --cpus-per-task from
+    the job, and waits for a dead rank's peers without --kill-on-bad-exit."""
     return ["srun", f"--nodes={len(layout.nodes)}", f"--ntasks={layout.tasks}",
             f"--ntasks-per-node={layout.tasks_per_node}", f"--cpus-per-task={cores}", "--distribution=block",
             f"--mpi={mpi}", "--kill-on-bad-exit=1", "--export=ALL", f"--output={logs}/rank-%t.log"]
@@ -79,7 +79,7 @@ def command(config: RunConfig, site: Site, layout: Layout, logs: Path, worker: S
     """Return the whole command line of a step."""
     launcher = launcher_of(config, site)
     start = mpirun_words(layout, logs) if launcher == "mpirun" else srun_words(
-        config, layout, logs, site.mpi if launcher == "srun-mpi" else "none")
+        site.cores_per_task(config), layout, logs, site.mpi if launcher == "srun-mpi" else "none")
     return [*start, *rank_words(site, worker)]
 
 
@@ -96,25 +96,14 @@ def rendezvous(layout: Layout) -> Iterator[Layout]:
     if layout.transport != "gloo":
         yield layout
         return
-    from horovod.runner.common.util.hosts import SlotInfo
-    from horovod.runner.http.http_server import RendezvousHandler, RendezvousHTTPServer
-    per_node, nodes = layout.tasks_per_node, len(layout.nodes)
-    try:  # Horovod's own RendezvousServer listens at every address of the host
-        server = RendezvousHTTPServer((listening_address(layout), 0), RendezvousHandler, 0)
-    except OSError as error:
-        raise EnvironmentUnusable(f"cannot listen at {layout.addresses[0]}, the address of {layout.nodes[0]}, for the "
-                                  f"ranks to find each other: {error}; set launcher = \"srun-mpi\" in the site "
-                                  "profile, or start the job on its first node.") from None
-    server.init([SlotInfo(layout.nodes[rank // per_node], rank, rank % per_node, rank // per_node, layout.tasks,
-                          per_node, nodes) for rank in range(layout.tasks)])
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield replace(layout, rendezvous_port=server.server_address[1])
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with ExitStack() as stack:
+        try:
+            port = stack.enter_context(served(listening_address(layout)))
+        except OSError as error:
+            raise EnvironmentUnusable(f"cannot listen at {layout.addresses[0]}, the address of {layout.nodes[0]}, for "
+                                      f"the ranks to find each other: {error}; set launcher = \"srun-mpi\" in the site "
+                                      "profile, or start the job on its first node.") from None
+        yield replace(layout, rendezvous_port=port)
 
 
 def listening_address(layout: Layout) -> str:
@@ -135,10 +124,11 @@ def run(config: RunConfig, site: Site, layout: Layout, logs: Path, worker: Seque
     """Start the ranks and wait for all of them. Returns the launcher's exit code."""
     with rendezvous(replace(layout, interface=site.interface, logs=str(logs))) as known:
         words = command(config, site, known, logs, worker)
-        device = "" if site.gpus == "none" else "gpu"
+        gpus = site.gpus != "none"
         environment = {**os.environ, VARIABLE: known.to_text(), "BATCHSCALE_LAUNCHER": launcher_of(config, site),
-                       "BATCHSCALE_DEVICE": device, "PYTHONUNBUFFERED": "1",
-                       "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2")}
+                       "BATCHSCALE_DEVICE": "", "PYTHONUNBUFFERED": "1",
+                       "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
+                       **(for_gpus() if gpus else {})}
         with open(logs / LOG, "ab") as log:
             log.write((shlex.join(words) + "\n").encode())
             log.flush()

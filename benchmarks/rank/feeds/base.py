@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 
 Part = tuple[Any, Any, Any, int, int, int]
 """x, y, order, start, stop, base: the arguments of one call of the loop, without the rates."""
@@ -24,6 +25,29 @@ class Layout:
     stride: int
     rows: int
     whole_epoch: bool
+
+
+def as_placed(values: Any) -> Any:
+    """Return whole numbers of 32 bits as ones of 64 where this process has GPUs, all else as it is.
+
+    Beside GPUs TensorFlow keeps int32 in the host's memory, and sends all of a data set's labels in every step to the
+    GPU, which waits for them. A step makes int32 again of what it has chosen.
+    """
+    if values.dtype not in (np.int32, tf.int32) or not tf.config.list_logical_devices("GPU"):
+        return values
+    if not tf.is_tensor(values):
+        return values.astype(np.int64)
+    with tf.device("CPU:0"):
+        return tf.cast(values, tf.int64)
+
+
+def examples_at(values: Any, places: Any, types: Any) -> Any:
+    """Return the examples at these places of the array, or of every named one, in their own types, where those are
+    known. Called inside a step."""
+    if isinstance(values, Mapping):
+        return {name: examples_at(one, places, types and types[name]) for name, one in values.items()}
+    found = tf.gather(values, places)
+    return tf.cast(found, tf.int32) if types == np.int32 and found.dtype == tf.int64 else found
 
 
 class Feed(Protocol):

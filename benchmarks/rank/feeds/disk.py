@@ -17,7 +17,7 @@ from ...data.disk.augmentation import draws
 from ...data.disk.encoded import EncodedImages
 from ...data.order import left_over
 from ..strategies.base import Strategy
-from .base import Layout, Part
+from .base import as_placed, Layout, Part
 from .image_pipeline import ENDLESS, Batches, Chosen, ImagePipeline
 
 
@@ -56,12 +56,12 @@ class DiskFeed:
     def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
         """Yield the steps [start, stop) in calls of the loop, each with the examples that it reads."""
         place, share = self._strategy.place_shares, global_batch // self._strategy.replicas
-        positions = self._strategy.place(np.arange(share, dtype=np.int32))
+        positions = self._strategy.place(as_placed(np.arange(share, dtype=np.int32)))
         if self._open is None or self._next != (start, global_batch):
             self._start(start, global_batch)
         for step in range(start, stop):
             x, y = self._batch(step, global_batch)
-            yield place(x, 1), place(y, 1), positions, step, step + 1, step
+            yield place(x, 1), place(as_placed(y), 1), positions, step, step + 1, step
 
     def left_over(self, global_batch: int) -> tuple[Any, Any, Any]:
         """Return the examples that are left over at the end of the epoch, read once, on every device, and their places.
@@ -71,7 +71,7 @@ class DiskFeed:
         if len(rows) not in self._last:
             self._last[len(rows)] = self._pipeline.batches(lambda at: self._drawn(self._left[at]), len(rows), len(rows))
         x, y = next(iter(self._pipeline.explained(self._last[len(rows)], lambda: rows)))
-        return place(x), place(y), self._strategy.place(np.arange(len(rows), dtype=np.int32))
+        return place(x), place(as_placed(y)), self._strategy.place(as_placed(np.arange(len(rows), dtype=np.int32)))
 
     def _start(self, step: int, global_batch: int) -> None:
         self._open = None

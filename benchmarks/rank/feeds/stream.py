@@ -12,7 +12,7 @@ import tensorflow as tf
 from ...data.arrays import Arrays, count, each, size_bytes
 from ...data.order import left_over
 from ..strategies.base import Strategy
-from .base import Layout, Part
+from .base import as_placed, Layout, Part
 
 CHUNK_BYTES = 32 * 1024**2
 
@@ -55,7 +55,7 @@ class Stream:
     def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
         """Yield the steps [start, stop) in calls of the loop, each with its piece of the examples."""
         rows, share = self._rows(global_batch), global_batch // self._strategy.replicas
-        positions = self._strategy.place(np.arange(rows * share, dtype=np.int32))
+        positions = self._strategy.place(as_placed(np.arange(rows * share, dtype=np.int32)))
         while start < stop:
             x, y, first = self._chunk_of(start, global_batch)
             until = min(stop, first + rows)
@@ -65,8 +65,8 @@ class Stream:
     def left_over(self, global_batch: int) -> tuple[Any, Any, Any]:
         """Return the examples that are left over at the end of the epoch, on every device, and their places."""
         rows, place = left_over(self._order, global_batch), self._strategy.place_each
-        x, y = (place(each(lambda values: values[rows], part)) for part in (self._x, self._y))
-        return x, y, self._strategy.place(np.arange(len(rows), dtype=np.int32))
+        x, y = (place(each(lambda values: as_placed(values[rows]), part)) for part in (self._x, self._y))
+        return x, y, self._strategy.place(as_placed(np.arange(len(rows), dtype=np.int32)))
 
     def _chunk_of(self, step: int, global_batch: int) -> tuple[Any, Any, int]:
         """The chunk that holds the step, on the devices, and its first step."""
@@ -74,9 +74,8 @@ class Stream:
         if self._batch != global_batch or self._held is None or not self._held[2] <= step < self._held[2] + rows:
             if self._batch != global_batch or self._open is None or step != self._first:
                 self._start(step, global_batch)
-            x, y = next(self._open)
-            place = self._strategy.place_shares
-            self._held = place(x, rows), place(y, rows), self._first
+            x, y = (self._strategy.place_shares(each(as_placed, part), rows) for part in next(self._open))
+            self._held = x, y, self._first
             self._first += rows
         return self._held
 

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...config.script import is_script
-from ...data.arrays import Classes, each, Shapes
+from ...data.arrays import Classes, Shapes
 from ...data.order import last_shares
 from ...errors import PlanError
 from ...runs.run_config import RunConfig
@@ -25,7 +25,7 @@ from ...runs.run_warnings import STATISTICS_NOT_FORGOTTEN
 from ...schedules.adam import adam_constants
 from ...schedules.phases import phases
 from .. import models
-from ..feeds.base import Layout
+from ..feeds.base import examples_at, Layout
 from ..script import taken
 from ..strategies.base import Strategy
 from . import adascale, keras_optimizers, losses
@@ -45,10 +45,12 @@ def program_key(config: RunConfig) -> tuple[Any, ...]:
 class Program:
     """A model, its optimizer's slots and its compiled functions. Runs of one `program_key` share it."""
 
-    def __init__(self, config: RunConfig, strategy: Strategy, input_shape: Shapes, classes: Classes) -> None:
+    def __init__(self, config: RunConfig, strategy: Strategy, input_shape: Shapes, classes: Classes,
+                 types: tuple[Any, Any] = (None, None)) -> None:
+        """`types`: of the examples' inputs and targets, where a feed may have placed others (feeds.base.as_placed)."""
         self._build = lambda seed, precision=config.precision: models.build(
             config.model, input_shape, classes, seed, precision)
-        self.strategy = strategy
+        self.strategy, self._types = strategy, types
         self._first_weights = partial(self._drawn, config)
         with strategy.scope():
             self.model = self._build(0)
@@ -200,7 +202,7 @@ class Program:
             def part(start: Any, size: int = micro, weight: float = 1.0) -> tuple[Any, Sequence[Any]]:
                 chosen = tf.slice(order, [start], [size])
                 with self.batch_norms.counting(weight):
-                    given, wanted = (each(lambda values: tf.gather(values, chosen), one) for one in (x, y))
+                    given, wanted = (examples_at(values, chosen, kind) for values, kind in zip((x, y), self._types))
                     loss, gradients = compute(given, wanted, weight)
                 return loss, gains.beside(gradients) if gains else gradients
 
@@ -221,7 +223,7 @@ class Program:
 
             def body(k: Any, _: Any) -> tuple[Any, Any]:
                 row = (k - base) % layout.rows
-                rate = tf.gather(rates, tf.minimum(k, last))
+                rate = rates[tf.minimum(k, last)]  # an index in the host's memory, where gather's is on the GPU
                 return k + 1, run(x, y, order, rate, k, row)
 
             zero = tf.zeros([], self._loss_dtype)

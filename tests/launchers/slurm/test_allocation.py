@@ -14,7 +14,8 @@ from batchscale.benchmarks.errors import EnvironmentUnusable
 from batchscale.benchmarks.records import failures
 from batchscale.benchmarks.records.json_files import write_json
 from batchscale.benchmarks.records.store import Store
-from batchscale.launchers.slurm import allocation, layout as slurm_layout, rank as slurm_rank, site, step
+from batchscale.launchers.slurm import (allocation, jobs as slurm_jobs, layout as slurm_layout, rank as slurm_rank, site,
+                                       step)
 from support.slurm_stand_ins import calls
 
 
@@ -47,6 +48,22 @@ def test_the_step_by_gloo_by_mpi_and_by_mpirun(cluster: Path, config: Any) -> No
     by_mpirun = words(mpi, launcher="mpirun", container="apptainer exec x.sif", python="python3")
     assert by_mpirun[0] == "mpirun" and "ppr:2:node" in by_mpirun
     assert by_mpirun[-9:-3] == ["apptainer", "exec", "x.sif", "python3", "-P", "-m"]
+    inside = words(hvd, container="apptainer exec x.sif")
+    assert inside[-9:-3] == ["apptainer", "exec", "x.sif", "python3", "-P", "-m"], "this Python's path is the host's"
+
+
+@pytest.mark.parametrize(("gpus", "strategy", "cores"), [
+    ("gpus-per-node", "horovod", 14), ("gpus-per-node", "mirrored", 56), ("none", "horovod", 2)])
+def test_a_task_has_the_site_s_cores_for_each_of_its_gpus(cluster: Path, config: Any, gpus: str, strategy: str,
+                                                          cores: int) -> None:
+    """A plan's cores_per_replica, 1 unless it says more, is too few to feed a GPU; without GPUs it is what is timed."""
+    transport = "gloo" if strategy == "horovod" else ""
+    run = config(strategy=strategy, transport=transport, replicas=4, cores_per_replica=2)
+    own = site.Site(gpus=gpus, cpus_per_gpu=14)  # type: ignore[arg-type]
+    layout = slurm_layout.Layout(("g9",), ("10.0.0.9",), slurm_layout.tasks_per_node(run), "gloo")
+    asked = cores if strategy == "horovod" or gpus != "none" else 8
+    assert f"--cpus-per-task={asked}" in step.command(run, own, layout, Path("logs"), [])
+    assert slurm_jobs.resources(run, own).cpus_per_task == asked
 
 
 def test_each_rank_gets_its_own_place_in_slurms_order_of_hosts(monkeypatch: pytest.MonkeyPatch) -> None:

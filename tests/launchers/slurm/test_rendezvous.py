@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import http.server
+import http.client
 import socket
 import sys
-import types
-from dataclasses import dataclass
-from typing import Any
+import threading
 
 import pytest
 
@@ -16,42 +14,6 @@ from batchscale.launchers.slurm import step
 from batchscale.launchers.slurm.layout import Layout
 
 TWO_NODES = Layout(("g9", "g10"), ("127.0.0.9", "127.0.0.10"), 2, "gloo")
-
-
-@dataclass
-class Slot:
-    hostname: str
-    rank: int
-    local_rank: int
-    cross_rank: int
-    size: int
-    local_size: int
-    cross_size: int
-
-
-class Server(http.server.HTTPServer):
-    """As Horovod's: it takes an address, a handler and a level of talking, and is told of the slots."""
-
-    slots: list[Slot] = []
-
-    def __init__(self, address: tuple[str, int], handler: Any, verbose: int) -> None:
-        super().__init__(address, handler)
-
-    def init(self, slots: list[Slot]) -> None:
-        Server.slots = slots
-
-
-@pytest.fixture(autouse=True)
-def horovod(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in, so that the tests do not need Horovod."""
-    for name, contents in (("horovod", {}), ("horovod.runner", {}), ("horovod.runner.common", {}),
-                           ("horovod.runner.common.util", {}), ("horovod.runner.common.util.hosts", {"SlotInfo": Slot}),
-                           ("horovod.runner.http", {}), ("horovod.runner.http.http_server", {
-                               "RendezvousHandler": http.server.BaseHTTPRequestHandler,
-                               "RendezvousHTTPServer": Server})):
-        module = types.ModuleType(name)
-        module.__dict__.update(contents)
-        monkeypatch.setitem(sys.modules, name, module)
 
 
 def answers(address: str, port: int) -> bool:
@@ -67,8 +29,6 @@ def test_it_listens_at_the_first_nodes_address_alone_and_only_meanwhile() -> Non
         port = known.rendezvous_port
         assert answers("127.0.0.9", port)
         assert not answers("127.0.0.1", port) and not answers("127.0.0.10", port)
-        assert [(s.hostname, s.rank, s.local_rank, s.cross_rank) for s in Server.slots] == [
-            ("g9", 0, 0, 0), ("g9", 1, 1, 0), ("g10", 2, 0, 1), ("g10", 3, 1, 1)]
     assert not answers("127.0.0.9", port)
 
 
@@ -90,3 +50,43 @@ def test_a_name_that_leads_to_the_loopback_is_not_where_other_nodes_come(
 def test_ranks_that_talk_by_mpi_need_none() -> None:
     with step.rendezvous(Layout(("g9",), ("127.0.0.9",), 2, "mpi")) as known:
         assert known.rendezvous_port == 0
+
+
+def asked(port: int, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.9", port, timeout=10)
+    connection.request(method, path, body=body or None)
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+def test_ranks_put_and_get_as_horovod_s_ask_and_the_batch_script_needs_no_horovod(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "horovod", None)
+    with step.rendezvous(TWO_NODES) as known:
+        port = known.rendezvous_port
+        assert asked(port, "GET", "/global_/1")[0] == 404, "not put yet: the rank asks again"
+        assert asked(port, "PUT", "/global_/1", b"\x00\xffaddresses")[0] == 200
+        assert asked(port, "GET", "/global_/1") == (200, b"\x00\xffaddresses")
+        assert asked(port, "GET", "/local_g9/1")[0] == 404
+        assert asked(port, "DELETE", "/global_/1")[0] == 200
+        assert asked(port, "GET", "/global_/1")[0] == 200, "its peers may still ask"
+
+
+def test_all_ranks_may_come_at_once() -> None:
+    """A queue of five, which servers have by default, lets ranks try again after seconds."""
+    answers_of: list[int] = []
+    with step.rendezvous(TWO_NODES) as known:
+        def come(rank: int) -> None:
+            answers_of.append(asked(known.rendezvous_port, "PUT", f"/global_/{rank}", b"x")[0])
+        ranks = [threading.Thread(target=come, args=(rank,)) for rank in range(128)]
+        for rank in ranks:
+            rank.start()
+        for rank in ranks:
+            rank.join()
+    assert answers_of == [200] * 128
+
+
+def test_what_is_no_value_is_refused() -> None:
+    with step.rendezvous(TWO_NODES) as known, socket.create_connection(("127.0.0.9", known.rendezvous_port)) as rank:
+        rank.sendall(b"PUT /global_/0 HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n")
+        assert b" 400 " in rank.recv(1000)

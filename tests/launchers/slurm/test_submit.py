@@ -177,7 +177,7 @@ def test_mpi_is_left_out_with_the_reason_where_nothing_starts_it() -> None:
 
 
 @pytest.mark.parametrize(("gpus", "option"), [
-    ("none", []), ("gpus-per-node", ["--gpus-per-node=4"]), ("gpus-per-task", ["--gpus-per-task=2"]),
+    ("none", []), ("gpus-per-node", ["--gpus-per-node=4"]), ("gpus-per-task", ["--gpus-per-task=2", "--gpu-bind=none"]),
     ("gres", ["--gres=gpu:4"])])
 def test_gpus_are_asked_for_as_the_site_says(gpus: site.GpuRequest, option: list[str]) -> None:
     need = slurm_jobs.Resources("horovod", 1, 2, 1, 4, False)

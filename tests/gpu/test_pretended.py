@@ -1,0 +1,146 @@
+"""Beside pretended GPUs: what TensorFlow sees, where things are placed, what is copied, and how failures are told.
+
+Kernels do nothing there, so nothing here is about values or speed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.pretended import answer_of, pretended_environment, run_beside
+
+pytestmark = [pytest.mark.gpu, pytest.mark.launched]
+
+EXAMPLE_BYTES = 64 * 4 + 8  # of digits: 64 floats and a label, which is 64 bits wide beside GPUs
+PLACE_BYTES = 8  # where a step finds it in the piece that was sent, once a call
+ADAM_COUNT = {"to_device": 1, "to_device_bytes": 4}
+PLAN = """
+[plan]
+name = "pretended"
+drift_guard = false
+[defaults]
+dataset = "digits"
+model = "mlp_128"
+optimizer = "adam"
+[[experiment]]
+name = "accuracy"
+global_batches = [128]
+seeds = 1
+epochs = 1
+noise_batches = [8]
+reference_batch = 128
+[[experiment]]
+name = "throughput"
+kind = "throughput"
+replica_batches = [32]
+scaling = "weak"
+strategies = {strategies}
+replicas = {replicas}
+launches = 1
+windows = 2
+window_seconds = 0.05
+[[experiment]]
+name = "memory"
+kind = "memory"
+global_batches = [256]
+"""
+
+
+def of_steps(gpus: int, folder: Path, **settings: Any) -> dict[str, Any]:
+    return dict(answer_of(gpus, "copies_of_steps", folder, json.dumps(settings)))
+
+
+@pytest.mark.parametrize("optimizer, copies", [("sgd", {"to_device": 0, "to_device_bytes": 0}), ("adam", ADAM_COUNT)])
+def test_a_step_copies_nothing_from_the_host_but_adams_count(tmp_path: Path, optimizer: str,
+                                                             copies: dict[str, int]) -> None:
+    """Beside GPUs TensorFlow keeps int32 on the host: an order or labels of that type would be sent in every step."""
+    found = of_steps(1, tmp_path, optimizer=optimizer, global_batch=64)
+    assert (found["devices"], found["feed"]) == (["GPU:0"], "resident")
+    assert {name: found["step"][name] for name in copies} == copies
+    assert found["step"]["to_host"] == 0
+    assert found["step"]["kernels"] > 10 and found["step"]["products"] >= 5, "the steps were not the GPU's"
+
+
+@pytest.mark.parametrize("replicas", [1, 8])
+def test_streamed_examples_are_sent_once_each_to_the_replica_that_trains_on_them(tmp_path: Path, replicas: int) -> None:
+    settings = {"strategy": "mirrored", "replicas": replicas} if replicas > 1 else {}
+    batch = 64 * replicas
+    found = of_steps(replicas, tmp_path, optimizer="sgd", global_batch=batch, input="stream", **settings)
+    assert found["feed"] == "stream" and len(found["devices"]) == replicas
+    assert found["step"]["collectives"] == (replicas if replicas > 1 else 0), "one exchange a replica and step"
+    assert found["chunk"]["to_device_bytes"] == found["chunk_steps"] * batch * (EXAMPLE_BYTES + PLACE_BYTES)
+
+
+def test_doctor_counts_the_gpus_that_tensorflow_sees(tmp_path: Path) -> None:
+    done = run_beside(8, ["-m", "batchscale.launchers.cli", "doctor", "--deep"], tmp_path)
+    assert "8 x Pretended H100" in done.stdout and "imports; 1 CPU, 8 GPU" in done.stdout, done.stdout + done.stderr
+
+
+def test_gpus_that_tensorflow_cannot_use_are_an_error(tmp_path: Path) -> None:
+    """A library that TensorFlow needs is not there: it would train on the CPU, and say so below any level that shows.
+    """
+    whole = Path(pretended_environment(2)["LD_LIBRARY_PATH"])
+    lacking = Path(shutil.copytree(whole, tmp_path / "driver", symlinks=True))
+    (lacking / "libcufft.so.11").unlink()
+    doctor = run_beside(2, ["-m", "batchscale.launchers.cli", "doctor", "--deep"], tmp_path, libraries=lacking)
+    assert doctor.returncode == 3
+    assert "of 2 GPUs that the driver shows" in doctor.stdout and "libcufft" in doctor.stdout, doctor.stdout
+    (tmp_path / "plan.toml").write_text(PLAN.format(strategies='["single"]', replicas=[1]))
+    run = run_beside(2, ["-m", "batchscale.launchers.cli", "run", "plan.toml", "--only", "experiment=memory"], tmp_path,
+                     libraries=lacking)
+    assert run.returncode != 0
+    assert "GPUs were asked for and TensorFlow sees none here" in run.stdout + run.stderr, run.stdout + run.stderr
+
+
+def records_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted((folder / "results" / "pretended").glob("*/record.json"))]
+
+
+@pytest.mark.slow
+def test_a_plan_of_all_strategies_goes_through(tmp_path: Path) -> None:
+    strategies = ["single", "mirrored", "multiworker", "horovod-gloo"]
+    (tmp_path / "plan.toml").write_text(PLAN.format(strategies=json.dumps(strategies), replicas=[1, 2, 8]))
+    words = ["-m", "batchscale.launchers.cli", "run", "plan.toml", "--results", "results"]
+    done = run_beside(8, words, tmp_path, timeout=3000, PRETENDED_SHOW="1")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    found = {(record["config"]["strategy"], record["config"]["replicas"], record["config"]["kind"]): record
+             for record in records_of(tmp_path)}
+    assert {key[:2] for key in found if key[2] == "throughput"} == {
+        ("single", 1), *((name, count) for name in ("mirrored", "multiworker", "horovod") for count in (1, 2, 8))}
+    for (_, replicas, _), record in found.items():
+        seen = record["environment"]["ranks"]
+        assert sum(len(rank["devices"]) for rank in seen) == replicas
+        assert all(device.startswith("GPU:") for rank in seen for device in rank["devices"])
+    assert found["multiworker", 2, "throughput"]["environment"]["library"] == {"communication": "NCCL"}
+    logs = [path.read_text(errors="replace") for path in (tmp_path / "results").glob(
+        "pretended/logs/multiworker-2r*/**/*") if path.is_file()]
+    for rank in range(2):
+        assert any(f"NCCL rank {rank} of 2 on GPU {rank}" in log for log in logs), "a rank has the GPU of its number"
+
+
+def failing_run(folder: Path, **how: str) -> tuple[subprocess.CompletedProcess[str], str]:
+    """A memory run beside a GPU that fails; what the run ended as, and why."""
+    (folder / "plan.toml").write_text(PLAN.format(strategies='["single"]', replicas=[1]))
+    done = run_beside(1, ["-m", "batchscale.launchers.cli", "run", "plan.toml", "--only", "experiment=memory"], folder, **how)
+    failures = [json.loads(path.read_text()) for path in folder.glob("results/pretended/*/attempt-*/failure.json")]
+    return done, failures[-1]["status"] if failures else "completed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("allocation", [1, 2, 3])
+def test_no_memory_at_any_allocation_is_told_as_such(tmp_path: Path, allocation: int) -> None:
+    done, status = failing_run(tmp_path, PRETENDED_FAIL_ALLOCATION=str(allocation))
+    assert status == "out_of_memory", (status, done.stdout, done.stderr)
+
+
+@pytest.mark.slow
+def test_a_lost_gpu_is_a_failure_with_its_reason(tmp_path: Path) -> None:
+    done, status = failing_run(tmp_path, PRETENDED_LOSE_AT_KERNEL="40")
+    assert status in ("failed", "lost"), (status, done.stdout, done.stderr)
+    assert done.returncode != 0
