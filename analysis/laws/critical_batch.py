@@ -176,8 +176,7 @@ def useful_batches(batches: Sequence[float] | Floats, steps: Sequence[float | No
     found = UsefulBatches(end, largest, _edges(end, largest, passed))
     if not len(seeds):
         return found
-    logs = _Logs.of(batches, seeds, np.log(np.maximum(least, 1.0)),
-                    ~np.isfinite(np.asarray(steps, dtype=np.float64)))
+    logs = _Logs.of(batches, seeds, np.log(np.maximum(least, 1.0)), ~np.isfinite(np.asarray(steps, np.float64)))
     by_examples = _compared(logs, min(passed, key=lambda b: b * passed[b]), tolerated, 1.0)
     by_steps = _compared(logs, min(passed, key=lambda b: passed[b]), tolerated, 0.0)
     if not by_examples or not by_steps:
@@ -191,8 +190,7 @@ def useful_batches(batches: Sequence[float] | Floats, steps: Sequence[float | No
 
 @dataclass(frozen=True)
 class _Logs:
-    """Log steps of runs by batch, ascending, and seed, the mean of several; NaN where a seed lacks a batch. `never`:
-    the batches at which some run never passed."""
+    """Log steps by batch, ascending, and seed, NaN where it lacks one; `never`: batches that some run never passed."""
 
     by_batch: Mapping[int, Floats]
     never: frozenset[int]
@@ -203,7 +201,7 @@ class _Logs:
         """Return the table of these runs, one value each."""
         sizes, column = np.unique(np.asarray(batches), return_inverse=True)
         each, row = np.unique(np.asarray(seeds), return_inverse=True)
-        sums, counts = np.zeros((sizes.size, each.size)), np.zeros((sizes.size, each.size))
+        sums, counts = np.zeros((2, sizes.size, each.size))
         np.add.at(sums, (column, row), logs)
         np.add.at(counts, (column, row), 1.0)
         means = np.divide(sums, counts, out=np.full_like(sums, math.nan), where=counts > 0)

@@ -27,7 +27,7 @@ class Store(ThreadingHTTPServer):
         self.values: dict[str, bytes] = {}
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A rank that has gone meanwhile is no reason to write into the job's output; its peers tell."""
+        """Leave out of the job's output that a rank has gone meanwhile, which its peers tell."""
 
 
 class Handler(BaseHTTPRequestHandler):
