@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
+from collections.abc import Mapping, Set
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -69,27 +71,35 @@ def layer_of(module: str) -> tuple[int, str]:
     return max(found, key=lambda pair: len(pair[1])) if found else (-1, module)
 
 
-def imports_of(module: str) -> set[str]:
-    """The project's modules that a module imports, also inside functions."""
+@cache
+def statements(module: str) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    """The imports of a module, also inside functions; each file is parsed once for all tests."""
+    return tuple(node for node in ast.walk(ast.parse(SOURCES[module].read_text()))
+                 if isinstance(node, (ast.Import, ast.ImportFrom)))
+
+
+@cache
+def imports_of(module: str) -> frozenset[str]:
+    """The project's modules that a module imports."""
     package = module if module in PACKAGES else module.rpartition(".")[0]
     found: set[str] = set()
-    for node in ast.walk(ast.parse(SOURCES[module].read_text())):
+    for node in statements(module):
         if isinstance(node, ast.ImportFrom) and node.level:
             parts = package.split(".")
             base = ".".join([*parts[:len(parts) - node.level + 1], *(node.module or "").split(".")]).strip(".")
             for alias in node.names:
                 full = f"{base}.{alias.name}".strip(".")
                 found.add(full if full in SOURCES else base)
-    return {name for name in found if name in SOURCES and name != module}
+    return frozenset(name for name in found if name in SOURCES and name != module)
 
 
 def foreign_imports_of(module: str) -> set[str]:
-    """The packages outside the project that a module imports, also inside functions."""
+    """The packages outside the project that a module imports."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(SOURCES[module].read_text())):
+    for node in statements(module):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
+        elif not node.level:
             found.add((node.module or "").split(".")[0])
     return found
 
@@ -103,7 +113,7 @@ def folders() -> dict[str, list[str]]:
     return found
 
 
-def circle(graph: dict[str, set[str]]) -> list[str]:
+def circle(graph: Mapping[str, Set[str]]) -> list[str]:
     """The first circle of a graph, as its nodes in order; empty where there is none."""
     try:
         TopologicalSorter(graph).prepare()
@@ -127,7 +137,7 @@ def test_a_module_imports_only_from_lower_layers_or_its_own(module: str) -> None
 @pytest.mark.parametrize("folder", sorted(folders()))
 def test_no_circle_among_the_modules_of_a_folder(folder: str) -> None:
     inside = [name for name in SOURCES if name == folder or name.startswith(f"{folder}.")]
-    assert circle({name: imports_of(name) & set(inside) - {folder} for name in inside}) == []
+    assert circle({name: imports_of(name) & (set(inside) - {folder}) for name in inside}) == []
 
 
 def test_no_circle_among_all_modules_and_among_all_folders() -> None:
