@@ -170,7 +170,8 @@ def do(run: Run, attempt: Path, session: Session, runs: Sequence[Run]) -> int:
     try:
         with session.watchdog.watching(run, attempt), leases.Heartbeat(attempt) if rank == 0 else nullcontext():
             earlier = continuation.agreed(session.strategy, run, runs)
-            kept = checkpoint.Checkpoints(run, attempt, session.checkpoint_seconds)
+            shorter = continuation.beginnings(run, runs)
+            kept = checkpoint.Checkpoints(run, attempt, session.checkpoint_seconds, shorter)
             execution = Execution(config, session, step_writer(attempt, rank), kept, earlier)
             workload = session.workloads.get(config.workload_key, {})
             record = execution.record(run.run_id, attempt_number(attempt), workload)
@@ -179,7 +180,8 @@ def do(run: Run, attempt: Path, session: Session, runs: Sequence[Run]) -> int:
                     with suppress(RecordError):  # without it the continuation trains this phase again
                         continuation.save(attempt, execution.variables)
                 run.finish(attempt, record)
-                checkpoint.remove(run)
+                for done in shorter if config.stops_after else (*shorter, run):  # a longer run goes on from this one
+                    checkpoint.remove(done)
         return EXIT_OK
     except Interrupted as stop:
         if rank == 0:

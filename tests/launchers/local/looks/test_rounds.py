@@ -17,7 +17,7 @@ from batchscale.benchmarks.planning.expansion import expand
 from batchscale.benchmarks.planning.plan import parse, Plan
 from batchscale.benchmarks.records.store import Store
 from batchscale.benchmarks.runs.run_config import RunConfig
-from batchscale.launchers.local.looks import rounds
+from batchscale.launchers.local.looks import asked, rounds
 from batchscale.launchers.local.looks.budget import Budget, in_order, parsed
 
 TEXT = """
@@ -86,7 +86,7 @@ def test_seeds_are_added_until_all_is_decided_and_what_is_not_made_is_in_no_list
     assert made.rounds[0] == 3 * 3 and sum(made.rounds) < 3 * 16
     runs = made.store.runs()
     assert len(runs) == sum(made.rounds) and all(run.has_record for run in runs)
-    assert any("worse: 512" in line for line in said) and not rounds.is_open(made.store)
+    assert any("worse: 512" in line for line in said) and not asked.is_open(made.store)
     assert made.run() == EXIT_OK and made.rounds[-1] == 0
 
 
@@ -106,7 +106,7 @@ def test_killed_after_any_records_it_makes_the_same_runs_and_says_the_same(tmp_p
     """Killed again and again, after so many records each time, which come in any order."""
     whole = Rounds(tmp_path / "whole" / "p", plan())
     assert whole.run() == EXIT_OK
-    names, said = {run.run_id for run in whole.store.runs()}, rounds.lines(whole.store)
+    names, said = {run.run_id for run in whole.store.runs()}, asked.lines(whole.store)
     made, kills = Rounds(tmp_path / "p", plan(), seeds=every - 1), 0
     made.order = random.Random(every)
     while True:
@@ -116,7 +116,7 @@ def test_killed_after_any_records_it_makes_the_same_runs_and_says_the_same(tmp_p
         except Killed:
             assert {run.run_id for run in made.store.runs()} <= names
             made.most, kills = every, kills + 1
-    assert {run.run_id for run in made.store.runs()} == names and rounds.lines(made.store) == said
+    assert {run.run_id for run in made.store.runs()} == names and asked.lines(made.store) == said
     assert kills >= len(names) // every - 1 > 0
 
 
