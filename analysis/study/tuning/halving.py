@@ -106,8 +106,10 @@ def searched(halving: Halving, at: Callable[[int], Tried]) -> tuple[frozenset[tu
         best, left = order[0], [one.trial for one in order if not is_lost(one)]
         lost |= going - set(left)
         going = set(left[:-(-len(left) // 2)])
+        if not going:
+            return frozenset(asked), halving.counts[-1], best
     settled = 0
-    for count in halving.counts if going else ():
+    for count in halving.counts:
         ended = at(count)
         while True:
             asked |= {(trial, TO_THE_END) for trial in going}
@@ -119,7 +121,7 @@ def searched(halving: Halving, at: Callable[[int], Tried]) -> tuple[frozenset[tu
                 break
             going |= beside
         settled = count
-    return frozenset(asked), settled or halving.counts[-1], best
+    return frozenset(asked), settled, best
 
 
 def is_lost(trial: Trial) -> bool:
