@@ -1,4 +1,4 @@
-"""Real tuned arms with all their rates trained to the end, searched again by halving: which rate it takes, at what cost.
+"""Real tuned arms whose rates were all trained to the end, searched again by halving: the rate it takes, at what cost.
 
     python -m simulation.halved --after 2 --after 4 RESULTS/PLAN...
 

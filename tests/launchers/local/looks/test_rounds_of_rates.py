@@ -50,19 +50,19 @@ def test_rates_are_halved_and_the_best_one_stands_inside_those_trained_to_the_en
     assert lengths[32, TO_THE_END, 3] == 3
     found = {one.global_batch: one for one in read(of.store).tuned}
     assert found[32].chosen.learning_rate == pytest.approx(0.005, rel=0.3) and not found[32].edge
-    # The best rate lies beyond the highest of the plan, 0.3, where `search` ends at 0.4.
+    # The best rate lies beyond the highest of the plan, 0.22: three beyond it are tried until one is seen to be worse.
     assert found[512].chosen.learning_rate == pytest.approx(0.56, rel=0.3) and not found[512].edge
     assert not found[32].warnings and not found[512].warnings
-    assert [len(one.stopped) + len(one.trials) for one in found.values()] == [8, 10]
+    assert [len(one.stopped) + len(one.trials) for one in found.values()] == [8, 11]
     assert any("batch 512, rates by halving: 8 rates for 2 epochs" in line for line in said)
     assert by_looks(of.store) and not asked.is_open(of.store)
 
 
-@pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [13, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("seeds", ["4", '"auto"\nmax_seeds = 8'])
 def test_killed_after_any_records_it_tries_the_same_rates(tmp_path: Path, every: int, seeds: str) -> None:
     """Killed again and again, after so many records each time, which come in any order."""
-    text = PLAN.replace("seeds = 4", f"seeds = {seeds}")
+    text = PLAN.replace("seeds = 4", f"seeds = {seeds}").replace("[2, 4]", "[4]\ntrials = 4")
     whole = made(tmp_path / "whole" / "p", text)
     assert whole.run() == EXIT_OK
     names, said = {run.run_id for run in whole.store.runs()}, asked.lines(whole.store)
@@ -93,7 +93,8 @@ def test_what_is_foreseen_is_what_comes_through_each_length() -> None:
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    ("halve_after = [4, 2]", "ascending"), ("halve_after = [10]", "below epochs = 10"), ("halve_after = [0]", "above 0"),
+    ("halve_after = [4, 2]", "ascending"), ("halve_after = [10]", "below epochs = 10"),
+    ("halve_after = [0]", "above 0"),
     ("trials = 7\nhalve_after = [2, 4]", "give at least 8 trials"),
     ('strategies = ["single", "mirrored"]\nhalve_after = [2]', "give one"),
     ('strategies = ["mirrored"]\nreplicas = [1, 2]\nhalve_after = [2]', "give one")])
