@@ -19,11 +19,8 @@ import numpy.typing as npt
 
 from ..errors import RecordError
 from ..records.json_files import cannot_write, load_json, read_json, write_json
-from ..records.run_folder import CHECKPOINT, attempt_number, Run
+from ..records.run_folder import ARRAYS, attempt_number, BEFORE, CHECKPOINT, Run
 from .strategies.base import Strategy
-
-ARRAYS = "checkpoint.npz"
-BEFORE = "checkpoint-before.npz"  # of the state that is being replaced
 
 
 @dataclass(frozen=True)
@@ -165,10 +162,3 @@ def read(attempt: Path) -> Checkpoint | None:
         return Checkpoint(attempt=attempt.name, arrays=values, **known)
     except (OSError, ValueError, KeyError, TypeError, StopIteration, RecordError):
         return None
-
-
-def remove(run: Run) -> None:
-    """Remove all kept states of a run, whose record is written: nothing needs them any more."""
-    for attempt in run.attempts():
-        for name in (CHECKPOINT, ARRAYS, BEFORE):
-            (attempt / name).unlink(missing_ok=True)

@@ -27,7 +27,7 @@ from ..planning import keys, selection
 from ..records import leases
 from ..records.failures import FAILURE
 from ..records.json_files import read_json
-from ..records.run_folder import attempt_number, Run
+from ..records.run_folder import attempt_number, remove_states, Run
 from ..records.store import Store
 from ..runs.run_config import RunConfig
 from . import devices, imports
@@ -181,7 +181,7 @@ def do(run: Run, attempt: Path, session: Session, runs: Sequence[Run]) -> int:
                         continuation.save(attempt, execution.variables)
                 run.finish(attempt, record)
                 for done in shorter if config.stops_after else (*shorter, run):  # a longer run goes on from this one
-                    checkpoint.remove(done)
+                    remove_states(done)
         return EXIT_OK
     except Interrupted as stop:
         if rank == 0:

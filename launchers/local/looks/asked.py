@@ -12,6 +12,7 @@ from ....analysis.study.tuning.halving import RateSearch
 from ....analysis.tables.reading import read
 from ....benchmarks.planning.plan import Plan
 from ....benchmarks.planning.tuning import halving
+from ....benchmarks.records.run_folder import Run
 from ....benchmarks.records.store import Store
 from ....benchmarks.runs.run_config import RunConfig
 from ....benchmarks.schedules.rules import TUNED_RULE
@@ -20,11 +21,13 @@ from .budget import Turn
 
 @dataclass(frozen=True)
 class Asked:
-    """What the records ask for: runs in the plan's order, the open batches in turn, and what is said of all."""
+    """What the records ask for: runs in the plan's order, the open batches in turn, and what is said of all. over:
+    shorter runs of rates, of searches that have found one, so that hardly any goes on."""
 
     runs: list[RunConfig]
     turns: list[Turn]
     said: list[str]
+    over: list[Run]
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,10 @@ def asked(store: Store, plan: Plan, runs: Sequence[RunConfig]) -> Asked:
     wanted = [one for one in _searched(plan, found.searches, runs) if one.kind != "accuracy"
               or looks.wanted_of(found.looks, one.experiment, one.rule, one.global_batch, one.seed)]
     turns = [((one.experiment, one.rule, one.global_batch), seeds) for one, seeds in looks.in_turn(found.looks)]
-    return Asked(wanted, turns, found.said)
+    settled = {(one.experiment, one.global_batch) for one in found.searches if one.settled}
+    over = [run for run in store.runs() if run.config.stops_after
+            and (run.config.experiment, run.config.global_batch) in settled]
+    return Asked(wanted, turns, found.said, over)
 
 
 def _searched(plan: Plan, searches: Sequence[RateSearch], runs: Sequence[RunConfig]) -> list[RunConfig]:

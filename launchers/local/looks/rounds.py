@@ -15,6 +15,7 @@ from ....benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, Re
 from ....benchmarks.planning.derived_keys import seed_looks
 from ....benchmarks.planning.plan import Plan
 from ....benchmarks.planning.tuning import halving
+from ....benchmarks.records.run_folder import remove_states
 from ....benchmarks.records.store import Store
 from ....benchmarks.runs.run_config import RunConfig
 from ....benchmarks.schedules.rules import TUNED_RULE
@@ -71,6 +72,8 @@ def rounds(plan: Plan, store: Store, runs: list[RunConfig], keep: Keep,
         asked = records.asked(store, plan, runs)
         for line in asked.said:
             say(line)
+        for run in asked.over:
+            remove_states(run)
         if code not in (EXIT_OK, EXIT_RUNS_FAILED) or names(asked.runs) == names(now):
             return code
         say(f"look {number + 1}: {len(names(asked.runs) - names(now))} more runs are asked for")
