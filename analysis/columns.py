@@ -33,7 +33,7 @@ TEXT_KEYS = ("experiment", "kind", "dataset", "model", "loss", "optimizer", "str
 
 WHOLE_KEYS = ("phase", "replicas", "nodes", "cores_per_replica", "accumulation", "global_batch",
               "replica_batch", "reference_batch", "train_examples", "seed", "launch", "epochs", "steps_per_epoch",
-              "steps", "trial")
+              "steps", "trial", "stops_after")
 
 
 KEYS = ("run_id", "status", *TEXT_KEYS, *WHOLE_KEYS)
@@ -102,6 +102,7 @@ OWN = {
     "launch": "number of the independent launch of a timing point", "epochs": "planned length, epochs",
     "steps_per_epoch": "training steps of an epoch", "steps": "planned length, training steps",
     "trial": "number of a tuned arm's trial; -1: none",
+    "stops_after": "epochs after which a trial ended, before its planned length; 0: none",
     "base_learning_rate": "learning rate at the reference batch, or as another tool states it",
     "peak_learning_rate": "learning rate after warm-up; under adascale what the gain multiplies",
     "momentum": "of the optimizer",

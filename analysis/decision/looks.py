@@ -24,6 +24,7 @@ from typing import Any
 import pandas as pd
 
 from ...benchmarks.records.run_folder import FINAL
+from ...benchmarks.schedules.rules import TUNED_RULE
 from ...benchmarks.text import counted, duration, listed
 from ..statistics.decision_rules import equivalence, same, shown, worse
 from ..statistics.difference import Difference
@@ -33,6 +34,7 @@ from ..statistics.sample_size import chance_to_show
 from ..statistics.sequential.spending import level_at
 from ..study.arms import Arm, load_arm
 from ..study.non_inferiority import loss_tests
+from ..study.tuning.halving import rate_searches, settled_seeds
 from ..tables.results import looks_of, Results, rules
 from ..tables.tuned_rates import not_chosen, tuned_batches
 
@@ -102,7 +104,7 @@ def _looks(results: Results, experiment: str, counts: tuple[int, ...]) -> Looks:
     planned_runs = results.statuses[(results.statuses["experiment"] == experiment)]
     cells = [(str(rule), int(batch)) for rule, batch in
              dict.fromkeys(zip(planned_runs["rule"], planned_runs["global_batch"]))]
-    ended = _ended(planned_runs)
+    ended = _ended(planned_runs, settled_seeds(rate_searches(results), experiment), first)
     judged: dict[Cell, Judged] = {}
     had, wanted, put_off, reached = dict.fromkeys(cells, 0), dict.fromkeys(cells, 0), set[Cell](), 0
     for count in counts:
@@ -120,13 +122,15 @@ def _looks(results: Results, experiment: str, counts: tuple[int, ...]) -> Looks:
     return Looks(experiment, counts, reached, tuple(judged.values()), wanted, first)
 
 
-def _ended(planned_runs: pd.DataFrame) -> dict[tuple[str, int, int], bool]:
-    """Of each rule, batch and seed that is listed, whether all its runs have ended, with a result or without."""
+def _ended(planned_runs: pd.DataFrame, settled: Mapping[int, int], first: int) -> dict[tuple[str, int, int], bool]:
+    """Of each rule, batch and seed that is listed, whether all its runs have ended, with a result or without; settled:
+    of batches whose tuned rates are halved, by how many seeds; beyond them more runs of the same seeds may come."""
     keys = zip(planned_runs["rule"], planned_runs["global_batch"], planned_runs["seed"])
     found: dict[tuple[str, int, int], bool] = {}
     for (rule, batch, seed), ended in zip(keys, planned_runs["status"].isin(FINAL)):
         key = (str(rule), int(batch), int(seed))
-        found[key] = found.get(key, True) and bool(ended)
+        stands = rule != TUNED_RULE or seed - first < settled.get(batch, seed - first + 1)
+        found[key] = found.get(key, stands) and bool(ended)
     return found
 
 

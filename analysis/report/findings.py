@@ -105,11 +105,13 @@ class Findings:
 
     @cached_property
     def by_run(self) -> pd.DataFrame:
-        """Return one row per run: training seconds summed over the phases that it trained, and `spent_seconds`, all
-        of its time with the start of its process."""
+        """Return one row per run: training seconds summed over the phases that it trained, without those of the run
+        that it goes on from, and `spent_seconds`, all of its time with the start of its process."""
         runs = self.results.all_runs
         elsewhere = (runs["continues"] != "") & (runs["phase"] == 0)
-        trained = runs["train_seconds"].mask(elsewhere, 0.0).groupby(runs["run_id"]).transform("sum")
+        before = runs["continues"].map(dict(zip(runs["run_id"], runs["train_seconds"])))
+        own = (runs["train_seconds"] - before).fillna(0.0).where(elsewhere, runs["train_seconds"])
+        trained = own.groupby(runs["run_id"]).transform("sum")
         start = runs[["launch_seconds", "import_seconds"]].fillna(0).sum(axis=1)
         return runs.assign(train_seconds=trained, start_seconds=start,
                            spent_seconds=runs["total_seconds"] + start).drop_duplicates("run_id")

@@ -17,6 +17,7 @@ from msgspec import structs
 from ...benchmarks.errors import PlanError
 from ...benchmarks.planning import keys
 from ...benchmarks.planning.derived_keys import SEED_KEYS, seed_looks
+from ...benchmarks.planning.tuning import Halving, halving, HALVING_KEYS
 from ...benchmarks.records.manifest import Manifest
 from ...benchmarks.records.searches import Answer
 from ...benchmarks.schedules.rules import PUBLISHED_RULE, rule_order
@@ -27,8 +28,10 @@ from .outcome import DEFAULT_LOSS_MARGIN, DEFAULT_MARGIN, judged_by, Outcome
 from .rank_rows import COLUMNS
 from .tuned_rates import TunedBatch
 
-STATUS = ("run_id", "experiment", "kind", "rule", "trial", "global_batch", "seed", "status", "message")
+STATUS = ("run_id", "experiment", "kind", "rule", "trial", "stops_after", "global_batch", "seed", "status",
+          "message")
 MOST_LOOKS = 100
+UNSAID = {field.name: field.default for field in structs.fields(keys.Experiment) if field.name in HALVING_KEYS}
 ENVIRONMENT = ("host", "system", "processor", "cores", "memory_bytes", "python", "tensorflow",
                "keras", "packages", "commit", "dirty", "devices", "gpus", "intra_op_threads",
                "inter_op_threads", "launcher", "input", "library")
@@ -166,6 +169,17 @@ def looks_of(plan: Manifest, experiment: str) -> Counts:
                                          if name in SEED_KEYS}, "plan"))
     except PlanError:
         return ()
+
+
+def halving_of(plan: Manifest, experiment: str) -> Halving | None:
+    """Return how the plan has an experiment's tuned rates halved; None where it does not, or where its text is not to
+    be had."""
+    try:
+        given = keys.defaults({name: value for name, value in planned(plan, experiment).items()
+                               if name in HALVING_KEYS}, "plan")
+    except PlanError:
+        return None
+    return halving({**UNSAID, **given})
 
 
 def _planned(plan: Manifest) -> list[dict[str, Any]]:

@@ -28,7 +28,8 @@ MANY_LOST = 0.5  # share of the trials; below it the search just reaches past wh
 @dataclass(frozen=True)
 class Trial:
     """One rate at one batch. validation: mean accuracy or loss over the seeds that completed. `missing`: planned seeds
-    without a result; `lost`: seeds that diverged or ran out of memory."""
+    without a result; `lost`: seeds that diverged or ran out of memory; stops_after: epochs to which it was tried, 0: to
+    the end."""
 
     trial: int
     learning_rate: float
@@ -37,6 +38,7 @@ class Trial:
     completed: int
     lost: int
     missing: int
+    stops_after: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object; the validation estimate has the name of its column, the outcome is left
@@ -48,7 +50,8 @@ class Trial:
 @dataclass(frozen=True)
 class TunedBatch:
     """The trials at one batch, by ascending rate. chosen: the best of all seeds; standing: seed -> the number of the
-    trial at which it stands for the tuned arm, chosen by the other half of the seeds."""
+    trial at which it stands for the tuned arm, chosen by the other half of the seeds; stopped: of rates that were tried
+    and not trained to the end, how far they came, by ascending rate."""
 
     experiment: str
     placement: str
@@ -57,6 +60,12 @@ class TunedBatch:
     planned_trials: int
     chosen: Trial
     standing: Mapping[int, int]
+    stopped: tuple[Trial, ...] = ()
+
+    @property
+    def tried(self) -> tuple[Trial, ...]:
+        """Return all rates that were tried, those that were stopped among them, by ascending rate."""
+        return tuple(sorted((*self.trials, *self.stopped), key=lambda trial: (trial.learning_rate, trial.trial)))
 
     @property
     def finished_trials(self) -> int:
@@ -84,7 +93,7 @@ class TunedBatch:
         completed."""
         if not self.chosen.completed:
             return ""
-        return {self.trials[0].trial: LOWEST, self.trials[-1].trial: HIGHEST}.get(self.chosen.trial, "")
+        return {self.tried[0].trial: LOWEST, self.tried[-1].trial: HIGHEST}.get(self.chosen.trial, "")
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -95,7 +104,7 @@ class TunedBatch:
                          "is partial; run the plan again to go on.")
         if self.edge:
             found.append(f"{where}: the best rate, {self.chosen.learning_rate:.3g}, is the {self.edge} of "
-                         f"{len(self.trials)} tried; the best rate may lie outside, widen `search`.")
+                         f"{len(self.tried)} tried; the best rate may lie outside, widen `search`.")
         if self.lost_share >= MANY_LOST:
             found.append(f"{where}: {self.lost_trials} of {len(self.trials)} trials diverged or ran out of memory, "
                          f"from the rate {min(t.learning_rate for t in self.trials if t.lost):.3g} up; move `search` "
@@ -105,6 +114,7 @@ class TunedBatch:
     def to_json(self) -> dict[str, Any]:
         """Return the fields and what follows from them (edge, lost share, warnings ...) as a JSON object."""
         return {**vars(self), "trials": [trial.to_json() for trial in self.trials], "chosen": self.chosen.to_json(),
+                "stopped": [trial.to_json() for trial in self.stopped],
                 "standing": {str(seed): trial for seed, trial in self.standing.items()},
                 "finished_trials": self.finished_trials, "partial": self.partial, "edge": self.edge,
                 "lost_share": self.lost_share, "warnings": list(self.warnings)}
@@ -115,22 +125,40 @@ def tuned_batches(runs: pd.DataFrame, statuses: pd.DataFrame) -> tuple[TunedBatc
 
     runs: rows of all trials; statuses: one row per planned run, for the numbers of trials and seeds.
     """
-    own = runs[runs["rule"] == TUNED_RULE]
-    if own.empty:
+    tried = runs[runs["rule"] == TUNED_RULE]
+    if tried.empty:
         return ()
+    stopped = stopped_early(tried)
+    own = tried[~stopped]
     kinds = {name: kind_of(rows) for name, rows in runs[runs["kind"] == "accuracy"].groupby("experiment")}
-    planned = statuses[statuses["rule"] == TUNED_RULE]
+    planned = statuses[(statuses["rule"] == TUNED_RULE) & ~stopped_early(statuses)]
     found = []
     for (experiment, placement, batch), rows in own.groupby(["experiment", "placement", "global_batch"], sort=False):
         listed = planned[planned["experiment"] == experiment]
         at_batch = listed[listed["global_batch"] == batch]  # batches that are decided sooner have fewer seeds
         seeds = {int(seed) for seed in (*at_batch["seed"].dropna(), *rows["seed"])}
-        trials = tuple(sorted(_trials(rows, len(seeds), kinds[experiment]),
+        trials = tuple(sorted(trials_of(rows, len(seeds), kinds[experiment]),
                               key=lambda trial: (trial.learning_rate, trial.trial)))
-        count, chosen = max(int(listed["trial"].nunique()), len(trials)), min(trials, key=_order)
+        beside = tried[stopped & (tried["experiment"] == experiment) & (tried["placement"] == placement)
+                       & (tried["global_batch"] == batch) & ~tried["trial"].isin(rows["trial"])]
+        of = at_batch if len(beside) else listed  # of rates that are halved, as many as went on here
+        count, chosen = max(int(of["trial"].nunique()), len(trials)), min(trials, key=in_order)
         found.append(TunedBatch(str(experiment), str(placement), int(batch), trials, count, chosen,
-                                _standing(rows, sorted(seeds), trials, chosen)))
+                                _standing(rows, sorted(seeds), trials, chosen), _furthest(beside, kinds[experiment])))
     return tuple(found)
+
+
+def stopped_early(runs: pd.DataFrame) -> pd.Series:
+    """Return bool[runs], true for trials that ended before their schedule did, to be compared there."""
+    return runs["stops_after"].fillna(0).astype(float) > 0
+
+
+def _furthest(rows: pd.DataFrame, outcome: Outcome) -> tuple[Trial, ...]:
+    """Of trials that were stopped, the furthest that each came, by ascending rate."""
+    found: dict[int, Trial] = {}
+    for _, own in rows.groupby("stops_after"):
+        found |= {trial.trial: trial for trial in trials_of(own, int(own["seed"].nunique()), outcome)}
+    return tuple(sorted(found.values(), key=lambda trial: (trial.learning_rate, trial.trial)))
 
 
 def _standing(rows: pd.DataFrame, seeds: Sequence[int], trials: Sequence[Trial], chosen: Trial) -> dict[int, int]:
@@ -141,34 +169,36 @@ def _standing(rows: pd.DataFrame, seeds: Sequence[int], trials: Sequence[Trial],
     found = {}
     for own, other in (halves, halves[::-1]):
         half = [replace(trial, lost=lost[trial.trial])
-                for trial in _trials(rows[rows["seed"].isin(other)], len(other), chosen.outcome) if trial.completed]
-        found.update(dict.fromkeys(own, min(half, key=_order, default=chosen).trial))
+                for trial in trials_of(rows[rows["seed"].isin(other)], len(other), chosen.outcome) if trial.completed]
+        found.update(dict.fromkeys(own, min(half, key=in_order, default=chosen).trial))
     return dict(sorted(found.items()))
 
 
-def _trials(rows: pd.DataFrame, seeds: int, outcome: Outcome) -> Iterator[Trial]:
+def trials_of(rows: pd.DataFrame, seeds: int, outcome: Outcome) -> Iterator[Trial]:
+    """Yield the trials of one batch whose runs these are, all of one length. seeds: how many each was to have."""
     for trial, own in rows.groupby("trial"):
         lost = int(own["status"].isin(LOST).sum())
         completed = own[own["status"] == "completed"]
         values = completed[outcome.validation].to_numpy(np.float64)
+        stops_after = own["stops_after"].fillna(0).iloc[0]
         yield Trial(int(trial), float(own["base_learning_rate"].iloc[0]), outcome,
                     outcome.mean(values[np.isfinite(values)]), len(completed), lost,
-                    max(seeds - len(completed) - lost, 0))
+                    max(seeds - len(completed) - lost, 0), int(stops_after))
 
 
-def _order(trial: Trial) -> tuple[bool, int, float, float]:
-    """The best first: trials without a diverged seed, then those with most seeds, so that equal seeds are compared,
-    then by accuracy or loss, then the smaller rate."""
+def in_order(trial: Trial) -> tuple[bool, int, float, float]:
+    """Return a key that sorts trials, the best first: trials without a diverged seed, then those with most seeds, so
+    that equal seeds are compared, then by accuracy or loss, then the smaller rate."""
     value = trial.outcome.sign * trial.validation.value
     return (trial.lost > 0 or not trial.completed, -trial.completed,
             math.inf if math.isnan(value) else -value, trial.learning_rate)
 
 
 def not_chosen(runs: pd.DataFrame, found: tuple[TunedBatch, ...]) -> pd.Series:
-    """Return bool[runs], true for tuned trials that do not stand for their arm at their seed; found: of
-    `tuned_batches`."""
+    """Return bool[runs], true for tuned trials that do not stand for their arm at their seed, or ended early; found:
+    of `tuned_batches`."""
     standing: set[tuple[Hashable, ...]] = {(b.experiment, b.placement, b.global_batch, seed, trial)
                                            for b in found for seed, trial in b.standing.items()}
     keys = zip(runs["experiment"], runs["placement"], runs["global_batch"], runs["seed"], runs["trial"], runs["rule"])
     return pd.Series([rule == TUNED_RULE and tuple(key) not in standing for *key, rule in keys], index=runs.index,
-                     dtype=bool)
+                     dtype=bool) | stopped_early(runs)

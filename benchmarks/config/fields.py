@@ -26,7 +26,8 @@ class RunFields:
     GPU or, on CPUs, the data of each rank's process. `fingerprint`: the digest of what is trained, the model, the data
     and the versions, so that a run of an edited model is another run; "" where it is not known. `last_batch`: whether
     an accuracy run takes the smaller batch that is left over at an epoch's end, as `fit` does; a configuration without
-    it is older and dropped it.
+    it is older and dropped it. `stops_after`: epochs after which a trial of a tuned arm ends, before its schedule
+    does, to be compared there with others; 0: none.
     """
 
     experiment: str
@@ -54,6 +55,7 @@ class RunFields:
     decay_factor: float = 0.1
     decay_power: float = 2.0
     epochs: int = 1
+    stops_after: int = 0
     earlier_batches: tuple[int, ...] = ()
     validation_fraction: float = 0.2
     train_subset: int = 10_000
@@ -175,8 +177,9 @@ class RunFields:
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in left_out}
         if self.last_batch == DROP:  # as every run did before there was a choice: theirs stay the same runs
             del values["last_batch"]
-        if not self.rate_exponent:  # likewise
-            del values["rate_exponent"]
+        for name in ("rate_exponent", "stops_after"):  # likewise
+            if not values[name]:
+                del values[name]
         text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
@@ -184,6 +187,7 @@ class RunFields:
     def run_id(self) -> str:
         """Readable name of the run, unique by the digest of the whole configuration. It is never parsed."""
         parts = (self.experiment, self.strategy, self.transport, f"{self.replicas}r", f"b{self.global_batch}",
-                 self.rule, f"t{self.trial}" if self.trial >= 0 else "", f"s{self.seed}",
+                 self.rule, f"t{self.trial}" if self.trial >= 0 else "",
+                 f"e{self.stops_after}" if self.stops_after else "", f"s{self.seed}",
                  f"l{self.launch}" if self.kind == "throughput" else "", self.digest)
         return "-".join(part for part in parts if part)

@@ -153,16 +153,16 @@ def _batches_and_rules(experiment: Mapping[str, Any], common: dict[str, Any], ex
         return
     common = {**common, "sharpness_examples": experiment["sharpness_examples"], "last_batch": experiment["last_batch"]}
     for seed in range(first_seed, first_seed + most_seeds(experiment)):
-        yield from _accuracy_runs(experiment, common, batches, seed)
+        yield from _accuracy_runs(experiment, common, batches, seed, first_seed)
 
 
-def _accuracy_runs(experiment: Mapping[str, Any], common: dict[str, Any], batches: list[int],
-                   seed: int) -> Iterator[RunConfig]:
+def _accuracy_runs(experiment: Mapping[str, Any], common: dict[str, Any], batches: list[int], seed: int,
+                   first_seed: int) -> Iterator[RunConfig]:
     reference = experiment["reference_batch"]
     for batch in batches:
         for rule in experiment["rules"]:
             if rule == rules.TUNED_RULE:
-                yield from _trials(experiment, common, batch, seed)
+                yield from _trials(experiment, common, batch, seed, first_seed)
                 continue
             # At the reference batch every rule is the same run: it is done once and shared.
             same = batch == reference and not RULES[rule].own_reference
@@ -184,11 +184,17 @@ def _needed(experiment: Mapping[str, Any], rule: str) -> dict[str, Any]:
     return {name: experiment[name]} if name in experiment else {}
 
 
-def _trials(experiment: Mapping[str, Any], common: dict[str, Any], batch: int, seed: int) -> Iterator[RunConfig]:
-    """The tuned arm at one batch, also at the reference batch, which is tuned like every other."""
+def _trials(experiment: Mapping[str, Any], common: dict[str, Any], batch: int, seed: int,
+            first_seed: int) -> Iterator[RunConfig]:
+    """The tuned arm at one batch, also at the reference batch, which is tuned like every other; where its rates are
+    halved, every run that may be asked for."""
     alone = experiment["rules"] == (rules.TUNED_RULE,) and batch == experiment["reference_batch"]
     probes = tuple(experiment["noise_batches"]) if alone else ()
     common = {**common, **warmup_epochs(experiment, rules.TUNED_RULE, batch)}
+    halved = tuning.halving(experiment)
+    stops = halved.stops if halved and seed - first_seed < halved.seeds else (tuning.TO_THE_END,)
     for trial, rate in enumerate(tuning.batch_rates(experiment, common["base_learning_rate"], batch)):
-        yield RunConfig(**{**common, "base_learning_rate": rate}, rule=rules.TUNED_RULE, trial=trial, kind="accuracy",
-                        global_batch=batch, seed=seed, noise_batches=probes)
+        for stops_after in stops:
+            own = {"base_learning_rate": rate, **({"sharpness_examples": 0} if stops_after else {})}
+            yield RunConfig(**{**common, **own}, rule=rules.TUNED_RULE, trial=trial, kind="accuracy",
+                            global_batch=batch, seed=seed, noise_batches=probes, stops_after=stops_after)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..runs.run_config import RunConfig
-from ..schedules.phases import evaluation_steps, first_phase, phases
+from ..schedules.phases import first_phase, phases, segments
 
 # Multiply-adds of a forward pass on one 28 x 28 example, where the workload has not been described yet; for a model
 # not listed, something in between.
@@ -52,7 +52,7 @@ def expected_seconds(config: RunConfig, workload: Mapping[str, Any] = NOTHING) -
         return SECONDS_PER_RUN + config.memory_steps * config.global_batch * flops / rate
     seconds = SECONDS_PER_RUN
     for phase in phases(config)[-max(1, len(config.earlier_batches)):]:  # the first phase is another run's
-        steps, points = phase.steps, len(evaluation_steps(phase.steps_per_epoch, phase.epochs))
+        steps, points = phase.end, len(segments(phase))
         seconds += steps * SECONDS_PER_STEP + steps * phase.global_batch * flops / rate / config.replicas
         seconds += points * EVALUATED_EXAMPLES * flops / 3 / rate * (2 if config.noise_batches else 1)
     # A product of the Hessian with a vector costs about two gradients.

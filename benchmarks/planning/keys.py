@@ -154,6 +154,10 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     trials: Annotated[Whole, about("learning rates that the rule tuned tries at each batch, with every seed")] = 8
     search: Annotated[Amounts, about(
         "lowest and highest rate tried, as factors of the square-root rule's rate")] = SEARCH
+    halve_after: Annotated[Wholes, about(
+        "epochs after each of which the better half of the rates tried goes on, by the first 3 seeds, and the others "
+        "end; the best one stands where the rates on either side of it were trained to the end as well, beyond "
+        "`search` if need be; default: every rate is trained to the end")] = ()
     as_published: Annotated[bool, about("also train the batches one after another on the same weights")] = False
     seeds: Annotated[Whole | Literal["auto"], about(
         "runs per point, paired over batches; \"auto\": as many as it takes, the study being judged again as they come "

@@ -10,7 +10,7 @@ import hashlib
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,14 @@ import numpy.typing as npt
 
 from ..errors import RecordError
 from ..records.json_files import cannot_write, load_json, read_json, write_json
-from ..records.run_folder import CHECKPOINT, attempt_number, Run
+from ..records.run_folder import ARRAYS, attempt_number, BEFORE, CHECKPOINT, Run
 from .strategies.base import Strategy
-
-ARRAYS = "checkpoint.npz"
-BEFORE = "checkpoint-before.npz"  # of the state that is being replaced
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`step` steps of phase `phase` are done; `measured`: what the record will hold of them, every rank's."""
+    """`step` steps of phase `phase` are done; `measured`: what the record will hold of them, every rank's; `run_id`:
+    the shorter run that left it, where it was not the run itself."""
 
     attempt: str
     phase: int
@@ -36,12 +34,15 @@ class Checkpoint:
     train_seconds: float
     measured: dict[str, Any] = field(default_factory=dict)
     resumed: Sequence[dict[str, Any]] = ()
+    run_id: str = ""
     arrays: Sequence[npt.NDArray[Any]] = ()
 
     @property
     def place(self) -> dict[str, Any]:
-        """Attempt, phase and step of the state, as the record's `resumed` names them."""
-        return {"attempt": self.attempt, "phase": self.phase, "step": self.step}
+        """Attempt, phase and step of the state, and the run where it is another, as the record's `resumed` names them.
+        """
+        of = {"run": self.run_id} if self.run_id else {}
+        return {**of, "attempt": self.attempt, "phase": self.phase, "step": self.step}
 
     def restore(self, variables: Sequence[Any], strategy: Strategy) -> None:
         """Rank 0's values on every rank; the others read none."""
@@ -51,10 +52,11 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """Those of one run: what earlier attempts left, and when this one is to leave the next, every `seconds`."""
+    """Those of one run: what earlier attempts left, or the ends of the shorter runs with which it begins, and when this
+    one is to leave the next, every `seconds`."""
 
-    def __init__(self, run: Run, attempt: Path, seconds: float) -> None:
-        self._run, self._attempt, self._seconds = run, attempt, seconds
+    def __init__(self, run: Run, attempt: Path, seconds: float, beginnings: Sequence[Run] = ()) -> None:
+        self._run, self._attempt, self._seconds, self._beginnings = run, attempt, seconds, beginnings
         self._last = time.monotonic()
         self.name = attempt.name
         self.problem = ""
@@ -65,7 +67,7 @@ class Checkpoints:
 
     def agreed(self, strategy: Strategy, shapes: Sequence[tuple[int, ...]]) -> Checkpoint | None:
         """Return the state to go on from, the same on all ranks; None to begin at the beginning. All ranks call it."""
-        return agreed(strategy, self._run, self._attempt, shapes)
+        return agreed(strategy, self._run, self._attempt, shapes, self._beginnings)
 
     def save(self, state: Checkpoint, variables: Sequence[Any]) -> None:
         """Write the state, on rank 0. A state that cannot be written costs the run nothing but a sentence in `problem`.
@@ -119,21 +121,25 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def agreed(strategy: Strategy, run: Run, attempt: Path, shapes: Sequence[tuple[int, ...]]) -> Checkpoint | None:
+def agreed(strategy: Strategy, run: Run, attempt: Path, shapes: Sequence[tuple[int, ...]],
+           beginnings: Sequence[Run] = ()) -> Checkpoint | None:
     """Return the newest state that earlier attempts left, as rank 0 finds it; the other ranks know all but the arrays.
     """
-    found = find(run, attempt, shapes) if strategy.rank == 0 else None
+    found = find(run, attempt, shapes, beginnings) if strategy.rank == 0 else None
     shared = strategy.broadcast({**_facts(found), "arrays": (), "measured": {}} if found else None)
     return found or (Checkpoint(**shared) if shared else None)
 
 
-def find(run: Run, attempt: Path, shapes: Sequence[tuple[int, ...]]) -> Checkpoint | None:
-    """Return the furthest state among the attempts before `attempt` that is whole and has arrays of these shapes."""
-    earlier = [path for path in run.attempts() if attempt_number(path) < attempt_number(attempt)]
+def find(run: Run, attempt: Path, shapes: Sequence[tuple[int, ...]],
+         beginnings: Sequence[Run] = ()) -> Checkpoint | None:
+    """Return the furthest state that is whole and has arrays of these shapes, among the attempts before `attempt` and
+    those of the runs with which this one begins."""
+    earlier = {path: "" for path in run.attempts() if attempt_number(path) < attempt_number(attempt)}
+    earlier |= {path: other.run_id for other in beginnings for path in other.attempts()}
     for path in sorted(earlier, key=_reached, reverse=True):  # one state in memory at a time
         state = read(path)
         if state and [array.shape for array in state.arrays] == list(shapes):
-            return state
+            return replace(state, run_id=earlier[path])
     return None
 
 
@@ -156,10 +162,3 @@ def read(attempt: Path) -> Checkpoint | None:
         return Checkpoint(attempt=attempt.name, arrays=values, **known)
     except (OSError, ValueError, KeyError, TypeError, StopIteration, RecordError):
         return None
-
-
-def remove(run: Run) -> None:
-    """Remove all kept states of a run, whose record is written: nothing needs them any more."""
-    for attempt in run.attempts():
-        for name in (CHECKPOINT, ARRAYS, BEFORE):
-            (attempt / name).unlink(missing_ok=True)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..records.run_folder import Run
-from ..schedules.phases import first_phase
+from ..schedules.phases import begun_by, first_phase
 from .checkpoint import save_arrays
 from .strategies.base import Strategy
 
@@ -49,6 +49,13 @@ def save(attempt: Path, variables: Sequence[Any]) -> None:
     """Write the weights at a run's end, before its record. Where the file is absent, the continuation trains that phase
     again."""
     save_arrays(attempt / FILE, [variable.numpy() for variable in variables])
+
+
+def beginnings(run: Run, runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that train as this one does and end sooner, the shortest first."""
+    length = run.config.stops_after or run.config.epochs
+    return sorted((other for other in runs if 0 < other.config.stops_after < length
+                   and begun_by(run.config) == begun_by(other.config)), key=lambda other: other.config.stops_after)
 
 
 def agreed(strategy: Strategy, run: Run, runs: Sequence[Run]) -> Ended | None:

@@ -58,9 +58,14 @@ class Execution(RunInProgress):
             "environment": {**self.session.environment(), "input": self.examples.feed.kind},
             "agreement": self._agreement(), **self.recorder.fields(self.strategy),
             "timing": {**self.watch.timing(), **self.session.start_seconds()},
-            "continues": self.earlier.run_id if self.earlier else "", "resumed": self.resumed,
+            "continues": self._continues(), "resumed": self.resumed,
             "warnings": self._warnings(),
         })
+
+    def _continues(self) -> str:
+        """The run from whose end this one goes on."""
+        shorter = [place["run"] for place in self.resumed if "run" in place]
+        return self.earlier.run_id if self.earlier else shorter[-1] if shorter else ""
 
     def _agreement(self) -> dict[str, Any]:
         return {"size_expected": self.session.size_expected, "size": self.strategy.size,
@@ -120,6 +125,8 @@ class Execution(RunInProgress):
                 if self._is_last(phase, stop, seconds):
                     return
                 self.agree_to_go_on(phase, stop, seconds, at_epoch_end=stop % phase.steps_per_epoch == 0)
+        if phase.stops_after:  # a longer run goes on from here
+            self.save(phase, phase.end, seconds)
 
     def _is_last(self, phase: phases.Phase, step: int, seconds: float) -> bool:
         """Let what follows the epochs see the one that ended; return whether it ends the phase, after weights of an
@@ -170,7 +177,7 @@ class Execution(RunInProgress):
         answers = self.session.strategy.gather(own)
         asked = [reason for reason, _, _ in answers if reason]
         self.stretch_steps = max(1, int(STRETCH_SECONDS / max(1e-9, *(pace for _, pace, _ in answers))))
-        if step == phase.steps:
+        if step == phase.end:
             return  # what is done is worth more than a few seconds; a phase that follows asks for itself
         if asked or answers[0][2]:
             self.save(phase, step, seconds)

@@ -28,7 +28,7 @@ from ..planning import keys, selection
 from ..records import leases
 from ..records.failures import FAILURE
 from ..records.json_files import read_json
-from ..records.run_folder import attempt_number, Run
+from ..records.run_folder import attempt_number, remove_states, Run
 from ..records.store import Store
 from ..runs.run_config import RunConfig
 from . import devices, imports
@@ -177,7 +177,8 @@ def do(run: Run, attempt: Path, session: Session, runs: Sequence[Run]) -> int:
     try:
         with session.watchdog.watching(run, attempt), leases.Heartbeat(attempt) if rank == 0 else nullcontext():
             earlier = continuation.agreed(session.strategy, run, runs)
-            kept = checkpoint.Checkpoints(run, attempt, session.checkpoint_seconds)
+            shorter = continuation.beginnings(run, runs)
+            kept = checkpoint.Checkpoints(run, attempt, session.checkpoint_seconds, shorter)
             execution = Execution(config, session, step_writer(attempt, rank), kept, earlier)
             workload = session.workloads.get(config.workload_key, {})
             record = execution.record(run.run_id, attempt_number(attempt), workload)
@@ -186,7 +187,8 @@ def do(run: Run, attempt: Path, session: Session, runs: Sequence[Run]) -> int:
                     with suppress(RecordError):  # without it the continuation trains this phase again
                         continuation.save(attempt, execution.variables)
                 run.finish(attempt, record)
-                checkpoint.remove(run)
+                for done in shorter if config.stops_after else (*shorter, run):  # a longer run goes on from this one
+                    remove_states(done)
         return EXIT_OK
     except Interrupted as stop:
         if rank == 0:

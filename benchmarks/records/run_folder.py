@@ -22,6 +22,8 @@ FAILURES = (*RETRYABLE, "invalid", "failed", "out_of_memory")
 MAX_ATTEMPTS = 3
 ATTEMPT = re.compile(r"attempt-\d{2,6}")
 CHECKPOINT = "checkpoint.json"
+ARRAYS = "checkpoint.npz"
+BEFORE = "checkpoint-before.npz"  # of the state that is being replaced
 
 
 @dataclass(frozen=True)
@@ -200,3 +202,10 @@ class Run:
 def attempt_number(folder: Path) -> int:
     """Return the number in the name of attempt-01, attempt-02, ..., attempt-100."""
     return int(folder.name.rpartition("-")[2])
+
+
+def remove_states(run: Run) -> None:
+    """Remove all kept states of a run from which nothing goes on any more."""
+    for attempt in run.attempts():
+        for name in (CHECKPOINT, ARRAYS, BEFORE):
+            (attempt / name).unlink(missing_ok=True)

@@ -51,10 +51,11 @@ class Record(Measurements, frozen=True, kw_only=True):
     evaluations: Annotated[tuple[Evaluation, ...], Meta(description="see Evaluation; ascending phase and step")]
     windows: Annotated[tuple[Window, ...], Meta(description="see Window; every rank's")]
     timing: Annotated[Timing | None, Meta(description="see Timing")]
-    continues: Annotated[str, Meta(description="the run with whose end the second phase begins, and whose evaluations "
-                                   "the first has")] = ""
+    continues: Annotated[str, Meta(description="the run from whose end this one goes on, and whose evaluations it has: "
+                                   "of its first phase, or up to where a shorter trial ended")] = ""
     resumed: Annotated[tuple[dict[str, Any], ...], Meta(description="checkpoints that later attempts went on from: "
-                                                        "attempt, phase and step of each")] = ()
+                                                        "attempt, phase and step of each, and the run of a shorter "
+                                                        "one's")] = ()
     warnings: Annotated[tuple[str, ...], Meta(description="sentences")]
     content_hash: Annotated[str, Meta(description="SHA-256 over all the rest as JSON with sorted keys and no "
                                       "spaces")] = ""

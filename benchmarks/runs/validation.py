@@ -87,6 +87,9 @@ def _validate_trial(config: RunFields) -> None:
     if config.trial < -1 or (config.rule == TUNED_RULE) != (config.trial >= 0):
         raise PlanError(f"trial={config.trial} with rule={config.rule!r}: trials are numbered from 0, and only "
                         f"rule={TUNED_RULE!r} has them; -1 stands for none.")
+    if config.stops_after and (config.rule != TUNED_RULE or not 0 < config.stops_after < config.epochs):
+        raise PlanError(f"stops_after={config.stops_after} with rule={config.rule!r} and epochs={config.epochs}: only "
+                        f"a trial of rule={TUNED_RULE!r} ends before its epochs do; 0 stands for none.")
 
 
 def _validate_input(config: RunFields) -> None:

@@ -15,7 +15,8 @@ Config = TypeVar("Config", bound=RunFields)
 class Phase:
     """Training at one global batch; a run has several only where batches follow one another on the same weights.
 
-    `last`: the examples of an epoch's last step where those are fewer than a batch, else 0.
+    `last`: the examples of an epoch's last step where those are fewer than a batch, else 0; `stops_after`: epochs after
+    which the run ends, where its schedule goes on; else 0.
     """
 
     index: int
@@ -23,11 +24,17 @@ class Phase:
     steps_per_epoch: int
     epochs: int
     last: int = 0
+    stops_after: int = 0
 
     @property
     def steps(self) -> int:
-        """Optimizer steps of the whole phase."""
+        """Optimizer steps of the whole phase, those of its schedule."""
         return self.epochs * self.steps_per_epoch
+
+    @property
+    def end(self) -> int:
+        """Optimizer steps that are taken."""
+        return (self.stops_after or self.epochs) * self.steps_per_epoch
 
     @property
     def examples_per_epoch(self) -> int:
@@ -56,7 +63,7 @@ def phases(config: RunFields) -> list[Phase]:
     if config.adapts:
         most = -(-config.steps // config.steps_per_epoch)
         return [Phase(0, config.global_batch, config.steps_per_epoch, most)]
-    return [Phase(i, batch, config.epoch_steps(batch), config.epochs, config.left_over(batch))
+    return [Phase(i, batch, config.epoch_steps(batch), config.epochs, config.left_over(batch), config.stops_after)
             for i, batch in enumerate(config.batches)]
 
 
@@ -65,6 +72,11 @@ def first_phase(config: Config) -> Config:
     rule = SHARED_RULE if config.earlier_batches else config.rule
     return replace(config, global_batch=config.batches[0], earlier_batches=(), rule=rule, noise_batches=(),
                    sharpness_examples=0)
+
+
+def begun_by(config: Config) -> Config:
+    """Return what all runs share that are the same training up to where the shorter of them end."""
+    return replace(config, stops_after=0, sharpness_examples=0)
 
 
 def evaluation_steps(steps_per_epoch: int, epochs: int) -> list[int]:
@@ -86,5 +98,5 @@ def evaluation_steps(steps_per_epoch: int, epochs: int) -> list[int]:
 
 def segments(phase: Phase) -> list[tuple[int, int]]:
     """Return the (start, stop) step ranges in which nothing but training happens; none crosses the end of an epoch."""
-    stops = evaluation_steps(phase.steps_per_epoch, phase.epochs)
+    stops = evaluation_steps(phase.steps_per_epoch, phase.stops_after or phase.epochs)
     return list(zip([0, *stops[:-1]], stops))

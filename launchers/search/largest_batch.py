@@ -36,9 +36,9 @@ from . import starting_batch
 from .bisection import Bounds, Found, recommended, verified
 
 # What differs between the runs of an experiment and takes no memory in a step.
-SAME_MEMORY = ("rule", "trial", "earlier_batches", "noise_batches", "launch", "scaling", "base_learning_rate", "epochs",
-               "reference_batch", "warmup_epochs", "decay", "decay_epochs", "decay_factor", "decay_power",
-               "warmup_steps", "windows", "window_seconds")
+SAME_MEMORY = ("rule", "trial", "stops_after", "earlier_batches", "noise_batches", "launch", "scaling",
+               "base_learning_rate", "epochs", "reference_batch", "warmup_epochs", "decay", "decay_epochs",
+               "decay_factor", "decay_power", "warmup_steps", "windows", "window_seconds")
 UNITS = {"b": 1, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12}
 EXAMPLE_LIMIT = "4GiB"
 FIRST_BATCH = 32

@@ -53,8 +53,9 @@ class Submission:
 def run(plan: Plan, options: study.Options, site_name: str, dry_run: bool) -> int:
     """Submit what of the plan is not done. Returns the exit code. Raises PlanError, EnvironmentUnusable."""
     if rounds.is_sequential(plan):
-        raise PlanError("seeds = \"auto\" is judged as runs end, which a queue does not wait for; give their number, "
-                        "such as --set seeds=6, or run the plan on one machine without --on slurm.")
+        raise PlanError("seeds = \"auto\" and halve_after are judged as runs end, which a queue does not wait for; "
+                        "give a number of seeds and no halving, such as --set seeds=6 --set halve_after=[], or run "
+                        "the plan on one machine without --on slurm.")
     site = read(site_name)
     if not dry_run and not shutil.which("sbatch"):
         raise EnvironmentUnusable("--on slurm needs sbatch, which is not on PATH; call it on a login node, or add "

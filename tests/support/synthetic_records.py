@@ -133,7 +133,7 @@ def _curve(study: Study, curve: Curve, phase: Phase, shared: float, head_start: 
     speed = curve.speed.get(batch, study.speed) * (1 + 2 * speed_noise)
     extra = 0.02 + curve.generalization.get(batch, 0.0) + gap_noise
     rows = []
-    for step in evaluation_steps(phase.steps_per_epoch, phase.epochs):
+    for step in evaluation_steps(phase.steps_per_epoch, phase.stops_after or phase.epochs):
         epoch = step / phase.steps_per_epoch
         left = math.exp(-speed * epoch)
         loss = final + (FIRST_LOSS - final) * left

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ....benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED
 from ....benchmarks.planning.derived_keys import AUTO
+from ....benchmarks.planning.tuning import HALVE_AFTER
 from ....benchmarks.planning.variants.set_keys import set_words
 from ....benchmarks.records.failures import ending
 from ....benchmarks.records.manifest import working_directory
@@ -21,7 +22,6 @@ from ....benchmarks.records.run_folder import FINAL, Run
 from ....benchmarks.records.store import open_store, Store
 from ....benchmarks.text import counted, plain
 from ...local.display.by_experiment import table
-from ...local.looks import rounds
 from ...slurm import queue
 from ..options import add_results
 
@@ -68,7 +68,9 @@ def _poll(results: Path) -> tuple[int, bool]:
     print(f"{store.folder}: {counted(len(runs), 'run')}: "
           + ", ".join(f"{counts[name]} {called.get(name, name)}" for name in ORDER if counts[name]))
     print("\n".join(map(plain, table([run for run in runs if statuses[run.run_id] != "unreadable"], statuses))))
-    print("".join(f"{plain(line)}\n" for line in rounds.lines(store)) if by_looks(store) else "", end="")
+    if by_looks(store):
+        from ...local.looks import asked  # tables take a while to import
+        print("".join(f"{plain(line)}\n" for line in asked.lines(store)), end="")
     active = jobs(store)
     bad = sorted((run for run in runs if statuses[run.run_id] in BAD), key=lambda run: run.last_began())
     for run in bad[:1]:
@@ -81,8 +83,14 @@ def _poll(results: Path) -> tuple[int, bool]:
 
 
 def by_looks(store: Store) -> bool:
-    """Return whether the plan says that looks decide the number of seeds; reading the tables is left out otherwise."""
-    return AUTO in store.manifest.text
+    """Return whether the plan says that looks decide the number of seeds, or which rates go on; reading the tables is
+    left out otherwise."""
+    return any(word in store.manifest.text for word in (AUTO, HALVE_AFTER))
+
+
+def _is_open(store: Store) -> bool:
+    from ...local.looks import asked  # as above
+    return asked.is_open(store)
 
 
 def jobs(store: Store) -> bool:
@@ -123,7 +131,7 @@ def _advice(store: Store, counts: Counter[str], active: bool) -> int:
     if held_back:
         print(f"{counted(held_back, 'more run')} of the plan lie beyond the budget that it was run with")
     unfinished = held_back or any(counts[name] for name in counts if name not in FINAL)
-    if unfinished or by_looks(store) and rounds.is_open(store):
+    if unfinished or by_looks(store) and _is_open(store):
         print("the jobs above go on by themselves" if active else f"to go on: {command}")
         return EXIT_INCOMPLETE
     if counts["invalid"] or counts["failed"]:

@@ -1,5 +1,5 @@
 """What a plan is expected to take before anything starts: runs, time and money, with a range where looks decide its
-seeds."""
+seeds. Where rates are halved, as many as come through each length, and one more at the end; all of them at most."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import Any
 from ....benchmarks.planning.derived_keys import seed_looks
 from ....benchmarks.planning.expected_time import NOTHING, WORKER_START_SECONDS
 from ....benchmarks.planning.plan import Plan
+from ....benchmarks.planning.tuning import halving
 from ....benchmarks.runs.run_config import RunConfig
+from ....benchmarks.schedules.phases import begun_by, phases
+from ....benchmarks.schedules.rules import TUNED_RULE
 from ....benchmarks.text import counted, duration
 from .budget import money
-from .rounds import first_runs, is_sequential
+from .rounds import first_seeds, is_sequential
 
 EXPECTED_SHARE, SELDOM_SHARE = 0.25, 0.55
 """Of the seeds between the fewest and the most of a point: taken on average, and exceeded by one study of ten; see
@@ -35,16 +38,37 @@ class Foreseen:
 def foreseen(plan: Plan, runs: Sequence[RunConfig], share: float, seconds: Seconds,
              workloads: Mapping[str, Any] = NOTHING) -> Foreseen:
     """Return what a plan comes to that takes this share of the seeds between the fewest and the most of each point.
-    Workers are started anew at each look."""
-    taken = first_runs(plan, runs, share)
-    return Foreseen(len(taken), seconds(taken) + WORKER_START_SECONDS * _later_looks(plan, share),
-                    money(taken, float(plan.settings.get("price_per_device_hour") or "nan"), workloads))
+    Workers are started anew at each look, and where rates were compared."""
+    taken = expected_rates(plan, first_seeds(plan, runs, share))
+    trained = without_beginnings(taken)
+    return Foreseen(len(taken), seconds(trained) + WORKER_START_SECONDS * _later_rounds(plan, share),
+                    money(trained, float(plan.settings.get("price_per_device_hour") or "nan"), workloads))
 
 
-def _later_looks(plan: Plan, share: float) -> int:
-    """Looks after the first one, of the experiment that has most."""
-    most = ((own, own[0] + round(share * (own[-1] - own[0]))) for own in map(seed_looks, plan.experiments) if own)
-    return max((sum(count <= seeds for count in own) - 1 for own, seeds in most), default=0)
+def expected_rates(plan: Plan, runs: Sequence[RunConfig]) -> list[RunConfig]:
+    """Return the runs without those of rates that are not expected to go so far."""
+    halved = {str(one["name"]): own for one in plan.experiments if (own := halving(one))}
+    return [one for one in runs if one.rule != TUNED_RULE or (own := halved.get(one.experiment)) is None
+            or own.expected(one.trial, one.stops_after)]
+
+
+def without_beginnings(runs: Sequence[RunConfig]) -> list[RunConfig]:
+    """Return the runs without those from whose end another one goes on, and whose steps it does not take again."""
+    longest: dict[RunConfig, RunConfig] = {}
+    for one in runs:
+        if one.rule == TUNED_RULE:
+            longest[begun_by(one)] = max(one, longest.get(begun_by(one), one), key=lambda each: phases(each)[-1].end)
+    return [one for one in runs if one.rule != TUNED_RULE or longest[begun_by(one)] == one]
+
+
+def _later_rounds(plan: Plan, share: float) -> int:
+    """Looks after the first one, and lengths of rates after theirs, of the experiment that has most."""
+    def of(experiment: Mapping[str, Any]) -> int:
+        own, halved = seed_looks(experiment), halving(experiment)
+        most = own[0] + round(share * (own[-1] - own[0])) if own else 0
+        # After the last length the best rate's neighbours, and then the other seeds.
+        return max(sum(count <= most for count in own) - 1, 0) + (len(halved.stops) + 1 if halved else 0)
+    return max(map(of, plan.experiments), default=0)
 
 
 def lines(plan: Plan, runs: Sequence[RunConfig], seconds: Seconds,
@@ -55,6 +79,8 @@ def lines(plan: Plan, runs: Sequence[RunConfig], seconds: Seconds,
     if not is_sequential(plan):
         cost = foreseen(plan, runs, 1.0, seconds, workloads).money
         return [f"money: about {cost:.2f}, by price_per_device_hour"] if priced else []
+    if not any(map(seed_looks, plan.experiments)):
+        return _by_rates(foreseen(plan, runs, 1.0, seconds, workloads), priced)
     least, likely, seldom, most = (foreseen(plan, runs, share, seconds, workloads)
                                    for share in (0.0, EXPECTED_SHARE, SELDOM_SHARE, 1.0))
     return [f"seeds = \"auto\": {least.runs:,} to {most.runs:,} runs, about {likely.runs:,} expected, more than "
@@ -63,3 +89,11 @@ def lines(plan: Plan, runs: Sequence[RunConfig], seconds: Seconds,
             f"{duration(seldom.seconds)} in one study of ten; that above is of all {counted(most.runs, 'run')}",
             *([f"money: at least {least.money:.2f}, about {likely.money:.2f} expected, more than {seldom.money:.2f} in "
                f"one study of ten, {most.money:.2f} at most, by price_per_device_hour"] if priced else [])]
+
+
+def _by_rates(likely: Foreseen, priced: bool) -> list[str]:
+    """What a plan with a number of seeds comes to where its rates are halved."""
+    cost = [f"money: about {likely.money:.2f} expected, by price_per_device_hour"] if priced else []
+    return [f"halve_after: about {likely.runs:,} runs expected, those that go on from others among them; which rates "
+            "go on is decided as they come in",
+            f"time: about {duration(likely.seconds)} expected; that above is of every run that may be asked for", *cost]

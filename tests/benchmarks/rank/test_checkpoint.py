@@ -124,7 +124,7 @@ def test_a_run_that_is_asked_to_stop_when_it_is_done_is_recorded() -> None:
         checkpoints=SimpleNamespace(due=lambda: False),
         session=SimpleNamespace(interrupted=lambda: "preempted", strategy=Strategy()),
         save=lambda phase, step, seconds: saved.append(step))
-    phase: Any = SimpleNamespace(steps=10)
+    phase: Any = SimpleNamespace(end=10)
     Execution.agree_to_go_on(execution, phase, 10, 1.0, at_epoch_end=True)
     assert saved == []
     with pytest.raises(Interrupted) as stop:

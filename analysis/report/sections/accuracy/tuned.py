@@ -29,18 +29,46 @@ def build(findings: Findings) -> Section | None:
     found = findings.results.tuned
     if not found:
         return None
-    text = ("At each batch, the reference batch included, the same number of rates was tried with every seed, spread "
-            "evenly on a log scale around what the square-root rule gives there. The rate with the best mean "
+    every = "" if any(one.stopped for one in found) else " with every seed"
+    text = (f"At each batch, the reference batch included, the same number of rates was tried{every}, spread evenly on "
+            "a log scale around what the square-root rule gives there. The rate with the best mean "
             "validation accuracy, or loss where there is no accuracy, is the tuned arm at that batch; trials of which "
             "a seed diverged come last.",
             "Test results are reported, never chosen by. A rate's mean owes something to the luck it was chosen for, "
             "so the tuned arm is read where it was not chosen: each half of the seeds at the rate that the other half "
             "chooses. Its intervals allow for what two halves that choose for each other share.")
+    text += tuple(_halved(findings, name) for name in dict.fromkeys(one.experiment for one in found if one.stopped))
     works = [(name, work, own) for name, work in findings.panels
              if (own := [one for one in found if (one.experiment, one.placement) == _key(work)])]
     figures = tuple(figure for name, work, own in works for figure in _panel(name, work, own))
     return Section(text, figures, (*_chosen(found), *_left(works), *_tried(found)),
                    tuple(warning for one in found for warning in one.warnings))
+
+
+def _halved(findings: Findings, experiment: str) -> str:
+    """How rates were stopped, what that saved, and what it risks."""
+    own = [one for one in findings.results.tuned if one.experiment == experiment]
+    runs = findings.results.all_runs
+    of = runs[(runs["experiment"] == experiment) & (runs["rule"] == TUNED_RULE)]
+    epochs = int(of["epochs"].max())
+    stops = sorted({trial.stops_after for one in own for trial in one.stopped})
+    seeds = int(of.loc[of["stops_after"] > 0, "seed"].nunique())
+    rates = sum(len(one.tried) for one in own)
+    ended = sum(len(one.stopped) for one in own)
+    return (f"{experiment}: rates were halved. After {listed(map(str, stops))} of {epochs} epochs, by {seeds} seeds, "
+            f"the better half went on from where it was; {ended} of {rates} rates over all batches ended there, and "
+            f"{taken_share(of):.0%} of the epochs were trained that all of them with every seed would have taken. A "
+            "rate stands as the best only where the next lower and the next higher one were trained to the end as "
+            "well, so what this risks is a second, better rate apart from it, which is slow at first.")
+
+
+def taken_share(runs: pd.DataFrame) -> float:
+    """Return the share of epochs that were trained of those that all rates tried would have taken with every seed; a
+    run goes on from a shorter one of the same rate and seed. runs: the trials of one experiment's tuned arm."""
+    length = runs["stops_after"].where(runs["stops_after"] > 0, runs["epochs"])
+    taken = length.groupby([runs["global_batch"], runs["trial"], runs["seed"]]).max().sum()
+    cells = runs.groupby("global_batch").agg(rates=("trial", "nunique"), seeds=("seed", "nunique"))
+    return float(taken / ((cells["rates"] * cells["seeds"]).sum() * runs["epochs"].max()))
 
 
 def _key(work: Workload) -> tuple[str, str]:
@@ -79,7 +107,7 @@ def _crosses(own: list[TunedBatch]) -> tuple[tuple[float, Role, str], ...]:
 
 def _chosen(found: tuple[TunedBatch, ...]) -> tuple[Table, ...]:
     rows = [(one.experiment, one.placement, f"{one.global_batch:,}", number(one.chosen.learning_rate),
-             f"{number(one.trials[0].learning_rate)} to {number(one.trials[-1].learning_rate)}",
+             f"{number(one.tried[0].learning_rate)} to {number(one.tried[-1].learning_rate)}",
              f"{one.finished_trials} of {one.planned_trials}", _validation(one.chosen),
              _remarks(one)) for one in found]
     return table(("experiment", "on", "batch", "tuned rate", "tried", "trials finished", "validation",
@@ -90,15 +118,19 @@ def _remarks(one: TunedBatch) -> str:
     lost = one.lost_trials
     return listed(text for text in (f"the {one.edge} rate tried" if one.edge else "",
                                     f"{lost} of {counted(len(one.trials), 'trial')} diverged" if lost else "",
+                                    f"{len(one.stopped)} stopped early" if one.stopped else "",
                                     "partial" if one.partial else "") if text)
 
 
 def _tried(found: tuple[TunedBatch, ...]) -> tuple[Table, ...]:
     rows = [(one.experiment, f"{one.global_batch:,}", number(trial.learning_rate),
              _validation(trial), f"{trial.lost} lost" if trial.lost else "",
-             "chosen" if trial is one.chosen else "") for one in found for trial in one.trials]
+             "chosen" if trial is one.chosen else f"after {counted(trial.stops_after, 'epoch')}" if trial.stops_after
+             else "") for one in found for trial in one.tried]
+    stopped = " A rate that was stopped: as far as it came." if any(one.stopped for one in found) else ""
     return table(("experiment", "batch", "rate", "validation", "seeds", ""), rows,
-                 "Every rate tried, at the end of training: mean over the seeds that completed, 95 % interval, n.",
+                 f"Every rate tried, at the end of training: mean over the seeds that completed, 95 % interval, "
+                 f"n.{stopped}",
                  (1, 2), "All trials", longest=150)
 
 

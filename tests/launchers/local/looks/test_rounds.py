@@ -4,12 +4,10 @@ back. Records are made up; no rank starts."""
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from support import synthetic_records
+from support.made_rounds import Killed, Rounds
 from support.synthetic_records import change, SGD, Study
 
 from batchscale.benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, PlanError
@@ -17,7 +15,7 @@ from batchscale.benchmarks.planning.expansion import expand
 from batchscale.benchmarks.planning.plan import parse, Plan
 from batchscale.benchmarks.records.store import Store
 from batchscale.benchmarks.runs.run_config import RunConfig
-from batchscale.launchers.local.looks import rounds
+from batchscale.launchers.local.looks import asked
 from batchscale.launchers.local.looks.budget import Budget, in_order, parsed
 
 TEXT = """
@@ -44,56 +42,25 @@ def runs_of(given: Plan) -> list[RunConfig]:
     return expand(given, lambda name, fraction: 1024, {}).runs
 
 
-class Killed(Exception):
-    """The end of a process from outside, after so many records."""
-
-
-class Rounds:
-    """A store, and what a round does: it makes up the records that lack, in the plan's order or in one of its own."""
-
-    def __init__(self, folder: Path, given: Plan, seeds: int = 100, of: Study = LOSES) -> None:
-        self.store, self.plan, self.rounds, self.most, self.truth = Store(folder), given, list[int](), seeds, of
-        self.order: random.Random | None = None
-
-    def keep(self, runs: list[RunConfig], held_back: int) -> None:
-        self.store.prepare(runs, {"name": "p", "text": self.plan.text, "settings": dict(self.plan.settings),
-                                  "held_back": held_back})
-
-    def do(self) -> int:
-        todo = [run for run in self.store.runs() if not run.has_record]
-        self.rounds.append(len(todo))
-        if self.order is not None:
-            self.order.shuffle(todo)
-        for run in todo[:self.most]:
-            record = synthetic_records._record(self.truth, run.config, np.random.default_rng(
-                1000 * run.config.seed + run.config.global_batch))
-            attempt = run.claim()
-            assert attempt is not None
-            run.finish(attempt, record)
-        self.most -= len(todo)
-        if self.most < 0 and self.order is not None:
-            raise Killed
-        return EXIT_OK if self.most >= 0 else EXIT_INCOMPLETE
-
-    def run(self, say: Callable[[str], None] = lambda text: None, budget: Budget | None = None) -> int:
-        return rounds.rounds(self.plan, self.store, runs_of(self.plan), self.keep, self.do, say, budget or Budget())
+def made_of(folder: Path, given: Plan, seeds: int = 100, of: Study = LOSES) -> Rounds:
+    return Rounds(folder, given, of, seeds)
 
 
 def test_seeds_are_added_until_all_is_decided_and_what_is_not_made_is_in_no_list(tmp_path: Path) -> None:
     said: list[str] = []
-    made = Rounds(tmp_path / "p", plan())
+    made = made_of(tmp_path / "p", plan())
     assert made.run(said.append) == EXIT_OK
     assert made.rounds[0] == 3 * 3 and sum(made.rounds) < 3 * 16
     runs = made.store.runs()
     assert len(runs) == sum(made.rounds) and all(run.has_record for run in runs)
-    assert any("worse: 512" in line for line in said) and not rounds.is_open(made.store)
+    assert any("worse: 512" in line for line in said) and not asked.is_open(made.store)
     assert made.run() == EXIT_OK and made.rounds[-1] == 0
 
 
 @pytest.mark.parametrize("seeds", [4, pytest.param(10, marks=pytest.mark.slow)])
 def test_a_study_that_was_stopped_goes_on_at_the_same_look(tmp_path: Path, seeds: int) -> None:
-    whole = Rounds(tmp_path / "whole" / "p", plan())
-    stopped = Rounds(tmp_path / "stopped" / "p", plan(), seeds=seeds)
+    whole = made_of(tmp_path / "whole" / "p", plan())
+    stopped = made_of(tmp_path / "stopped" / "p", plan(), seeds=seeds)
     whole.run()
     assert stopped.run() == EXIT_INCOMPLETE
     stopped.most = 100
@@ -104,10 +71,10 @@ def test_a_study_that_was_stopped_goes_on_at_the_same_look(tmp_path: Path, seeds
 @pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_after_any_records_it_makes_the_same_runs_and_says_the_same(tmp_path: Path, every: int) -> None:
     """Killed again and again, after so many records each time, which come in any order."""
-    whole = Rounds(tmp_path / "whole" / "p", plan())
+    whole = made_of(tmp_path / "whole" / "p", plan())
     assert whole.run() == EXIT_OK
-    names, said = {run.run_id for run in whole.store.runs()}, rounds.lines(whole.store)
-    made, kills = Rounds(tmp_path / "p", plan(), seeds=every - 1), 0
+    names, said = {run.run_id for run in whole.store.runs()}, asked.lines(whole.store)
+    made, kills = made_of(tmp_path / "p", plan(), seeds=every - 1), 0
     made.order = random.Random(every)
     while True:
         try:
@@ -116,17 +83,17 @@ def test_killed_after_any_records_it_makes_the_same_runs_and_says_the_same(tmp_p
         except Killed:
             assert {run.run_id for run in made.store.runs()} <= names
             made.most, kills = every, kills + 1
-    assert {run.run_id for run in made.store.runs()} == names and rounds.lines(made.store) == said
+    assert {run.run_id for run in made.store.runs()} == names and asked.lines(made.store) == said
     assert kills >= len(names) // every - 1 > 0
 
 
 def test_a_plan_with_a_number_of_seeds_is_one_round_of_all_its_runs(tmp_path: Path) -> None:
-    made = Rounds(tmp_path / "p", plan("4"))
+    made = made_of(tmp_path / "p", plan("4"))
     assert made.run() == EXIT_OK and made.rounds == [12]
 
 
 def test_a_budget_of_runs_takes_the_reference_and_small_batches_of_a_seed_first(tmp_path: Path) -> None:
-    made = Rounds(tmp_path / "p", plan("4"))
+    made = made_of(tmp_path / "p", plan("4"))
     assert made.run(budget=parsed("4runs", made.plan)) == EXIT_INCOMPLETE
     first = [(run.config.seed, run.config.global_batch) for run in made.store.runs()]
     assert first == [(0, 32), (0, 128), (0, 512), (1, 32)] and made.store.manifest.held_back == 8
@@ -137,7 +104,7 @@ def test_a_budget_of_runs_takes_the_reference_and_small_batches_of_a_seed_first(
 
 def test_a_budget_decides_first_what_it_is_expected_to_and_puts_off_the_rest(tmp_path: Path) -> None:
     """Batch 128 is not worse and soon shown to be so, 512 loses half the margin and takes many seeds."""
-    whole, made = (Rounds(tmp_path / name / "p", plan(), of=SLOW) for name in ("whole", "budget"))
+    whole, made = (made_of(tmp_path / name / "p", plan(), of=SLOW) for name in ("whole", "budget"))
     assert whole.run() == EXIT_OK
     most = {batch: len(own) for batch, own in seeds_of(whole.store).items()}
     assert most[128] < most[512]
