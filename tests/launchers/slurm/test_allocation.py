@@ -14,8 +14,8 @@ from batchscale.benchmarks.errors import EnvironmentUnusable
 from batchscale.benchmarks.records import failures
 from batchscale.benchmarks.records.json_files import write_json
 from batchscale.benchmarks.records.store import Store
-from batchscale.launchers.slurm import (allocation, jobs as slurm_jobs, layout as slurm_layout, rank as slurm_rank, site,
-                                       step)
+from batchscale.launchers.slurm import allocation, jobs as slurm_jobs, layout as slurm_layout, rank as slurm_rank
+from batchscale.launchers.slurm import site, step
 from support.slurm_stand_ins import calls
 
 
