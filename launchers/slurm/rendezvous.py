@@ -27,7 +27,7 @@ class Store(ThreadingHTTPServer):
         self.values: dict[str, bytes] = {}
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A rank that has gone meanwhile is no reason to write into the job's output; its peers tell."""
+        """Say nothing of a rank that has gone meanwhile; its peers tell."""
 
 
 class Handler(BaseHTTPRequestHandler):
