@@ -125,7 +125,7 @@ def copies(tf: Any, gpus: int) -> Iterator[Tried]:
 
 
 def exchange(tf: Any, gpus: int) -> Iterator[Tried]:
-    """Yield an all-reduce over all GPUs: its sum, and what each link carries (bus bandwidth, 2 (n - 1) / n of the bytes)."""
+    """Yield an all-reduce over all GPUs: its sum, and what each link carries, 2 (n - 1) / n of the bytes."""
     strategy = tf.distribute.MirroredStrategy([f"GPU:{gpu}" for gpu in range(gpus)])
     size = EXCHANGED_BYTES // 4
 

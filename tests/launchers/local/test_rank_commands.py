@@ -125,5 +125,9 @@ def test_ranks_share_out_the_cores_they_are_given(config: Make, monkeypatch: pyt
     eight = list(range(8))
     assert devices.pin(two, eight, {"HOROVOD_LOCAL_RANK": "1"}, gpus=True) == [4, 5, 6, 7]
     assert devices.pin(config(strategy="mirrored", replicas=2), eight, {}, gpus=True) == eight
+    crowded = config(strategy="mirrored", replicas=8, global_batch=128)
+    assert devices.pin(crowded, [0, 1], {}, gpus=True) == [0, 1], "eight GPUs of a container with two cores"
+    with pytest.raises(EnvironmentUnusable, match="needs 8 cores"):
+        devices.pin(crowded, [0, 1], {}, gpus=False)
     bound_by_srun = {"SLURM_LOCALID": "1", "SLURM_CPU_BIND_TYPE": "mask_cpu:", "BATCHSCALE_LAUNCHER": "srun-gloo"}
     assert devices.pin(two, eight, bound_by_srun, gpus=True) == eight, "these are its own already"
