@@ -16,6 +16,7 @@ from ..config.strategies import has_process_per_replica
 from ..errors import EnvironmentUnusable
 from ..records.failures import cause, sign_of_no_memory
 from ..runs.run_config import RunConfig
+from .gpus import near_cores
 
 NO_BUFFER = "no memory for a buffer of Horovod's (which calls that \"Unknown error.\")"
 DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
@@ -38,8 +39,8 @@ def pin(config: RunConfig, cores: Sequence[int], variables: Mapping[str, str], g
     """Bind this process to its share of `cores`, which all local ranks divide among them; return the share.
 
     With GPUs (by default, where NVIDIA's driver is) cores_per_replica is the least of it: the processes of a host share
-    all of its cores evenly, since they launch kernels, decode images and drive the network beside them; all have
-    all where GPUs outnumber cores.
+    all of its cores evenly, since they launch kernels, decode images and drive the network beside them, each
+    near its own GPU where NVML tells; all have all where GPUs outnumber cores.
     """
     per_process = config.cores_per_replica * (config.replicas // config.ranks)
     shared = has_process_per_replica(config.strategy) and not bound_by_slurm(variables)
@@ -48,6 +49,10 @@ def pin(config: RunConfig, cores: Sequence[int], variables: Mapping[str, str], g
         per_process = max(per_process, len(cores) // max(1, config.ranks // max(1, config.nodes) if shared else 1))
     start = local_rank(variables) * per_process if shared else 0
     own = list(cores)[start:start + per_process]
+    if gpus and shared and config.ranks > 1 and config.cores_per_replica == 1:
+        if near := near_cores.of_this_host(cores, config.ranks // max(1, config.nodes), local_rank(variables),
+                                           variables.get("CUDA_VISIBLE_DEVICES")):
+            own, per_process = near, len(near)
     if gpus and config.cores_per_replica == 1 and len(own) < per_process:
         own = list(cores)
     elif len(own) < per_process:

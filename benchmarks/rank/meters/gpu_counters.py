@@ -40,6 +40,16 @@ class GpuCounters:
             return ""
         return version.decode() if isinstance(version, bytes) else str(version)
 
+    def near_cores(self, most: int) -> list[set[int]]:
+        """Return the cores on the socket of each GPU, of numbers below `most`; nothing where that is not told."""
+        words = -(-most // 64)
+        try:
+            masks = [self.library.nvmlDeviceGetCpuAffinity(handle, words) for handle in self.handles]
+        except self.library.NVMLError:
+            return []
+        return [{64 * at + bit for at, word in enumerate(mask) for bit in range(64) if int(word) >> bit & 1}
+                for mask in masks]
+
     def capacity_bytes(self) -> int | None:
         """Memory of the smallest GPU in use; null where that is not told."""
         return self._least(lambda handle: self.library.nvmlDeviceGetMemoryInfo(handle).total)
