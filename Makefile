@@ -24,7 +24,7 @@ MOST_STARTS := 100
 BROWSER := playwright axe-playwright-python
 PACKAGES := benchmarks launchers analysis slurm
 
-.PHONY: study reference types wheel docs setup test test-browser test-slow test-slurm test-gpu-pretended test-faults test-three-times accuracy fuzz reliability bench bench-fit bench-study lint clean
+.PHONY: study reference types wheel docs setup test test-browser test-slow test-slurm test-gpu-pretended test-faults test-three-times accuracy fuzz reliability bench bench-fit bench-study bench-gpu at-scale lint clean
 
 study: setup
 	$(ACTIVATED) batchscale study quick
@@ -89,6 +89,16 @@ bench: setup types
 
 bench-fit: setup
 	$(ACTIVATED) python -m batchscale.benchmarks.micro.against_fit.loop
+
+# On a machine with GPUs: what they do, and training against `fit` and hand-written loops, in one file to be sent.
+bench-gpu: setup
+	$(ACTIVATED) batchscale doctor --gpu
+	$(ACTIVATED) python -m batchscale.benchmarks.micro.against_fit.loop | tee batchscale-gpu-training.txt
+
+# What many ranks and many runs cost beside the training: no step may grow faster than the number of ranks.
+at-scale: setup
+	$(ACTIVATED) PYTHONPATH=tests python -m soak.ranks_at_scale
+	$(ACTIVATED) PYTHONPATH=tests python -m soak.report_scale
 
 # The time of keras_batching's accuracy part by this suite and by model.fit: half an hour.
 bench-study: setup

@@ -16,9 +16,10 @@ from ..config.strategies import has_process_per_replica
 from ..errors import EnvironmentUnusable
 from ..records.failures import cause, sign_of_no_memory
 from ..runs.run_config import RunConfig
+from .gpus import near_cores
 
 NO_BUFFER = "no memory for a buffer of Horovod's (which calls that \"Unknown error.\")"
-DRIVER = "/dev/nvidiactl"
+DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
 RANK_VARIABLES = ("BATCHSCALE_RANK", "HOROVOD_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID", "PMIX_RANK")
 LOCAL_RANK_VARIABLES = ("BATCHSCALE_LOCAL_RANK", "HOROVOD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID",
                         "PMIX_LOCAL_RANK")
@@ -38,15 +39,23 @@ def pin(config: RunConfig, cores: Sequence[int], variables: Mapping[str, str], g
     """Bind this process to its share of `cores`, which all local ranks divide among them; return the share.
 
     With GPUs (by default, where NVIDIA's driver is) cores_per_replica is the least of it: the processes of a host share
-    all of its cores evenly, since they launch kernels, decode images and drive the network beside them.
+    all of its cores evenly, since they launch kernels, decode images and drive the network beside them, each
+    near its own GPU where NVML tells; all have all where GPUs outnumber cores.
     """
     per_process = config.cores_per_replica * (config.replicas // config.ranks)
     shared = has_process_per_replica(config.strategy) and not bound_by_slurm(variables)
-    if Path(DRIVER).exists() if gpus is None else gpus:
+    gpus = beside_gpus() if gpus is None else gpus
+    if gpus:
         per_process = max(per_process, len(cores) // max(1, config.ranks // max(1, config.nodes) if shared else 1))
     start = local_rank(variables) * per_process if shared else 0
     own = list(cores)[start:start + per_process]
-    if len(own) < per_process:
+    if gpus and shared and config.ranks > 1 and config.cores_per_replica == 1:
+        if near := near_cores.of_this_host(cores, config.ranks // max(1, config.nodes), local_rank(variables),
+                                           variables.get("CUDA_VISIBLE_DEVICES")):
+            own, per_process = near, len(near)
+    if gpus and config.cores_per_replica == 1 and len(own) < per_process:
+        own = list(cores)
+    elif len(own) < per_process:
         raise EnvironmentUnusable(
             f"{config.strategy} needs {start + per_process} cores on this host ({config.cores_per_replica} for each "
             f"replica) and has {len(cores)}; lower replicas or cores_per_replica, or give it more cores.")
@@ -54,6 +63,12 @@ def pin(config: RunConfig, cores: Sequence[int], variables: Mapping[str, str], g
         with suppress(ProcessLookupError):
             os.sched_setaffinity(int(thread), own)
     return own
+
+
+def beside_gpus() -> bool:
+    """Return whether this process is told to train on GPUs, or NVIDIA's driver is here (WSL has it at another place).
+    """
+    return os.environ.get("BATCHSCALE_DEVICE") == "gpu" or any(Path(path).exists() for path in DRIVERS)
 
 
 def bound_by_slurm(variables: Mapping[str, str]) -> bool:

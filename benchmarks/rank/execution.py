@@ -108,6 +108,7 @@ class Execution(RunInProgress):
     def _train_phase(self, phase: phases.Phase, begun: Checkpoint | None) -> None:
         program, step_rates, first, seconds = self.program, self.rates(phase.steps, phase.global_batch), 0, 0.0
         self.trace(phase.global_batch, step_rates, phase.last)
+        self.use_once(phase.global_batch, step_rates, phase.last)
         program.reset_optimizer()  # a later phase compiles again, which makes a new optimizer
         if begun:
             first, seconds = begun.step, begun.train_seconds

@@ -115,6 +115,25 @@ class RunInProgress:
             if last:
                 advance(program.last_loop(last), [(*feed.left_over(batch)[:3], 0, 0, 0)], step_rates)
 
+    def use_once(self, batch: int, step_rates: Any, last: int = 0) -> None:
+        """Make two steps and put the weights back, where a first step costs what no later one does: on GPUs handles of
+        libraries, choices of kernels, communicators and kernels that the driver compiles, elsewhere what jit compiles.
+        It would count as training of the first run of a process, and of no other. All ranks call it, after `trace` and
+        before the optimizer is reset."""
+        if not (self.config.jit or tf.config.list_logical_devices("GPU")):
+            return
+        program, feed = self.program, self.examples.feed
+        with self.watch.activity("trace"):
+            before = [self.strategy.copies(variable)[0] for variable in program.variables]
+            loop = program.loop(batch, feed.layout(batch))
+            for part in feed.parts(0, 1, batch):
+                for _ in range(2):
+                    advance(loop, [(*part[:3], 0, 1, 0)], step_rates)
+            if last:
+                advance(program.last_loop(last), [(*feed.left_over(batch)[:3], 0, 1, 0)], step_rates)
+            for variable, value in zip(program.variables, before):
+                variable.assign(value)
+
     def advance(self, segment: Segment, step_rates: Any) -> float:
         """Train the segment between two synchronisations, as one window. Return its seconds."""
         program, feed, batch = self.program, self.examples.feed, segment.global_batch

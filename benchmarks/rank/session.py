@@ -124,6 +124,9 @@ class Session:
         return {**own, "ranks": hosts, "devices": list(self.devices), "gpus": details,
                 "intra_op_threads": threading.get_intra_op_parallelism_threads(),
                 "inter_op_threads": threading.get_inter_op_parallelism_threads(),
+                "gpu_driver": self.gpus.driver(),
+                "gpu_libraries": {name: str(version) for name, version in tf.sysconfig.get_build_info().items()
+                                  if details and name in ("cuda_version", "cudnn_version")},
                 "tensor_float_32": bool(details) and tf.config.experimental.tensor_float_32_execution_enabled(),
                 "library": self.strategy.library(), "tensorflow": tf.__version__, "keras": keras.__version__,
                 "launcher": os.environ.get("BATCHSCALE_LAUNCHER", "by hand")}

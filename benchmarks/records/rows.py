@@ -126,9 +126,10 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 
     baseline_bytes: Annotated[Measured, Meta(description="resident size after import, data and model building")]
     peak_bytes: Annotated[Measured, Meta(description="largest resident size of rank 0's process while training")]
-    device_baseline_bytes: Annotated[Measured, Meta(description="allocator's bytes in use before training; null on a "
-                                                    "CPU")]
-    device_peak_bytes: Annotated[Measured, Meta(description="allocator's peak while training; null on a CPU")]
+    device_baseline_bytes: Annotated[Measured, Meta(description="allocator's bytes in use before training, of the "
+                                                    "fullest GPU; null on a CPU")]
+    device_peak_bytes: Annotated[Measured, Meta(description="allocator's peak while training, of the fullest GPU; "
+                                                "null on a CPU")]
     device_capacity_bytes: Annotated[Measured, Meta(description="memory of the smallest GPU in use, by NVML; null "
                                                     "where not told")] = None
 

@@ -196,8 +196,16 @@ def check_gpus() -> Check:
     found = installed.installed_tensorflow()
     fit = found is None or found[0] != "tensorflow-cpu"
     listed = ", ".join(f"{names.count(name)} x {name}" for name in sorted(set(names)))
-    return Check("GPUs", fit, listed if fit else f"{listed}, which tensorflow-cpu cannot use",
-                 "" if fit else f"python -m pip uninstall tensorflow-cpu; {INSTALL_TENSORFLOW_GPU}")
+    if not fit:
+        return Check("GPUs", False, f"{listed}, which tensorflow-cpu cannot use",
+                     f"python -m pip uninstall tensorflow-cpu; {INSTALL_TENSORFLOW_GPU}")
+    if len(set(names)) > 1:
+        return Check("GPUs", None, f"{listed}: one replica takes the first by bus number, {names[0]}",
+                     "CUDA_VISIBLE_DEVICES=N  (to take another, or equal ones)")
+    if version_of("nvidia-ml-py") == "absent":
+        return Check("GPUs", None, f"{listed}, without readings of energy, power, clocks and free memory",
+                     "python -m pip install nvidia-ml-py")
+    return Check("GPUs", True, listed)
 
 
 def check_cores() -> Check:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .setup_environment import printed
 
-DRIVER = Path("/dev/nvidiactl")
+DRIVERS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))  # of Linux, and of Linux within Windows
 
 
 def gpu_names() -> list[str]:
@@ -64,7 +64,7 @@ def _lines() -> list[str]:
         elif line.strip().startswith("MIG "):
             kind, _, rest = line.strip().removeprefix("MIG ").partition("Device")
             lines.append(f"MIG {rest.partition(':')[0].strip()}: {gpu} MIG {kind.strip()} {rest.partition(': ')[2]}")
-    return lines or (_asked_of_nvml() if DRIVER.exists() else [])
+    return lines or (_asked_of_nvml() if any(path.exists() for path in DRIVERS) else [])
 
 
 @cache

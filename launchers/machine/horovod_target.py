@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import re
 import shlex
 import shutil
 import sys
@@ -155,4 +156,29 @@ def this_target() -> Target:
         remarks.append("without NCCL, so GPUs are reduced through the host: it needs TensorFlow's "
                        "GPU package, nccl.h and nvcc (CUDA toolkit 12, or set HOROVOD_CUDA_HOME)")
     include = Path(spec.origin).parent / "include"
+    if nccl and (theirs := cuda_of(include.parent)) and major(nccl.cuda_version) > major(theirs):
+        remarks.append(f"with nvcc {nccl.cuda_version} for a TensorFlow of CUDA {theirs}: NCCL then needs a driver of "
+                       f"CUDA {major(nccl.cuda_version)}, where TensorFlow itself runs on older ones; set "
+                       f"HOROVOD_CUDA_HOME to a toolkit of CUDA {major(theirs)}, or see that nvidia-smi says CUDA "
+                       f"{major(nccl.cuda_version)} or later")
     return Target(found[0], found[1], include, mpi, nccl, tuple(remarks))
+
+
+def cuda_of(package: Path) -> str:
+    """Return the version of CUDA that an installed TensorFlow was built for, without importing it; "" for none."""
+    try:
+        text = (package / "python" / "platform" / "build_info.py").read_text()
+    except OSError:
+        return ""
+    found = re.search(r"""['"]cuda_version['"][,:] *['"]([0-9.]+)""", text)
+    return found[1] if found else ""
+
+
+def major(version: str) -> int:
+    """Return the first number of a version; 0 where there is none.
+
+    >>> major("12.5.1"), major("unknown")
+    (12, 0)
+    """
+    first = version.partition(".")[0]
+    return int(first) if first.isdigit() else 0

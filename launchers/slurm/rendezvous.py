@@ -27,7 +27,7 @@ class Store(ThreadingHTTPServer):
         self.values: dict[str, bytes] = {}
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Leave out of the job's output that a rank has gone meanwhile, which its peers tell."""
+        """Say nothing of a rank that has gone meanwhile; its peers tell."""
 
 
 class Handler(BaseHTTPRequestHandler):

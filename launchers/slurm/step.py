@@ -31,8 +31,9 @@ SRUN_TASK = re.compile(r"srun: error: (\S+): tasks? (\d+)")
 def rank_words(site: Site, worker: Sequence[str]) -> list[str]:
     """Return the words that start one rank: the container's, then Python's; inside a container its own python3, since
     this one's path means nothing there."""
-    python = shlex.split(site.python) or (["python3"] if site.container else [sys.executable])
-    return [*shlex.split(site.container), *python, "-P", "-m", "batchscale.launchers.slurm.rank", *worker]
+    python = shlex.split(os.path.expandvars(site.python)) or (["python3"] if site.container else [sys.executable])
+    inside = shlex.split(os.path.expandvars(site.container))
+    return [*inside, *python, "-P", "-m", "batchscale.launchers.slurm.rank", *worker]
 
 
 def launcher_of(config: RunConfig, site: Site) -> str:

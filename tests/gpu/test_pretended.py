@@ -50,6 +50,17 @@ name = "memory"
 kind = "memory"
 global_batches = [256]
 """
+RANKS = """
+[[experiment]]
+name = "ranks"
+kind = "throughput"
+replica_batches = [32]
+strategies = ["multiworker", "horovod-gloo"]
+replicas = [2]
+launches = 1
+windows = 2
+window_seconds = 0.05
+"""
 
 
 def of_steps(gpus: int, folder: Path, **settings: Any) -> dict[str, Any]:
@@ -82,6 +93,19 @@ def test_doctor_counts_the_gpus_that_tensorflow_sees(tmp_path: Path) -> None:
     assert "8 x Pretended H100" in done.stdout and "imports; 1 CPU, 8 GPU" in done.stdout, done.stdout + done.stderr
 
 
+def test_the_doctor_tells_a_gpu_that_computes_wrongly(tmp_path: Path) -> None:
+    """Kernels of pretended GPUs do nothing: what they should compute is a problem, what is only copied is none."""
+    done = run_beside(2, ["-m", "batchscale.launchers.cli", "doctor", "--gpu"], tmp_path)
+    assert done.returncode == 3, done.stdout + done.stderr
+    states = {line[8:].split("  ")[0].strip(): line.split()[0] for line in done.stdout.splitlines()}
+    assert {states[name] for name in ("TensorFlow", "GPU 0", "GPU 1", "copy CPU:0 to GPU:0", "copy GPU:0 to CPU:0",
+                                      "copy GPU:0 to GPU:1")} == {"ok"}, done.stdout
+    assert states["products, TF32"] == states["products, float32"] == states["convolution"] == "PROBLEM"
+    written = json.loads((tmp_path / "batchscale-gpu.json").read_text())
+    assert [gpu["name"] for gpu in written["gpus"]] == ["Pretended H100"] * 2
+    assert {row["name"] for row in written["tried"]} >= {"products, TF32", "all-reduce over 2 GPUs"}
+
+
 def test_gpus_that_tensorflow_cannot_use_are_an_error(tmp_path: Path) -> None:
     """A library that TensorFlow needs is not there: it would train on the CPU, and say so below any level that shows.
     """
@@ -104,15 +128,15 @@ def records_of(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 def test_a_plan_of_all_strategies_goes_through(tmp_path: Path) -> None:
-    strategies = ["single", "mirrored", "multiworker", "horovod-gloo"]
-    (tmp_path / "plan.toml").write_text(PLAN.format(strategies=json.dumps(strategies), replicas=[1, 2, 8]))
+    plan = PLAN.format(strategies='["single", "mirrored"]', replicas=[1, 2, 8]) + RANKS
+    (tmp_path / "plan.toml").write_text(plan)
     words = ["-m", "batchscale.launchers.cli", "run", "plan.toml", "--results", "results"]
     done = run_beside(8, words, tmp_path, timeout=3000, PRETENDED_SHOW="1")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     found = {(record["config"]["strategy"], record["config"]["replicas"], record["config"]["kind"]): record
              for record in records_of(tmp_path)}
     assert {key[:2] for key in found if key[2] == "throughput"} == {
-        ("single", 1), *((name, count) for name in ("mirrored", "multiworker", "horovod") for count in (1, 2, 8))}
+        ("single", 1), ("mirrored", 1), ("mirrored", 2), ("mirrored", 8), ("multiworker", 2), ("horovod", 2)}
     for (_, replicas, _), record in found.items():
         seen = record["environment"]["ranks"]
         assert sum(len(rank["devices"]) for rank in seen) == replicas
@@ -127,7 +151,8 @@ def test_a_plan_of_all_strategies_goes_through(tmp_path: Path) -> None:
 def failing_run(folder: Path, **how: str) -> tuple[subprocess.CompletedProcess[str], str]:
     """A memory run beside a GPU that fails; what the run ended as, and why."""
     (folder / "plan.toml").write_text(PLAN.format(strategies='["single"]', replicas=[1]))
-    done = run_beside(1, ["-m", "batchscale.launchers.cli", "run", "plan.toml", "--only", "experiment=memory"], folder, **how)
+    words = ["-m", "batchscale.launchers.cli", "run", "plan.toml", "--only", "experiment=memory"]
+    done = run_beside(1, words, folder, **how)
     failures = [json.loads(path.read_text()) for path in folder.glob("results/pretended/*/attempt-*/failure.json")]
     return done, failures[-1]["status"] if failures else "completed"
 

@@ -30,6 +30,26 @@ class GpuCounters:
         """Power, clock and use of each GPU now; NVML's own averages reach back up to a second. Null: not told."""
         return [self._reading(number, handle) for number, handle in enumerate(self.handles)]
 
+    def driver(self) -> str:
+        """Version of the driver; "" where that is not told."""
+        if not self.handles:
+            return ""
+        try:
+            version = self.library.nvmlSystemGetDriverVersion()
+        except self.library.NVMLError:
+            return ""
+        return version.decode() if isinstance(version, bytes) else str(version)
+
+    def near_cores(self, most: int) -> list[set[int]]:
+        """Return the cores on the socket of each GPU, of numbers below `most`; nothing where that is not told."""
+        words = -(-most // 64)
+        try:
+            masks = [self.library.nvmlDeviceGetCpuAffinity(handle, words) for handle in self.handles]
+        except self.library.NVMLError:
+            return []
+        return [{64 * at + bit for at, word in enumerate(mask) for bit in range(64) if int(word) >> bit & 1}
+                for mask in masks]
+
     def capacity_bytes(self) -> int | None:
         """Memory of the smallest GPU in use; null where that is not told."""
         return self._least(lambda handle: self.library.nvmlDeviceGetMemoryInfo(handle).total)
@@ -85,7 +105,19 @@ def of_library(library: Any, visible: Sequence[str], shown: str | None) -> GpuCo
             number = int(match.group(1)) if match else 0
             entry = entries[number] if number < len(entries) else str(number)
             handles.append(library.nvmlDeviceGetHandleByIndex(int(entry)) if entry.isdigit()
-                           else library.nvmlDeviceGetHandleByUUID(entry))
+                           else _by_uuid(library, entry))
     except library.NVMLError:
         return GpuCounters()
     return GpuCounters(library, tuple(handles))
+
+
+def _by_uuid(library: Any, entry: str) -> Any:
+    """The handle of a GPU by its UUID; CUDA takes the beginning of one too, which NVML does not."""
+    try:
+        return library.nvmlDeviceGetHandleByUUID(entry)
+    except library.NVMLError:
+        for handle in map(library.nvmlDeviceGetHandleByIndex, range(library.nvmlDeviceGetCount())):
+            uuid = library.nvmlDeviceGetUUID(handle)
+            if (uuid.decode() if isinstance(uuid, bytes) else str(uuid)).startswith(entry):
+                return handle
+        raise

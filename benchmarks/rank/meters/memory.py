@@ -1,4 +1,4 @@
-"""Peak memory of a run: of this process, and of its first GPU's allocator."""
+"""Peak memory of a run: of this process, and of the allocators of its GPUs, of which the fullest counts."""
 
 from __future__ import annotations
 
@@ -18,28 +18,30 @@ class MemoryMeter(Meter):
 
     def begin(self, run: Running) -> None:
         """Take the baseline and reset the peaks (Linux: 5 to clear_refs resets the largest resident size)."""
-        self._gpu = run.devices[0] if run.devices and run.devices[0].startswith("GPU") else None
+        self._gpus = [device for device in run.devices if device.startswith("GPU")]
         self._baseline = status_bytes("VmRSS")
         self._device_baseline: int | None = None
         try:
             Path("/proc/self/clear_refs").write_text("5")
         except OSError:
             self._baseline = None  # without the reset the peak would include start-up
-        if self._gpu:
-            self._device_baseline = int(tf.config.experimental.get_memory_info(self._gpu)["current"])
-            tf.config.experimental.reset_memory_stats(self._gpu)
+        if self._gpus:
+            self._device_baseline = self._fullest("current")
+            for gpu in self._gpus:
+                tf.config.experimental.reset_memory_stats(gpu)
 
     def end(self, run: Running) -> None:
         """Read the peaks; null where there is no reading (a CPU's allocator reports zeros)."""
         self.values["memory"] = {**self._read(), "device_capacity_bytes": run.gpus.capacity_bytes()}
 
     def _read(self) -> dict[str, Any]:
-        device_peak = None
-        if self._gpu:
-            device_peak = int(tf.config.experimental.get_memory_info(self._gpu)["peak"])
+        device_peak = self._fullest("peak") if self._gpus else None
         return {"baseline_bytes": self._baseline,
                 "peak_bytes": status_bytes("VmHWM") if self._baseline is not None else None,
                 "device_baseline_bytes": self._device_baseline, "device_peak_bytes": device_peak}
+
+    def _fullest(self, what: str) -> int:
+        return max(int(tf.config.experimental.get_memory_info(gpu)[what]) for gpu in self._gpus)
 
 
 METER = MemoryMeter

@@ -95,3 +95,12 @@ def on_device(device: str, array: Any) -> Any:
         return array
     with tf.device(device):
         return tf.identity(array)
+
+
+def when_done(loss: Any) -> float:
+    """Return a loss once all devices of this process have done what they were given; its value is the first one's, for
+    which the others need not have ended."""
+    value = float(loss)
+    if len(tf.config.list_logical_devices("GPU")) > 1:
+        tf.test.experimental.sync_devices()
+    return value

@@ -68,4 +68,7 @@ class Mirrored(Strategy):
             variable.assign(first + sum(other - first for other in others) / self.replicas)
 
     def library(self) -> dict[str, Any]:
-        return {"cross_device_ops": type(self._strategy.extended._cross_device_ops).__name__}
+        operations = self._strategy.extended._cross_device_ops
+        options = getattr(self._strategy.extended, "_communication_options", None)
+        way = {"communication": options.implementation.value} if options and self._devices[0].startswith("GPU") else {}
+        return {"cross_device_ops": type(operations).__name__, **way}

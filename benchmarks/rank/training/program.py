@@ -27,7 +27,7 @@ from ...schedules.phases import phases
 from .. import models
 from ..feeds.base import examples_at, Layout
 from ..script import taken
-from ..strategies.base import Strategy
+from ..strategies.base import Strategy, when_done
 from . import adascale, keras_optimizers, losses
 from .compiled import Compiled
 from .gradients import gradients
@@ -129,7 +129,7 @@ class Program:
         return config.replica_batch * replicas if norms.layers else None
 
     def notes(self, config: RunConfig) -> list[str]:
-        """Return what a reader of the record must know about this model under this configuration, in sentences."""
+        """Return what a reader of the record must know about this model and configuration, in sentences."""
         found, ghost = [], self.ghost_batch(config)
         if ghost is not None and config.accumulation > 1:
             found.append(f"batch norm normalizes over {ghost} examples and its moving statistics move "
@@ -174,10 +174,9 @@ class Program:
         return loss, [tf.convert_to_tensor(gradient) for gradient in found]  # an embedding's comes as slices
 
     def loop(self, global_batch: int, layout: Layout, exchange: bool = True) -> Callable[..., Any]:
-        """Return fn(x, y, order, rates, start, stop, base) -> loss of the last step; compiled once per batch and
-        layout.
+        """Return fn(x, y, order, rates, start, stop, base) -> loss of the last step; once per batch and layout.
 
-        x, y: examples on the device; order: int32 positions into them; rates: float32 by step of the phase; base: the
+        x, y: examples on the device; order: positions into them; rates: float32 by step of the phase; base: the
         step at which `order` begins. All ranks must call with the same steps. Without `exchange` each process applies
         its own gradients: for timing alone, since the replicas part.
         """
@@ -257,9 +256,9 @@ class Program:
     def _of_last(self, part: Callable[..., tuple[Any, Sequence[Any]]], left_over: int) -> tuple[Any, Sequence[Any]]:
         """The loss and gradient of this replica's part of an epoch's last batch, micro-batch by micro-batch. Where
         there are too few examples for one, it takes all of them and counts for nothing."""
-        index = tf.get_static_value(self.strategy.replica_index())
+        index, found = tf.get_static_value(self.strategy.replica_index()), []
         shares = last_shares(left_over, self.strategy.replicas * self._accumulation)
-        of_one, found = len(shares) / left_over, []
+        of_one = len(shares) / left_over
         for share in shares[int(index) * self._accumulation:][:self._accumulation]:
             size = share.stop - share.start
             found.append(part(share.start if size else 0, size or left_over, size * of_one))
@@ -283,18 +282,18 @@ class Program:
 
 
 def draws(layer: Any) -> bool:
-    """Return whether a layer draws random numbers in training: one that can and whose rates are not all 0."""
+    """Return whether a layer draws random numbers in training."""
     if getattr(layer, "seed_generator", None) is None and getattr(layer, "generator", None) is None:
         return False
-    rates = [getattr(layer, name, None) for name in ("rate", "stddev", "dropout", "recurrent_dropout")]
-    known = [rate for rate in rates if isinstance(rate, (int, float))]
+    known = [rate for name in ("rate", "stddev", "dropout", "recurrent_dropout")
+             if isinstance(rate := getattr(layer, name, None), (int, float))]
     return any(known) if known else True
 
 
 def advance(loop: Callable[..., Any], parts: Any, rates: Any) -> float:
-    """Run the steps of `parts` and wait for the device; the last step's loss."""
+    """Run the steps of `parts` and wait for the devices; the last step's loss."""
     loss: Any = np.float32(np.nan)
     for x, y, order, start, stop, base in parts:
         loss = loop(x, y, order, rates, tf.constant(start, tf.int32), tf.constant(stop, tf.int32),
                     tf.constant(base, tf.int32))
-    return float(loss)
+    return when_done(loss)

@@ -21,8 +21,19 @@ class Library:
             raise self.NVMLError("invalid argument")
         return index
 
+    def nvmlDeviceGetCount(self) -> int:
+        return 4
+
+    def nvmlDeviceGetUUID(self, handle: int) -> str:
+        return "GPU-c0ffee" if handle == 2 else f"GPU-{handle}"
+
     def nvmlDeviceGetHandleByUUID(self, uuid: str) -> int:
-        return {"GPU-c0ffee": 2}[uuid]
+        if uuid != "GPU-c0ffee":
+            raise self.NVMLError("not found")
+        return 2
+
+    def nvmlSystemGetDriverVersion(self) -> bytes:
+        return b"580.0"
 
     def nvmlDeviceGetTotalEnergyConsumption(self, handle: int) -> int:
         if handle == 3:
@@ -84,3 +95,13 @@ def test_without_gpus_or_with_one_that_nvml_does_not_know_there_are_no_counters(
     assert counters(["GPU:0"], "9").energy_millijoules() == []
     nothing = gpu_counters([], None)
     assert nothing.energy_millijoules() == [] and nothing.capacity_bytes() is None and nothing.readings() == []
+
+
+def test_a_gpu_is_found_by_the_beginning_of_its_uuid_as_cuda_takes_it() -> None:
+    assert counters(["/physical_device:GPU:0"], "GPU-c0f").handles == (2,)
+    assert counters(["/physical_device:GPU:0"], "GPU-bad") == GpuCounters()
+
+
+def test_the_driver_is_told_where_there_are_gpus() -> None:
+    assert counters(["/physical_device:GPU:0"], None).driver() == "580.0"
+    assert GpuCounters().driver() == ""

@@ -124,6 +124,7 @@ def test_the_local_rank_is_read_from_whichever_launcher_gave_it() -> None:
 
 def test_ranks_share_out_the_cores_they_are_given(config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     from batchscale.benchmarks.rank import devices
+    from batchscale.benchmarks.rank.gpus import near_cores
     bound: list[list[int]] = []
     monkeypatch.setattr("os.sched_setaffinity", lambda pid, cores: bound.append(list(cores)))
     two = config(strategy="horovod", transport="gloo", replicas=2, cores_per_replica=2, global_batch=128)
@@ -133,7 +134,16 @@ def test_ranks_share_out_the_cores_they_are_given(config: Make, monkeypatch: pyt
     with pytest.raises(EnvironmentUnusable, match="needs 4 cores on this host .* has 3"):
         devices.pin(two, [0, 1, 2], {"HOROVOD_LOCAL_RANK": "1"})
     eight = list(range(8))
+    two_gpus = config(strategy="horovod", transport="gloo", replicas=2, global_batch=128)
     assert devices.pin(two, eight, {"HOROVOD_LOCAL_RANK": "1"}, gpus=True) == [4, 5, 6, 7]
     assert devices.pin(config(strategy="mirrored", replicas=2), eight, {}, gpus=True) == eight
+    crowded = config(strategy="mirrored", replicas=8, global_batch=128)
+    assert devices.pin(crowded, [0, 1], {}, gpus=True) == [0, 1], "eight GPUs of a container with two cores"
+    ranks = config(strategy="horovod", transport="gloo", replicas=8, global_batch=128)
+    assert devices.pin(ranks, [0, 1], {"HOROVOD_LOCAL_RANK": "7"}, gpus=True) == [0, 1]
+    monkeypatch.setattr(near_cores, "of_this_host", lambda cores, ranks, rank, shown: [rank, rank + 8])
+    assert devices.pin(two_gpus, range(16), {"HOROVOD_LOCAL_RANK": "1"}, gpus=True) == [1, 9], "near its GPU"
+    with pytest.raises(EnvironmentUnusable, match="needs 8 cores"):
+        devices.pin(crowded, [0, 1], {}, gpus=False)
     bound_by_srun = {"SLURM_LOCALID": "1", "SLURM_CPU_BIND_TYPE": "mask_cpu:", "BATCHSCALE_LAUNCHER": "srun-gloo"}
     assert devices.pin(two, eight, bound_by_srun, gpus=True) == eight, "these are its own already"

@@ -131,6 +131,21 @@ def test_a_gpu_beside_the_cpu_package_is_a_problem(monkeypatch: pytest.MonkeyPat
     assert "without NCCL" in check_named("Horovod").found
 
 
+@pytest.mark.parametrize(("names", "nvml", "ok", "said"), [
+    (["A100", "A100"], "13.0", True, "2 x A100"),
+    (["T400", "A100"], "13.0", None, "one replica takes the first by bus number, T400"),
+    (["A100"], "absent", None, "without readings of energy, power, clocks and free memory")])
+def test_what_is_odd_about_the_gpus_is_said(names: list[str], nvml: str, ok: bool | None, said: str,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    """A display card may be the first by bus number; without NVML's package a run has no readings, and says nothing."""
+    monkeypatch.setattr(checks, "gpu_names", lambda: names)
+    monkeypatch.setattr(installed, "installed_tensorflow", lambda: ("tensorflow", "2.21.0"))
+    monkeypatch.setattr(checks, "version_of", lambda name: nvml)
+    found = checks.check_gpus()
+    assert found.ok is ok and said in found.found
+    assert bool(found.fix) is (ok is None)
+
+
 @pytest.mark.parametrize(("devices", "ok", "found"), [
     ("imports; 1 CPU, 2 GPU", True, "2 GPU"), ("imports; 1 CPU", False, "of 2 GPUs that the driver shows"),
     ("imports; 1 CPU, 1 GPU", False, "of 2 GPUs that the driver shows"), ("", False, "fails")])

@@ -56,7 +56,7 @@ def test_where_the_driver_is_and_nvidia_smi_is_not_nvml_is_asked(encode: type, t
     monkeypatch.setattr(gpus, "printed", lambda *words: "")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1")
     assert gpus.gpu_names() == []
-    monkeypatch.setattr(gpus, "DRIVER", tmp_path)
+    monkeypatch.setattr(gpus, "DRIVERS", (tmp_path,))
     assert gpus.gpu_names() == ["NVIDIA H100"]
     gpus._asked_of_nvml.cache_clear()
 

@@ -10,6 +10,7 @@ import sys
 import sysconfig
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -226,3 +227,21 @@ def test_a_horovod_without_the_mpi_that_was_asked_for_is_not_accepted(
                         lambda library, stamp: installed.Horovod("0.28.1", gloo=True))
     with pytest.raises(HorovodNotBuilt, match="built without mpi"):
         horovod_build.verify(target)
+
+
+@pytest.mark.parametrize(("nvcc", "theirs", "said"), [("13.0", "12.5.1", True), ("12.9", "12.5.1", False),
+                                                      ("13.0", "", False)])
+def test_a_newer_compiler_than_tensorflow_s_cuda_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nvcc: str,
+                                                         theirs: str, said: bool) -> None:
+    """Horovod then holds a runtime that older drivers refuse, on which TensorFlow itself runs."""
+    package = tmp_path / "tensorflow"
+    (package / "python" / "platform").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    known = f"('cuda_version', '{theirs}'), " if theirs else ""
+    (package / "python" / "platform" / "build_info.py").write_text(f"build_info = OrderedDict([{known}('x', False)])")
+    monkeypatch.setattr(horovod_target, "installed_tensorflow", lambda: ("tensorflow", "2.21.0"))
+    monkeypatch.setattr(horovod_target, "find_spec", lambda name: SimpleNamespace(origin=str(package / "__init__.py")))
+    monkeypatch.setattr(horovod_target, "find_nccl", lambda: horovod_target.Nccl(tmp_path, tmp_path, nvcc))
+    monkeypatch.setattr(horovod_target, "find_mpi", lambda: None)
+    remarks = " ".join(horovod_target.this_target().remarks)
+    assert ("needs a driver of CUDA 13" in remarks) is said

@@ -14,8 +14,8 @@ from batchscale.benchmarks.errors import EnvironmentUnusable
 from batchscale.benchmarks.records import failures
 from batchscale.benchmarks.records.json_files import write_json
 from batchscale.benchmarks.records.store import Store
-from batchscale.launchers.slurm import (allocation, jobs as slurm_jobs, layout as slurm_layout, rank as slurm_rank, site,
-                                       step)
+from batchscale.launchers.slurm import allocation, jobs as slurm_jobs, layout as slurm_layout, rank as slurm_rank
+from batchscale.launchers.slurm import site, step
 from support.slurm_stand_ins import calls
 
 
@@ -33,7 +33,7 @@ def test_an_array_task_takes_its_line_of_the_shapes(tmp_path: Path) -> None:
     assert allocation.shape_of("single-1r-1n-1c", {}) == "single-1r-1n-1c"
 
 
-def test_the_step_by_gloo_by_mpi_and_by_mpirun(cluster: Path, config: Any) -> None:
+def test_the_step_by_gloo_by_mpi_and_by_mpirun(cluster: Path, config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     layout = slurm_layout.Layout(("g9", "g10"), ("10.0.0.9", "10.0.0.10"), 2, "gloo")
     hvd = config(strategy="horovod", transport="gloo", replicas=4, nodes=2, cores_per_replica=3)
     mpi = config(strategy="horovod", transport="mpi", replicas=4, nodes=2)
@@ -50,6 +50,8 @@ def test_the_step_by_gloo_by_mpi_and_by_mpirun(cluster: Path, config: Any) -> No
     assert by_mpirun[-9:-3] == ["apptainer", "exec", "x.sif", "python3", "-P", "-m"]
     inside = words(hvd, container="apptainer exec x.sif")
     assert inside[-9:-3] == ["apptainer", "exec", "x.sif", "python3", "-P", "-m"], "this Python's path is the host's"
+    monkeypatch.setenv("IMAGES", "/shared/images of all")
+    assert words(hvd, container='apptainer exec "$IMAGES/x.sif"')[-7] == "/shared/images of all/x.sif"
 
 
 @pytest.mark.parametrize(("gpus", "strategy", "cores"), [

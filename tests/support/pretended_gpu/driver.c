@@ -5,7 +5,7 @@
    copied, what is refused and how a failure is told: never a speed, and never what a kernel would have computed.
 
    The environment sets it:
-     PRETENDED_GPUS              how many there are (1)
+     PRETENDED_GPUS              how many there are (1), of which CUDA_VISIBLE_DEVICES shows some
      PRETENDED_MEMORY            bytes of each (80 GiB)
      PRETENDED_FAIL_ALLOCATION   from this allocation on there is no memory (0: never)
      PRETENDED_LOSE_AT_KERNEL    from this kernel on the GPU is lost (0: never)
@@ -43,9 +43,27 @@ long pretended_setting(const char *name, long otherwise) {
     return text && *text ? atol(text) : otherwise;
 }
 
-int pretended_gpus(void) {
+int pretended_gpus_of_machine(void) {
     long asked = pretended_setting("PRETENDED_GPUS", 1);
     return asked < MOST_GPUS ? (int)asked : MOST_GPUS;
+}
+
+/* CUDA shows a process those that CUDA_VISIBLE_DEVICES names, up to the first that is none. */
+int pretended_gpus(void) {
+    const char *shown = getenv("CUDA_VISIBLE_DEVICES");
+    int all = pretended_gpus_of_machine(), count = 0;
+    if (!shown)
+        return all;
+    for (const char *at = shown; *at && count < all; at++) {
+        char *end;
+        long number = strtol(at, &end, 10);
+        if (strncmp(at, "GPU-", 4) && (end == at || number < 0 || number >= all))
+            break;
+        count++;
+        if (!(at = strchr(at, ',')))
+            break;
+    }
+    return count;
 }
 
 static size_t memory_bytes(void) { return (size_t)pretended_setting("PRETENDED_MEMORY", (long)MEMORY_BYTES); }

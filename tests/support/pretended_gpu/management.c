@@ -9,13 +9,13 @@ static char gpus[MOST_GPUS];
 
 static int number(nvmlDevice_t device) { return (int)((char *)device - gpus); }
 
-nvmlReturn_t nvmlInit_v2(void) { return pretended_gpus() ? NVML_SUCCESS : NVML_ERROR_DRIVER_NOT_LOADED; }
+nvmlReturn_t nvmlInit_v2(void) { return pretended_gpus_of_machine() ? NVML_SUCCESS : NVML_ERROR_DRIVER_NOT_LOADED; }
 nvmlReturn_t nvmlInitWithFlags(unsigned flags) { return nvmlInit_v2(); }
 nvmlReturn_t nvmlShutdown(void) { return NVML_SUCCESS; }
-nvmlReturn_t nvmlDeviceGetCount_v2(unsigned *count) { *count = (unsigned)pretended_gpus(); return NVML_SUCCESS; }
+nvmlReturn_t nvmlDeviceGetCount_v2(unsigned *count) { *count = (unsigned)pretended_gpus_of_machine(); return NVML_SUCCESS; }
 nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned index, nvmlDevice_t *device) {
     *device = (nvmlDevice_t)&gpus[index];
-    return index < (unsigned)pretended_gpus() ? NVML_SUCCESS : NVML_ERROR_INVALID_ARGUMENT;
+    return index < (unsigned)pretended_gpus_of_machine() ? NVML_SUCCESS : NVML_ERROR_INVALID_ARGUMENT;
 }
 nvmlReturn_t nvmlDeviceGetHandleByPciBusId_v2(const char *bus, nvmlDevice_t *device) {
     unsigned domain = 0, place = 1;

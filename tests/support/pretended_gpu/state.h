@@ -18,7 +18,9 @@ typedef struct {
 
 extern Counts counts;
 
+/* Those that this process is shown, and all. */
 int pretended_gpus(void);
+int pretended_gpus_of_machine(void);
 long pretended_setting(const char *name, long otherwise);
 int pretended_attribute(int attribute);
 int pretended_current_gpu(void);

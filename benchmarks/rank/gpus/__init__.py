@@ -1,0 +1,1 @@
+"""What a rank asks of GPUs before it trains on them."""
