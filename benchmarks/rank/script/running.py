@@ -39,7 +39,8 @@ class TrainsByBatches(BaseException):
 @dataclass
 class Fit:
     """One call of `fit` in a script: the compiled model and the arguments by name, with defaults. `line`: of the call,
-    0 where it is not in the script itself. `evaluate`: the model's first call of it that stands after this one."""
+    0 where it is not in the script itself; `callers`: the lines from which the script came there, the nearest first.
+    `evaluate`: the model's first call of it that stands after this one."""
 
     call: ScriptCall
     path: Path
@@ -48,6 +49,7 @@ class Fit:
     line: int
     notes: tuple[str, ...]
     evaluate: Evaluate | None = None
+    callers: tuple[int, ...] = ()
 
 
 @dataclass
@@ -74,17 +76,18 @@ class _Watch:
             if later := fits_after(inspect.currentframe(), str(self.path), model):
                 self.notes.add(f"its fit in line {later[0]}, which comes after this one and goes on from it")
             stand_ins.note_backend(self.notes)
-            self.found = Fit(self.call, self.path, model, arguments, self._line(), tuple(self.notes), evaluate)
+            line, *callers = self._lines()
+            self.found = Fit(self.call, self.path, model, arguments, line, tuple(self.notes), evaluate, tuple(callers))
         raise Reached
 
-    def _line(self) -> int:
-        """The line of the script from which `fit` was called, directly or not."""
+    def _lines(self) -> list[int]:
+        """The lines of the script from which `fit` was called, directly or not, the nearest first; [0] without any."""
         frame, lines = inspect.currentframe(), []
         while frame is not None:
             if frame.f_code.co_filename == str(self.path):
                 lines.append(frame.f_lineno)
             frame = frame.f_back
-        return lines[0] if lines else 0
+        return lines or [0]
 
 
 def fit_of(reference: str, seed: int) -> Fit:

@@ -181,8 +181,8 @@ def _tensor(values: Any) -> Any:
 
 def _of_loop(fit: Fit) -> list[str]:
     loop = loop_around(fit.path, fit.line)
-    if not loop.found:
+    if not loop.found and not any(loop_around(fit.path, line).found for line in fit.callers):
         return []
-    again = "" if loop.rebuilds else (" on one model that is not built anew, so that later rounds go on from where "
-                                      "earlier ones ended, which the arm as_published repeats")
+    again = (" on one model that is not built anew, so that later rounds go on from where earlier ones ended, which "
+             "the arm as_published repeats") if loop.found and not loop.rebuilds else ""
     return [f"its loop around fit{again}: the first call is taken"]

@@ -76,7 +76,8 @@ def test_what_a_script_raises_is_told_with_its_lines(found: dict[str, Any]) -> N
     ("shuffled on", ["the first 5 batches of its pipeline"]), ("loads", ["weights that it loads: every run begins"]),
     ("sets", ["what it sets by tf.config: devices, threads and how a step is compiled are the run's own",
               "KERAS_BACKEND=jax of the script: runs train by tensorflow"]),
-    ("loop", ["its loop around fit on one model that is not built anew"]), ("own loop", ["its loop around fit: the"])])
+    ("loop", ["its loop around fit on one model that is not built anew"]), ("own loop", ["its loop around fit: the"]),
+    ("called in a loop", ["its loop around fit: the first call is taken"])])
 def test_what_is_left_out_is_named(found: dict[str, Any], name: str, notes: list[str]) -> None:
     told = [said for said in found[name]["notes"] if not said.startswith("no validation data")]
     assert len(told) == len(notes) and all(said.startswith(note) for said, note in zip(told, notes))

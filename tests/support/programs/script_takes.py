@@ -80,6 +80,8 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
              "    model.fit(x, y, batch_size=batch)\n",),
     "own loop": (COMPILED + "for batch in (10, 50):\n    model = keras.models.clone_model(model)\n"
                  "    model.compile('adam', 'bce')\n    model.fit(x, y, batch_size=batch)\n",),
+    "called in a loop": (COMPILED + "def train(size):\n    model.fit(x, y, batch_size=size)\n"
+                         "for size in (10, 50):\n    train(size)",),
     "own step": ("import keras\nclass Two(keras.Model):\n    def train_step(self, data):\n        return {}\n" + START
                  + "inputs = keras.Input((4,))\nmodel = Two(inputs, model(inputs))\nmodel.compile()\nmodel.fit(x, y)",),
     "texts": (COMPILED + "model.fit(np.array(['a', 'b'] * 50), y)",),
