@@ -222,7 +222,7 @@ def _check_rate(columns: Mapping[str, Any], where: str) -> None:
     rate, seconds, batch = (columns.get(name, 0) for name in ("examples_per_second", "step_seconds", "global_batch"))
     if columns["kind"] == "throughput" and rate > 0 and seconds > 0 and batch > 0:
         own = batch / seconds
-        if abs(rate / own - 1) > AGREE_WITHIN:
+        if abs(rate * seconds / batch - 1) > AGREE_WITHIN:
             raise RecordError(f"{where}: examples_per_second={rate:,.6g} contradicts the rest: {batch:,} examples in "
                               f"step_seconds={seconds:.6g} are {own:,.6g} per second, over all replicas; give one of "
                               "the two, or the rate of all replicas together.")

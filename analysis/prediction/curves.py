@@ -13,7 +13,6 @@ from ...benchmarks.text import listed, percent
 from ..laws.public_curves import PublicCurves, Rule
 from ..laws.step.model import StepPoint
 from ..statistics.estimate import Estimate, exponential, Floats, t_critical
-from ..tables.results import Results
 
 
 @dataclass(frozen=True)
@@ -69,13 +68,6 @@ def _log_seconds(ratio: Estimate, most: Floats, launches: Sequence[Floats]) -> E
     own = float(t_critical(freedom)) * math.sqrt(squares / freedom * (1 + 1 / most.size)) if freedom else 0.0
     return Estimate(middle + ratio.value, middle + ratio.value - math.hypot(ratio.value - ratio.low, own),
                     middle + ratio.value + math.hypot(ratio.high - ratio.value, own), sum(map(len, launches)))
-
-
-def on_gpus(results: Results, rows: pd.DataFrame) -> bool:
-    """Return whether runs may have been on GPUs: false where their devices are named and are CPUs alone."""
-    places = results.environments.iloc[rows["environment"].dropna().astype(int).unique()]
-    named = " ".join(str(text).lower() for name in ("devices", "gpus") for text in places[name].dropna())
-    return "cpu" not in named or "gpu" in named or "cuda" in named
 
 
 def statement(rules: Sequence[Rule], curves: PublicCurves) -> str:

@@ -21,11 +21,12 @@ from ..statistics.held_out import FARTHEST, extrapolation_warning
 from ..statistics.ratio import quotient
 from ..study.groups import mean_of
 from ..study.study import Study
+from ..study.timing.devices import on_gpus
 from ..study.timing.step_fits import ALIKE, by_point
 from ..study.trained_steps import trained_steps, TrainedSteps
 from ..tables.results import Results
 from .checking import doubtful, held_out, HeldOut, laws_of, too_wide
-from .curves import from_curves, on_gpus, statement
+from .curves import from_curves, statement
 from .forecast import Forecast, Prediction
 from .network import beside, Exchange, Network, spanning
 

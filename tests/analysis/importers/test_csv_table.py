@@ -70,6 +70,11 @@ def test_batches_that_contradict_each_other_are_refused(tmp_path: Path, row: str
     assert bring(table(tmp_path, header, "2,128,32,,100", name="parts.csv"), "csv").runs["accumulation"].tolist() == [2]
 
 
+def test_a_rate_whose_step_no_number_holds_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="examples_per_second=.*e-321 contradicts the rest"):
+        bring(table(tmp_path, "replicas,replica_batch,global_batch,examples_per_second", "2,32,64,9.9e-321"), "csv")
+
+
 @pytest.mark.parametrize("mark", [";", "\t", "|"])
 def test_another_separator_and_decimal_commas_are_read(tmp_path: Path, mark: str) -> None:
     rows = [row.replace(",", mark) for row in ROWS]
