@@ -18,7 +18,7 @@ FILE = Path(__file__).parent / "points.json"
 
 
 class Source(Struct, frozen=True, kw_only=True):
-    """Where numbers come from, with the licence or why none is needed."""
+    """The source of numbers, with its licence or why none is needed."""
 
     name: str
     licence: str

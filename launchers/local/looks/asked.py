@@ -21,7 +21,7 @@ from .budget import Turn
 
 @dataclass(frozen=True)
 class Asked:
-    """What the records ask for: runs in the plan's order, the open batches in turn, and what is said of all. over:
+    """The runs that the records ask for, in the plan's order, the open batches in turn, and what is said of all. over:
     shorter runs of rates, of searches that have found one, so that hardly any goes on."""
 
     runs: list[RunConfig]
