@@ -19,28 +19,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from batchscale.analysis.study.tuning.halving import searched, Tried
+from batchscale.analysis.study.tuning.halving import Tried
 from batchscale.analysis.tables.outcome import kind_of, Outcome
 from batchscale.analysis.tables.reading import read
 from batchscale.analysis.tables.results import Results
-from batchscale.analysis.tables.tuned_rates import in_order, Trial, trials_of
+from batchscale.analysis.tables.tuned_rates import Trial, trials_of
 from batchscale.benchmarks.planning.tuning import Halving, TO_THE_END
 from batchscale.benchmarks.records.store import Store
 from batchscale.benchmarks.schedules.rules import TUNED_RULE
+from simulation.halving import Compared, compared
 
 SEEDS = 3
 
 
 @dataclass(frozen=True)
 class Halved:
-    """One search. apart: rates between the one taken and the best of all; worse: validation result lost by that, 0 or
-    more; share: epochs trained, of those of all rates with all seeds."""
+    """One search, and what it took beside the best of all rates."""
 
     experiment: str
     global_batch: int
-    apart: int
-    worse: float
-    share: float
+    found: Compared
 
 
 def searches(results: Results, after: Sequence[int]) -> Iterator[Halved]:
@@ -83,27 +81,15 @@ def _one(experiment: str, batch: int, lengths: dict[int, pd.DataFrame], order: S
             found |= {(one.trial, length): one for one in (*own, *lost)}
         return found
 
-    asked, settled, best = searched(halving, at)
-    assert settled == len(order) and best is not None
-    whole = [at(len(order))[number, TO_THE_END] for number in range(trials)]
-    places = [one.trial for one in sorted(whole, key=lambda one: one.learning_rate)]
-    top = min(whole, key=in_order)
-    taken = {number: max(length or epochs for trial, length in asked if trial == number)
-             for number in range(trials) if any(trial == number for trial, _ in asked)}
-    to_the_end = {number for number, length in asked if length == TO_THE_END and number < trials}
-    trained = sum(halving.seeds * length for length in taken.values()) \
-        + (len(order) - halving.seeds) * epochs * len(to_the_end)
-    worse = outcome.sign * (top.validation.value - best.validation.value)
-    return Halved(experiment, batch, abs(places.index(top.trial) - places.index(best.trial)), max(worse, 0.0),
-                  trained / (trials * len(order) * epochs))
+    return Halved(experiment, batch, compared(halving, at, epochs))
 
 
 def summary(found: Sequence[Halved]) -> str:
     """Return what many searches come to, in a sentence."""
-    apart = np.array([one.apart for one in found])
+    apart = np.array([one.found.apart for one in found])
     return (f"{len(found)} searches: the best rate of all in {np.mean(apart == 0):.0%}, within one rate of it in "
-            f"{np.mean(apart <= 1):.0%}; at most {max(one.worse for one in found):.4f} worse; "
-            f"{np.mean([one.share for one in found]):.0%} of the epochs")
+            f"{np.mean(apart <= 1):.0%}; at most {max(one.found.worse for one in found):.4f} worse; "
+            f"{np.mean([one.found.share for one in found]):.0%} of the epochs")
 
 
 def main() -> None:
