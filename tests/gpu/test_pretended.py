@@ -155,7 +155,7 @@ def failing_run(folder: Path, **how: str) -> tuple[subprocess.CompletedProcess[s
     large = ["--set", "dataset=glyphs", "--set", "model=mlp_512_256_128"]
     words = ["-m", "batchscale.launchers.cli", "run", "plan.toml", "--only", "experiment=memory", *large]
     done = run_beside(1, words, folder, how)
-    failures = [json.loads(path.read_text()) for path in folder.glob("results/pretended/*/attempt-*/failure.json")]
+    failures = [json.loads(path.read_text()) for path in folder.glob("results/*/*/attempt-*/failure.json")]
     return done, failures[-1]["status"] if failures else "completed"
 
 
