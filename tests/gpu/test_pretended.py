@@ -17,6 +17,7 @@ from support.pretended import answer_of, pretended_environment, run_beside
 
 pytestmark = [pytest.mark.gpu, pytest.mark.launched]
 
+MOST_ALLOCATIONS = 12
 EXAMPLE_BYTES = 64 * 4 + 8  # of digits: 64 floats and a label, which is 64 bits wide beside GPUs
 PLACE_BYTES = 8  # where a step finds it in the piece that was sent, once a call
 ADAM_COUNT = {"to_device": 1, "to_device_bytes": 4}
@@ -131,7 +132,7 @@ def test_a_plan_of_all_strategies_goes_through(tmp_path: Path) -> None:
     plan = PLAN.format(strategies='["single", "mirrored"]', replicas=[1, 2, 8]) + RANKS
     (tmp_path / "plan.toml").write_text(plan)
     words = ["-m", "batchscale.launchers.cli", "run", "plan.toml", "--results", "results"]
-    done = run_beside(8, words, tmp_path, timeout=3000, PRETENDED_SHOW="1")
+    done = run_beside(8, words, tmp_path, {"PRETENDED_SHOW": "1"}, timeout=3000)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     found = {(record["config"]["strategy"], record["config"]["replicas"], record["config"]["kind"]): record
              for record in records_of(tmp_path)}
@@ -151,17 +152,24 @@ def test_a_plan_of_all_strategies_goes_through(tmp_path: Path) -> None:
 def failing_run(folder: Path, **how: str) -> tuple[subprocess.CompletedProcess[str], str]:
     """A memory run beside a GPU that fails; what the run ended as, and why."""
     (folder / "plan.toml").write_text(PLAN.format(strategies='["single"]', replicas=[1]))
-    words = ["-m", "batchscale.launchers.cli", "run", "plan.toml", "--only", "experiment=memory"]
-    done = run_beside(1, words, folder, **how)
-    failures = [json.loads(path.read_text()) for path in folder.glob("results/pretended/*/attempt-*/failure.json")]
+    large = ["--set", "dataset=glyphs", "--set", "model=mlp_512_256_128"]
+    words = ["-m", "batchscale.launchers.cli", "run", "plan.toml", "--only", "experiment=memory", *large]
+    done = run_beside(1, words, folder, how)
+    failures = [json.loads(path.read_text()) for path in folder.glob("results/*/*/attempt-*/failure.json")]
     return done, failures[-1]["status"] if failures else "completed"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("allocation", [1, 2, 3])
-def test_no_memory_at_any_allocation_is_told_as_such(tmp_path: Path, allocation: int) -> None:
-    done, status = failing_run(tmp_path, PRETENDED_FAIL_ALLOCATION=str(allocation))
-    assert status == "out_of_memory", (status, done.stdout, done.stderr)
+def test_no_memory_at_any_allocation_is_told_as_such(tmp_path: Path) -> None:
+    """The first allocation that fails is each of a run's in turn, until none is left to fail."""
+    for allocation in range(1, MOST_ALLOCATIONS):
+        folder = tmp_path / str(allocation)
+        folder.mkdir()
+        done, status = failing_run(folder, PRETENDED_FAIL_ALLOCATION=str(allocation))
+        if status == "completed":
+            break
+        assert status == "out_of_memory", (allocation, status, done.stdout, done.stderr)
+    assert 2 < allocation < MOST_ALLOCATIONS - 1, "the run has allocations, and ends"
 
 
 @pytest.mark.slow

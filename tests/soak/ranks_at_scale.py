@@ -33,7 +33,7 @@ from batchscale.benchmarks.rank.recorder import everyones  # noqa: E402
 from batchscale.benchmarks.rank.session import Session  # noqa: E402
 from batchscale.benchmarks.rank.strategies.base import Strategy  # noqa: E402
 from batchscale.benchmarks.rank.watchdog import address  # noqa: E402
-from batchscale.benchmarks.records import run_folder  # noqa: E402
+from batchscale.benchmarks.records import json_files, run_folder  # noqa: E402
 from batchscale.benchmarks.runs.run_config import RunConfig  # noqa: E402
 from batchscale.launchers.slurm.layout import COLLECTIVES, from_text, Layout  # noqa: E402
 from batchscale.launchers.slurm.rank import multiworker_variables  # noqa: E402
@@ -121,11 +121,10 @@ def costs(ranks: int, folder: Path) -> dict[str, Cost]:
     places = tuple(f"node{number:04d}" for number in range(configs[0].nodes))
     layout = Layout(places, places, ranks // len(places), COLLECTIVES, 20_000)
     weights, opened, failed = [np.ones(WEIGHTS, np.float32)], [0], list[BaseException]()
-    read = run_folder.read_json
 
     def counted(path: Path) -> Any:
         opened[0] += 1
-        return read(path)
+        return json_files.read_json(path)
 
     def go(rank: int) -> None:
         strategy, config = SimulatedRank(rank, meeting), configs[0]

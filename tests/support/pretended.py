@@ -10,7 +10,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ import pytest
 from support.launching import environment, PROGRAMS
 
 VARIABLE = "BATCHSCALE_PRETENDED"
+NOTHING: Mapping[str, str] = MappingProxyType({})
 SITE, LIBRARIES = "site", "driver"  # below that folder
 
 
@@ -31,15 +34,15 @@ def pretended_environment(gpus: int, libraries: Path | None = None, **more: str)
     return {**found, "PATH": f"{own}{os.pathsep}{found['PATH']}"}
 
 
-def run_beside(gpus: int, words: list[str], cwd: Path, timeout: float = 900,
-               libraries: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run Python with these words beside so many pretended GPUs."""
+def run_beside(gpus: int, words: list[str], cwd: Path, more: Mapping[str, str] = NOTHING, timeout: float = 900,
+               libraries: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run Python with these words beside so many pretended GPUs; `more`: of its environment."""
     return subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True, timeout=timeout,
                           env=pretended_environment(gpus, libraries, **more))
 
 
-def answer_of(gpus: int, program: str, cwd: Path, *arguments: str, **more: str) -> Any:
+def answer_of(gpus: int, program: str, cwd: Path, *arguments: str) -> Any:
     """What a program of tests/support/programs prints last, as JSON."""
-    done = run_beside(gpus, [str(PROGRAMS / f"{program}.py"), *arguments], cwd, **more)
+    done = run_beside(gpus, [str(PROGRAMS / f"{program}.py"), *arguments], cwd)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])

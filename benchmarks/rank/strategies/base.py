@@ -101,6 +101,6 @@ def when_done(loss: Any) -> float:
     """Return a loss once all devices of this process have done what they were given; its value is the first one's, for
     which the others need not have ended."""
     value = float(loss)
-    if len(tf.config.list_logical_devices("GPU")) > 1:
+    if len(tf.config.get_visible_devices("GPU")) > 1:  # logical ones of multiworker are all ranks'
         tf.test.experimental.sync_devices()
     return value

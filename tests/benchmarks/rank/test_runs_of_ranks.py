@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from batchscale.benchmarks.errors import PlanError
 from batchscale.benchmarks.rank.worker import pending_runs
-from batchscale.benchmarks.records import run_folder
+from batchscale.benchmarks.records import json_files, run_folder
 from batchscale.benchmarks.records.store import Store
 from batchscale.benchmarks.runs.run_config import RunConfig
 
-COMMON = {"experiment": "x", "kind": "accuracy", "dataset": "digits", "model": "mlp_128", "optimizer": "sgd",
-          "train_examples": 1000}
+COMMON: dict[str, Any] = {"experiment": "x", "kind": "accuracy", "dataset": "digits", "model": "mlp_128",
+                          "optimizer": "sgd", "train_examples": 1000}
 
 
 def stored(folder: Path, replicas: int) -> Store:
-    place = {"strategy": "horovod", "transport": "gloo", "replicas": replicas} if replicas > 1 else {}
+    place: dict[str, Any] = {"strategy": "horovod", "transport": "gloo", "replicas": replicas} if replicas > 1 else {}
     configs = [RunConfig(**COMMON, **place, seed=seed, global_batch=32) for seed in range(20)]
     store = Store(folder)
     store.prepare(configs, {"name": "x", "settings": {}, "skipped": [], "text": ""})
@@ -28,8 +29,12 @@ def stored(folder: Path, replicas: int) -> Store:
 def test_the_first_rank_reads_all_and_the_others_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replicas: int,
                                                      rank: int, read: int) -> None:
     """A process that does its run alone reads all, whatever number a launcher of other processes gave it."""
-    store, files, original = stored(tmp_path, replicas), list[Path](), run_folder.read_json
-    monkeypatch.setattr(run_folder, "read_json", lambda path: files.append(path) or original(path))
+    store, files = stored(tmp_path, replicas), list[Path]()
+
+    def noted(path: Path) -> Any:
+        files.append(path)
+        return json_files.read_json(path)
+    monkeypatch.setattr(run_folder, "read_json", noted)
     shape = store.runs()[0].config.shape
     files.clear()
     found = pending_runs(store.runs(), store.folder, shape, "", rank)
