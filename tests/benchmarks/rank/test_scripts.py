@@ -15,7 +15,8 @@ pytestmark = pytest.mark.launched
 TOLERANCE = 1e-9
 Weights = npt.NDArray[np.float64]
 EVERY = [*(f"one_output {name}" for name in KERAS_RATES), "one_output SGD momentum=0.5",
-         "one_output SGD momentum=0.5 nesterov=true", "one_output SGD clipnorm=0.1", "two_outputs", "own_step"]
+         "one_output SGD momentum=0.5 nesterov=true", "one_output SGD clipnorm=0.1", "one_output Adam scaled",
+         "two_outputs", "own_step"]
 # What differs in how slots begin, how many steps are counted, and which shapes slots have; the rest is slow.
 FEW = ("one_output Adam", "one_output Adafactor", "two_outputs", "own_step")
 # The script's own object, a plan's name for the same, and the suite's own update stand for each other.
