@@ -57,15 +57,15 @@ def _batch(name: str, batch: Estimate, unit: str, points: PublicPoints) -> Stand
     alike = [one for one in near if batch.overlaps(one.estimate) or
              one.low is None and batch.low <= one.critical_batch <= batch.high]
     said = f"{name}: your critical batch of {_written(batch, unit)} "
-    others = f"{len(alike) - MOST_ALIKE} more" if len(alike) > MOST_ALIKE else ""
     if alike:
-        said += f"is like {listed([*(_named(one) for one in alike[:MOST_ALIKE]), *([others] if others else [])])}."
+        more = f"; {len(alike) - MOST_ALIKE} more are like it" if len(alike) > MOST_ALIKE else ""
+        said += f"is like that of {'; of '.join(map(_named, alike[:MOST_ALIKE]))}{more}."
     else:
         below = max((one for one in points.workloads if one.critical_batch < batch.value), default=None,
                     key=lambda one: one.critical_batch)
         above = min((one for one in points.workloads if one.critical_batch > batch.value), default=None,
                     key=lambda one: one.critical_batch)
-        said += (f"lies between {_named(below)} and {_named(above)}." if below and above else
+        said += (f"lies between that of {_named(below)} and that of {_named(above)}." if below and above else
                  f"is larger than that of any of {len(points.workloads)} public workloads, the largest of which is "
                  f"{_named(below)}." if below else f"is smaller than that of any of {len(points.workloads)} public "
                  f"workloads, the smallest of which is {_named(above)}." if above else "has nothing beside it.")
@@ -76,8 +76,8 @@ def _batch(name: str, batch: Estimate, unit: str, points: PublicPoints) -> Stand
 
 
 def _named(one: Workload) -> str:
-    bound = ", a bound beyond the batches trained" if one.beyond else ""
-    return f"{one.what}, {_written(one.estimate, one.unit)}{bound}"
+    bound = " - a bound, beyond the batches trained" if one.beyond else ""
+    return f"{one.what}: {_written(one.estimate, one.unit)}{bound}"
 
 
 def _written(batch: Estimate, unit: str) -> str:

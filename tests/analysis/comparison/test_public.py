@@ -49,14 +49,15 @@ def curve(folder: Path, critical: float) -> Results:
 
 def test_a_critical_batch_is_like_those_whose_intervals_it_shares(tmp_path: Path) -> None:
     one, = standings(Study(curve(tmp_path, 100.0)), POINTS)
-    assert one.alike == ("small",) and "is like Small, 100 examples (80.0 to 120)." in one.statement
+    assert one.alike == ("small",) and "is like that of Small: 100 examples (80.0 to 120)." in one.statement
     assert one.value.value == pytest.approx(100, rel=0.1)
 
 
 def test_one_between_public_ones_lies_between_them_and_says_which_is_a_bound(tmp_path: Path) -> None:
     one, = standings(Study(curve(tmp_path, 500.0)), POINTS)
-    assert one.alike == () and "lies between Small, 100 examples (80.0 to 120) and Large, 1,000,000" in one.statement
-    assert "a bound beyond the batches trained" in one.statement
+    assert one.alike == ()
+    assert "lies between that of Small: 100 examples (80.0 to 120) and that of Large: 1,000,000" in one.statement
+    assert "a bound, beyond the batches trained" in one.statement
     low, = standings(Study(curve(tmp_path / "low", 20.0)), POINTS)
     assert "smaller than that of any of 2 public workloads" in low.statement
 
