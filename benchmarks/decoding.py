@@ -50,7 +50,8 @@ def decoded(value: object, kind: type[T], error: type[BatchscaleError], where: s
 def _sentence(value: object, kind: type[Any], answer: str, words: dict[str, str]) -> str:
     """What msgspec answered, about the innermost value that it names."""
     found = PLACE.search(answer)
-    place, inner, expected = _walk(value, _type_of(kind), found[1] if found else "")
+    known = _type_of(kind)  # type: ignore[arg-type]  # a type can be hashed
+    place, inner, expected = _walk(value, known, found[1] if found else "")
     if missing := MISSING.search(answer):
         meaning = next((f" ({said})" for option in _options(expected) if isinstance(option, WITH_FIELDS)
                         for field in option.fields if field.encode_name == missing[1]

@@ -88,7 +88,7 @@ def options(arms: Sequence[Arm], results: Results) -> tuple[Option, ...]:
     for arm in arms:
         for batch in arm.batches:
             rule = arms[0].rule if arm.shares(batch) else arm.rule
-            own = arm.runs[arm.runs["global_batch"] == batch]
+            own = arm.rows_at(batch)
             p_value = p_values[arm.rule].get(batch, math.nan)
             for option in _placed(arm, results, own, rule, batch in kept[arm.rule], p_value, results.price):
                 found.setdefault((batch, rule, option.placement), option)

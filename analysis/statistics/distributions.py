@@ -7,10 +7,13 @@ quantile takes a microsecond instead of a hundred.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from scipy import special
+
+MOST_KEPT = 4096
 
 
 def t_above(value: Any, freedom: Any) -> Any:
@@ -46,8 +49,14 @@ def normal_quantile(probability: Any) -> Any:
 
 def _many(student: Any, normal: Any, freedom: Any, other: Any) -> Any:
     """Student's function, and the normal one where there are infinitely many degrees of freedom."""
+    if isinstance(freedom, (int, float)) and isinstance(other, (int, float)):
+        return _one(student, normal, freedom, other)
     found = student(freedom, other)
-    if isinstance(freedom, (int, float)):  # of a single number the look takes longer than the function
-        return normal(other) if math.isinf(freedom) else found
     infinite = np.isinf(freedom)
     return np.where(infinite, normal(other), found) if np.any(infinite) else found
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _one(student: Any, normal: Any, freedom: float, other: float) -> Any:
+    """The same of single numbers: a report asks for the quantiles of the same few degrees of freedom all the time."""
+    return normal(other) if math.isinf(freedom) else student(freedom, other)

@@ -56,7 +56,8 @@ def sampling(reference: pd.DataFrame, own: pd.DataFrame, outcome: Outcome, metri
     reference, own: one row per seed, with the outcome's validation and test columns at the end of training and
     `validation_examples` and `test_examples`. Only seeds that both have count.
     """
-    reference, own = (one[one["seed"].isin(two["seed"])] for one, two in ((reference, own), (own, reference)))
+    if not np.array_equal(reference["seed"].to_numpy(), own["seed"].to_numpy()):
+        reference, own = (one[one["seed"].isin(two["seed"])] for one, two in ((reference, own), (own, reference)))
     sizes = {part: _size(reference, part) for part in ("validation", "test")}
     size = sizes[metric.partition("_")[0]]
     if not outcome.percent or not size > 0:

@@ -115,7 +115,8 @@ def _by_nodes(rows: pd.DataFrame) -> list[tuple[int, pd.DataFrame]]:
 
 
 def _scaling(kind: Kind, rows: pd.DataFrame, fixed: int, ratio: Ratio, nodes: int = 0) -> Scaling:
-    rates, seconds = ({int(n): by_launch(own, column) for n, own in rows.groupby("replicas")}
+    counts = {int(count): own for count, own in rows.groupby("replicas")}
+    rates, seconds = ({count: by_launch(own, column) for count, own in counts.items()}
                       for column in ("examples_per_second", "step_seconds"))
     launches = rates if kind == "weak" else seconds
     points = weak_scaling(launches, ratio=ratio) if kind == "weak" else strong_scaling(launches, ratio=ratio)
@@ -129,7 +130,7 @@ def _scaling(kind: Kind, rows: pd.DataFrame, fixed: int, ratio: Ratio, nodes: in
     return Scaling(kind, str(first["experiment"]), str(first["model"]), str(first["optimizer"]),
                    strategy, fixed, baseline, points if len(launches) > 1 else (),
                    replica_shares(rates, ratio), *_laws(kind, rows), note,
-                   {int(count): conditions(own) for count, own in rows.groupby("replicas")})
+                   {count: conditions(own) for count, own in counts.items()})
 
 
 def _cores(cores: float) -> tuple[str, ...]:

@@ -30,12 +30,29 @@ KNOWN = ("batchscale", "keras", "tensorflow", "numpy")  # in the versions, or wi
 
 @dataclass
 class Module:
-    """Holds the top-level statements of one module of the user's. `bound`, `used`: names by statement."""
+    """Holds the top-level statements of one module of the user's. bound: names by statement. texts, using: of the
+    statements that were asked for, which those of every run of a plan are; their source, and the parts that use names.
+    """
 
     name: str
     package: str
     statements: list[ast.stmt] = field(default_factory=list)
     bound: list[set[str]] = field(default_factory=list)
+    texts: dict[int, str] = field(default_factory=dict)
+    using: dict[int, list[ast.Name | ast.Import | ast.ImportFrom]] = field(default_factory=dict)
+
+    def text(self, number: int) -> str:
+        """Return a statement's normalised source."""
+        if number not in self.texts:
+            self.texts[number] = ast.unparse(_without_docstrings(self.statements[number]))
+        return self.texts[number]
+
+    def users(self, number: int) -> list[ast.Name | ast.Import | ast.ImportFrom]:
+        """Return what in a statement uses names, at any depth."""
+        if number not in self.using:
+            self.using[number] = [node for node in ast.walk(self.statements[number])
+                                  if isinstance(node, (ast.Name, ast.Import, ast.ImportFrom))]
+        return self.using[number]
 
 
 @dataclass
@@ -55,8 +72,7 @@ def text(reference: str) -> str:
     name, _, function = reference.partition(":")
     reach = Reach()
     _reach(reach, [(name, function)])
-    lines = [f"# {module}\n{ast.unparse(_without_docstrings(_module(module).statements[number]))}"
-             for module, number in sorted(reach.statements)]
+    lines = [f"# {module}\n{_module(module).text(number)}" for module, number in sorted(reach.statements)]
     return "\n".join([*lines, *sorted(reach.installed)])
 
 
@@ -93,17 +109,17 @@ def _reach(reach: Reach, waiting: list[tuple[str, str]]) -> None:
             if effect or wanted == EVERYTHING or wanted in bound:
                 if (name, number) not in reach.statements:
                     reach.statements.add((name, number))
-                    waiting += _needs(module, statement)
+                    waiting += _needs(module, number)
 
 
-def _needs(module: Module, statement: ast.stmt) -> Iterator[tuple[str, str]]:
+def _needs(module: Module, number: int) -> Iterator[tuple[str, str]]:
     """Names of this module and of other modules of the user's that a statement uses, at any depth."""
-    for node in ast.walk(statement):
+    for node in module.users(number):
         if isinstance(node, ast.Name):
             yield module.name, node.id
         elif isinstance(node, ast.Import):
             yield from ((alias.name, EVERYTHING) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
+        else:
             origin = importlib.util.resolve_name("." * node.level + (node.module or ""), module.package or None)
             for alias in node.names:
                 inner = f"{origin}.{alias.name}"

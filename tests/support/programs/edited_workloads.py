@@ -206,8 +206,11 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         before = os.getcwd()
         os.chdir(folder)
+        # Bytecode is told from that of another text by its length and the second in which that was written.
+        keeps, sys.dont_write_bytecode = sys.dont_write_bytecode, True
         try:
             print(json.dumps(main()))
         finally:
             os.chdir(before)
+            sys.dont_write_bytecode = keeps
             sys.modules.pop("edited", None)

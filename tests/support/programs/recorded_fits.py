@@ -15,10 +15,15 @@ from typing import Any
 from unittest import mock
 
 import batchscale
-import keras
 import numpy as np
 
-from batchscale.benchmarks.rank.own_fit import recorder
+from batchscale.benchmarks.rank import imports
+
+imports.tensorflow_and_keras()  # without what Keras imports only because it is there
+
+import keras  # noqa: E402
+
+from batchscale.benchmarks.rank.own_fit import recorder  # noqa: E402
 
 EXAMPLES, EPOCHS, BATCH = 640, 2, 32
 
