@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,35 +17,66 @@ from .names import chosen, RATES
 
 QUESTION = "How does each training go, and where does it end?"
 MOST_NAMES = 1_000
+MOST_VALUES = 10_000_000  # of a curve, which are some 200 MB and half a minute of work
 MOST_LISTED = 12
 PLACES = ("step", "epoch", "elapsed_seconds")
+
+
+class Series(Mapping[int, float]):
+    """Values of one name by the row they stand in, in 16 bytes each: logs have millions. Rows come in ascending
+    order."""
+
+    def __init__(self) -> None:
+        self._rows, self._values = array("q"), array("d")
+
+    def append(self, row: int, value: float) -> None:
+        """Add the value of a row that is further on than all others."""
+        self._rows.append(row)
+        self._values.append(value)
+
+    def __getitem__(self, row: int) -> float:
+        at = bisect_left(self._rows, row)
+        if at == len(self._rows) or self._rows[at] != row:
+            raise KeyError(row)
+        return self._values[at]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 @dataclass
 class Curve:
     """Rows of one training as they are read: where each stands (PLACES, NaN where unknown), and the values by the
-    tool's own names."""
+    tool's own names, `count` of them in all."""
 
     where: str
     rows: list[tuple[float, float, float]] = field(default_factory=list)
-    values: dict[str, dict[int, float]] = field(default_factory=dict)
+    values: dict[str, Series] = field(default_factory=dict)
     rates: dict[int, float] = field(default_factory=dict)
+    count: int = 0
 
     def add(self, place: tuple[float, float, float], values: Mapping[str, float]) -> None:
         """Add a row: the steps and epochs done and the seconds since the start, and values that were logged there.
 
-        Raises RecordError for more than MOST_EVALUATIONS rows or MOST_NAMES names.
+        Raises RecordError for more than MOST_EVALUATIONS rows, MOST_NAMES names or MOST_VALUES values.
         """
         index = len(self.rows)
         if index >= MOST_EVALUATIONS or len(self.values) > MOST_NAMES:
             raise RecordError(f"{self.where} holds more than {MOST_EVALUATIONS:,} rows or {MOST_NAMES:,} names of "
                               "values.")
+        self.count += len(values)
+        if self.count > MOST_VALUES:
+            raise RecordError(f"{self.where} holds more than {MOST_VALUES:,} values; import fewer of its columns, or a "
+                              "part of its rows.")
         self.rows.append(place)
         for name, value in values.items():
             if name in RATES:
                 self.rates[index] = value
             else:
-                self.values.setdefault(name, {})[index] = value
+                self.values.setdefault(name, Series()).append(index, value)
 
 
 @dataclass(frozen=True)
@@ -102,7 +134,7 @@ def training_run(curve: Curve, name: str, told: Told, given: Mapping[str, str], 
         words=words or {}, where=where)
 
 
-def _column(values: Mapping[int, float], column: str, name: str, told: Told) -> dict[int, float]:
+def _column(values: Mapping[int, float], column: str, name: str, told: Told) -> Mapping[int, float]:
     """The values that the column can hold; an accuracy beyond 1 is per cent."""
     fraction, most = column.endswith("accuracy"), largest(column)
     size = 1.0
@@ -110,7 +142,11 @@ def _column(values: Mapping[int, float], column: str, name: str, told: Told) -> 
         told.per_cent.setdefault(label(name))
         size = 100.0
     low, high = (0.0, 1.0) if fraction else (-most, most)
-    return {index: value / size if low <= value / size <= high else math.nan for index, value in values.items()}
+    found = Series()
+    for index in values:
+        value = values[index] / size
+        found.append(index, value if low <= value <= high else math.nan)
+    return found
 
 
 def _last(values: Sequence[float]) -> float:
@@ -118,7 +154,7 @@ def _last(values: Sequence[float]) -> float:
 
 
 def _end(values: Mapping[int, float]) -> float:
-    return values[max(values)] if values else 0.0
+    return values[max(values)] if len(values) else 0.0
 
 
 def _most(values: Iterable[float]) -> float:

@@ -15,6 +15,7 @@ from support.training_files import (dllogger_lines, HISTORY, HPARAMS, KERAS_2, K
 
 from batchscale.analysis.importers import imported_store
 from batchscale.analysis.importers.detection import detect
+from batchscale.analysis.importers.trainings import curve
 from batchscale.analysis.importers.trainings.names import metric_of
 from batchscale.analysis.tables.reading import read
 from batchscale.analysis.tables.results import Results
@@ -193,3 +194,11 @@ def test_dllogger_as_printed_and_as_json(tmp_path: Path) -> None:
         bring(saved(tmp_path, rates, "b.log"), "dllogger")
     timed = bring(saved(tmp_path, rates, "c.log"), "dllogger", settings=["global_batch=256", "replicas=8"])
     assert timed.runs["kind"].tolist() == ["throughput"] and timed.runs["step_seconds"].tolist() == [256 / 410]
+
+
+def test_more_values_than_memory_should_hold_are_refused_in_one_sentence(tmp_path: Path,
+                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curve, "MOST_VALUES", 20)
+    long = KERAS_3 + "".join(f"{epoch},0.9,0.001,0.3,0.91,0.28\n" for epoch in range(3, 9))
+    with pytest.raises(RecordError, match="more than 20 values; import fewer of its columns"):
+        brought(saved(tmp_path, long, "training.log"))

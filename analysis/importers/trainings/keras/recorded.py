@@ -163,7 +163,7 @@ def _peak_rate(found: Recording) -> dict[str, float]:
 def _gap(found: Recording) -> dict[str, float]:
     """Train minus validation at the last epoch, as far as both are there."""
     def last(name: str) -> float:
-        values = found.curve.values.get(name, {})
+        values: Mapping[int, float] = found.curve.values.get(name, {})
         return values[max(values)] if values else math.nan
     accuracy = next((name for name in ("accuracy", "acc", "sparse_categorical_accuracy", "categorical_accuracy",
                                        "binary_accuracy") if name in found.curve.values), "accuracy")
