@@ -95,16 +95,18 @@ class Looks:
 def sequential_looks(results: Results) -> tuple[Looks, ...]:
     """Return the looks of each experiment of the plan whose seeds are decided by them, in the plan's order."""
     listed = results.statuses[results.statuses["kind"] == "accuracy"]
-    return tuple(_looks(results, str(name), counts) for name in dict.fromkeys(listed["experiment"])
-                 if (counts := looks_of(results.plan, str(name))))
+    judged = {str(name): counts for name in dict.fromkeys(listed["experiment"])
+              if (counts := looks_of(results.plan, str(name)))}
+    searches = rate_searches(results) if judged else ()
+    return tuple(_looks(results, name, counts, settled_seeds(searches, name)) for name, counts in judged.items())
 
 
-def _looks(results: Results, experiment: str, counts: tuple[int, ...]) -> Looks:
+def _looks(results: Results, experiment: str, counts: tuple[int, ...], settled: Mapping[int, int]) -> Looks:
     first = int(results.settings.get("first_seed", 0))
     planned_runs = results.statuses[(results.statuses["experiment"] == experiment)]
     cells = [(str(rule), int(batch)) for rule, batch in
              dict.fromkeys(zip(planned_runs["rule"], planned_runs["global_batch"]))]
-    ended = _ended(planned_runs, settled_seeds(rate_searches(results), experiment), first)
+    ended = _ended(planned_runs, settled, first)
     judged: dict[Cell, Judged] = {}
     had, wanted, put_off, reached = dict.fromkeys(cells, 0), dict.fromkeys(cells, 0), set[Cell](), 0
     for count in counts:

@@ -196,7 +196,7 @@ def _objective(arm: Arm, results: Results) -> dict[str, Any]:
 def _tuning(arms: Sequence[Arm], results: Results) -> dict[str, Any]:
     """How the plan tunes, where it does."""
     tuned = TUNED_RULE in [arm.rule for arm in arms]
-    return _given(arms[0], results, "trials", "search") if tuned else {}
+    return _given(arms[0], results, "trials", "search", "halve_after") if tuned else {}
 
 
 def _given(arm: Arm, results: Results, *names: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The table for people: one number a row, with the columns to begin with and no others.
 
 Of accuracy runs the reference batch stands under every rule, as it does in figures; a tuned arm's other trials are
-there and not `chosen`.
+there and not `chosen`, but for what was seen of them before their end.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import pandas as pd
 from ...benchmarks.schedules.rules import PUBLISHED_RULE
 from ..study.arm_runs import arm_runs
 from ..tables.results import Results
+from ..tables.tuned_rates import stopped_early
 
 FILE = "tidy.csv"
 KEYS = ("experiment", "kind", "rule", "global_batch", "replicas", "placement", "peak_learning_rate", "trial")
@@ -28,7 +29,8 @@ REPEATED = {"throughput": "launch", "memory": "launch"}
 
 def tidy(results: Results) -> pd.DataFrame:
     """Return one row for each number that was measured, columns TIDY; what was not measured has no row."""
-    sides = ((_under_rules(results.runs), True), (results.not_chosen, False))
+    beside = results.not_chosen[~stopped_early(results.not_chosen)]
+    sides = ((_under_rules(results.runs), True), (beside, False))
     parts = [part for rows, chosen in sides if len(rows) for part in _of_kinds(rows.assign(chosen=chosen))]
     return pd.concat([pd.DataFrame(columns=list(TIDY)), *parts] if not parts else parts, ignore_index=True)[list(TIDY)]
 

@@ -32,7 +32,7 @@ DIGITS = 6  # of a rate, so that its last bit, and with it the run's name, is th
 
 @dataclass(frozen=True)
 class Halving:
-    """The lengths to which rates of a tuned arm are tried. epochs: after each of which the better half goes on; trials:
+    """Lengths to which the rates of a tuned arm are tried. epochs: after each of which the better half goes on; trials:
     rates at the start; counts: numbers of seeds at which rates are compared, the first of them until only those are
     left that are trained to the end."""
 

@@ -21,7 +21,7 @@ from .budget import Turn
 
 @dataclass(frozen=True)
 class Asked:
-    """The runs that the records ask for, in the plan's order, the open batches in turn, and what is said of all. over:
+    """The runs that records ask for, in the plan's order, the open batches in turn, and what is said of all. over:
     shorter runs of rates, of searches that have found one, so that hardly any goes on."""
 
     runs: list[RunConfig]
@@ -32,7 +32,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class _Found:
-    """What the records say by now of seeds and of rates, and in sentences."""
+    """Seeds and rates as the records have them by now, and in sentences."""
 
     looks: tuple[Looks, ...]
     searches: tuple[RateSearch, ...]

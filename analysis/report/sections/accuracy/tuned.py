@@ -37,11 +37,11 @@ def build(findings: Findings) -> Section | None:
             "Test results are reported, never chosen by. A rate's mean owes something to the luck it was chosen for, "
             "so the tuned arm is read where it was not chosen: each half of the seeds at the rate that the other half "
             "chooses. Its intervals allow for what two halves that choose for each other share.")
-    text += tuple(_halved(findings, name) for name in dict.fromkeys(one.experiment for one in found if one.stopped))
+    halved = tuple(_halved(findings, name) for name in dict.fromkeys(one.experiment for one in found if one.stopped))
     works = [(name, work, own) for name, work in findings.panels
              if (own := [one for one in found if (one.experiment, one.placement) == _key(work)])]
     figures = tuple(figure for name, work, own in works for figure in _panel(name, work, own))
-    return Section(text, figures, (*_chosen(found), *_left(works), *_tried(found)),
+    return Section((*text, *halved), figures, (*_chosen(found), *_left(works), *_tried(found)),
                    tuple(warning for one in found for warning in one.warnings))
 
 
