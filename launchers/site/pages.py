@@ -13,15 +13,9 @@ from . import gallery, interface, notebook
 
 # Heading of the side bar -> pages in order, without `.md`.
 CHAPTERS = {
-<<<<<<< HEAD
     "Questions": ("docs/which-batch", "docs/how-many-gpus", "docs/public-results", "docs/lower-accuracy",
                   "docs/slower-than-last-month", "docs/on-slurm", "docs/containers", "docs/at-scale",
                   "docs/your-script", "docs/audit", "docs/data", "benchmarks/examples/README"),
-=======
-    "Questions": ("docs/which-batch", "docs/how-many-gpus", "docs/lower-accuracy", "docs/slower-than-last-month",
-                  "docs/on-slurm", "docs/containers", "docs/at-scale", "docs/your-script", "docs/audit", "docs/data",
-                  "benchmarks/examples/README"),
->>>>>>> h5
     "Seen": ("docs/gallery/README", "docs/first-study", "docs/accuracy-of-these-numbers", "benchmarks/RESULTS",
              "tests/soak/RELIABILITY"),
     "To look things up": ("docs/README", "docs/python", "docs/interface", "docs/reference", "docs/structure",
