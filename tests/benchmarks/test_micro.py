@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -172,5 +173,5 @@ def test_the_micro_benchmarks_are_found_by_the_links_that_make_bench_takes(tmp_p
     (package / "__init__.py").symlink_to(root / "launchers" / "python" / "top" / "__init__.py")
     done = subprocess.run([sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider",
                            str(package / "benchmarks" / "micro")], capture_output=True, text=True, timeout=120,
-                          cwd=root)
+                          cwd=root, env={**os.environ, "PYTEST_ADDOPTS": ""})  # which may hold options of this suite's
     assert done.returncode == 0 and "test_training_step" in done.stdout, done.stdout + done.stderr
