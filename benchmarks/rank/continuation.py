@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ..records.run_folder import Run
 from ..schedules.phases import begun_by, first_phase
+from ..schedules.rules import TUNED_RULE
 from .checkpoint import save_arrays
 from .strategies.base import Strategy
 
@@ -52,10 +53,13 @@ def save(attempt: Path, variables: Sequence[Any]) -> None:
 
 
 def beginnings(run: Run, runs: Sequence[Run]) -> list[Run]:
-    """Return the runs that train as this one does and end sooner, the shortest first."""
-    length = run.config.stops_after or run.config.epochs
-    return sorted((other for other in runs if 0 < other.config.stops_after < length
-                   and begun_by(run.config) == begun_by(other.config)), key=lambda other: other.config.stops_after)
+    """Return the runs that train as this one does and end sooner, the shortest first. Only trials of a tuned arm have
+    any: for others no rank reads the files of all runs."""
+    if run.config.rule != TUNED_RULE:
+        return []
+    own, length = begun_by(run.config), run.config.stops_after or run.config.epochs
+    return sorted((other for other in runs if 0 < other.config.stops_after < length and begun_by(other.config) == own),
+                  key=lambda other: other.config.stops_after)
 
 
 def agreed(strategy: Strategy, run: Run, runs: Sequence[Run]) -> Ended | None:

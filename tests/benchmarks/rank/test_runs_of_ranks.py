@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from batchscale.benchmarks.errors import PlanError
+from batchscale.benchmarks.rank.continuation import beginnings
 from batchscale.benchmarks.rank.worker import pending_runs
 from batchscale.benchmarks.records import json_files, run_folder
 from batchscale.benchmarks.records.store import Store
@@ -37,8 +38,9 @@ def test_the_first_rank_reads_all_and_the_others_one(tmp_path: Path, monkeypatch
     monkeypatch.setattr(run_folder, "read_json", noted)
     shape = store.runs()[0].config.shape
     files.clear()
-    found = pending_runs(store.runs(), store.folder, shape, "", rank)
-    assert len(files) == read
+    every = store.runs()
+    found = pending_runs(every, store.folder, shape, "", rank)
+    assert beginnings(found[0], every) == [] and len(files) == read
     assert [run.run_id for run in found] == [run.run_id for run in store.runs()][:read]
 
 
