@@ -160,8 +160,9 @@ def _judge(results: Results, experiment: str, counts: tuple[int, ...],
     tests = loss_tests(arms)
     kept = tests.kept(arms[0].outcome.margin, arms[0].outcome.alpha)
     found: dict[Cell, Judged] = {}
+    compared = sum(bool(chain) for chain in tests.chains.values())
     for arm in arms:
-        found |= _judge_arm(arm, tests.chains[arm.rule], kept[arm.rule], len(arms), counts, before)
+        found |= _judge_arm(arm, tests.chains[arm.rule], kept[arm.rule], compared, counts, before)
     return found
 
 

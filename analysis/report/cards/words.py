@@ -147,7 +147,8 @@ def _certainty(card: Card) -> tuple[str, str]:
     chosen, of = card.option, card.outcome
     assert chosen is not None
     sure, seeds = f"{100 * (1 - of.alpha):g} %", counted(card.seeds, "seed")
-    rules = f", over {counted(len(card.rules), 'rule')}" if len(card.rules) > 1 else ""
+    compared = {one.rule for one in card.lost}
+    rules = f", over {counted(len(compared), 'rule')}" if len(compared) > 1 else ""
     if chosen.global_batch > card.reference_batch:
         lost = f"costs less than {of.within}"
         return "How sure", f"{sure} that it {lost} ({seeds}{rules})"

@@ -10,6 +10,7 @@ import pytest
 from support.stored_study import folder, STUDY
 
 from batchscale.analysis.report.cards.on_terminal import card_lines, LEVELS
+from batchscale.analysis.report.cards.words import told
 from batchscale.analysis.report.findings import Findings
 from batchscale.benchmarks.records.store import Store
 from batchscale.launchers import cli
@@ -45,3 +46,11 @@ def test_where_nothing_is_recommended_the_reason_is_the_answer(tmp_path: Path) -
     found = Findings.of(Store(folder(tmp_path / "mine", study=replace(STUDY, seeds=1)))).cards
     lines = card_lines(found)
     assert "Nothing can be recommended" in lines[0] and "o batch is recommended on fewer than" in lines[1]
+
+
+def test_only_rules_with_a_larger_batch_count_as_compared(tmp_path: Path) -> None:
+    card = Findings.of(Store(folder(tmp_path / "mine"))).cards[0]
+    rules = {one.rule for one in card.lost}
+    assert f", over {len(rules)} rules)" in dict(told(card).facts)["How sure"] and len(rules) > 1
+    alone = replace(card, lost=tuple(one for one in card.lost if one.rule == "linear"))
+    assert " over " not in dict(told(alone).facts)["How sure"]
