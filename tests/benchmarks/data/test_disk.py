@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -207,6 +208,7 @@ def test_all_readers_together_keep_few_files_open(tmp_path: Path, digits: data.D
     """A run has several readers, of its parts, and a library that opens files of its own."""
     dataset = write_images.write(tmp_path / "many", digits, 401, "tfrecord", "png", files=10)
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (64, 64))
+    monkeypatch.setattr(Reader, "readers", weakref.WeakSet())  # not those of other tests in this process
     found = images(data.load(dataset).train_x)
     readers = [Reader(found), Reader(found)]
     assert [readers[1].read(row) for row in range(401)] == [readers[0].read(row) for row in range(401)]
