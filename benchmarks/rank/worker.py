@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,8 @@ def arguments(words: Sequence[str] | None) -> argparse.Namespace:
                         help="also do failed and invalid runs last begun before this UNIX time")
     parser.add_argument("--turn", type=Path, metavar="LOGS",
                         help="import and load, and wait until this folder says that it is the worker's turn")
+    parser.add_argument("--stand-by", type=Path, metavar="LOGS",
+                        help="when no run is left, wait until this folder says that there are more; one rank alone")
     parser.add_argument("--parent", type=int, default=0, help="stop when this process has ended")
     return parser.parse_args(words)
 
@@ -116,11 +119,18 @@ def ready(config: RunConfig, workloads: Mapping[str, Any], logs: Path, interrupt
     from . import session, strategies
     strategies.load(config)
     loaded = session.loaded_ahead(config, workloads)
+    return loaded, leases.wait_for_turn(logs, partial(_waits, interruption, watchdog))
 
-    def interrupted() -> str:
-        watchdog.progress("the worker's turn")
-        return interruption()
-    return loaded, leases.wait_for_turn(logs, interrupted)
+
+def wait_for_more(logs: Path, interruption: Interruption, watchdog: Watchdog) -> bool:
+    """Wait until the launcher says that there are more runs. Returns False where it asks the worker to end instead."""
+    leases.stand_by(logs, partial(_waits, interruption, watchdog))
+    return not interruption()
+
+
+def _waits(interruption: Interruption, watchdog: Watchdog) -> str:
+    watchdog.progress("the worker's turn")
+    return interruption()
 
 
 def open_session(config: RunConfig, cores: str, interruption: Interruption, watchdog: Watchdog,
@@ -249,7 +259,12 @@ def main(words: Sequence[str] | None = None) -> int:
         session = open_session(runs[0].config, options.cores, interruption, watchdog, waited)
         session.workloads, session.loaded = workloads, loaded
         session.checkpoint_seconds = keys.setting_seconds(settings, "checkpoint_seconds")
-        return work(store, runs, all_runs, session, options.until, options.retry_before)
+        while True:
+            code = work(store, runs, all_runs, session, options.until, options.retry_before)
+            if code != EXIT_OK or not options.stand_by or not wait_for_more(options.stand_by, interruption, watchdog):
+                return code
+            all_runs = store.runs()
+            runs = pending_runs(all_runs, store.folder, options.shape, options.only)
     except BatchscaleError as error:
         print(f"batchscale-rank: {error}", file=sys.stderr)
         return error.exit_code

@@ -25,7 +25,7 @@ from .json_files import cannot_write, load_json, read_json, write_json
 
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 120.0
-TURN, READY = "turn", "ready"
+TURN, READY, STANDING_BY = "turn", "ready", "standing-by"
 TURN_POLL_SECONDS = 0.2  # beside a run that is being timed
 
 
@@ -171,8 +171,22 @@ def ready_ranks(logs: Path) -> int:
     return len(list(logs.glob(f"{READY}-*")))
 
 
+def stand_by(logs: Path, interrupted: Callable[[], str]) -> None:
+    """Say in a worker's folder of logs that it has done what there was to do, and wait until the launcher gives it
+    another turn or it is interrupted. For a worker of one rank. Raises RecordError where the folder takes no file."""
+    (logs / TURN).unlink(missing_ok=True)  # first, or the old turn would be taken for a new one
+    _touch(logs / STANDING_BY)
+    wait_for_turn(logs, interrupted)
+
+
+def stands_by(logs: Path) -> bool:
+    """Return whether the worker with these logs waits for another turn, or has ended while it waited."""
+    return (logs / STANDING_BY).exists()
+
+
 def give_turn(logs: Path) -> None:
     """Let the ranks of the worker with these logs begin. Raises RecordError where the folder takes no file."""
+    (logs / STANDING_BY).unlink(missing_ok=True)
     _touch(logs / TURN)
 
 

@@ -28,6 +28,8 @@ class Stage:
     config: RunConfig
     slots: tuple[Slot, ...]
     runs: int
+    stands_by: bool = False
+    """Whether its workers may wait for the next round of a study."""
 
     @property
     def shape(self) -> str:
@@ -46,7 +48,14 @@ def stages(runs: Sequence[RunConfig], cores: Sequence[int], gpus: Sequence[str] 
     shapes: dict[str, list[RunConfig]] = {}
     for config in runs:
         shapes.setdefault(config.shape, []).append(config)
-    return [Stage(group[0], slots(group[0], len(group), cores, gpus), len(group)) for group in shapes.values()]
+    return [Stage(group[0], slots(group[0], len(group), cores, gpus), len(group), may_stand_by(group[0], gpus))
+            for group in shapes.values()]
+
+
+def may_stand_by(config: RunConfig, gpus: Sequence[str]) -> bool:
+    """Return whether a worker of this shape may wait for more runs while others work: it is one rank, since others
+    would wait in a collective with a busy core, and holds no GPU's memory."""
+    return config.kind == "accuracy" and config.ranks == 1 and not gpus
 
 
 def in_turns(staged: Sequence[Stage]) -> list[list[Stage]]:

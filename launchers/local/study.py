@@ -37,7 +37,7 @@ from .display.progress import Progress
 from .looks import rounds
 from .looks.budget import parsed
 from .schedule import expected_wall_seconds, in_turns, Stage, stages
-from .supervisor import Alike, in_turn
+from .supervisor import Alike, in_turn, StandBy
 from .worker import Limits, unfinished
 
 MOST_PASSES = 4
@@ -151,18 +151,20 @@ def run(plan: Plan, options: Options) -> int:
         print(line, flush=True)
     until = time.time() + options.budget_seconds
     alone = machine_to_itself(lambda text: print(text, flush=True)) if options.budget_seconds else nullcontext()
-    with alone:  # without a budget nothing is started, so nobody is disturbed and nothing is waited for
+    # Without a budget nothing is started, so nobody is disturbed and nothing is waited for.
+    with alone, StandBy(rounds.is_sequential(plan)) as stand_by:
         return rounds.rounds(plan, store, expansion.runs,
                              lambda runs, back: keep(store, runs, workloads,
                                                      {**facts(plan, expansion), "held_back": back}),
-                             lambda: do(store, expansion, replace(options, budget_seconds=until - time.time())),
+                             lambda: do(store, expansion, replace(options, budget_seconds=until - time.time()),
+                                        stand_by),
                              lambda text: print(text, flush=True), parsed(options.budget, plan))
 
 
-def do(store: Store, expansion: Expansion, options: Options) -> int:
+def do(store: Store, expansion: Expansion, options: Options, stand_by: StandBy) -> int:
     """Do the runs that are written and not done; return the exit code."""
     until = time.time() + options.budget_seconds
-    limits = Limits(store.folder, options.only, until, time.time() if options.retry else 0.0, options.launcher,
+    limits = Limits(store.folder, options.only, until, stand_by.began if options.retry else 0.0, options.launcher,
                     setting_seconds(store.manifest.settings, "watchdog_seconds"))
     wanted = selection.parse(options.only)
     runs = [run for run in store.runs() if wanted(run.config)]
@@ -172,7 +174,7 @@ def do(store: Store, expansion: Expansion, options: Options) -> int:
         for line in introduction(store.manifest.name, runs, expected, expansion):
             progress.say(line)
         try:
-            usable = passes(runs, limits, progress)
+            usable = passes(runs, limits, progress, stand_by)
         finally:
             progress.update()
         if lost := all_lost(runs):
@@ -189,7 +191,7 @@ def introduction(name: str, runs: Sequence[Run], expected: Mapping[str, float], 
             *announcement.remarks(configs, announcement.MOST_REMARKS)]
 
 
-def passes(runs: Sequence[Run], limits: Limits, progress: Progress) -> bool:
+def passes(runs: Sequence[Run], limits: Limits, progress: Progress, stand_by: StandBy) -> bool:
     """Work through the stages; again for runs whose worker was lost, and after others' live runs have ended.
 
     False where nothing that is left can be begun here: the same command would not get further.
@@ -204,7 +206,7 @@ def passes(runs: Sequence[Run], limits: Limits, progress: Progress) -> bool:
             if time.time() >= limits.until:
                 progress.say("the budget is spent; run the same command again to go on")
                 return True
-            for shape, problem in _work(group, todo, limits, progress):
+            for shape, problem in _work(group, todo, limits, progress, stand_by):
                 begins |= not problem
                 hopeless |= {shape} if isinstance(problem, Alike) else set()
         barren = 0 if begins or _attempts(todo) > begun else barren + 1
@@ -216,11 +218,12 @@ def passes(runs: Sequence[Run], limits: Limits, progress: Progress) -> bool:
     return True
 
 
-def _work(group: Sequence[Stage], todo: Sequence[Run], limits: Limits, progress: Progress) -> list[tuple[str, str]]:
+def _work(group: Sequence[Stage], todo: Sequence[Run], limits: Limits, progress: Progress,
+          stand_by: StandBy) -> list[tuple[str, str]]:
     """Each stage's shape and why it was given up; empty where it was not."""
     work = [(stage, [run for run in todo if run.config.shape == stage.shape]) for stage in group]
     problems = []
-    with closing(in_turn(work, limits, progress.update)) as ended:
+    with closing(in_turn(work, limits, progress.update, stand_by)) as ended:
         for stage, problem in zip(group, ended):
             problems.append((stage.shape, problem))
             if problem:

@@ -1,4 +1,8 @@
-"""Workers of one stage: started, watched, started again when they die, and never left behind."""
+"""Workers of one stage: started, watched, started again when they die, and never left behind.
+
+Where a study goes on in rounds, which runs are asked for next follows from those that are done; workers then stand by
+from one round to the next, since to start one takes longer than many a run.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,12 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing
+from contextlib import closing, ExitStack
 
 from ...benchmarks.errors import EXIT_ENVIRONMENT, EXIT_USAGE
 from ...benchmarks.records.run_folder import Run
 from . import deaths, guardian
-from .schedule import Stage
+from .schedule import Slot, Stage
 from .worker import STOPS, Limits, Worker, kill_left, unfinished
 
 GRACE_SECONDS = 40.0  # ranks look every 20 s of training whether to stop, and then keep their state
@@ -26,6 +30,39 @@ class Alike(str):
     """The words for a stage that was given up since its starts end alike: another start would, too."""
 
 
+class StandBy:
+    """The workers that wait for the next round of their stage, as a context that ends them; rounds: whether there is
+    any, else no worker waits. mark: what tells the guardian which processes are of this command; began: when it began,
+    in seconds since the epoch, so that what fails in one round is not tried again in each of the next."""
+
+    def __init__(self, rounds: bool) -> None:
+        self._rounds, self._waiting = rounds, dict[tuple[str, Slot], Worker]()
+        self._guardian = ExitStack()
+        self.mark, self.began = "", time.time()
+
+    def __enter__(self) -> StandBy:
+        self.mark = self._guardian.enter_context(guardian.guardian())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._guardian:
+            stop(list(self._waiting.values()))
+
+    def worker(self, stage: Stage, slot: Slot, limits: Limits) -> Worker:
+        """Return the worker that waits for this stage and slot; a new one, which is not started, where none does."""
+        waiting = self._waiting.pop((stage.shape, slot), None)
+        if waiting is not None and waiting.is_standing_by():
+            return waiting
+        stop([waiting] if waiting else [])
+        return Worker(stage, slot, limits, self.mark, stands_by=self._rounds and stage.stands_by)
+
+    def end(self, workers: Sequence[Worker]) -> None:
+        """Stop workers whose stage is over, but for those that stand by."""
+        waiting = [one for one in workers if one.is_standing_by()]
+        self._waiting |= {(one.stage.shape, one.slot): one for one in waiting}
+        stop([one for one in workers if not any(one is other for other in waiting)])
+
+
 def work(stage: Stage, limits: Limits, runs: Sequence[Run], on_poll: Callable[[], None]) -> str:
     """Run a stage to its end. Returns "" or why the stage was given up.
 
@@ -33,27 +70,26 @@ def work(stage: Stage, limits: Limits, runs: Sequence[Run], on_poll: Callable[[]
     environment is unusable, or twice began nothing, or twice died in the same line of a user's code as that was run
     for its model or data, ends the stage.
     """
-    with closing(in_turn([(stage, runs)], limits, on_poll)) as problems:
+    with StandBy(rounds=False) as none, closing(in_turn([(stage, runs)], limits, on_poll, none)) as problems:
         return next(problems)
 
 
 def in_turn(stages: Sequence[tuple[Stage, Sequence[Run]]], limits: Limits,
-            on_poll: Callable[[], None]) -> Generator[str, None, None]:
+            on_poll: Callable[[], None], stand_by: StandBy) -> Generator[str, None, None]:
     """Run stages, each with its runs, one after another, and yield for each what `work` returns.
 
     Workers of several stages start at once, so that all cores import and load, and none does a run before all are
     ready and its own stage's turn has come: an import beside a run that is timed would disturb it.
     """
-    with guardian.guardian() as mark:
-        teams = [[Worker(stage, slot, limits, mark) for slot in stage.slots] for stage, _ in stages]
-        workers = [worker for team in teams for worker in team]
-        try:
-            if len(teams) > 1:
-                _make_ready(workers, on_poll)
-            for team, (_, runs) in zip(teams, stages):
-                yield _work(team, limits, runs, on_poll)
-        finally:
-            stop(workers)
+    teams = [[stand_by.worker(stage, slot, limits) for slot in stage.slots] for stage, _ in stages]
+    workers = [worker for team in teams for worker in team]
+    try:
+        if len(teams) > 1:
+            _make_ready(workers, on_poll)
+        for team, (_, runs) in zip(teams, stages):
+            yield _work(team, limits, runs, on_poll)
+    finally:
+        stand_by.end(workers)
 
 
 def _make_ready(workers: Sequence[Worker], on_poll: Callable[[], None]) -> None:
@@ -78,6 +114,7 @@ def _work(workers: Sequence[Worker], limits: Limits, runs: Sequence[Run], on_pol
             looked = time.monotonic()
         for worker in active:
             worker.watch(runs)
+        active = [worker for worker in active if not worker.is_standing_by()]
         for worker in [w for w in active if w.ended() is not None]:
             code = worker.buried(runs)
             # The programs that start ranks turn a rank's code into one of their own.

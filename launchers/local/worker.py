@@ -54,6 +54,8 @@ class Worker:
     kernel_kills: int | None = None
     said: str = ""
     waits: bool = False
+    stands_by: bool = False
+    """Whether it waits for more runs when it has done all there are, until it is asked to stop."""
     logs: Path = field(default_factory=Path)
 
     def __post_init__(self) -> None:
@@ -71,6 +73,8 @@ class Worker:
             words += ["--until", f"{limits.until:.0f}"]
         if limits.retry_before:
             words += ["--retry-before", f"{limits.retry_before:.3f}"]
+        if self.stands_by:
+            words += ["--stand-by", str(self.logs.absolute())]
         if self.waits:
             words += ["--turn", str(self.logs.absolute())]
         return [*words, "--parent", str(os.getpid())]
@@ -95,6 +99,10 @@ class Worker:
     def is_ready(self) -> bool:
         """Return whether all its ranks wait for the turn, or it has ended."""
         return self.ended() is not None or leases.ready_ranks(self.logs) >= self.stage.config.ranks
+
+    def is_standing_by(self) -> bool:
+        """Return whether it has done what there was and waits for more."""
+        return self.stands_by and self.ended() is None and leases.stands_by(self.logs)
 
     def begin(self) -> None:
         """Give it its turn; start it where it was not. Raises RecordError."""

@@ -16,6 +16,7 @@ from support.launching import batchscale, environment, wait_until
 
 from batchscale.benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK
 from batchscale.benchmarks.records.store import open_store, Store
+from batchscale.launchers.machine.cores import usable_cores
 
 pytestmark = [pytest.mark.launched, pytest.mark.slow]
 PLAN = """
@@ -66,6 +67,8 @@ def test_what_goes_on_from_a_shorter_run_ends_as_all_at_once_does(halved: Store,
         if record["run_id"] in set(whole) & set(at_once):
             assert record["continues"] in short and record["resumed"][0]["run"] == record["continues"]
     assert not list(halved.folder.glob("*/*/checkpoint*")), "nothing goes on from them any more"
+    starts = list((halved.folder / "logs").glob(f"{halved.runs()[0].config.shape}-*"))
+    assert len(starts) <= len(usable_cores()), "workers stand by from one length to the next"
 
 
 def test_killed_in_its_midst_it_tries_the_same_rates(halved: Store, tmp_path: Path) -> None:

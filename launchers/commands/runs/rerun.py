@@ -15,6 +15,7 @@ from ...local.display.progress import Progress
 from ...local.machine_lock import machine_to_itself
 from ...local.schedule import expected_wall_seconds
 from ...local.study import exit_code, keep, Options, passes
+from ...local.supervisor import StandBy
 from ...local.worker import Limits, unfinished
 from ...machine.cores import usable_cores
 
@@ -38,7 +39,8 @@ def run(path: Path, options: Options) -> int:
     runs = store.runs()
     limits = Limits(store.folder, launcher=options.launcher)
     seconds = expected_wall_seconds([config], usable_cores())
-    with machine_to_itself(print), Progress(runs, lambda run: unfinished(run, limits), seconds) as progress:
-        usable = passes(runs, limits, progress)
+    with (machine_to_itself(print), StandBy(rounds=False) as none,
+          Progress(runs, lambda run: unfinished(run, limits), seconds) as progress):
+        usable = passes(runs, limits, progress, none)
         progress.update()
     return exit_code(runs, usable)

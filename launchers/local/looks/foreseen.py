@@ -15,6 +15,8 @@ from ....benchmarks.runs.run_config import RunConfig
 from ....benchmarks.schedules.phases import begun_by, phases
 from ....benchmarks.schedules.rules import TUNED_RULE
 from ....benchmarks.text import counted, duration
+from ...machine.gpus import gpu_words
+from ..schedule import may_stand_by
 from .budget import money
 from .rounds import first_seeds, is_sequential
 
@@ -38,10 +40,13 @@ class Foreseen:
 def foreseen(plan: Plan, runs: Sequence[RunConfig], share: float, seconds: Seconds,
              workloads: Mapping[str, Any] = NOTHING) -> Foreseen:
     """Return what a plan comes to that takes this share of the seeds between the fewest and the most of each point.
-    Workers are started anew at each look, and where rates were compared."""
+    Workers that cannot stand by are started anew at each look, and where rates were compared."""
     taken = expected_rates(plan, first_seeds(plan, runs, share))
     trained = without_beginnings(taken)
-    return Foreseen(len(taken), seconds(trained) + WORKER_START_SECONDS * _later_rounds(plan, share),
+    gpus = gpu_words()
+    anew = any(one.kind == "accuracy" and not may_stand_by(one, gpus) for one in taken)
+    starts = WORKER_START_SECONDS * _later_rounds(plan, share) if anew else 0.0
+    return Foreseen(len(taken), seconds(trained) + starts,
                     money(trained, float(plan.settings.get("price_per_device_hour") or "nan"), workloads))
 
 

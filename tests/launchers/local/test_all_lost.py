@@ -12,6 +12,7 @@ from batchscale.benchmarks.planning.expansion import Expansion
 from batchscale.benchmarks.records.store import Store
 from batchscale.benchmarks.runs.run_config import RunConfig
 from batchscale.launchers.local import study
+from batchscale.launchers.local.supervisor import StandBy
 from support.synthetic_records import record_for, write_store
 
 
@@ -25,6 +26,7 @@ def test_all_accuracy_runs_lost_end_the_command_with_a_sentence_and_the_code_of_
         capsys: pytest.CaptureFixture[str]) -> None:
     made = [record_for(config(seed=seed)) | {"status": status} for seed, status in enumerate(statuses)]
     store: Store = write_store(tmp_path / "plan", made)
-    assert study.do(store, Expansion([run.config for run in store.runs()]), study.Options()) == code
+    with StandBy(rounds=False) as none:
+        assert study.do(store, Expansion([run.config for run in store.runs()]), study.Options(), none) == code
     text = capsys.readouterr().out
     assert said in text and bool(said) == ("no accuracy run came through" in text)

@@ -112,8 +112,9 @@ def ended_by(words: list[str], folder: Path, configs: list[RunConfig], monkeypat
     store.prepare(configs, {"name": "plan"})
     runs, limits = store.runs(), worker.Limits(folder)
     monkeypatch.setattr(worker, "start", lambda *_: Start(tuple(words), {}))
-    with Progress(runs, lambda run: worker.unfinished(run, limits), {}) as progress:
-        usable = study.passes(runs, limits, progress)
+    with (supervisor.StandBy(rounds=False) as none,
+          Progress(runs, lambda run: worker.unfinished(run, limits), {}) as progress):
+        usable = study.passes(runs, limits, progress, none)
     return study.exit_code(runs, usable)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from batchscale.benchmarks.errors import EXIT_OK, EXIT_RUNS_FAILED
@@ -15,7 +17,8 @@ from batchscale.benchmarks.runs.run_config import RunConfig
 from batchscale.launchers.local import study, worker
 from batchscale.launchers.local.display.progress import Progress
 from batchscale.launchers.local.rank_commands import Start
-from batchscale.launchers.local.schedule import expected_wall_seconds, in_turns, stages
+from batchscale.launchers.local.schedule import expected_wall_seconds, in_turns, may_stand_by, stages
+from batchscale.launchers.local.supervisor import StandBy
 from batchscale.launchers.local.worker import Limits
 
 Make = Callable[..., RunConfig]
@@ -49,6 +52,38 @@ for run in [run for run in store.runs() if run.config.shape == shape]:
 note("ends")
 """
 
+# A rank that does the runs there are, and stands by where it is told to.
+STANDS_BY = """
+import sys
+from pathlib import Path
+from batchscale.benchmarks.rank.worker import arguments
+from batchscale.benchmarks.records import leases
+from batchscale.benchmarks.records.store import Store
+book, options = Path(sys.argv[1]), arguments(sys.argv[2:])
+asked = []
+
+def note(what):
+    with open(book, "a") as lines:
+        lines.write(f"{what}\\n")
+
+def interrupted():
+    asked.append(book)
+    return "late" if len(asked) > 300 or (book.parent / "leave").exists() else ""
+
+note("started")
+store = Store(options.results)
+while True:
+    while claimed := store.claim_next([run for run in store.runs() if run.config.shape == options.shape], 0.0):
+        note("does")
+        claimed[0].fail(claimed[1], "failed", 0, "by itself")
+    if not options.stand_by:
+        break
+    leases.stand_by(options.stand_by, interrupted)
+    if interrupted():
+        note("left")
+        break
+"""
+
 
 def timed(config: Make, launches: int) -> list[RunConfig]:
     return [config(kind="throughput", scaling="weak", launch=launch) for launch in range(launches)]
@@ -62,8 +97,8 @@ def happened(folder: Path, configs: list[RunConfig], monkeypatch: pytest.MonkeyP
     program = RANK.replace("DIES", str(dies))
     monkeypatch.setattr(worker, "start", lambda config, words, *_: Start(
         (sys.executable, "-c", program, str(folder / "book"), *words), {}))
-    with Progress(runs, lambda run: worker.unfinished(run, limits), {}) as progress:
-        assert study.passes(runs, limits, progress)
+    with StandBy(rounds=False) as none, Progress(runs, lambda run: worker.unfinished(run, limits), {}) as progress:
+        assert study.passes(runs, limits, progress, none)
     assert study.exit_code(runs) == EXIT_RUNS_FAILED != EXIT_OK and {run.status() for run in runs} == {"failed"}
     return (folder / "book").read_text().splitlines()
 
@@ -104,3 +139,48 @@ def test_only_what_has_the_machine_to_itself_starts_in_pairs(config: Make) -> No
     expected = expected_wall_seconds(runs, range(2))
     first, _, third = (expected[run.digest] for run in runs[:3])
     assert third > first + 2
+
+
+def rounds(folder: Path, configs: list[RunConfig], monkeypatch: pytest.MonkeyPatch, leave: bool = False) -> list[str]:
+    """What workers wrote over as many rounds as there are configurations, each of which asks for one run more."""
+    store, limits = Store(folder / "plan"), Limits(folder / "plan")
+    monkeypatch.setattr(worker, "start", lambda config, words, *_: Start(
+        (sys.executable, "-c", STANDS_BY, str(folder / "book"), *words), {}))
+    with StandBy(rounds=True) as stand_by:
+        for count in range(1, len(configs) + 1):
+            store.prepare(configs[:count], {"name": "plan"})
+            runs = store.runs()
+            with Progress(runs, lambda run: worker.unfinished(run, limits), {}) as progress:
+                assert study.passes(runs, limits, progress, stand_by)
+            assert {run.status() for run in runs} == {"failed"}
+            if leave:
+                (folder / "leave").touch()
+                wait_until(lambda: "left" in (folder / "book").read_text())
+    return (folder / "book").read_text().splitlines()
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)  # for the process to end
+
+
+def test_a_worker_stands_by_from_round_to_round_and_ends_with_the_last(
+        tmp_path: Path, config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = rounds(tmp_path, [config(seed=seed) for seed in range(3)], monkeypatch)
+    assert lines == ["started", "does", "does", "does"]
+    assert not [one for one in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(one.info["cmdline"] or ())]
+
+
+def test_a_worker_that_ended_while_it_stood_by_is_started_again(
+        tmp_path: Path, config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = rounds(tmp_path, [config(seed=seed) for seed in range(2)], monkeypatch, leave=True)
+    assert lines == ["started", "does", "left", "started", "does", "left"]
+
+
+def test_only_a_single_rank_without_a_gpu_may_stand_by(config: Make) -> None:
+    """Ranks would wait for each other with busy cores, and a process keeps its GPU's memory until it ends."""
+    ranks = config(strategy="horovod", transport="mpi", replicas=2)
+    assert [may_stand_by(one, ()) for one in (config(), ranks, config(kind="memory"))] == [True, False, False]
+    assert not may_stand_by(config(), ["0"])
