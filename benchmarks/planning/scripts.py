@@ -124,10 +124,15 @@ def notes(experiment: Mapping[str, Any], taken: Taken) -> list[str]:
     """Return what a resolved experiment does otherwise than the script, in sentences that name the script."""
     batches = experiment.get("global_batches", ())
     own_rate = not {"learning_rate", "optimizer"} & set(experiment[GIVEN])
-    elsewhere = [f"the batch {taken.batch_size} of fit, to which its learning rate {taken.learning_rate:g} belongs: "
-                 "the rate is taken at the reference batch as it stands"]
+    elsewhere = [rate_elsewhere(taken.batch_size, taken.learning_rate)]
     elsewhere *= own_rate and taken.batch_size not in batches
     return [f"{experiment['script']}: {note}" for note in (*taken.notes, *elsewhere)]
+
+
+def rate_elsewhere(batch_size: int, rate: float) -> str:
+    """Return that a script's rate is taken at another batch than its own, in a sentence."""
+    return (f"the batch {batch_size} of fit, to which its learning rate {rate:g} belongs: the rate is taken at the "
+            "reference batch as it stands")
 
 
 def with_notes(settings: Mapping[str, Any], notes: Iterable[str]) -> dict[str, Any]:

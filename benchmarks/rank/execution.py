@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -18,8 +18,10 @@ from .evaluation import memory
 from .in_progress import MOST_WINDOW_STEPS, RunInProgress, Segment
 from .recorder import Interrupted
 from .timing_run import time_windows
+from .training.compiled import NOT_TAKEN
 
-OF_DESCRIPTIONS = ("files", "identity")  # of workloads.json alone
+NOTES = "notes"  # in workloads.json: what is not taken over of a script's data, which is told as warnings
+OF_DESCRIPTIONS = ("files", "identity", NOTES)  # of workloads.json alone
 MONITORED = "monitored"  # in a checkpoint: what callbacks of a script saw in the phase, epoch by epoch
 STRETCH_SECONDS = 20.0  # of training, after which ranks ask each other whether to stop
 
@@ -59,7 +61,7 @@ class Execution(RunInProgress):
             "agreement": self._agreement(), **self.recorder.fields(self.strategy),
             "timing": {**self.watch.timing(), **self.session.start_seconds()},
             "continues": self._continues(), "resumed": self.resumed,
-            "warnings": self._warnings(),
+            "warnings": self._warnings(workload.get(NOTES, ())),
         })
 
     def _continues(self) -> str:
@@ -72,9 +74,10 @@ class Execution(RunInProgress):
                 "replicas": self.strategy.replicas, "equal_after_broadcast": True,
                 "shards_disjoint_and_complete": True, "equal_at_evaluations": self.recorder.equal_evaluations}
 
-    def _warnings(self) -> list[str]:
+    def _warnings(self, of_data: Sequence[str]) -> list[str]:
         sharpness = next(meter.values["sharpness"] for meter in self.recorder.meters if "sharpness" in meter.fields)
-        return [*derived(self.config)["flags"], *self.program.notes(self.config), *self.followed,
+        return [*derived(self.config)["flags"], *(NOT_TAKEN.format(note=note) for note in of_data),
+                *self.program.notes(self.config), *self.followed,
                 *instabilities(self.config, sharpness), *filter(None, [self.checkpoints.problem])]
 
     def _measure(self) -> None:

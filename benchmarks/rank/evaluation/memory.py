@@ -13,7 +13,7 @@ import tensorflow as tf
 from ...config.objectives import ACCURACY
 from ...data.arrays import Arrays, count, each, leaves, size_bytes
 from ..strategies.base import Strategy
-from ..training.gradients import loss_per_example
+from ..training.gradients import measured
 from ..training.program import Program
 
 CHUNK = 2048
@@ -65,8 +65,7 @@ class Evaluation:
             def body(start: Any, sums: Any) -> tuple[Any, Any]:
                 stop = tf.minimum(start + CHUNK, examples)
                 inputs, targets = (each(lambda values: values[start:stop], part) for part in (x, y))
-                losses, outputs = loss_per_example(program.model, objective.loss, inputs, targets, training=False)
-                values = [losses, *(metric(targets, outputs) for metric in objective.metrics.values())]
+                values = measured(program.model, objective, inputs, targets)
                 return stop, sums + tf.stack([tf.reduce_sum(tf.cast(value, tf.float64)) for value in values])
 
             start = [0, tf.zeros([1 + len(objective.metrics)], tf.float64)]

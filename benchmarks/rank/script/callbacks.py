@@ -37,6 +37,11 @@ def own(model: keras.Model, names: tuple[str, ...]) -> list[str]:
         getattr(type(model), name, None) is not getattr(kind, name, None) for kind in kinds)]
 
 
+def is_called(model: keras.Model) -> bool:
+    """Return whether the model has a call, which one that is trained by its train_step alone may leave out."""
+    return "call" in vars(model) or type(model).call is not keras.Model.call
+
+
 def check(fit: Fit) -> None:
     """Refuse what makes several updates a step, and a training loop of the model's own. Raises PlanError."""
     who = f"script {fit.call.path!r} fits a {type(fit.model).__name__}"
@@ -107,8 +112,6 @@ def notes(fit: Fit) -> Iterator[str]:
             continue
         elif (name := _named(callback)) not in AS_IT_IS:
             yield f"callback {name}"
-    if own(fit.model, ("test_step",)):
-        yield "its own test_step: evaluations take the loss and the metrics of compile"
     for name, usual, sentence in OTHERWISE:
         value = fit.arguments[name]
         if value != usual and not (name == "shuffle" and not in_arrays(fit.arguments["x"])):

@@ -1,4 +1,4 @@
-"""What of a script stands after its `fit` and is not run: the data of `model.evaluate`, and further calls of `fit`.
+"""What of a script stands after its `fit` and is not run: the data of `model.evaluate`.
 
 Names, attributes, items and constants are looked up where `fit` was called; nothing of the script is run for it.
 """
@@ -33,7 +33,10 @@ def after(frame: FrameType | None, path: str, model: keras.Model) -> Evaluate | 
     """Return the first call of the model's `evaluate` behind the line at which each frame of the script stands, the
     innermost frame first, or one whose data cannot be had where there is no other; None without any."""
     first: Evaluate | None = None
-    for call, place in _calls(frame, path, model, "evaluate"):
+    for call, place in behind(frame, path, parsed(path)):
+        if not (isinstance(call.func, ast.Attribute) and call.func.attr == "evaluate"
+                and receiver(call.func, place) is model):
+            continue
         found = _evaluate(call, place)
         if not found.lacking:
             return found
@@ -41,26 +44,23 @@ def after(frame: FrameType | None, path: str, model: keras.Model) -> Evaluate | 
     return first
 
 
-def fits_after(frame: FrameType | None, path: str, model: keras.Model) -> list[int]:
-    """Return the lines of the model's calls of `fit` behind the one at which each frame of the script stands."""
-    return sorted({call.lineno for call, _ in _calls(frame, path, model, "fit")})
+def parsed(path: str) -> ast.Module:
+    """Return a script's statements."""
+    with open(path, encoding="utf-8") as file:
+        return ast.parse(file.read())
 
 
-def _calls(frame: FrameType | None, path: str, model: keras.Model, name: str) -> Iterator[tuple[ast.Call, FrameType]]:
-    """The calls of this method of the model that are still to come, with the frame in which each stands."""
+def behind(frame: FrameType | None, path: str, tree: ast.Module) -> Iterator[tuple[ast.Call, FrameType]]:
+    """Yield the calls of a script that stand behind the line of each of its frames, with the frame, the innermost
+    first."""
     while frame is not None:
         if frame.f_code.co_filename == path:
-            yield from ((call, frame) for call in _behind(frame, path, name) if _is(call, frame, model))
+            scope = _scope(tree, frame)
+            skipped = _skipped(scope, frame.f_lineno)
+            calls = [node for node in ast.walk(scope) if isinstance(node, ast.Call)
+                     and node.lineno > frame.f_lineno and node.lineno not in skipped]
+            yield from ((call, frame) for call in sorted(calls, key=lambda node: node.lineno))
         frame = frame.f_back
-
-
-def _behind(frame: FrameType, path: str, name: str) -> list[ast.Call]:
-    with open(path, encoding="utf-8") as file:
-        scope = _scope(ast.parse(file.read()), frame)
-    skipped = _skipped(scope, frame.f_lineno)
-    calls = [node for node in ast.walk(scope) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-             and node.func.attr == name and node.lineno > frame.f_lineno and node.lineno not in skipped]
-    return sorted(calls, key=lambda node: node.lineno)
 
 
 def _skipped(scope: ast.AST, line: int) -> set[int]:
@@ -74,13 +74,12 @@ def _skipped(scope: ast.AST, line: int) -> set[int]:
     return found
 
 
-def _is(call: ast.Call, frame: FrameType, model: keras.Model) -> bool:
-    """Whether it is a method of this model that is called."""
-    assert isinstance(call.func, ast.Attribute)
+def receiver(method: ast.Attribute, frame: FrameType) -> Any:
+    """Return the object whose method it is; None where that is not there yet, or is made by a call."""
     try:
-        return _value(call.func.value, frame) is model
+        return _value(method.value, frame)
     except _Unknown:
-        return False
+        return None
 
 
 def _scope(tree: ast.Module, frame: FrameType) -> ast.AST:

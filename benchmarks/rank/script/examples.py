@@ -7,7 +7,6 @@ orders of its own.
 from __future__ import annotations
 
 import math
-import resource
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -16,28 +15,26 @@ from typing import Any
 
 import keras
 import numpy as np
-import psutil
 import tensorflow as tf
 
 from ...data.arrays import Arrays, each, leaves
 from ...data.dataset import Dataset
 from ...data.random_bits import permutation
 from ...errors import DataError
+from ...text import byte_count
+from . import texts
 from .callbacks import own, OWN_STEPS
-from .packing import pack, Packing
+from .conversion import as_triple, free_bytes, MOST_OF_MEMORY, Triple
+from .packing import pack, Packing, SINGLE
 from .running import Fit, in_its_place
 
 USUAL_BATCH = 32  # of fit, where nobody says another
 HELD_OUT = 0.2
-MOST_OF_MEMORY = 0.4  # of what is free, which a pipeline's examples may take
 # Kinds of operations that draw, by the beginnings of their names.
 RANDOM = ("RandomUniform", "RandomStandardNormal", "RandomShuffle", "TruncatedNormal", "Multinomial", "StatelessRandom",
           "StatelessTruncatedNormal", "StatelessMultinomial", "StatefulRandom", "StatefulUniform",
           "StatefulStandardNormal", "StatefulTruncatedNormal")
 STREAM = 0x5C21  # keeps the draw of held-out examples apart from other uses of random bits
-
-Triple = tuple[Any, Any, Any]
-"""Inputs, targets and weights of examples (None: none), each a structure of arrays."""
 
 
 @dataclass
@@ -71,11 +68,11 @@ def _given(fit: Fit, looked_at_twice: bool) -> Given:
     source = _Source(path, arguments["steps_per_epoch"], looked_at_twice)
     x, y, weights = source.triple(arguments["x"], arguments["y"], arguments["sample_weight"])
     batch = arguments["batch_size"] or source.batch_size or USUAL_BATCH
-    if y is None:
-        fix = ("Its own train_step takes inputs alone, and a run judges by a loss of compile, on targets: write x, _ = "
-               "data there, give compile a loss, and write model.fit(x, x).") if own(fit.model, OWN_STEPS) else \
-            "For an autoencoder write model.fit(x, x)."
-        raise DataError(f"script {path!r} gives no targets to fit; a run needs x and y. {fix}")
+    if y is None and not own(fit.model, OWN_STEPS):
+        raise DataError(f"script {path!r} gives no targets to fit, and its model has no train_step of its own that "
+                        "needs none; a run needs x and y. For an autoencoder write model.fit(x, x).")
+    if y is None and (weights is not None or arguments["class_weight"]):
+        raise DataError(f"script {path!r} gives fit weights of examples and no targets; leave the weights out.")
     validation, judged, notes = arguments["validation_data"], "its validation_data", source.notes
     if validation is not None:
         test = _Source(path, arguments["validation_steps"]).whole(validation)
@@ -122,7 +119,7 @@ class _Source:
         """Return inputs, targets and weights as arrays."""
         batches = self._batches(x)
         if batches is None:
-            return tuple(_arrays(part, self._path) for part in (x, y, weights))
+            return as_triple(x, y, weights, self._path)
         found = self._read(batches())
         if self._twice and not isinstance(x, GeneratorType):
             self._look_again(x, found, batches)
@@ -158,10 +155,10 @@ class _Source:
     def _read(self, batches: Iterable[Any]) -> Triple:
         """All batches, one after another. Raises DataError where they take too much memory."""
         parts: list[Triple] = []
-        free, taken = MOST_OF_MEMORY * _free_bytes(), 0
+        free, taken = MOST_OF_MEMORY * free_bytes(), 0
         for batch in islice(batches, self._steps):
             triple = (*batch, None, None)[:3] if isinstance(batch, (tuple, list)) else (batch, None, None)
-            parts.append(tuple(_arrays(part, self._path) for part in triple))
+            parts.append(as_triple(*triple, self._path))
             taken += sum(array.nbytes for array in keras.tree.flatten(parts[-1]) if array is not None)
             if taken > free:
                 raise DataError(f"script {self._path!r} gives fit a pipeline of more than {taken / 1e9:.1f} GB, which "
@@ -171,9 +168,10 @@ class _Source:
         if not parts:
             raise DataError(f"script {self._path!r} gives fit a pipeline without a batch.")
         self.batch_size = self.batch_size or len(keras.tree.flatten(parts[0][0])[0])
-        if self._steps:
-            self.notes = (f"the first {self._steps} batches of its pipeline (steps_per_epoch) are the data set, the "
-                          "same in every epoch",)
+        size = f"read into memory once ({byte_count(taken)})"
+        self.notes = ((f"the first {self._steps} batches of its pipeline (steps_per_epoch) are the data set, {size}, "
+                       "the same in every epoch") if self._steps else
+                      f"its pipeline is {size}: every epoch has a new order of its examples",)
         return keras.tree.map_structure(lambda *arrays: None if arrays[0] is None else np.concatenate(arrays),
                                         *parts, none_is_leaf=True)
 
@@ -190,32 +188,6 @@ def _operations(pipeline: Any) -> set[str]:
     written = tf.raw_ops.DatasetToGraphV2(input_dataset=pipeline._variant_tensor, external_state_policy=1)
     library = tf.compat.v1.GraphDef.FromString(written.numpy()).library
     return {node.op for function in library.function for node in function.node_def}
-
-
-def _free_bytes() -> int:
-    """What this process may still take: of the machine's memory, and below a limit of its own (ulimit -v, -d)."""
-    own = psutil.Process().memory_info()
-    limits = ((resource.RLIMIT_AS, own.vms), (resource.RLIMIT_DATA, own.data))
-    left = (most - used for kind, used in limits if (most := resource.getrlimit(kind)[0]) != resource.RLIM_INFINITY)
-    return max(0, min([psutil.virtual_memory().available, *left]))
-
-
-def _arrays(values: Any, path: str) -> Any:
-    """A structure of arrays; raises DataError for texts and for rows of different lengths."""
-    if isinstance(values, (dict, tuple)) or isinstance(values, list) and values and not np.isscalar(values[0]):
-        return keras.tree.map_structure(lambda value: _array(value, path), values)
-    return None if values is None else _array(values, path)
-
-
-def _array(values: Any, path: str) -> Any:
-    try:
-        array = np.asarray(values)
-    except ValueError:
-        array = np.asarray(None)
-    if array.dtype.kind not in "fiub" or not array.ndim:
-        raise DataError(f"script {path!r} gives fit {type(values).__name__} of {array.dtype}, and a run takes arrays "
-                        "of numbers, of equal rows: turn texts into token ids before fit, and pad what is ragged.")
-    return array.astype(np.int32) if array.dtype.kind == "b" else array
 
 
 def _count(x: Any) -> int:
@@ -259,8 +231,10 @@ def _sum_of_rows(triple: Triple) -> int:
 
 def dataset(fit: Fit, name: str, found: Given) -> Dataset:
     """Return the examples as a data set. Raises DataError."""
-    packing = Packing.of(fit.model, found.train, fit.call.path)
+    packing = Packing.of(fit.model, found.train)
     (train_x, train_y), (test_x, test_y) = pack(packing, found.train), pack(packing, found.test)
+    if packing.texts:
+        train_x, test_x = _as_wide(train_x, test_x, packing)
     for one, other, what in ((train_x, test_x, "inputs"), (train_y, test_y, "targets")):
         shapes = [[array.shape[1:] for array in leaves(part)] for part in (one, other)]
         if shapes[0] != shapes[1]:
@@ -270,6 +244,15 @@ def dataset(fit: Fit, name: str, found: Given) -> Dataset:
     classes = int(targets.max()) + 1 if not isinstance(train_y, Mapping) and targets.dtype.kind in "iu" else 0
     source = f"what {fit.call.path} gives to fit, tested by {found.judged}"
     return Dataset(name, train_x, train_y, test_x, test_y, classes, source)
+
+
+def _as_wide(train_x: Arrays, test_x: Arrays, packing: Packing) -> list[Arrays]:
+    """Inputs whose texts take as many places in both parts."""
+    parts = [part if packing.inputs else {SINGLE: part} for part in (train_x, test_x)]
+    widths = {name: max(part[name].shape[-1] for part in parts) for name in packing.texts}
+    wide = [{name: texts.as_wide(array, widths[name]) if name in widths else array for name, array in part.items()}
+            for part in parts]
+    return [part if packing.inputs else part[SINGLE] for part in wide]
 
 
 def first_rows(values: Arrays, count: int) -> Arrays:

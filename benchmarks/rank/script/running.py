@@ -22,8 +22,8 @@ import keras
 from ...config.script import parse, ScriptCall
 from ...data.user_function import found_beside, own_code
 from ...errors import frames, PlanError, said
-from . import stand_ins
-from .evaluated import after, Evaluate, fits_after
+from . import further_fits, stand_ins
+from .evaluated import after, Evaluate
 
 BY_BATCHES = ("train_on_batch",)
 
@@ -73,8 +73,10 @@ class _Watch:
             bound.apply_defaults()
             arguments = dict(list(bound.arguments.items())[1:])
             evaluate = after(inspect.currentframe(), str(self.path), model)
-            if later := fits_after(inspect.currentframe(), str(self.path), model):
-                self.notes.add(f"its fit in line {later[0]}, which comes after this one and goes on from it")
+            for note in (further_fits.earlier(self.fits),
+                         further_fits.note(inspect.currentframe(), str(self.path), self.fits)):
+                if note:
+                    self.notes.add(note)
             stand_ins.note_backend(self.notes)
             line, *callers = self._lines()
             self.found = Fit(self.call, self.path, model, arguments, line, tuple(self.notes), evaluate, tuple(callers))

@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -24,6 +23,7 @@ from ...errors import frames, PlanError, said
 from ...runs.run_config import RunConfig
 from . import callbacks, examples, optimizer
 from .callbacks import Rates
+from .conversion import Triple
 from .packing import name_as_layers, pack, Packing
 from .running import Fit, fit_of, loop_around
 
@@ -59,19 +59,39 @@ class Model:
         return optimizer.highest_rate(self.keras.optimizer, self.epochs * steps)
 
 
+@dataclass(frozen=True)
+class OfData:
+    """What is known of a script's data beside the examples: those of a step of fit, and what a run does otherwise."""
+
+    batch_size: int
+    notes: tuple[str, ...]
+
+
+_data: dict[str, OfData] = {}
 _models: WeakKeyDictionary[keras.Model, Model] = WeakKeyDictionary()
 _weights: dict[tuple[str, int, str], list[Any]] = {}
 MOST_KEPT = 32  # first weights of seeds, which runs at other batches and rules begin with too
 
 
-def load(name: str) -> data.Dataset:
-    """Return a data set by its name, also what a script gives to fit. Raises DataError, PlanError."""
+def load(name: str, looked_at_twice: bool = False) -> data.Dataset:
+    """Return a data set by its name, also what a script gives to fit. `looked_at_twice`: as of examples.given. Raises
+    DataError, PlanError."""
     if not is_script(name):
         return data.load(name)
     with _settings_kept():
         as_new("float32", DATA_SEED)
         fit = fit_of(name, DATA_SEED)
-        return examples.dataset(fit, name, examples.given(fit))
+        found = examples.given(fit, looked_at_twice)
+        if looked_at_twice or name not in _data:
+            _data[name] = OfData(found.batch_size, found.notes)
+        return examples.dataset(fit, name, found)
+
+
+def of_data(name: str) -> OfData:
+    """Return what is known of a script's data beside the examples, from memory where they were loaded."""
+    if name not in _data:
+        load(name)
+    return _data[name]
 
 
 def model(name: str, seed: int, precision: str) -> keras.Model:
@@ -85,13 +105,14 @@ def model(name: str, seed: int, precision: str) -> keras.Model:
     return found.keras
 
 
-def of_fit(fit: Fit, rows: examples.Triple | None = None) -> Model:
+def of_fit(fit: Fit, rows: Triple | None = None) -> Model:
     """Return the model of a fit, built on the first of these rows, or of its data, where it was not."""
     callbacks.check(fit)
     optimizer.check(fit.model, fit.call.path)
     rows = rows or examples.first(fit)
-    packing = Packing.of(fit.model, rows, fit.call.path)
+    packing = Packing.of(fit.model, rows)
     x, y = (each(_tensor, examples.first_rows(part, ROWS)) for part in pack(packing, rows))
+    packing.let_take(fit.model)
     _build(fit, x)
     notes = (*fit.notes, *callbacks.notes(fit), *_of_loop(fit))
     return Model(fit.model, fit.call.path, packing, x, y, int(fit.arguments["epochs"]), tuple(dict.fromkeys(notes)),
@@ -100,6 +121,12 @@ def of_fit(fit: Fit, rows: examples.Triple | None = None) -> Model:
 
 def _build(fit: Fit, x: Any) -> None:
     """Build the model on some examples, where fit would. Raises PlanError where it cannot take them."""
+    if not callbacks.is_called(fit.model):
+        if unbuilt := [layer.name for layer in fit.model._flatten_layers(include_self=False) if not layer.built]:
+            raise PlanError(f"script {fit.call.path!r}: its model has no call, and {', '.join(unbuilt[:5])} in it is "
+                            "not built, so that its weights are not there before the first step. Begin it with "
+                            "keras.Input(shape).")
+        return
     name_as_layers(fit.model)
     try:
         fit.model(x, training=False)
@@ -130,21 +157,13 @@ def rate_factors(config: RunConfig, model: keras.Model, epochs: Any, examples: A
     given, of = _models[model], optimizer.schedule(model.optimizer)
     if of is None and given.rates is None:
         return None
-    batch = step_examples(config.model)
+    batch = of_data(config.model).batch_size
     steps = math.ceil(config.train_examples / batch)
     if given.rates:
         rates = given.rates(int(max(epochs, default=0)) + 1)[epochs]
     else:
         rates = optimizer.scheduled(of, epochs * steps + examples / batch)
     return rates / given.highest_rate(steps)
-
-
-@lru_cache
-def step_examples(name: str) -> int:
-    """Return the examples of a step of a script's fit."""
-    with _settings_kept():
-        as_new("float32", DATA_SEED)
-        return examples.given(fit_of(name, DATA_SEED)).batch_size
 
 
 @contextmanager

@@ -6,6 +6,7 @@ loss weights and the weights of examples, so that replicas and evaluations can a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,10 +17,11 @@ import tensorflow as tf
 from ...config.objectives import ACCURACY, LONGEST_NAME, metric_name
 from ...config.script import PREFIX
 from ...errors import frames, PlanError, said
+from ...planning.scripts import rate_elsewhere
 from ...runs.run_config import RunConfig
 from ...text import listed
 from ..script import taken
-from ..script.callbacks import own, OWN_STEPS
+from ..script.callbacks import is_called, own, OWN_STEPS
 from ..script.optimizer import highest_rate, schedule
 from ..strategies.base import Strategy
 from . import monitors
@@ -28,6 +30,10 @@ from .monitors import Monitors
 from .own_step import OwnStep
 
 AVERAGING = ("sum_over_batch_size", "mean")
+NOT_TAKEN = "not taken over from the script: {note}"
+SAME = 1e-4  # of two ways to sum up a loss, in parts of it
+OF_A_BATCH = ("its loss {names} gives one number for a batch, which is no mean over its examples: every replica takes "
+              "it of its own part, as Keras does under tf.distribute, and evaluations of 2,048 examples at a time")
 ACCURACIES = ("accuracy", "acc", "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")
 
 
@@ -38,14 +44,25 @@ class Compiled:
         """Build the losses and metrics on some examples. Raises PlanError for what is no mean over examples."""
         self.given, self._path, self._packing = given, given.path, given.packing
         model, path = given.keras, given.path
+        self.names = {"loss": "loss"}  # what Keras calls a measurement -> its name in a record
+        self.by_step = bool(own(model, OWN_STEPS)) and (
+            given.packing.targets is None or getattr(model, "_compile_loss", None) is None)
+        self.of_batches: list[str] = []  # losses that give one number for a batch
+        self._metrics: dict[str, Callable[..., Any]] = {}
+        self.left_out: list[str] = []
+        if given.packing.targets is None or self.by_step and not is_called(model):
+            return
         y, weights = self._packing.unpacked(given.targets)
         outputs = model(given.inputs, training=False)
         if any(getattr(output, "_keras_mask", None) is not None for output in keras.tree.flatten(outputs)):
             raise self._refused("its model masks its outputs, and Keras then divides by the batch's own number of "
                                 "valid places", "Let the model end in outputs without a mask, or weigh examples")
         try:
-            self._loss = self._losses(model, y, outputs, weights)
-            self.names = {"loss": "loss"}  # what Keras calls a measurement -> its name in a record
+            if not self.by_step:
+                self._loss = self._losses(model, y, outputs, weights)
+                self._loss(y, outputs, weights)
+                self.of_batches = [entry.loss.name for entry in self._loss._flat_losses if entry.loss.of_batch]
+                self._mean = not self.of_batches or self._is_mean(y, outputs)
             self._metrics, self.left_out = self._metrics_of(model, y, outputs)
         except PlanError:
             raise
@@ -58,6 +75,11 @@ class Compiled:
         """The model's own training step; None where Keras' is that of the loss."""
         model = self.given.keras
         return OwnStep(model, self._packing, self._path) if own(model, OWN_STEPS) else None
+
+    @property
+    def _judge(self) -> OwnStep | None:
+        """The model's own step where a run is judged by the loss that it tells."""
+        return self.own_step if self.by_step else None
 
     @property
     def callbacks(self) -> list[Any]:
@@ -80,6 +102,8 @@ class Compiled:
     @property
     def loss_name(self) -> str:
         """The losses by name, for people and for the configuration."""
+        if step := self._judge:
+            return step.teller
         return "+".join(dict.fromkeys(str(entry.loss.name) for entry in self._loss._flat_losses))
 
     @property
@@ -91,9 +115,12 @@ class Compiled:
     def notes(self) -> tuple[str, ...]:
         """Sentences on what of the script is not taken over."""
         idle = (one for one in self.given.callbacks if not self._measured(one))
+        asked = own(self.given.keras, ("test_step",)) and not self.by_step
         return (*self.given.notes, *(f"callback {type(one).__name__} watches {one.monitor}, which a run does not "
                                      "measure" for one in idle),
-                *(f"metric {name} is no mean over examples" for name in self.left_out))
+                *["its own test_step: evaluations take the loss and the metrics of compile"] * bool(asked),
+                *(f"metric {name} is no mean over examples" for name in self.left_out),
+                *([] if self.by_step or self._mean else [OF_A_BATCH.format(names=listed(self.of_batches))]))
 
     def notes_of(self, config: RunConfig) -> list[str]:
         """Return what a reader of a run's record must know of what the script says and the run does otherwise."""
@@ -104,16 +131,30 @@ class Compiled:
         names = listed(type(one).__name__ for one in self.callbacks)
         judged = [f"{names} of the script watched the test data, by which this run is judged: choosing by it makes it "
                   "look better than on data that was never seen"] if names and not config.validation_fraction else []
-        told = ["its own train_step or compute_loss gave the gradient; losses of evaluations are those of compile"] \
+        judge = self._judge
+        of = "those of compile" if judge is None else f"those that its {judge.teller} tells" + (
+            ", with the model in training mode" if judge.teller == "train_step" else "")
+        told = [f"its own train_step or compute_loss gave the gradient; losses of evaluations are {of}"] \
             if self.own_step else []
-        return [*told, *(f"not taken over from the script: {note}" for note in self.notes), *partial_batch, *judged]
+        return [*told, *(NOT_TAKEN.format(note=note) for note in (*self.notes, *self._elsewhere(config))),
+                *partial_batch, *judged]
+
+    def _elsewhere(self, config: RunConfig) -> list[str]:
+        """That the script's rate is taken at another batch than its own."""
+        batch = taken.of_data(config.model).batch_size
+        rate = self.given.highest_rate(math.ceil(config.train_examples / batch))
+        return [rate_elsewhere(batch, rate)] * (batch != config.reference_batch
+                                                and math.isclose(rate, config.base_learning_rate, rel_tol=1e-6))
 
     def objective(self, metrics: tuple[str, ...]) -> Objective:
         """Return the loss and these metrics as functions of targets and outputs that give one number per example."""
         missing = [name for name in map(metric_name, metrics) if name not in self._metrics]
         if missing:
             raise self._refused(f"its compile has no metric {', '.join(missing)}", "Run the plan anew")
-        return Objective(self._of_examples, {metric_name(name): self._metrics[metric_name(name)] for name in metrics})
+        measured = {metric_name(name): self._metrics[metric_name(name)] for name in metrics}
+        if step := self._judge:
+            return Objective(_of_no_outputs, measured, step.told)
+        return Objective(self._of_examples, measured)
 
     def _of_examples(self, targets: Any, outputs: Any) -> Any:
         y, weights = self._packing.unpacked(targets)
@@ -135,6 +176,21 @@ class Compiled:
         found._flat_losses = [entry._replace(loss=_OfExamples(entry.loss, self._path)) for entry in found._flat_losses]
         found.__class__ = _without_metrics(type(found))
         return found
+
+    def _is_mean(self, y: Any, outputs: Any) -> bool:
+        """Whether losses that give one number for a batch are means over its examples. Raises PlanError for a sum."""
+        def of(rows: slice) -> float:
+            return float(tf.reduce_mean(self._loss(*(keras.tree.map_structure(lambda array: array[rows], part)
+                                                     for part in (y, outputs)), None)))
+        count = len(keras.tree.flatten(outputs)[0])
+        whole, first, rest = of(slice(None)), of(slice(1)), of(slice(1, None))
+        if np.isclose(whole, (first + (count - 1) * rest) / count, rtol=SAME, atol=0):
+            return True
+        if np.isclose(whole, first + rest, rtol=SAME, atol=0):
+            raise self._refused(f"its loss {listed(self.of_batches)} is a sum over the batch's examples, so that its "
+                                "gradient grows with the batch and depends on how one is shared out",
+                                "Return the mean over examples, or one value for each")
+        return False
 
     def _metrics_of(self, model: keras.Model, y: Any, outputs: Any) -> tuple[dict[str, Callable[..., Any]], list[str]]:
         """The metrics that are means over examples, by name, and the names of the others."""
@@ -169,14 +225,25 @@ class Compiled:
 
 
 class _OfExamples:
-    """A loss of Keras' without its mean over the batch: (n,) for targets and outputs (n, ...)."""
+    """A loss of Keras' without its mean over the batch: (n,) for targets and outputs (n, ...). One that gives a single
+    number for a batch gives it for each example, so that their mean is that number. `of_batch`: whether it does."""
 
     def __init__(self, loss: Any, path: str) -> None:
         self.name, self._loss, self._what = loss.name, _copied(loss), f"the loss {loss.name} of script {path!r}"
         self._loss.reduction = None
+        self.of_batch: bool | None = None  # not known before its first call
 
     def __call__(self, target: Any, output: Any, weights: Any = None) -> Any:
-        return per_example(self._what, tf.cast(self._loss(target, output, weights), self._loss.dtype))
+        if self.of_batch is None:
+            self.of_batch = not tf.cast(self._loss(target, output), self._loss.dtype).shape.rank
+        values = tf.cast(self._loss(target, output, None if self.of_batch else weights), self._loss.dtype)
+        if self.of_batch:
+            if weights is not None:
+                raise PlanError(f"{self._what} returns a single number for a batch, and fit has weights of examples, "
+                                "by whose mean Keras then multiplies it: no example counts for more than another. "
+                                "Return one value per example, or leave the weights out.")
+            return tf.broadcast_to(values, tf.shape(keras.tree.flatten(output)[0])[:1])
+        return per_example(self._what, values)
 
 
 def _value(compiled: Any, place: int, metric: Any, y: Any, outputs: Any) -> Any:
@@ -195,6 +262,10 @@ def _copied(thing: Any) -> Any:
 def _without_metrics(kind: type[Any]) -> type[Any]:
     """The class of a sum of losses that keeps no running means, which a compiled loop would have to carry."""
     return type(kind.__name__, (kind,), {"metrics": property(lambda self: [None] * len(self._flat_losses))})
+
+
+def _of_no_outputs(targets: Any, outputs: Any) -> Any:
+    raise PlanError("the loss of a model's own step is told of inputs and targets.")
 
 
 def _flat(compiled: Any) -> Iterator[tuple[int, str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from .losses import Function
+from .losses import Function, Objective
 
 
 def loss_per_example(model: keras.Model, loss: Function, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
@@ -18,6 +18,16 @@ def loss_per_example(model: keras.Model, loss: Function, x: Any, y: Any, trainin
     """
     outputs = tf.nest.map_structure(_widened, model(x, training=training))
     return loss(y, outputs), outputs
+
+
+def measured(model: keras.Model, objective: Objective, x: Any, y: Any) -> list[Any]:
+    """Return the loss and then the metrics of each example, each (n,), in inference mode."""
+    told = objective.told
+    if told and not objective.metrics:
+        return [told(x, y)]
+    loss = (lambda targets, _: told(x, targets)) if told else objective.loss
+    losses, outputs = loss_per_example(model, loss, x, y, training=False)
+    return [losses, *(metric(y, outputs) for metric in objective.metrics.values())]
 
 
 def _widened(output: Any) -> Any:

@@ -23,10 +23,14 @@ Function = Callable[[Any, Any], Any]
 
 @dataclass(frozen=True)
 class Objective:
-    """Loss that one configuration trains for, and metrics that its evaluations measure, by their names in records."""
+    """Loss that one configuration trains for, and metrics that its evaluations measure, by their names in records.
+
+    `told`: a function of (inputs, targets) that gives the loss in evaluations, where no function of outputs does.
+    """
 
     loss: Function
     metrics: Mapping[str, Function]
+    told: Function | None = None
 
 
 def objective(config: RunConfig) -> Objective:

@@ -7,7 +7,7 @@ assigned to this replica's copies; its metrics are not kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,9 @@ import keras
 import tensorflow as tf
 from keras.src.losses import loss as keras_losses
 
+from ...data.arrays import leaves
 from ...errors import BatchscaleError, frames, PlanError, said
+from ..script.callbacks import own
 from ..script.packing import Packing
 from ..script.stand_ins import replaced
 
@@ -34,31 +36,50 @@ class OwnStep:
         replicas. Raises PlanError where the step applies no gradient, or several.
         """
         kept = _Kept(self._model.optimizer, scale, self._path)
-        targets, weights = self._packing.unpacked(y)
-        data = (x, targets) if weights is None else (x, targets, weights)
-        with _for_one(self._model, kept), keras.StatelessScope(collect_losses=True) as scope:
-            # Keras asks the scope for the weights that it regularizes, and a tape for those that can be assigned to.
-            scope.state_mapping.update({id(one): one.value for one in self._model.trainable_variables})
-            try:
-                told = self._model.train_step(data)
-            except BatchscaleError:
-                raise
-            except Exception as error:  # of the user's code
-                raise PlanError(f"script {self._path!r}: train_step {said(error)}.{frames(error)}") from error
-            changed = [(variable, scope.get_current_value(variable))
-                       for variable in self._model.non_trainable_variables]
-        for variable, value in changed:
+        told, scope = self._run("train_step", x, y, kept)
+        for variable in self._model.non_trainable_variables:
+            value = scope.get_current_value(variable)
             if value is not None:
                 held = variable.value
                 tf.raw_ops.AssignVariableOp(resource=held.handle, value=tf.cast(value, held.dtype))
         by_variable = kept.by_variable()
         found = [by_variable.get(id(variable)) for variable in self._model.trainable_variables]
-        return self._loss(told), [None if one is None else share * kept.unscaled(one) for one in found]
+        loss = _loss(told)
+        return tf.zeros([], keras.backend.floatx()) if loss is None else loss, \
+            [None if one is None else share * kept.unscaled(one) for one in found]
 
-    def _loss(self, told: Any) -> Any:
-        loss = told.get("loss") if isinstance(told, dict) else None
-        dtype = keras.backend.floatx()
-        return tf.zeros([], dtype) if loss is None else tf.reshape(tf.cast(loss, dtype), [])
+    @property
+    def teller(self) -> str:
+        """The step that tells the loss of examples: the model's own test_step, else its train_step."""
+        return "test_step" if own(self._model, ("test_step",)) else "train_step"
+
+    def told(self, x: Any, y: Any) -> Any:
+        """Return the loss that the teller tells of these examples, for each of them, (n,); nothing is changed by it.
+        Raises PlanError where it tells none."""
+        found = _loss(self._run(self.teller, x, y, _Kept(self._model.optimizer, None, self._path))[0])
+        if found is None:
+            raise PlanError(f"script {self._path!r}: its compile has no loss on targets, and its {self.teller} tells "
+                            "none, so that nothing would judge a run. Let it return {'loss': loss}.")
+        return tf.broadcast_to(found, tf.shape(leaves(y)[0])[:1])
+
+    def _run(self, step: str, x: Any, y: Any, optimizer: Any) -> tuple[Any, Any]:
+        """What a step of the model's own returns, and the scope that has the values it would assign."""
+        with _for_one(self._model, optimizer), keras.StatelessScope(collect_losses=True) as scope:
+            # Keras asks the scope for the weights that it regularizes, and a tape for those that can be assigned to.
+            scope.state_mapping.update({id(one): one.value for one in self._model.trainable_variables})
+            try:
+                return getattr(self._model, step)(self._packing.step_data(x, y)), scope
+            except BatchscaleError:
+                raise
+            except Exception as error:  # of the user's code
+                raise PlanError(f"script {self._path!r}: {step} {said(error)}.{frames(error)}") from error
+
+
+def _loss(told: Any) -> Any:
+    """The loss among what a step returns: that of this name, or the only one; None without any."""
+    found = dict(told) if isinstance(told, Mapping) else {}
+    loss = found.get("loss", next(iter(found.values())) if len(found) == 1 else None)
+    return None if loss is None else tf.reduce_mean(tf.cast(loss, keras.backend.floatx()))
 
 
 class _Kept:

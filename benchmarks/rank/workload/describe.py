@@ -61,14 +61,21 @@ def workload(config: RunConfig, known: Mapping[str, str] = MappingProxyType({}))
         x = ImagePipeline(x, y, config.dtype).decoded(np.arange(trial.EXAMPLES))
     trained = {**digests, **parts.model(built, fixed), **parts.code(config), "versions": numbers_versions()}
     forward = trial.check_step(config, built, x, y, split.classes)
-    operations, not_counted = flops.count(forward.graph)
+    operations, not_counted = flops.count(forward.graph) if forward else (0, [])
     return {"source": split.source, "train_examples": count(y),
             "validation_examples": count(split.validation[1]), "test_examples": count(split.test[1]),
             "input_shape": _listed(split.input_shape), "classes": split.classes,
             "parameters": int(sum(int(v.value.numpy().size) for v in built.trainable_variables)),
             "flops_per_example": operations or None, "flops_not_counted": not_counted,
             **baseline.baselines(config, y, split.test[1]),
-            "fingerprint": trained, "files": fingerprint.witness(config.dataset)}
+            "fingerprint": trained, "files": fingerprint.witness(config.dataset),
+            **({"notes": _notes(config.dataset)} if is_script(config.dataset) else {})}
+
+
+def _notes(name: str) -> list[str]:
+    """What a run must know of how a script's data were taken, in sentences."""
+    from ..script import taken
+    return list(taken.of_data(name).notes)
 
 
 @lru_cache(maxsize=1)
@@ -94,7 +101,7 @@ def timed(name: str) -> tuple[Dataset, float]:
     began = time.monotonic()
     if is_script(name):
         from ..script import taken
-        return taken.load(name), time.monotonic() - began
+        return taken.load(name, looked_at_twice=True), time.monotonic() - began
     return data.load(name), time.monotonic() - began
 
 

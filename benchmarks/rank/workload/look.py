@@ -24,6 +24,8 @@ def taken(reference: str) -> dict[str, Any]:
     found = of_script.of_fit(fit, given.train)
     keras_optimizers.check(f"the optimizer of script {fit.call.path!r}", optimizer.inner(fit.model.optimizer))
     compiled = Compiled(found)
+    if told := compiled.objective(()).told:
+        told(found.inputs, found.targets)
     made = examples.dataset(fit, reference, given)
     moved = found.rates is not None or any(hasattr(callback, "factor") for callback in compiled.callbacks)
     name, momentum = optimizer.name_of(fit.model, reference, moved)

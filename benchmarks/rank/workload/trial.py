@@ -20,6 +20,7 @@ from ...data.arrays import Arrays, Classes, each
 from ...errors import BatchscaleError, frames, PlanError, said
 from ...runs.run_config import RunConfig
 from ..script import taken
+from ..script.callbacks import is_called
 from ..training import gradients, keras_optimizers, losses
 from ..training.compiled import Compiled
 from . import endings, flops, ignored, own_losses
@@ -33,7 +34,8 @@ COMPILED = re.compile(r"numpy|[Ss]ymbolic|as a Python|[Ee]ager|KerasTensor")
 def check_step(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays, classes: Classes) -> Any:
     """Outputs, ending, loss, gradient and metrics of the first examples, traced as in a run. x, y: at least 3 of them.
 
-    Return the model's call on one example as a concrete function, whose operations may be counted.
+    Return the model's call on one example as a concrete function, whose operations may be counted; None of a script's
+    model that has no call.
     """
     ignored.check_model(config, model)
     if is_script(config.model):
@@ -62,11 +64,16 @@ def check_step(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays, clas
 
 def _check_script(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays) -> Any:
     """The same of what a script gave to compile, whose losses take their own targets and endings."""
-    outputs = _outputs(config, model, x)
-    forward = flops.forward(model, x)
     compiled = Compiled(taken.of(model))
     own, objective = compiled.own_step, compiled.objective(config.metrics)
-    _check_values(f"the loss of {config.model!r}", objective.loss, y, outputs, finite=True)
+    called = is_called(model)
+    outputs = _outputs(config, model, x) if called else None
+    forward = flops.forward(model, x) if called else None
+    if objective.told is None:
+        _check_values(f"the loss of {config.model!r}", objective.loss, y, outputs, finite=True,
+                      alone=not compiled.of_batches)
+    else:
+        _check_told(config.model, objective.told, x, y)
     for name, function in objective.metrics.items():
         _check_values(f"metric {name!r} of {config.model!r}", function, y, outputs, finite=False)
     if own and config.sharpness_examples:
@@ -75,6 +82,14 @@ def _check_script(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays) -
     _check_gradient(config, model, objective.loss, x, y, own.gradients if own else None)
     keras_optimizers.create(config, model)
     return forward
+
+
+def _check_told(model: str, told: losses.Function, x: Arrays, y: Arrays) -> None:
+    """A finite loss of what a step of the model's own tells."""
+    values = _traced(f"a step of {model!r}", lambda: told(x, y))
+    if not np.isfinite(values).all():
+        raise PlanError(f"the loss that a step of {model!r} tells is {float(values[0])} on the first {EXAMPLES} "
+                        "examples at the initial weights; scale the inputs, or keep zeros out of logarithms.")
 
 
 def check_classes(config: RunConfig, y: Arrays) -> None:
@@ -126,8 +141,10 @@ def _check_logits(config: RunConfig, targets: Any, outputs: Any, classes: Classe
                         f"{config.dataset!r}; it must end in {classes} logits, one for each class.")
 
 
-def _check_values(what: str, function: losses.Function, targets: Any, outputs: Any, finite: bool) -> None:
-    """One finite number per example, which does not change when another example leaves the batch."""
+def _check_values(what: str, function: losses.Function, targets: Any, outputs: Any, finite: bool,
+                  alone: bool = True) -> None:
+    """One finite number per example, which does not change when another example leaves the batch; not `alone`: it is
+    the number of a whole batch."""
     call = f"{what}, called with targets {_told(targets)} and outputs {_told(outputs)},"
     values = _traced(call, lambda: function(targets, outputs), "" if finite else OF_EXAMPLES)
     if values.shape[0] != EXAMPLES:
@@ -135,7 +152,7 @@ def _check_values(what: str, function: losses.Function, targets: Any, outputs: A
                         "each.")
     first = (tf.nest.map_structure(lambda values: values[:-1], part) for part in (targets, outputs))
     fewer = _traced(call, lambda: function(*first))
-    if fewer.shape[0] != EXAMPLES - 1 or not np.allclose(fewer, values[:-1], rtol=1e-4, equal_nan=True):
+    if fewer.shape[0] != EXAMPLES - 1 or alone and not np.allclose(fewer, values[:-1], rtol=1e-4, equal_nan=True):
         raise PlanError(f"{what} gives an example another value when the batch has fewer others, so it is no loss of "
                         "single examples and would depend on the number of replicas; look for a mean over axis 0, or "
                         f"for (n,) against (n, 1), which gives (n, n): targets {_told(targets)}, outputs "

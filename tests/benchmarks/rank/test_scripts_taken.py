@@ -49,10 +49,14 @@ def test_the_examples_are_those_that_fit_would_see(found: dict[str, Any], name: 
     ("schedule free", "ScheduleFreeAdamW, which does not make the published update under TensorFlow"),
     ("own step", "its compile has no loss"),
     ("several", "fits a Sequential with 1 optimizer beside that of compile (second), as a GAN has"),
-    ("texts", "turn texts into token ids before fit"),
+    ("texts", "a run takes arrays of numbers, of equal rows, and texts as inputs"),
     ("by nothing", "its LearningRateScheduler raised KeyError: 'no rate' at epoch 0"),
     ("does not fit", "its model raised ValueError: "),
-    ("inputs alone", "Its own train_step takes inputs alone, and a run judges by a loss of compile"),
+    ("inputs alone", "gives no targets to fit, and its model has no train_step of its own that needs none"),
+    ("tells nothing", "its train_step tells none, so that nothing would judge a run. Let it return {'loss': loss}"),
+    ("unbuilt", "its model has no call, and "),
+    ("its sum", "its loss between is a sum over the batch's examples"),
+    ("the mean of weights", "the loss between of script 'the_mean_of_weights.py' returns a single number for a batch"),
 ])
 def test_what_cannot_be_taken_over_is_refused_in_one_sentence(found: dict[str, Any], name: str, said: str) -> None:
     assert isinstance(found[name], str) and said in found[name]
@@ -71,8 +75,14 @@ def test_what_a_script_raises_is_told_with_its_lines(found: dict[str, Any]) -> N
     ("steps", ["the first 5 batches of its pipeline"]), ("strategy", ["tf.distribute.MirroredStrategy of the script"]),
     ("by epoch", []), ("by both", ["callback LearningRateScheduler"]),
     ("spread", ["metric r2 is no mean over examples"]), ("attends", []), ("either", []),
-    ("goes on", ["its fit in line 12, which comes after this one"]),
-    ("shuffled", ["its pipeline shuffles and then leaves some out"]),
+    ("goes on", ["its fit in line 12, which comes after this one, is left out: --fit 2"]),
+    ("another", ["its fit in line 10, which comes after this one, is left out: --fit 2"]),
+    ("in functions", ["its fits in lines 14 and 15, which come after this one, are left out: --fit 2"]),
+    ("the second", ["its first fit trains as it stands, in every process before a run begins"]),
+    ("a tuple", []), ("the mean", []), ("words", []), ("tells", []),
+    ("its root", ["its loss between gives one number for a batch, which is no mean over its examples"]),
+    ("pipeline", ["its pipeline is read into memory once (3.91 KiB): every epoch has a new order"]),
+    ("shuffled", ["its pipeline is read into memory once", "its pipeline shuffles and then leaves some out"]),
     ("shuffled on", ["the first 5 batches of its pipeline"]), ("loads", ["weights that it loads: every run begins"]),
     ("sets", ["what it sets by tf.config: devices, threads and how a step is compiled are the run's own",
               "KERAS_BACKEND=jax of the script: runs train by tensorflow"]),
@@ -96,6 +106,11 @@ def test_examples_that_are_held_out_are_told(found: dict[str, Any]) -> None:
     ("evaluates another", "no validation data: a random 0.2 of the examples is held out")])
 def test_it_is_told_what_a_run_is_judged_by(found: dict[str, Any], name: str, said: str) -> None:
     assert len(found[name]["notes"]) == 1 and found[name]["notes"][0].startswith(said)
+
+
+def test_a_step_that_alone_knows_its_targets_judges_by_the_loss_that_it_tells(found: dict[str, Any]) -> None:
+    told = found["tells"]
+    assert (told["loss"], told["metrics"], told["batch_size"], told["optimizer"]) == ("train_step", [], 10, "adam")
 
 
 def test_only_a_loop_on_one_model_is_the_published_way(found: dict[str, Any]) -> None:

@@ -27,6 +27,27 @@ x, y = noise.normal(size=(100, 4)), noise.integers(0, 2, 100)
 model = keras.Sequential([keras.layers.Dense(3, activation="tanh"), keras.layers.Dense(1, activation="sigmoid")])
 """
 COMPILED = START + 'model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])\n'
+OWN = """
+import keras, tensorflow as tf
+class Own(keras.Model):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+    def train_step(self, data):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(self.inner(data, training=True) - data))
+        self.optimizer.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
+        return {'loss': loss}
+""" + START + """
+model = Own(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2), keras.layers.Dense(4)]))
+model.compile("adam")
+"""
+MEAN = START + """
+from keras import ops
+def between(y, p):
+    return ops.mean(ops.square(p - y))
+model.compile("adam", between)
+"""
 PIPELINE = COMPILED + "import tensorflow as tf\ndata = tf.data.Dataset.from_tensor_slices((x, y))\n"
 SCRIPTS: dict[str, tuple[str, ...]] = {
     "plain": (COMPILED + "model.fit(x, y, epochs=3, batch_size=20, validation_data=(x[:30], y[:30]))\n1 / 0\n",),
@@ -84,7 +105,7 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
                          "for size in (10, 50):\n    train(size)",),
     "own step": ("import keras\nclass Two(keras.Model):\n    def train_step(self, data):\n        return {}\n" + START
                  + "inputs = keras.Input((4,))\nmodel = Two(inputs, model(inputs))\nmodel.compile()\nmodel.fit(x, y)",),
-    "texts": (COMPILED + "model.fit(np.array(['a', 'b'] * 50), y)",),
+    "texts": (COMPILED + "model.fit(x, np.array(['a', 'b'] * 50))",),
     "strategy": ("import tensorflow as tf\n" + START.replace("model =", "strategy = tf.distribute.MirroredStrategy()\n"
                  "with strategy.scope():\n    model =") + 'model.compile("adam", "bce")\nmodel.fit(x, y)',),
     "shuffled": (PIPELINE + "model.fit(data.shuffle(100).batch(16, drop_remainder=True), "
@@ -96,9 +117,29 @@ SCRIPTS: dict[str, tuple[str, ...]] = {
                 'model.compile("adam", "bce")\nmodel.fit([x, 2 * x], y, validation_split=0.2)',),
     "does not fit": (START + "model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(1)])\n"
                      "model.compile('adam', 'mse')\nmodel.fit(x, y)",),
-    "inputs alone": ("import keras\nclass Own(keras.Model):\n    def train_step(self, data):\n        return {}\n"
-                     + START + "inputs = keras.Input((4,))\nmodel = Own(inputs, model(inputs))\nmodel.compile('adam')\n"
-                     "model.fit(x)",),
+    "inputs alone": (COMPILED + "model.fit(x)",),
+    "tells nothing": (OWN.replace("{'loss': loss}", "{'one': 0.0, 'two': 0.0}") + "model.fit(x)",),
+    "tells": (OWN + "model.fit(x, batch_size=10, validation_split=0.2)",),
+    "unbuilt": (OWN.replace("keras.Input((4,)), keras.layers.Dense(2)", "keras.layers.Dense(2)") + "model.fit(x)",),
+    "a tuple": ("import keras\nclass Own(keras.Model):\n    def __init__(self):\n        super().__init__()\n"
+                "        self.last = keras.layers.Dense(1)\n    def call(self, given):\n        left, (right, _) = "
+                "given\n"
+                "        return self.last(left + right)\n" + START + "model = Own()\nmodel.compile('adam', 'mse')\n"
+                "model.fit((x, [x, x]), y, validation_split=0.2)",),
+    "the mean": (MEAN + "model.fit(x, y, validation_split=0.2)",),
+    "its root": (MEAN.replace("return ops.mean", "return ops.sqrt(ops.mean").replace("(p - y))", "(p - y)))")
+                 + "model.fit(x, y, validation_split=0.2)",),
+    "its sum": (MEAN.replace("ops.mean", "ops.sum") + "model.fit(x, y, validation_split=0.2)",),
+    "the mean of weights": (MEAN + "model.fit(x, y, validation_split=0.2, class_weight={1: 2.0})",),
+    "words": (START + "words = keras.layers.StringLookup(vocabulary=['a', 'b'])\nmodel = keras.Sequential(["
+              "keras.Input((1,), dtype='string'), words, keras.layers.Embedding(3, 2), keras.layers.Flatten(), "
+              "keras.layers.Dense(1)])\nmodel.compile('adam', 'mse')\n"
+              "model.fit(np.array(['a', 'b'] * 50), y, validation_data=(np.array(['b', 'abc'] * 5), y[:10]))",),
+    "another": (COMPILED + "model.fit(x, y, validation_split=0.2)\nother = keras.models.clone_model(model)\n"
+                "other.compile('adam', 'mse')\nother.fit(x, y)\nscaler.fit(x, y)\n",),
+    "in functions": (COMPILED + "def train(net):\n    net.fit(x, y, validation_split=0.2)\ndef both(net):\n"
+                     "    train(net)\ndef unused(net):\n    net.fit(x, y, epochs=2)\ntrain(model)\ntrain(model)\n"
+                     "both(model)",),
     "sets": ("import os\nos.environ['KERAS_BACKEND'] = 'jax'\nimport tensorflow as tf\n"
              "tf.constant(0)\ntf.config.threading.set_intra_op_parallelism_threads(1)\n"
              "tf.config.run_functions_eagerly(True)\n" + COMPILED + "keras.config.set_epsilon(0.5)\n"
