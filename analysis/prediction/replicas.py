@@ -93,7 +93,8 @@ def _forecast(rows: pd.DataFrame, replicas: Sequence[int], network: Network | No
     found = tuple(case.predictions(replicas))
     rules = case.rules(found)
     if laws is None and not rules and not any(each.synchronization != MEASURED for each in found):
-        return Forecast(*known, (), measured, (), (), "", f"{why}.")
+        reasons = dict.fromkeys(each.refusal for each in found if each.refusal)
+        return Forecast(*known, (), measured, (), (), "", f"{'; '.join(reasons) or why}.")
     return Forecast(*known, laws.names if laws else (), measured, found, checked.errors, checked.reason,
                     " ".join(_notes(case, found)), rules, statement(rules, curves) if curves else "")
 

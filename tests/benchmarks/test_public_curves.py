@@ -105,10 +105,12 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str, said: str) -
 
 
 def over_nodes(tables: int, growth: float = 0.02) -> list[Curve]:
-    """Steps that get longer with every doubling of the nodes by `growth` and a table's own share of it."""
+    """Steps that get longer with every doubling of the nodes by `growth` and a table's own share of it, with a spread
+    of 0.2 %."""
+    rng = np.random.default_rng(2)
     return [Curve(f"table {table}", f"model {model}", 64,
-                  {8 * 2 ** k: 8 * 2 ** k * 64 / math.exp(growth * (1 + table / tables) * k) for k in range(5)}, 8)
-            for table in range(tables) for model in range(3)]
+                  {8 * 2 ** k: 8 * 2 ** k * 64 / math.exp(growth * (1 + table / tables) * k + rng.normal(0, 0.002))
+                   for k in range(5)}, 8) for table in range(tables) for model in range(3)]
 
 
 def test_rules_of_several_nodes_come_back_and_judge_tables_without_themselves() -> None:
@@ -117,9 +119,9 @@ def test_rules_of_several_nodes_come_back_and_judge_tables_without_themselves() 
     for rule in (of_one, of_several):
         for slow_down in (0.022, 0.03, 0.038):
             found = rule.log_ratio(slow_down, 2.0)
-            assert found.low <= 2 * slow_down <= found.high and found.value == pytest.approx(2 * slow_down, abs=0.005)
+            assert found.low <= 2 * slow_down <= found.high and found.value == pytest.approx(2 * slow_down, abs=0.008)
         assert rule.measured.setups == 12 and rule.measured.curves == 36 and rule.measured.held >= 0.9
-        assert rule.measured.refused in (3, 6, 9, 12)  # the ends of the range, each left out, are beyond the rest
+        assert rule.measured.refused < 12 and rule.measured.median_error < 0.01
     odd = [replace(curve, rates={**curve.rates, 128: curve.rates[128] / 3}) if curve.group == "table 3" else curve
            for curve in over_nodes(12)]
     assert rules_of(odd).rules[1].high > rules_of([curve for curve in odd if curve.group != "table 3"]).rules[1].high
