@@ -34,8 +34,9 @@ from .several_nodes import rules_of
 
 TABLES = Path(__file__).parent / "several_nodes.csv"
 WHAT = "training on up to 1,024 GPUs of several nodes"
-SOURCE = ("mosaicml/llm-foundry 8c8dd48, InternLM, nanotron/ultrascale-playbook, Oneflow-Inc/DLPerf c89430b and "
-          "TensorFlow's page of benchmarks, Apache-2.0; facts of e-bug/distributed-tensorflow-benchmarks a0d3d61")
+SOURCE = ("mosaicml/llm-foundry 8c8dd48, InternLM/InternLM 20fe5ac, nanotron/ultrascale-playbook, Oneflow-Inc/DLPerf "
+          "c89430b and TensorFlow's page of benchmarks, Apache-2.0; facts of e-bug/distributed-tensorflow-benchmarks "
+          "a0d3d61")
 FEWEST = 3
 ALL, FIRST = "all fewer counts", "one node and the first count beyond"
 
