@@ -12,25 +12,13 @@ from functools import lru_cache
 from pathlib import Path
 
 from msgspec import json, Struct
+from msgspec.structs import replace
 
 from ..statistics.estimate import Estimate
+from .public.measured import Measured
+from .public.nodes import PublicNodes, shipped_nodes
 
 FILE = Path(__file__).parent / "public_curves.json"
-
-
-class Measured(Struct, frozen=True, kw_only=True):
-    """The errors of a rule on curves of set-ups, machines with their software, that it was fitted without:
-    |predicted / measured - 1| of the rate, its median and its 90th percentile, the share of 95 % intervals that held
-    the rate, and their median width, the upper end over the lower. refused: curves whose slow-down was beyond all that
-    the rule was fitted to."""
-
-    curves: int
-    setups: int
-    refused: int
-    median_error: float
-    ninetieth_error: float
-    held: float
-    width: float
 
 
 class Rule(Struct, frozen=True, kw_only=True):
@@ -64,12 +52,14 @@ class Rule(Struct, frozen=True, kw_only=True):
 
 
 class PublicCurves(Struct, frozen=True, kw_only=True):
-    """The rules, and the source of what they were fitted to."""
+    """The rules, and the source of what they were fitted to. nodes: those of several nodes, which have sources of
+    their own."""
 
     source: str
     licence: str
     what: str
     rules: tuple[Rule, ...]
+    nodes: PublicNodes | None = None
 
     def rule(self, given: frozenset[int], predicted: int) -> Rule | None:
         """Return the rule for these counts; None where there is none. More counts than a rule needs do not matter, as
@@ -81,4 +71,4 @@ class PublicCurves(Struct, frozen=True, kw_only=True):
 @lru_cache(maxsize=1)
 def shipped() -> PublicCurves:
     """Return the rules that come with the package."""
-    return json.decode(FILE.read_bytes(), type=PublicCurves)
+    return replace(json.decode(FILE.read_bytes(), type=PublicCurves), nodes=shipped_nodes())

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ...benchmarks.text import listed, percent
+from ..laws.public.nodes import NodesRule, PublicNodes
 from ..laws.public_curves import PublicCurves, Rule
 from ..laws.step.model import StepPoint
 from ..statistics.estimate import Estimate, exponential, Floats, t_critical
@@ -17,24 +18,13 @@ from ..statistics.estimate import Estimate, exponential, Floats, t_critical
 
 @dataclass(frozen=True)
 class FromCurves:
-    """A rule, how much longer the step of the most replicas is than one replica's here, as a logarithm, and what
-    follows in seconds; `seconds` says something where the rule `reaches` this."""
+    """What a rule says of a point, in seconds. `reaches`: whether machines like this were among the public ones, so
+    that the seconds say something; `beyond`: what sets them apart where not, in the same words for all batches."""
 
-    rule: Rule
-    slow_down: float
+    rule: Rule | NodesRule
+    reaches: bool
     seconds: Estimate
-
-    @property
-    def reaches(self) -> bool:
-        """Return whether machines like this were among the public ones."""
-        return self.rule.reaches(self.slow_down)
-
-    @property
-    def beyond(self) -> str:
-        """Return what sets the public machines apart from this one, in the same words for all its batches."""
-        low, high = (math.exp(end) for end in self.rule.reach)
-        return (f"public curves do not tell either, for on none is the step of {max(self.rule.given)} replicas as "
-                f"here, but {low:.2f} to {high:.2f} times that of one")
+    beyond: str
 
     def spanning(self, by_laws: Estimate) -> Estimate:
         """Return the seconds in an interval that holds the laws' too; of the curves alone where that has none."""
@@ -57,28 +47,73 @@ def from_curves(curves: PublicCurves | None, measured: Mapping[StepPoint, pd.Dat
         return None
     most = logs[max(logs)]
     slow_down = float(most.mean() - logs[1].mean())
-    return FromCurves(rule, slow_down, exponential(_log_seconds(rule.log_ratio(slow_down), most, list(logs.values()))))
+    low, high = (math.exp(end) for end in rule.reach)
+    return FromCurves(rule, rule.reaches(slow_down), seconds_of(rule.log_ratio(slow_down), most, list(logs.values())), (
+        f"public curves do not tell either, for on none is the step of {max(rule.given)} replicas as here, but "
+        f"{low:.2f} to {high:.2f} times that of one"))
 
 
-def _log_seconds(ratio: Estimate, most: Floats, launches: Sequence[Floats]) -> Estimate:
-    """Log seconds of one further launch: the ratio over the most replicas, whose launches spread here as all do. The
-    half intervals are added in squares; one launch of each count tells no spread beside that of the curves."""
+def from_nodes(curves: PublicCurves | None, measured: Mapping[StepPoint, pd.DataFrame],
+               point: StepPoint) -> FromCurves | None:
+    """Return what the curves say of more full nodes than were measured, from the two largest numbers of such nodes at
+    this batch; None where they say nothing, as where more replicas were measured otherwise."""
+    full = {each.nodes: own for each, own in measured.items()
+            if each.accumulation == 0 and each.replica_batch == point.replica_batch
+            and each.replicas * point.nodes == each.nodes * point.replicas}
+    if curves is None or curves.nodes is None or len(full) < 2:
+        return None
+    fewer, most = sorted(full)[-2:]
+    rule = curves.nodes.rule(fewer == 1)
+    if rule is None or point.nodes <= most or most * point.replicas < point.nodes * max(
+            each.replicas for each in measured):
+        return None
+    before, last = (np.log(full[nodes]["step_seconds"].to_numpy(np.float64)) for nodes in (fewer, most))
+    slow_down = float(last.mean() - before.mean()) / math.log2(most / fewer)
+    low, high = (math.expm1(end) for end in rule.reach)
+    ratio = rule.log_ratio(slow_down, math.log2(point.nodes / most))
+    return FromCurves(rule, rule.reaches(slow_down), seconds_of(ratio, last, (before, last)), (
+        f"public curves do not tell either, for on none does the step get longer by {math.expm1(slow_down):.0%} with a "
+        f"doubling of the nodes, as here, but by {low:.0%} to {high:.0%}"))
+
+
+def seconds_of(ratio: Estimate, most: Floats, launches: Sequence[Floats]) -> Estimate:
+    """Return the seconds of one further launch: the ratio, a logarithm, over the most replicas, whose launches spread
+    here as all do. The half intervals are added in squares; one launch of each count tells no spread beside that of
+    the curves."""
     middle, freedom = float(most.mean()), sum(each.size - 1 for each in launches)
     squares = sum(float(np.sum((each - each.mean()) ** 2)) for each in launches)
     own = float(t_critical(freedom)) * math.sqrt(squares / freedom * (1 + 1 / most.size)) if freedom else 0.0
-    return Estimate(middle + ratio.value, middle + ratio.value - math.hypot(ratio.value - ratio.low, own),
-                    middle + ratio.value + math.hypot(ratio.high - ratio.value, own), sum(map(len, launches)))
+    return exponential(Estimate(
+        middle + ratio.value, middle + ratio.value - math.hypot(ratio.value - ratio.low, own),
+        middle + ratio.value + math.hypot(ratio.high - ratio.value, own), sum(map(len, launches))))
 
 
-def statement(rules: Sequence[Rule], curves: PublicCurves) -> str:
+def statement(rules: Sequence[Rule | NodesRule], curves: PublicCurves) -> str:
     """Return what the rules rest on and how far off they are, in sentences; "" without rules."""
+    return " ".join(part for part in (
+        _on_one_node([rule for rule in rules if isinstance(rule, Rule)], curves),
+        *(_on_nodes(rule, curves.nodes) for rule in rules if isinstance(rule, NodesRule) and curves.nodes)) if part)
+
+
+def _on_nodes(rule: NodesRule, nodes: PublicNodes) -> str:
+    known = "one node and several" if rule.leaving else "two numbers of several nodes"
+    return (f"What is said of more nodes rests on {rule.measured.curves} public curves of {rule.measured.setups} "
+            f"tables ({nodes.what}; {nodes.source}). On tables left out in turn, the next count from {known} is off by "
+            f"{_errors(rule)}.")
+
+
+def _errors(rule: Rule | NodesRule) -> str:
+    of = rule.measured
+    return (f"{percent(of.median_error, 1)} in the median and {percent(of.ninetieth_error, 1)} at the 90th percentile, "
+            f"and {percent(of.held)} of the intervals hold it (median width: a factor of {of.width:.2f})")
+
+
+def _on_one_node(rules: Sequence[Rule], curves: PublicCurves) -> str:
     if not rules:
         return ""
     most = max(rules, key=lambda rule: rule.measured.curves).measured
-    errors = [f"{rule.predicted} from {listed([str(count) for count in rule.given])} is off by "
-              f"{percent(rule.measured.median_error, 1)} in the median and {percent(rule.measured.ninetieth_error, 1)} "
-              f"at the 90th percentile, and {percent(rule.measured.held)} of the intervals hold it (median width: a "
-              f"factor of {rule.measured.width:.2f})" for rule in rules]
+    errors = [f"{rule.predicted} from {listed([str(count) for count in rule.given])} is off by {_errors(rule)}"
+              for rule in rules]
     counts = listed([str(rule.predicted) for rule in rules])
     return (f"Few counts were measured, so what is said of {counts} replicas rests on {most.curves} public curves of "
             f"{most.setups} set-ups too ({curves.what}; {curves.source}, {curves.licence}). On set-ups left out of "

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import to_builtins
 
 from ..formatting import what_ran
+from ..laws.public.nodes import NodesRule
 from ..laws.public_curves import Rule
 from ..statistics.estimate import Estimate
 from ..statistics.held_out import HeldOutError
@@ -64,7 +65,7 @@ class Forecast:
     held_out: tuple[HeldOutError, ...]
     unchecked: str
     note: str
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[Rule | NodesRule, ...] = ()
     public: str = ""
 
     @property

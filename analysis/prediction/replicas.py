@@ -12,6 +12,7 @@ import pandas as pd
 from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.errors import PlanError, RecordError
 from ..laws.cost import cost
+from ..laws.public.nodes import NodesRule
 from ..laws.public_curves import PublicCurves, Rule, shipped
 from ..laws.step.laws import ENOUGH_FREEDOM, half_widths, StepLaws
 from ..laws.step.model import StepPoint
@@ -26,7 +27,7 @@ from ..study.timing.step_fits import ALIKE, by_point
 from ..study.trained_steps import trained_steps, TrainedSteps
 from ..tables.results import Results
 from .checking import doubtful, held_out, HeldOut, laws_of, too_wide
-from .curves import from_curves, statement
+from .curves import from_curves, from_nodes, FromCurves, statement
 from .forecast import Forecast, Prediction
 from .network import beside, Exchange, Network, spanning
 
@@ -92,7 +93,8 @@ def _forecast(rows: pd.DataFrame, replicas: Sequence[int], network: Network | No
     found = tuple(case.predictions(replicas))
     rules = case.rules(found)
     if laws is None and not rules and not any(each.synchronization != MEASURED for each in found):
-        return Forecast(*known, (), measured, (), (), "", f"{why}.")
+        reasons = dict.fromkeys(each.refusal for each in found if each.refusal)
+        return Forecast(*known, (), measured, (), (), "", f"{'; '.join(reasons) or why}.")
     return Forecast(*known, laws.names if laws else (), measured, found, checked.errors, checked.reason,
                     " ".join(_notes(case, found)), rules, statement(rules, curves) if curves else "")
 
@@ -170,12 +172,14 @@ class _Case:
             yield from (one for one in self.network.exchanges(point, self.bytes, inside) if self.laws or not one.law)
 
     def _prediction(self, scaling: str, total: int, point: StepPoint, exchange: Exchange | None) -> Prediction:
-        public = from_curves(self.curves, self.measured, point) if exchange is None else None
+        public = self._public(point) if exchange is None else None
         told = public is not None and public.reaches
         seconds, refusal = self._by_laws(point, exchange, 1.0 if told else self._missed_elsewhere(point))
         seconds = unknown(seconds.n) if refusal else seconds
         if public is not None and told:
             seconds, refusal = public.spanning(seconds if self._enough else unknown()), ""
+            if point.nodes > 1 and (refusal := too_wide(seconds, False)):
+                seconds = unknown(seconds.n)
         elif public is not None and refusal:
             refusal = f"{refusal}; {public.beyond}"
         rate = seconds.transformed(lambda value: total / value)
@@ -191,6 +195,11 @@ class _Case:
                           self._efficiency(baseline, point, seconds, told),
                           self.trained.experiment if self.trained else "", steps, whole, spent.device_hours,
                           spent.money, million.money, () if refusal else self._warnings(point, total), refusal, told)
+
+    def _public(self, point: StepPoint) -> FromCurves | None:
+        """What public curves say of the GPUs of one machine, or of more nodes."""
+        return (from_curves(self.curves, self.measured, point) if point.nodes == 1 else
+                from_nodes(self.curves, self.measured, point))
 
     @property
     def _enough(self) -> bool:
@@ -218,20 +227,20 @@ class _Case:
         """Half widths by which laws are off, at the most replicas that public curves know, on machines at the ends of
         the curves' interval; 1 where they say nothing."""
         rules = self.curves.rules if self.curves else ()
-        asked = (from_curves(self.curves, self.measured, StepPoint(rule.predicted, 1, point.replica_batch))
-                 for rule in rules)
-        known = [each for each in asked if each is not None and each.reaches]
+        points = (StepPoint(rule.predicted, 1, point.replica_batch) for rule in rules)
+        known = {each: public.seconds for each in points
+                 if (public := from_curves(self.curves, self.measured, each)) is not None and public.reaches}
         if not known or self.laws is None:
             return 1.0
-        most = max(known, key=lambda each: each.rule.predicted)
-        there = self.laws.predict_seconds(StepPoint(most.rule.predicted, 1, point.replica_batch))
-        return max(half_widths(there, end) for end in (most.seconds.low, most.seconds.high))
+        most = max(known, key=lambda each: each.replicas)
+        there = self.laws.predict_seconds(most)
+        return max(half_widths(there, end) for end in (known[most].low, known[most].high))
 
-    def rules(self, found: Sequence[Prediction]) -> tuple[Rule, ...]:
+    def rules(self, found: Sequence[Prediction]) -> tuple[Rule | NodesRule, ...]:
         """The rules that predictions rest on, each once."""
-        counts = frozenset(int(count) for count in self.rows["replicas"])
-        each = (self.curves.rule(counts, one.replicas) for one in found if one.public_curves and self.curves)
-        return tuple(dict.fromkeys(rule for rule in each if rule))
+        each = (self._public(StepPoint(one.replicas, one.nodes, one.replica_batch))
+                for one in found if one.public_curves)
+        return tuple(dict.fromkeys(public.rule for public in each if public))
 
     def _measured_rate(self, point: StepPoint) -> Estimate:
         own = self.measured.get(point)

@@ -17,6 +17,7 @@ from batchscale.benchmarks.errors import RecordError
 from batchscale.benchmarks.micro.public_curves import held_out
 from batchscale.benchmarks.micro.public_curves.fitting import fitted, rule_of, without_each
 from batchscale.benchmarks.micro.public_curves.reading import Curve, curves_of, results_of
+from batchscale.benchmarks.micro.public_curves.several_nodes import rules_of
 
 HEADER = "setup,model,replica_batch,replicas,examples_per_second\n"
 
@@ -101,3 +102,36 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path, text: str, said: str) -
         curves_of(path)
     with pytest.raises(RecordError, match="cannot read"):
         curves_of(tmp_path / "none.csv")
+
+
+def over_nodes(tables: int, growth: float = 0.02) -> list[Curve]:
+    """Steps that get longer with every doubling of the nodes by `growth` and a table's own share of it, with a spread
+    of 0.2 %."""
+    rng = np.random.default_rng(2)
+    return [Curve(f"table {table}", f"model {model}", 64,
+                  {8 * 2 ** k: 8 * 2 ** k * 64 / math.exp(growth * (1 + table / tables) * k + rng.normal(0, 0.002))
+                   for k in range(5)}, 8) for table in range(tables) for model in range(3)]
+
+
+def test_rules_of_several_nodes_come_back_and_judge_tables_without_themselves() -> None:
+    of_one, of_several = rules_of(over_nodes(12)).rules
+    assert of_one.leaving and not of_several.leaving
+    for rule in (of_one, of_several):
+        for slow_down in (0.022, 0.03, 0.038):
+            found = rule.log_ratio(slow_down, 2.0)
+            assert found.low <= 2 * slow_down <= found.high and found.value == pytest.approx(2 * slow_down, abs=0.008)
+        assert rule.measured.setups == 12 and rule.measured.curves == 36 and rule.measured.held >= 0.9
+        assert rule.measured.refused < 12 and rule.measured.median_error < 0.01
+    odd = [replace(curve, rates={**curve.rates, 128: curve.rates[128] / 3}) if curve.group == "table 3" else curve
+           for curve in over_nodes(12)]
+    assert rules_of(odd).rules[1].high > rules_of([curve for curve in odd if curve.group != "table 3"]).rules[1].high
+    with pytest.raises(RecordError, match="3 tables have curves over one node and several"):
+        rules_of(over_nodes(3))
+
+
+def test_a_table_says_how_many_replicas_share_a_node(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("table,model,per_node,replica_batch,replicas,examples_per_second\na,b,8,4,8,100\na,b,8,4,16,190\n")
+    one, = curves_of(path)
+    assert (one.name, one.per_node, one.nodes(8), one.nodes(12), one.nodes(16)) == ("b", 8, 1, 2, 2)
+    assert list(results_of([one], (8, 16)).runs["nodes"]) == [1, 2]

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import gzip
+import random
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from support.foreign_files import (GOOD, dawn_entry, horovod_text, mllog_text, of_round_0_5, of_round_0_6,
                                    reference_points, study, timings)
 from soak import fuzz_trainings
-from soak.fuzz_mutations import JSON, TOML, Mutation
+from soak.fuzz_mutations import BYTES, JSON, TOML, Mutation
 from soak.fuzz_target import TABLE_EVERY, Seeds, Target
 
 from batchscale.analysis.importers import imported_store
 from batchscale.analysis.importers.benchmarks import pytest_benchmark
+from batchscale.analysis.importers.detection import detect
 from batchscale.analysis.tables import reading
+from batchscale.benchmarks.errors import BatchscaleError, RecordError
 from batchscale.benchmarks.records.store import Store
 
 TEXT: tuple[Mutation, ...] = TOML  # numbers, quoted texts, lines and bytes
@@ -132,6 +137,45 @@ def _read_timings(path: Path) -> None:
     _import("pytest-benchmark", path)
 
 
+def _of_any(folder: Path) -> Seeds:
+    """One file of each format, as it lies on disk."""
+    found = []
+    for form, made in GOOD.items():
+        (folder / form).mkdir()
+        path = made(folder / form)
+        files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+        found += [each.read_bytes() for each in files]
+    return found
+
+
+def _write_any(folder: Path, content: bytes) -> Path:
+    """Alone or in a folder beside a good file, by a name that some formats go by, or by none, plain or packed."""
+    shutil.rmtree(folder / "any", ignore_errors=True)
+    chance = random.Random(content)
+    place = folder / "any" / chance.choice(("mlruns", "0/metrics", "events"))
+    place.mkdir(parents=True)
+    name = chance.choice(("a.log", "study.json", "wandb-summary.json", "meta.yaml", "metrics.csv", "trainer_state.json",
+                          "events.out.tfevents.1.box", "mlflow.db", "x.tsv"))
+    packed = chance.random() < 0.1
+    path = place / (name + ".gz" * packed)
+    path.write_bytes(gzip.compress(content) if packed and chance.random() < 0.5 else content)
+    if chance.random() < 0.3:
+        (place / "b.txt").write_text(horovod_text(2, [10.0, 11.0]))
+    return path
+
+
+def _detect(path: Path) -> None:
+    """The file, and the folder in which it lies; what is named must be known, and reads it or says why not."""
+    for source in (path, next(each for each in path.parents if each.name == "any")):
+        try:
+            form, _ = detect(source)
+        except RecordError:
+            continue
+        if path.stat().st_size % TABLE_EVERY == 0:
+            with suppress(BatchscaleError):
+                _import(form, source)
+
+
 def _target(form: str, mutations: tuple[Mutation, ...], prepare: Callable[[Path], Seeds], name: str) -> Target:
     return Target(form, mutations, prepare, partial(_write, name), partial(_import, form))
 
@@ -149,5 +193,6 @@ OWN = (
     Target("dawnbench", (*JSON, *TEXT), _entries, _write_entry, partial(_import, "dawnbench", root="CIFAR10")),
     Target("batch-science", (*JSON, *TEXT), _studies, _write_study, partial(_import, "batch-science", root="data")),
     Target("pytest-benchmark", JSON, _timings, partial(_write, "timings.json"), _read_timings),
+    Target("detect", (*JSON, *TEXT, *BYTES), _of_any, _write_any, _detect),
     Target("imported", JSON, _brought, _write_brought, _read_brought), *fuzz_trainings.targets(_import))
 IMPORTS = (*OWN, *(_plain(form) for form in GOOD if form not in {target.name for target in OWN}))

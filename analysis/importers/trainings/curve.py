@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from ....benchmarks.errors import RecordError
+from ...statistics.estimate import Floats
 from ...columns import METRICS
 from ..imported_run import LARGEST, largest, ImportedRun, label, MOST_EVALUATIONS
 from ..registry import TRAINING
@@ -20,6 +24,7 @@ MOST_NAMES = 1_000
 MOST_VALUES = 10_000_000  # of a curve, which are some 200 MB and half a minute of work
 MOST_LISTED = 12
 PLACES = ("step", "epoch", "elapsed_seconds")
+Rows = npt.NDArray[np.int64]
 
 
 class Series(Mapping[int, float]):
@@ -39,6 +44,17 @@ class Series(Mapping[int, float]):
         if at == len(self._rows) or self._rows[at] != row:
             raise KeyError(row)
         return self._values[at]
+
+    @property
+    def rows(self) -> Rows:
+        """Return the rows that have a value."""
+        return np.array(self._rows, dtype=np.int64)
+
+    def over(self, rows: int) -> Floats:
+        """Return the values of the rows up to so many, NaN where a row has none."""
+        found = np.full(rows, math.nan)
+        found[self.rows] = self._values
+        return found
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._rows)
@@ -115,17 +131,18 @@ def training_run(curve: Curve, name: str, told: Told, given: Mapping[str, str], 
     named = chosen(curve.values, given)
     for other in sorted(set(curve.values) - set(named.values())):
         told.unread.setdefault(label(other) or "an unnamed value")
-    kept = [index for index in range(len(curve.rows)) if any(index in curve.values[name] for name in named.values())]
-    columns = {column: _column(curve.values[of], column, of, told) for column, of in named.items()}
-    evaluations: dict[str, array[float]] = {place: array("d", [curve.rows[index][at] for index in kept])
-                                            for at, place in enumerate(PLACES)}
-    evaluations |= {column: array("d", [values.get(index, math.nan) for index in kept])
-                    for column, values in columns.items()}
+    count = len(curve.rows)
+    kept = np.unique(np.concatenate([curve.values[name].rows for name in named.values()] or [np.empty(0, np.int64)]))
+    places = np.asarray(curve.rows, dtype=np.float64).reshape(count, len(PLACES))[kept]
+    columns = {column: _column(curve.values[of].over(count), column, of, told) for column, of in named.items()}
+    evaluations = {**{place: _array(places[:, at]) for at, place in enumerate(PLACES)},
+                   **{column: _array(values[kept]) for column, values in columns.items()}}
     ends = {column: _last(evaluations[column]) for column in columns}
     found = {**ends, "last_step": _most(evaluations["step"]), "total_seconds": _most(evaluations["elapsed_seconds"]),
              "base_learning_rate": next((rate for rate in curve.rates.values() if 0 <= rate <= LARGEST), math.nan),
              **(known or {})}
-    lost = any(not math.isfinite(_end(values)) for column, values in columns.items() if column == "train_loss")
+    loss = named.get("train_loss", "")
+    lost = bool(loss) and not math.isfinite(columns["train_loss"][curve.values[loss].rows[-1]])
     return ImportedRun(
         {"run_id": label(name) or "run", "status": "diverged" if lost else "completed", "kind": TRAINING,
          "experiment": "imported", "flags": "the train loss ends as no number" if lost else "",
@@ -134,28 +151,27 @@ def training_run(curve: Curve, name: str, told: Told, given: Mapping[str, str], 
         words=words or {}, where=where)
 
 
-def _column(values: Mapping[int, float], column: str, name: str, told: Told) -> Mapping[int, float]:
-    """The values that the column can hold; an accuracy beyond 1 is per cent."""
+def _column(values: Floats, column: str, name: str, told: Told) -> Floats:
+    """The values that the column can hold, NaN for others; an accuracy beyond 1 is per cent."""
     fraction, most = column.endswith("accuracy"), largest(column)
     size = 1.0
-    if fraction and max((value for value in values.values() if math.isfinite(value)), default=0) > 1:
+    if fraction and np.any((values > 1) & np.isfinite(values)):
         told.per_cent.setdefault(label(name))
         size = 100.0
     low, high = (0.0, 1.0) if fraction else (-most, most)
-    found = Series()
-    for index in values:
-        value = values[index] / size
-        found.append(index, value if low <= value <= high else math.nan)
-    return found
+    found = values / size
+    return np.where((low <= found) & (found <= high), found, math.nan)
+
+
+def _array(values: Floats) -> array[float]:
+    return array("d", values.tobytes())
 
 
 def _last(values: Sequence[float]) -> float:
     return next((value for value in reversed(values) if math.isfinite(value)), math.nan)
 
 
-def _end(values: Mapping[int, float]) -> float:
-    return values[max(values)] if len(values) else 0.0
-
-
-def _most(values: Iterable[float]) -> float:
-    return max((value for value in values if math.isfinite(value)), default=math.nan)
+def _most(values: array[float]) -> float:
+    found = np.frombuffer(values)
+    found = found[np.isfinite(found)]
+    return float(found.max()) if found.size else math.nan

@@ -11,7 +11,9 @@ import numpy as np
 from msgspec.structs import replace
 from scipy.optimize import nnls
 
-from ....analysis.laws.public_curves import Measured, PublicCurves, Rule
+from ....analysis.laws.public.measured import Measured
+from ....analysis.laws.public.nodes import NodesRule
+from ....analysis.laws.public_curves import PublicCurves, Rule
 from ....analysis.statistics.estimate import Floats, LEVEL
 from ...errors import RecordError
 from .reading import Curve
@@ -133,12 +135,16 @@ def _measured(rules: Sequence[tuple[_Points, Rule]]) -> Measured:
 
 def rounded(curves: PublicCurves) -> PublicCurves:
     """Return the same rules with as many digits as mean anything."""
-    return replace(curves, rules=tuple(
-        replace(_short(rule), reach=(_digits(rule.reach[0]), _digits(rule.reach[1])), measured=_short(rule.measured))
-        for rule in curves.rules))
+    return replace(curves, rules=tuple(short(rule) for rule in curves.rules))
 
 
-Numbers = TypeVar("Numbers", Rule, Measured)
+AnyRule = TypeVar("AnyRule", Rule, NodesRule)
+Numbers = TypeVar("Numbers", Rule, NodesRule, Measured)
+
+
+def short(rule: AnyRule) -> AnyRule:
+    """Return a rule with as many digits as mean anything."""
+    return replace(_short(rule), reach=(_digits(rule.reach[0]), _digits(rule.reach[1])), measured=_short(rule.measured))
 
 
 def _short(of: Numbers) -> Numbers:

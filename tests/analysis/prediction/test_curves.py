@@ -84,8 +84,34 @@ def test_a_slow_down_that_no_public_curve_has_is_refused_with_the_reason() -> No
     assert "0.87 to 1.52 times that of one" in one.predictions[0].refusal
 
 
-def test_several_nodes_and_counts_without_one_replica_are_left_to_the_laws() -> None:
-    assert not of(timed({1: 0.100, 2: 0.105}, nodes=2), 8).predicted
+def test_more_nodes_follow_from_two_numbers_of_them_and_from_their_own_rules() -> None:
+    one = of(timed({1: 0.100, 2: 0.105}, nodes=64), 4, 64)
+    rule = shipped().nodes.rule(True) if shipped().nodes else None
+    assert rule and one.rules == (rule,)
+    for each in one.predicted:
+        each_doubling = math.log(each.step_seconds.value / (0.105 * each.replica_batch / BATCHES[0])) / math.log2(
+            each.replicas / 2)
+        assert each.public_curves and each.nodes == each.replicas
+        assert each_doubling == pytest.approx(rule.offset + rule.slope * math.log(1.05), abs=0.01)
+    four, many = (next(each.step_seconds for each in one.predicted if each.replicas == count) for count in (4, 64))
+    assert many.high / many.low > four.high / four.low > 1.1
+    assert "next count from one node and several is off by" in one.public
+    assert not of(timed({1: 0.100, 2: 0.105}, "CPU:0", nodes=64), 4).predicted
+
+
+def test_nodes_that_are_not_alike_and_one_node_alone_say_nothing_of_more() -> None:
+    made = timed({1: 0.100, 2: 0.105}, nodes=64)
+    assert all(each.refusal for each in of(replace(made, runs=made.runs[made.runs["replicas"] == 2]), 8).predictions)
+    uneven = made.runs.assign(nodes=made.runs["replicas"], replicas=made.runs["replicas"].map({1: 3, 2: 8}))
+    assert all(each.refusal for each in of(replace(made, runs=uneven), 16).predictions)
+
+
+def test_a_step_that_gets_longer_than_on_any_public_table_is_refused() -> None:
+    one = of(timed({1: 0.100, 2: 0.400}, nodes=64), 4)
+    assert not one.predicted and "with a doubling of the nodes, as here" in one.predictions[0].refusal
+
+
+def test_counts_without_one_replica_are_left_to_the_laws() -> None:
     assert not any(each.public_curves for each in of(timed({2: 0.105, 4: 0.11}), 8).predictions)
     assert not any(each.public_curves for each in of(timed({1: 0.1, 2: 0.105, 4: 0.11, 8: 0.12}), 8, 16).predictions)
 

@@ -32,7 +32,8 @@ def build(findings: Findings) -> Section | None:
     text = ["Fitted to the step times of all launches: gradient and synchronization, which overlap, and compute that "
             "slows with replicas where the times show it. Intervals span every law that the times cannot tell apart, "
             "hold what was measured, and have room for what the laws missed of the most replicas. `batchscale predict "
-            "RESULTS --gpus 16,64 --network ALPHA,BETA` asks for other counts, a slower link and a price.",
+            "RESULTS --gpus 16,64 --network ALPHA,BETA` asks for other counts, a slower link and a price; a file of "
+            "nccl-tests or OSU may stand in the place of ALPHA,BETA.",
             *dict.fromkeys(f"{one.name}: {one.note}" for one in found if one.note), *_errors(found), *_refused(found),
             *dict.fromkeys(f"{one.name}: {one.public}" for one in found if one.public)]
     text += [one.statement for one in by_batch if one.statement]
