@@ -41,18 +41,34 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def test_every_kind_of_script_trains_on_one_process_and_on_two_replicas(folder: Path) -> None:
+@pytest.fixture(scope="module")
+def trained(folder: Path) -> Path:
+    """The results of all kinds."""
     require_strategy("horovod-mpi")
     (folder / "kinds.toml").write_text(plan())
     done = batchscale("run", "kinds.toml", cwd=folder, timeout=3600)
     assert done.returncode == 0, done.stdout + done.stderr
-    records = list(open_store(folder / "results" / "kinds").records())
+    return folder / "results" / "kinds"
+
+
+def test_every_kind_of_script_trains_on_one_process_and_on_two_replicas(trained: Path) -> None:
+    records = list(open_store(trained).records())
     found = {(one["config"]["experiment"].partition(".")[0], one["config"]["strategy"]): one for one in records}
     assert set(found) == {(kind, strategy) for kind in KINDS for strategy in ("single", "mirrored", "horovod")}
     assert {one["status"] for one in records} == {"completed"}
     for one in records:
         assert one["evaluations"][-1]["examples"] == one["config"]["train_examples"]  # the last batch among them
         assert one["evaluations"][-1]["test_loss"] is not None
+
+
+def test_what_the_plan_says_is_not_taken_over_is_told_in_every_record(trained: Path) -> None:
+    store = open_store(trained)
+    told = [said.partition(".py: ")[::2] for said in store.manifest().settings["leaves_out"]]
+    assert {kind for kind, _ in told} > {"augmented_pictures", "generator", "tabular", "variational"}
+    for one in store.records():
+        kind = one["config"]["experiment"].partition(".")[0]
+        expected = {f"not taken over from the script: {note}" for of, note in told if of == kind}
+        assert expected <= set(one["warnings"]), (kind, one["config"]["strategy"])
 
 
 @pytest.mark.parametrize("kind", REFUSED)

@@ -157,8 +157,8 @@ class _Source:
         parts: list[Triple] = []
         free, taken = MOST_OF_MEMORY * free_bytes(), 0
         for batch in islice(batches, self._steps):
-            triple = (*batch, None, None)[:3] if isinstance(batch, (tuple, list)) else (batch, None, None)
-            parts.append(as_triple(*triple, self._path))
+            x, y, weights = (*batch, None, None)[:3] if isinstance(batch, (tuple, list)) else (batch, None, None)
+            parts.append(as_triple(x, y, weights, self._path))
             taken += sum(array.nbytes for array in keras.tree.flatten(parts[-1]) if array is not None)
             if taken > free:
                 raise DataError(f"script {self._path!r} gives fit a pipeline of more than {taken / 1e9:.1f} GB, which "

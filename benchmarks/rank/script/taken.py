@@ -61,7 +61,7 @@ class Model:
 
 @dataclass(frozen=True)
 class OfData:
-    """What is known of a script's data beside the examples: those of a step of fit, and what a run does otherwise."""
+    """Facts of a script's data beside the examples: how many a step of fit takes, and what a run does otherwise."""
 
     batch_size: int
     notes: tuple[str, ...]

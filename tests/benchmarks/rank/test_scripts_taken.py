@@ -93,6 +93,10 @@ def test_what_is_left_out_is_named(found: dict[str, Any], name: str, notes: list
     assert len(told) == len(notes) and all(said.startswith(note) for said, note in zip(told, notes))
 
 
+def test_what_is_noticed_of_data_read_twice_is_known_to_records_too(found: dict[str, Any]) -> None:
+    assert found["notes of data"] == found["shuffled"]["notes"] and len(found["notes of data"]) == 2
+
+
 def test_examples_that_are_held_out_are_told(found: dict[str, Any]) -> None:
     assert found["held out"]["notes"] == ["no validation data: a random 0.2 of the examples is held out for judging, "
                                           "so that a run trains on the others alone"]

@@ -210,6 +210,9 @@ with tempfile.TemporaryDirectory() as place, contextlib.redirect_stdout(io.Strin
     search_beside(f"{place}/plan.toml")
     found = {name: told(name, Path(place)) for name in SCRIPTS}
     found["equal weights"] = {name: weights_by_seed(text, Path(place)) for name, text in SEEDED.items()}
+    of_script.load("script:shuffled.py", looked_at_twice=True)
+    of_script.load("script:shuffled.py")
+    found["notes of data"] = of_script.of_data("script:shuffled.py").notes
     found["factors by epoch"] = rates_by_epoch()
     found["rates"] = rates_of_keras()
     search_beside("")
