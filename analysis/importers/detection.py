@@ -14,7 +14,7 @@ from .registry import IMPORTERS
 from .sources import BOM, COLOUR, Sources
 
 HEAD_BYTES = 64 * 1024
-LONGEST_MARK = 64
+SEARCHED_BYTES = 64 * 2 ** 20  # of a file whose beginning tells nothing, such as a job's log
 MOST_LISTED = 5_000
 MOST_TRIED = 40
 HINT = "a file or folder that another tool left"
@@ -22,7 +22,8 @@ HINT = "a file or folder that another tool left"
 
 @dataclass(frozen=True)
 class Sample:
-    """The beginning of a file, or what lies in a folder. `whole`: whether to look for marks in all of a file."""
+    """The beginning of a file, or what lies in a folder. `whole`: whether to look for marks beyond the head too, up to
+    SEARCHED_BYTES."""
 
     path: Path
     whole: bool = False
@@ -54,29 +55,29 @@ class Sample:
         return next((line for line in self.head.splitlines() if line.strip()), "")
 
     def holds(self, *marks: str) -> bool:
-        """Return whether all marks, of at most LONGEST_MARK characters, stand in the head, or in the whole file."""
-        missing = [mark.encode() for mark in marks if mark not in self.head]
-        if not missing or not self.whole or self.is_folder:
-            return not missing
-        held = b""
-        for chunk in Sources(self.path).chunks(self.path, HINT):
-            held = held[-LONGEST_MARK:] + chunk
-            missing = [mark for mark in missing if mark not in held]
-            if not missing:
-                return True
-        return False
+        """Return whether all marks stand in the head, or in what is searched of the whole file."""
+        missing = [mark for mark in marks if mark not in self.head]
+        return not missing or self.whole and all(mark.encode() in self._searched for mark in missing)
+
+    @cached_property
+    def _searched(self) -> bytes:
+        """Read once, for all formats; none of a folder."""
+        return b"" if self.is_folder else bytes(self._first(SEARCHED_BYTES))
 
     def has(self, *endings: str) -> bool:
         """Return whether a file below the folder has a name that ends so."""
         return any(name.removesuffix(".gz").endswith(endings) for name in self.names)
 
     def _text(self, most: int) -> str:
+        return COLOUR.sub("", self._first(most).removeprefix(BOM).decode("utf-8", "replace"))
+
+    def _first(self, most: int) -> bytearray:
         found = bytearray()
         for chunk in Sources(self.path).chunks(self.path, HINT):
             found += chunk
             if len(found) >= most:
                 break
-        return COLOUR.sub("", found[:most].removeprefix(BOM).decode("utf-8", "replace"))
+        return found[:most]
 
 
 def detect(path: Path) -> tuple[str, list[str]]:

@@ -7,6 +7,7 @@ import operator
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from ...benchmarks.errors import RecordError
@@ -135,6 +136,11 @@ def label(value: object) -> str:
     """Return a name from a file as one printable line of at most LONGEST_TEXT characters; "" for what is no text."""
     if not isinstance(value, str):
         return ""
+    return _label(value) if len(value) <= LONGEST_TEXT else _label.__wrapped__(value)
+
+
+@lru_cache(maxsize=4096)  # logs say the same few names in every line
+def _label(value: str) -> str:
     text = " ".join(value[:10 * LONGEST_TEXT].split())
     return "".join(letter for letter in text if letter.isprintable())[:LONGEST_TEXT].strip()
 

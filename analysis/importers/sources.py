@@ -189,17 +189,18 @@ def json_value(text: str, whole_text: bool = True, constants: bool = False) -> A
 
     Raises RecordError, whose message is the reason, for broken JSON and for more than MOST_LEVELS levels.
     """
-    decoder = json.JSONDecoder(parse_int=_whole, parse_constant=_no_value if constants else _refuse_constant)
+    stripped = text.lstrip(" \t\r\n")
     try:
-        value, end = decoder.raw_decode(text.lstrip(" \t\r\n"))
-        if whole_text and text.lstrip(" \t\r\n")[end:].strip():
+        value, end = (LENIENT if constants else STRICT).raw_decode(stripped)
+        if whole_text and stripped[end:].strip():
             raise ValueError("more stands behind it")
-        json.dumps(value, ensure_ascii=False).encode()
+        if "\\u" in stripped or not stripped.isascii():  # half a character, which no file can hold
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise RecordError(f"it is nested more than {MOST_LEVELS} levels deep") from None
     except ValueError as error:
         raise RecordError(f"it is not whole JSON: {str(error)[:100]}") from None
-    if nested_deeper(value, MOST_LEVELS):
+    if stripped.count("[") + stripped.count("{") > MOST_LEVELS and nested_deeper(value, MOST_LEVELS):
         raise RecordError(f"it is nested more than {MOST_LEVELS} levels deep")
     return value
 
@@ -216,6 +217,10 @@ def _no_value(text: str) -> None:
 
 def _refuse_constant(text: str) -> float:
     raise ValueError(f"{text} is no JSON number")
+
+
+STRICT = json.JSONDecoder(parse_int=_whole, parse_constant=_refuse_constant)
+LENIENT = json.JSONDecoder(parse_int=_whole, parse_constant=_no_value)
 
 
 def json_text(sources: Sources, path: Path, hint: str) -> Any:

@@ -30,6 +30,8 @@ WARM = re.compile(r"\bRunning warmup\b")
 ITERATION = re.compile(rf"\bIter #(\d{{1,9}}): {NUMBER} img/sec per (\w{{1,10}})")
 MEAN = re.compile(rf"\bImg/sec per (\w{{1,10}}): {NUMBER} ?\+-{NUMBER}")
 TOTAL = re.compile(rf"\bTotal img/sec on (\d{{1,18}}) \w{{1,10}}\(s\): {NUMBER} ?\+-{NUMBER}")
+# What stands in every line that says something: most of a job's log is of others.
+SAYING = ("Model: ", "Batch size: ", "Number of ", "Running warmup", "mg/sec ")
 RANK_ZERO = "rank 0's rate times the ranks"
 ROUNDING = 0.051  # the text has one decimal
 
@@ -96,6 +98,8 @@ def _blocks(sources: Sources, path: Path) -> Iterator[Block]:
     block: Block | None = None
     where, launches = sources.named(path), 0
     for line in of_rank_zero(sources.lines(path, HINT)):
+        if not any(words in line for words in SAYING):
+            continue
         line = line.rstrip()
         if match := MODEL.search(line):
             if block is not None and block.begun:

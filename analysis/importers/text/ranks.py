@@ -15,5 +15,5 @@ def of_rank_zero(lines: Iterator[str]) -> Iterator[str]:
         match = MARK.match(line)
         if match is None:
             yield line
-        elif int(next(group for group in match.groups() if group is not None)) == 0:
+        elif int(match[match.lastindex or 0]) == 0:  # the one group that matched
             yield line[match.end():]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from ...columns import METRICS
+from ..imported_run import LONGEST_TEXT
 
 PARTS = {"val": "validation", "valid": "validation", "validation": "validation", "eval": "validation",
          "evaluation": "validation", "dev": "validation", "test": "test", "train": "train", "training": "train"}
@@ -33,6 +35,11 @@ def metric_of(name: str) -> str:
     >>> metric_of("val_acc"), metric_of("Loss/train"), metric_of("train_loss_step"), metric_of("eval_f1")
     ('validation_accuracy', 'train_loss', 'train_loss', '')
     """
+    return _metric_of(name) if len(name) <= LONGEST_TEXT else _metric_of.__wrapped__(name)
+
+
+@lru_cache(maxsize=4096)  # logs say the same few names in every line
+def _metric_of(name: str) -> str:
     words = [word for word in WORD.split(name.lower()) if word and word not in (*MEANS, *SINGLE)]
     parts = [PARTS[word] for word in words if word in PARTS]
     kind = KINDS.get("_".join(word for word in words if word not in PARTS), "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from support.foreign_files import bring, GOOD, horovod_text, mllog_text, saved
 from support.timing_files import nccl_text, osu_text, tf_cnn_text
 from support.training_files import KERAS_3
 
-from batchscale.analysis.importers import imported_store, sources
+from batchscale.analysis.importers import detection, imported_store, sources
 from batchscale.analysis.importers.benchmarks.collectives import read_timed, said
 from batchscale.analysis.importers.detection import detect
 from batchscale.analysis.importers.registry import IMPORTERS
@@ -34,6 +35,22 @@ def test_every_format_is_found_by_its_content_whatever_the_name(form: str, tmp_p
 def test_a_mark_far_behind_the_beginning_is_found(tmp_path: Path) -> None:
     path = saved(tmp_path, "a line of another program\n" * 20_000 + mllog_text(256, [4]), "job.txt")
     assert detect(path)[0] == "mllog"
+
+
+def test_a_file_of_no_known_format_is_read_a_few_times_and_no_further_than_is_searched(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path, "a line of another program\n" * 200_000 + mllog_text(256, [4]), "job.txt")
+    monkeypatch.setattr(detection, "SEARCHED_BYTES", 4_000_000)
+    chunks, seen = sources.Sources.chunks, list[int]()
+
+    def counted(self: sources.Sources, of: Path, hint: str) -> Iterator[bytes]:
+        for chunk in chunks(self, of, hint):
+            seen.append(len(chunk))
+            yield chunk
+    monkeypatch.setattr(sources.Sources, "chunks", counted)
+    with pytest.raises(RecordError, match="has no format that is known"):
+        detect(path)
+    assert 4_000_000 <= sum(seen) < 8_000_000  # two heads, and once what is searched, whatever formats there are
 
 
 def test_a_folder_has_the_format_of_its_files_and_names_the_others(tmp_path: Path) -> None:
