@@ -83,6 +83,7 @@ class RankServer:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+        self.log.close()
 
 
 def run_on_ranks(strategy: str, program: str, folder: Path, *arguments: str) -> str:
