@@ -18,7 +18,8 @@ EVALUATION = ("phase", "global_batch", "step", "epoch", "examples", "train_secon
 
 WINDOW = ("rank", "phase", "start_step", "steps", "seconds", "steady")
 GRADIENT_NORM = ("phase", "step", "batch", "count", "mean_norm_squared", "norm_squared_of_mean")
-MEMORY = ("baseline_bytes", "peak_bytes", "device_baseline_bytes", "device_peak_bytes", "device_capacity_bytes")
+MEMORY = ("baseline_bytes", "peak_bytes", "device_baseline_bytes", "device_peak_bytes", "device_capacity_bytes",
+          "device_used_bytes")
 TIMING = ("data_seconds", "build_seconds", "trace_seconds", "train_seconds", "evaluate_seconds",
           "probe_seconds", "total_seconds", "launch_seconds", "import_seconds")
 
@@ -28,7 +29,7 @@ WHOLE = ("phase", "step", "examples", "rank", "start_step", "steps", "batch", "c
 
 # Columns of every frame: which run a row belongs to and what was varied.
 TEXT_KEYS = ("experiment", "kind", "dataset", "model", "loss", "optimizer", "strategy", "transport",
-             "placement", "rule", "scaling", "precision")
+             "exchange", "placement", "rule", "scaling", "precision", "tf32")
 
 
 WHOLE_KEYS = ("phase", "replicas", "nodes", "cores_per_replica", "accumulation", "global_batch",
@@ -44,14 +45,15 @@ NUMBERS = ("base_learning_rate", "peak_learning_rate", "momentum", "weight_kept_
            "generalization_gap", "loss_gap",
            "best_validation_step", "test_accuracy_at_best_validation", "gap_at_best_validation",
            "step_seconds", "examples_per_second", "window_spread", "input_examples_per_second",
-           "synthetic_examples_per_second", *METER_COLUMNS, "epochs_to_target",
+           "synthetic_examples_per_second", "model_flops_utilization", *METER_COLUMNS, "epochs_to_target",
            "examples_to_target", "steps_to_target", "seconds_to_target", "price_per_hour", *TIMING, *MEMORY)
 
 
 # What a column's values can be at all. Times and rates are positive and what disturbs them multiplies them, so they
 # are averaged by their logarithms; fractions lie in [0, 1] and counts at 0 or above, whatever an interval would say.
 PROPORTIONAL = frozenset({"step_seconds", "own_step_seconds", "examples_per_second", "input_examples_per_second",
-                          "synthetic_examples_per_second", "joules_per_example", "gpu_watts", *TIMING})
+                          "synthetic_examples_per_second", "model_flops_utilization", "joules_per_example",
+                          "gpu_watts", *TIMING})
 FRACTIONS = frozenset({"train_accuracy", "validation_accuracy", "test_accuracy", "test_top5_accuracy",
                        "test_accuracy_at_best_validation", "gpu_clock_share", "gpu_busy_share"})
 DIFFERENCES = frozenset({"generalization_gap", "gap_at_best_validation"})  # of two fractions
@@ -78,7 +80,7 @@ RUN = (*KEYS, *NUMBERS, *CHECKS, "affinity", "flags", "finished", "source", "ref
        "continues", "environment")
 # What a frame of rows of its own repeats from `runs`.
 REPEATED = ("run_id", "status", "experiment", "kind", "dataset", "model", "optimizer", "strategy",
-            "transport", "placement", "rule", "scaling", "replicas", "replica_batch",
+            "transport", "exchange", "placement", "rule", "scaling", "replicas", "replica_batch",
             "reference_batch", "train_examples", "seed", "launch", "epochs")
 
 
@@ -90,10 +92,13 @@ OWN = {
     "dataset": "name of the data", "model": "name of the model",
     "loss": "what is minimized; empty: not told", "optimizer": "name of the optimizer",
     "strategy": "how replicas train together", "transport": "gloo or mpi, of Horovod",
-    "placement": "strategy, transport, replicas and accumulation in one word",
+    "exchange": "of gradients: one, in one piece; groups, each as soon as it is there; empty: not told",
+    "placement": "strategy, transport, exchange in groups, replicas and accumulation in one word",
     "rule": "learning-rate rule; imported also best_trial: trials of which the best at a batch counts",
     "scaling": "weak (fixed batch per replica) or strong (fixed global batch), of timing runs",
-    "precision": "of weights and arithmetic", "phase": "index of the phase",
+    "precision": "of weights and arithmetic",
+    "tf32": "whether a GPU rounded the factors of float32 products to 10 bits: yes, no; empty: no GPU, or not told",
+    "phase": "index of the phase",
     "replicas": "devices that train together", "nodes": "hosts", "cores_per_replica": "CPU cores of a replica",
     "accumulation": "micro-batches of a step", "global_batch": "examples per training step, of all replicas",
     "replica_batch": "examples per micro-batch of one replica",
@@ -125,6 +130,8 @@ OWN = {
     "examples_per_second": "training examples per second of all replicas",
     "window_spread": "standard deviation over mean of a launch's windows, a fraction",
     "input_examples_per_second": "what the input from disk alone delivers, no model behind it",
+    "model_flops_utilization": "three times the forward operations over the peak rate of the GPUs, a fraction; empty: "
+                               "a card or an arithmetic whose peak is not known here",
     "synthetic_examples_per_second": "what the model alone trains on examples in memory, beside input from disk",
     "epochs_to_target": "epochs until the target is passed",
     "examples_to_target": "training examples until the target is passed",

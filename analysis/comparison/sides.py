@@ -28,8 +28,8 @@ from ..tables.selections import DRIFT_GUARD, peak_bytes
 from .changes import NOT_RECORDED, REPEATS, Cell, Side
 from .imported_side import BENCHMARKS, imported_side
 
-MACHINE = ("processor", "cores", "memory_gib", "devices", "gpus", "tensorflow", "keras", "horovod")
-FACTS = ("host", "system", "python", "commit")
+MACHINE = ("processor", "cores", "memory_gib", "devices", "gpus", "tensorflow", "keras", "horovod", "tensor_float_32")
+FACTS = ("host", "system", "python", "commit", "gpu_driver", "gpu_libraries")
 # What names a configuration; what else differs between two of one name joins it.
 NAMED = ("experiment", "kind", "strategy", "transport", "replicas", "nodes", "global_batch", "rule", "scaling")
 # Of some runs only, and without effect on what is compared.
@@ -98,7 +98,7 @@ def results_side(name: str, results: Results, configs: Mapping[str, Mapping[str,
         for label, runs in _split(_chosen(members, configs, rows), configs):
             metric = _metric(configs[runs[0]])
             cells[metric, label] = _cell(metric, runs, configs, rows, ended, places)
-    facts = {key: frozenset(str(value) for value in results.environments[key].dropna()) for key in FACTS}
+    facts = {key: frozenset(str(value) for value in results.environments[key].dropna() if value != "") for key in FACTS}
     return Side(name, "the results of a plan", cells, results.margin, facts)
 
 
@@ -185,6 +185,7 @@ def _place(environment: Mapping[str, Any]) -> dict[str, str]:
     # A kernel keeps a little more or less for itself from start to start.
     gib = str(round(memory / 2**30)) if isinstance(memory, (int, float)) and memory > 0 else None
     given = {**environment, "memory_gib": gib, "horovod": packages.get("horovod", "none" if packages else None),
+             "tensor_float_32": environment.get("tensor_float_32") if environment.get("gpus") else None,
              "tensorflow": next((text for text in (environment.get("tensorflow"), packages.get("tensorflow"),
                                                    packages.get("tensorflow-cpu")) if text), None),
              "keras": environment.get("keras") or packages.get("keras")}

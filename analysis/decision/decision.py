@@ -220,7 +220,7 @@ def _memory(study: Study) -> tuple[MemoryFinding, ...]:
 def _capacity(results: Results, group: MemoryGroup) -> float:
     """Return the bytes that the group's machine has for training, NaN where it was not recorded."""
     if group.on_device:
-        return float(group.runs["device_capacity_bytes"].min())
+        return group.usable_bytes
     at = int(group.runs["environment"].iloc[0])
     host = pd.to_numeric(results.environments["memory_bytes"], errors="coerce").iloc[at]
     # The law counts what training adds to the process.

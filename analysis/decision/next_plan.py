@@ -30,7 +30,8 @@ MOST_SEEDS = 20
 GLYPHS = 48_000
 # What changes a result and is the same in all runs of an experiment.
 RECIPE = ("momentum", "weight_decay", "warmup_epochs", "legw_epochs", "noise_scale", "rate_exponent", "decay",
-          "decay_epochs", "decay_factor", "decay_power", "clip_norm", "accumulation", "strategies", "replicas")
+          "decay_epochs", "decay_factor", "decay_power", "clip_norm", "accumulation", "strategies", "replicas",
+          "exchange", "precision", "tf32", "deterministic", "jit")
 JUDGED_BY = ("margin", "loss_margin", "first_seed", "price_per_device_hour")
 WIDER = 10.0  # times the end of the search that the best rate touches
 

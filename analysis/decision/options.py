@@ -137,7 +137,7 @@ def _by(rows: pd.DataFrame, repeat: str, column: str, factor: float = 1.0) -> di
 def _timed(results: Results, arm: Arm, batch: int) -> list[tuple[object, pd.DataFrame]]:
     runs = timing_runs(results)
     same = runs["global_batch"] == batch
-    for name in ("dataset", "model", "optimizer"):
+    for name in ("dataset", "model", "optimizer", "precision", "tf32"):
         same &= runs[name] == arm.text(name)
     return list(runs[same].groupby("placement", sort=False))
 

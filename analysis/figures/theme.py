@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...benchmarks.config import strategies
+from ...benchmarks.config.choices import GROUPS
 from ...benchmarks.schedules import rules
 
 WIDTH, HEIGHT = 4.6, 3.25
@@ -78,6 +79,7 @@ RULES = by_position(rules.RULES, RULE_ROLES)
 _VARIANTS = [name for strategy in strategies.STRATEGIES for name in strategies.strategy_variants(strategy)]
 # Other tools' files name a strategy without its transport, which has then a colour of its own, after all the others.
 STRATEGIES = by_position(dict.fromkeys((*_VARIANTS, *strategies.STRATEGIES)), STRATEGY_ROLES)
+IN_GROUPS = f"-{GROUPS}"
 ON_NODES = re.compile(r"(.+) on (\d+) nodes?")
 OTHERS = (Role("#00788b", "#5ad0df"), Role("#5b4bb6", "#aa9cff", "--"), Role("#9c2f2f", "#f09a9a", "-."),
           Role("#4d6b2f", "#a9cf86", ":"))
@@ -101,13 +103,15 @@ def role(name: str) -> Role:
 
 
 def _on_nodes(name: str) -> Role | None:
-    """The strategy's own colour for "STRATEGY on N nodes", with a dash that tells the number of nodes."""
+    """The strategy's own colour for "STRATEGY on N nodes" and for its exchange in groups, with a dash that tells which.
+    """
     parts = ON_NODES.fullmatch(name)
-    if parts is None or parts[1] not in STRATEGIES:
-        return None
-    nodes = int(parts[2])
-    own = STRATEGIES[parts[1]]
-    return own if nodes <= 1 else replace(own, dash=(0, (2.0 * math.log2(nodes), 1.5)))  # type: ignore[arg-type]
+    strategy, nodes = (parts[1], int(parts[2])) if parts else (name, 1)
+    own = STRATEGIES.get(strategy.removesuffix(IN_GROUPS))
+    if own is None or nodes <= 1 and not strategy.endswith(IN_GROUPS):
+        return own
+    dash = [2.0 * math.log2(nodes) if nodes > 1 else 4.0, 1.5, *([1.0, 1.5] if strategy.endswith(IN_GROUPS) else [])]
+    return replace(own, dash=(0, tuple(dash)))  # type: ignore[arg-type]
 
 
 def variable(colour: str) -> str:

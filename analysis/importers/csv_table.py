@@ -28,11 +28,11 @@ QUESTION = "What do these runs say about the batch size?"
 HINT = "a CSV table with a header, one run a row"
 RESULTS = ("test_accuracy", "test_loss")
 # Rows that are alike in these repeat each other.
-CONFIGURATION = ("experiment", "kind", "dataset", "model", "optimizer", "placement", "precision", "rule", "trial",
-                 "scaling", "global_batch", "reference_point", "seed", "phase")
+CONFIGURATION = ("experiment", "kind", "dataset", "model", "optimizer", "placement", "precision", "tf32", "rule",
+                 "trial", "scaling", "global_batch", "reference_point", "seed", "phase")
 # Settings of a training; rows that are alike in them and in the seed are one run.
-SETTINGS = frozenset((*CONFIGURATION, "strategy", "transport", "replicas", "nodes", "cores_per_replica", "accumulation",
-                      "replica_batch", "reference_batch", "train_examples", "epochs", "steps", "loss",
+SETTINGS = frozenset((*CONFIGURATION, "strategy", "transport", "exchange", "replicas", "nodes", "cores_per_replica",
+                      "accumulation", "replica_batch", "reference_batch", "train_examples", "epochs", "steps", "loss",
                       "base_learning_rate", "peak_learning_rate", "momentum", "warmup_steps", "weight_kept_per_epoch",
                       "parameters", "flags"))
 IGNORED = ("environment", "content_hash", "steady")

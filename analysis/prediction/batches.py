@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 
-from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.errors import RecordError
 from ...benchmarks.text import percent
 from ..formatting import what_ran
@@ -20,6 +19,7 @@ from ..laws.step.model import StepPoint
 from ..statistics.estimate import Estimate
 from ..statistics.held_out import HeldOutError
 from ..study.groups import mean_of
+from ..study.timing.scaling import strategy_names
 from ..study.timing.step_fits import ALIKE, held_out_at, points_of
 from ..tables.results import Results
 from ..tables.selections import timing_runs
@@ -93,7 +93,7 @@ def _forecast(rows: pd.DataFrame) -> BatchForecast | None:
     first, counts = rows.iloc[0], sorted(int(count) for count in rest["replicas"].unique())
     return BatchForecast(
         str(first["model"]), str(first["optimizer"]),
-        strategy_name(first["strategy"], first["transport"]), largest,
+        strategy_names(rows).iloc[0], largest,
         {int(count): held_out_at(laws.predict_seconds, own) for count, own in last.groupby("replicas")
          if count in counts},
         {count: _line(laws, count, rows) for count in counts},

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...benchmarks.config.strategies import strategy_name
 from ...benchmarks.errors import PlanError, RecordError
 from ..laws.cost import cost
 from ..laws.public.nodes import NodesRule
@@ -23,6 +22,7 @@ from ..statistics.ratio import quotient
 from ..study.groups import mean_of
 from ..study.study import Study
 from ..study.timing.devices import on_gpus
+from ..study.timing.scaling import strategy_names
 from ..study.timing.step_fits import ALIKE, by_point
 from ..study.trained_steps import trained_steps, TrainedSteps
 from ..tables.results import Results
@@ -84,7 +84,7 @@ def _forecast(rows: pd.DataFrame, replicas: Sequence[int], network: Network | No
               trained: TrainedSteps | None, curves: PublicCurves | None) -> Forecast:
     first = rows.iloc[0]
     measured = tuple(sorted({int(count) for count in rows["replicas"]}))
-    known = (str(first["model"]), str(first["optimizer"]), strategy_name(first["strategy"], first["transport"]))
+    known = (str(first["model"]), str(first["optimizer"]), strategy_names(rows).iloc[0])
     try:
         laws, why, checked = laws_of(rows), "", held_out(rows)
     except RecordError as error:

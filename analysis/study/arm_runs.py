@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ...benchmarks.config.choices import GROUPS
 from ...benchmarks.schedules.rules import has_own_reference, SHARED_RULE
 from ..tables.results import Results
 
@@ -66,6 +67,7 @@ def conditions(runs: pd.DataFrame) -> str:
     names = ["experiment", "rule", "global_batch"]
     if set(runs["kind"]) != {"accuracy"}:
         names = ["experiment", "strategy", "transport", "global_batch"]
+    names += ["exchange"] if (runs["exchange"] == GROUPS).all() else []  # of the others a plan may have no choice
     names += ["replicas"] if (runs["replicas"] > 1).any() or "rule" not in names else []
     first = runs.iloc[0]
     found = {name: first[name] for name in names if runs[name].nunique() == 1 and first[name] != ""}

@@ -41,6 +41,18 @@ class MemoryGroup:
         """Return whether the peak is that of a device's allocator."""
         return bool(self.runs["device_peak_bytes"].notna().any())
 
+    @property
+    def outside_bytes(self) -> float:
+        """Return what lies on a GPU outside the allocator, by the run that shows the least; 0 where it is not told. The
+        allocator's pool grows by doubling, so a larger run's has more in it that is not used."""
+        outside = (self.runs["device_used_bytes"] - self.runs["device_peak_bytes"]).min()
+        return float(outside) if outside > 0 else 0.0
+
+    @property
+    def usable_bytes(self) -> float:
+        """Return the memory of the smallest GPU less what lies outside the allocator; NaN where it is not known."""
+        return float(self.runs["device_capacity_bytes"].min()) - self.outside_bytes
+
     def to_json(self) -> dict[str, Any]:
         """Return the keys of the group and its law, in bytes."""
         keys = {name: getattr(self, name) for name in GROUP}
@@ -50,6 +62,7 @@ class MemoryGroup:
                 "replica_batches": sorted({int(size) for size in self.measured["replica_batch"]}),
                 "fixed_bytes": self.law.fixed_bytes.to_json(),
                 "bytes_per_example": self.law.bytes_per_example.to_json(),
+                "outside_allocator_bytes": self.outside_bytes,
                 "residual_bytes": list(self.law.residual_bytes), "note": self.law.note}
 
 

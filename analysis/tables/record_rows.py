@@ -17,6 +17,7 @@ from ...benchmarks.records.rows import Evaluation, Workload
 from ...benchmarks.records.schema import Record
 from ...benchmarks.schedules.rules import is_measured, PUBLISHED_RULE
 from ..columns import CHECKS, METRIC, METRICS, NUMBERS, REPEATED, SHARPNESS, TEXT_KEYS, WHOLE, WHOLE_KEYS
+from ..laws.utilization import peak_flops, products, utilization
 from ..meter_columns import METER_COLUMNS, number
 from .timing import step_timing
 
@@ -76,13 +77,22 @@ def _keys(record: Record, phase: int, batch: int, status: str) -> dict[str, Any]
     values = {name: settings[name] for name in (*TEXT_KEYS, *WHOLE_KEYS) if name in settings}
     return {**values, "run_id": record.run_id, "status": status, "phase": phase, "global_batch": batch,
             "replica_batch": batch // (config.replicas * config.accumulation),
-            "steps_per_epoch": per_epoch, "steps": per_epoch * config.epochs, "placement": _placement(config)}
+            "steps_per_epoch": per_epoch, "steps": per_epoch * config.epochs, "placement": _placement(config),
+            "tf32": _rounded(record)}
+
+
+def _rounded(record: Record) -> str:
+    """Of products in float32 alone: whether a GPU rounded their factors; "" on a CPU, which rounds nothing."""
+    given = record.environment
+    if record.config.precision != "float32" or not given.get("gpus") or "tensor_float_32" not in given:
+        return ""
+    return "yes" if given["tensor_float_32"] else "no"
 
 
 def _placement(config: RunFields) -> str:
     parts = f"-{config.accumulation}x" if config.accumulation > 1 else ""
     nodes = f"-{config.nodes}n" if config.nodes > 1 else ""
-    return f"{strategy_name(config.strategy, config.transport)}-{config.replicas}r{nodes}{parts}"
+    return f"{strategy_name(config.strategy, config.transport, config.exchange)}-{config.replicas}r{nodes}{parts}"
 
 
 def _measured(record: Record, evaluations: list[Evaluation], phase: int, batch: int, status: str) -> dict[str, Any]:
@@ -127,7 +137,17 @@ def _timed(record: Record, batch: int) -> dict[str, float]:
     numbers = step_timing(record.windows, batch)
     for name, windows in (("input", record.input_windows), ("synthetic", record.synthetic_windows)):
         numbers[f"{name}_examples_per_second"] = step_timing(windows, batch)["examples_per_second"]
+    numbers["model_flops_utilization"] = _utilization(record, numbers["examples_per_second"])
     return numbers
+
+
+def _utilization(record: Record, rate: float) -> float:
+    """Of GPUs that are all of one kind."""
+    cards = record.environment.get("gpus")
+    if not record.workload or not isinstance(cards, list) or len(set(map(str, cards))) != 1:
+        return math.nan
+    peak = peak_flops(str(cards[0]), products(record.config.precision, _rounded(record)))
+    return utilization(number(record.workload.flops_per_example), rate, record.config.replicas, peak)
 
 
 def _final(evaluations: list[Evaluation]) -> dict[str, float]:

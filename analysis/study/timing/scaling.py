@@ -24,13 +24,14 @@ from .steadiness import by_launch
 
 RATIOS: Mapping[str, Ratio] = {"mean": log_ratio, "median": median_ratio}
 """Comparison of two replica counts, by the plan's launch_summary."""
-SAME = ["experiment", "dataset", "model", "optimizer", "strategy", "transport",
-        "cores_per_replica", "accumulation", "precision"]
+SAME = ["experiment", "dataset", "model", "optimizer", "strategy", "transport", "exchange",
+        "cores_per_replica", "accumulation", "precision", "tf32"]
 
 
 def strategy_names(rows: pd.DataFrame) -> pd.Series[str]:
-    """Return the strategy of each row with its transport, on the index of the rows."""
-    return pd.Series([strategy_name(*both) for both in zip(rows["strategy"], rows["transport"])], rows.index, dtype=str)
+    """Return the strategy of each row with its transport and exchange, on the index of the rows."""
+    names = zip(rows["strategy"], rows["transport"], rows["exchange"])
+    return pd.Series([strategy_name(*each) for each in names], rows.index, dtype=str)
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _scaling(kind: Kind, rows: pd.DataFrame, fixed: int, ratio: Ratio, nodes: in
     launches = rates if kind == "weak" else seconds
     points = weak_scaling(launches, ratio=ratio) if kind == "weak" else strong_scaling(launches, ratio=ratio)
     first = rows.iloc[0]
-    strategy = strategy_name(first["strategy"], first["transport"]) + (f" on {counted(nodes, 'node')}" if nodes else "")
+    strategy = strategy_names(rows).iloc[0] + (f" on {counted(nodes, 'node')}" if nodes else "")
     base = min(launches)
     note = "" if len(launches) > 1 else (
         f"only {base} replica{'s' * (base > 1)} measured: no efficiency; measure another number")

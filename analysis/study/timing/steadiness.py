@@ -17,7 +17,7 @@ from ...tables.results import Results
 from ...tables.selections import DRIFT_GUARD, timing_runs
 
 DRIFT_LIMIT = 0.10
-POINT = ["experiment", "model", "placement", "nodes", "cores_per_replica", "precision", "global_batch"]
+POINT = ["experiment", "model", "placement", "nodes", "cores_per_replica", "precision", "tf32", "global_batch"]
 FEWEST_TO_TELL = 3
 FOR_A_MEDIAN = 6  # launches, from which on an exact interval of a median exists
 MOST_LAUNCHES = 12

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from ....benchmarks.config.strategies import strategy_name
 from ....benchmarks.errors import RecordError
 from ...formatting import what_ran
 from ...laws.step.model import example_worth, exposed_communication, fit_step_model, goodput, StepModelFit, StepPoint
@@ -20,12 +19,12 @@ from ...tables.results import Results
 from ...tables.selections import known_whole, timing_runs
 from ..critical import CriticalBatch
 from ..groups import mean_of
-from .scaling import SAME
+from .scaling import SAME, strategy_names
 from .steadiness import by_launch
 
 # Weak and strong runs of one model and strategy are steps of one machine.
 ALIKE = [name for name in SAME if name not in ("experiment", "accumulation")]
-PLACED = ["placement", "nodes", "cores_per_replica", "precision"]
+PLACED = ["placement", "nodes", "cores_per_replica", "precision", "tf32"]
 
 
 @dataclass(frozen=True)
@@ -115,7 +114,7 @@ def _step_fit(rows: pd.DataFrame) -> StepFit:
         fit, note = _fit(rows), ""
     except RecordError as error:
         fit, note = None, str(error)
-    strategy = strategy_name(first["strategy"], first["transport"])
+    strategy = strategy_names(rows).iloc[0]
     return StepFit(str(first["model"]), str(first["optimizer"]), strategy, fit,
                    _held_out(rows) if fit is not None else (), tuple(_exposed(rows)), note or (fit.note if fit else ""))
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from ...config.objectives import ACCURACY
 from ...data.arrays import Arrays, count, each, leaves, size_bytes
+from ..feeds.base import as_given, as_placed
 from ..strategies.base import Strategy
 from ..training.gradients import measured
 from ..training.program import Program
@@ -32,8 +33,12 @@ class Evaluation:
     @cached_property
     def _placed(self) -> dict[str, tuple[Any, Any]]:
         """On the device from the first evaluation on; timing and memory runs never evaluate."""
-        place = self._strategy.place_each
-        return {name: (place(x), place(y)) for name, (x, y) in self._parts.items()}
+        return {name: self._place(*part) for name, part in self._parts.items()}
+
+    def _place(self, *part: Arrays) -> tuple[Any, Any]:
+        """Whole numbers as the training's, which no evaluation fetches from the host."""
+        x, y = (self._strategy.place_each(each(as_placed, arrays)) for arrays in part)
+        return x, y
 
     def metrics(self, program: Program) -> dict[str, Any]:
         """Return train_loss, train_accuracy, validation_loss, ... at the program's weights, and under `metrics` all
@@ -58,13 +63,15 @@ class Evaluation:
     def _compile(self, program: Program) -> Callable[..., Any]:
         """fn(x, y) -> float64[1 + metrics]: sums over the examples, in chunks."""
         objective = program.objective
+        types = [each(lambda values: getattr(values, "dtype", None), part) for part in next(iter(self._parts.values()))]
 
         def total(x: Any, y: Any) -> Any:
             examples = tf.shape(leaves(y)[0])[0]
 
             def body(start: Any, sums: Any) -> tuple[Any, Any]:
                 stop = tf.minimum(start + CHUNK, examples)
-                inputs, targets = (each(lambda values: values[start:stop], part) for part in (x, y))
+                inputs, targets = (as_given(each(lambda values: values[start:stop], part), kinds)
+                                   for part, kinds in zip((x, y), types))
                 values = measured(program.model, objective, inputs, targets)
                 return stop, sums + tf.stack([tf.reduce_sum(tf.cast(value, tf.float64)) for value in values])
 
@@ -79,8 +86,8 @@ class StreamedEvaluation(Evaluation):
 
     def _sums(self, program: Program, part: str) -> npt.NDArray[np.float64]:
         x, y = self._parts[part]
-        place, function = self._strategy.place_each, self._function(program)
-        sums = [np.asarray(function(*(place(each(lambda values: values[piece], one)) for one in (x, y))))
+        function = self._function(program)
+        sums = [np.asarray(function(*self._place(*(each(lambda values: values[piece], one) for one in (x, y)))))
                 for piece in pieces(count(y), size_bytes(x))]
         return np.asarray(np.sum(sums, axis=0))
 

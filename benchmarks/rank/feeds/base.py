@@ -41,13 +41,29 @@ def as_placed(values: Any) -> Any:
         return tf.cast(values, tf.int64)
 
 
+def sends_ahead() -> bool:
+    """Return whether a step's examples are sent while the step before trains: where the devices are not the host.
+
+    A copy waits for what the GPU was given before, and what it is given afterwards for no copy that it does not use:
+    sent before the step begins, the next examples travel beside it, and sent after it they would wait for its end, and
+    the next step for them.
+    """
+    return bool(tf.config.list_logical_devices("GPU"))
+
+
 def examples_at(values: Any, places: Any, types: Any) -> Any:
     """Return the examples at these places of the array, or of every named one, in their own types, where those are
     known. Called inside a step."""
     if isinstance(values, Mapping):
         return {name: examples_at(one, places, types and types[name]) for name, one in values.items()}
-    found = tf.gather(values, places)
-    return tf.cast(found, tf.int32) if types == np.int32 and found.dtype == tf.int64 else found
+    return as_given(tf.gather(values, places), types)
+
+
+def as_given(values: Any, types: Any) -> Any:
+    """Return what `as_placed` made of an array, or of every named one, in its own type again; inside a step."""
+    if isinstance(values, Mapping):
+        return {name: as_given(one, types and types[name]) for name, one in values.items()}
+    return tf.cast(values, tf.int32) if types == np.int32 and values.dtype == tf.int64 else values
 
 
 class Feed(Protocol):

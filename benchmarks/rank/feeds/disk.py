@@ -17,7 +17,7 @@ from ...data.disk.augmentation import draws
 from ...data.disk.encoded import EncodedImages
 from ...data.order import left_over
 from ..strategies.base import Strategy
-from .base import as_placed, Layout, Part
+from .base import as_placed, Layout, Part, sends_ahead
 from .image_pipeline import ENDLESS, Batches, Chosen, ImagePipeline
 
 
@@ -37,6 +37,8 @@ class DiskFeed:
         self._last: dict[int, Batches] = {}
         self._open: Any = None
         self._next = (0, 0)
+        self._sent: dict[tuple[int, int], tuple[Any, Any]] = {}
+        self.ahead = sends_ahead()
 
     def _share(self, global_batch: int) -> int:
         return global_batch // self._strategy.replicas * self._strategy.local_replicas
@@ -51,23 +53,32 @@ class DiskFeed:
         if (base, *key) == (self._base, *self._key) and np.array_equal(order, self._order):
             return
         self._open = None  # before its order changes
+        self._sent.clear()
         self._order, self._base, self._key = order, base, (key[0], key[1])
 
     def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
         """Yield the steps [start, stop) in calls of the loop, each with the examples that it reads."""
-        place, share = self._strategy.place_shares, global_batch // self._strategy.replicas
+        share = global_batch // self._strategy.replicas
         positions = self._strategy.place(as_placed(np.arange(share, dtype=np.int32)))
-        if self._open is None or self._next != (start, global_batch):
+        if self._open is None or (start, global_batch) not in (self._sent or (self._next,)):
             self._start(start, global_batch)
         for step in range(start, stop):
-            x, y = self._batch(step, global_batch)
-            yield place(x, 1), place(as_placed(y), 1), positions, step, step + 1, step
+            x, y = self._sent.pop((step, global_batch), None) or self._send(step, global_batch)
+            if self.ahead:
+                self._sent[step + 1, global_batch] = self._send(step + 1, global_batch)
+            yield x, y, positions, step, step + 1, step
+
+    def _send(self, step: int, global_batch: int) -> tuple[Any, Any]:
+        """The examples of a step, on their way to the devices."""
+        x, y = self._batch(step, global_batch)
+        return self._strategy.place_shares(x, 1), self._strategy.place_shares(as_placed(y), 1)
 
     def left_over(self, global_batch: int) -> tuple[Any, Any, Any]:
         """Return the examples that are left over at the end of the epoch, read once, on every device, and their places.
         """
         rows, place = left_over(self._order, global_batch), self._strategy.place_each
         self._open, self._left = None, rows
+        self._sent.clear()
         if len(rows) not in self._last:
             self._last[len(rows)] = self._pipeline.batches(lambda at: self._drawn(self._left[at]), len(rows), len(rows))
         x, y = next(iter(self._pipeline.explained(self._last[len(rows)], lambda: rows)))
@@ -75,6 +86,7 @@ class DiskFeed:
 
     def _start(self, step: int, global_batch: int) -> None:
         self._open = None
+        self._sent.clear()
         self._first = step
         if global_batch not in self._datasets:
             self._datasets[global_batch] = self._pipeline.batches(

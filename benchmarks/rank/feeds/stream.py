@@ -12,7 +12,7 @@ import tensorflow as tf
 from ...data.arrays import Arrays, count, each, size_bytes
 from ...data.order import left_over
 from ..strategies.base import Strategy
-from .base import as_placed, Layout, Part
+from .base import as_placed, Layout, Part, sends_ahead
 
 CHUNK_BYTES = 32 * 1024**2
 
@@ -34,6 +34,8 @@ class Stream:
         self._datasets: dict[int, Any] = {}
         self._open: Any = None
         self._held: tuple[Any, Any, int] | None = None
+        self._sent: tuple[Any, Any, int] | None = None
+        self.ahead = sends_ahead()
 
     def _share(self, global_batch: int) -> int:
         return global_batch // self._strategy.replicas * self._strategy.local_replicas
@@ -49,7 +51,7 @@ class Stream:
     def set_order(self, order: npt.NDArray[np.int32], base: int, key: Sequence[int] = (0, 0)) -> None:
         """Set the order of the examples from step `base` on; the same order once more is no reason to begin anew."""
         if base != self._base or not np.array_equal(order, self._order):
-            self._open = self._held = None
+            self._open = self._held = self._sent = None
             self._order, self._base = order, base
 
     def parts(self, start: int, stop: int, global_batch: int) -> Iterator[Part]:
@@ -72,15 +74,21 @@ class Stream:
         """The chunk that holds the step, on the devices, and its first step."""
         rows = self._rows(global_batch)
         if self._batch != global_batch or self._held is None or not self._held[2] <= step < self._held[2] + rows:
-            if self._batch != global_batch or self._open is None or step != self._first:
+            coming = self._sent[2] if self._sent else self._first
+            if self._batch != global_batch or self._open is None or step != coming:
                 self._start(step, global_batch)
-            x, y = (self._strategy.place_shares(each(as_placed, part), rows) for part in next(self._open))
-            self._held = x, y, self._first
-            self._first += rows
+            self._held = self._sent or self._send(rows)
+            self._sent = self._send(rows) if self.ahead else None
         return self._held
 
+    def _send(self, rows: int) -> tuple[Any, Any, int]:
+        """The next chunk, on its way to the devices, and its first step."""
+        x, y = (self._strategy.place_shares(each(as_placed, part), rows) for part in next(self._open))
+        first, self._first = self._first, self._first + rows
+        return x, y, first
+
     def _start(self, step: int, global_batch: int) -> None:
-        self._open = self._held = None
+        self._open = self._held = self._sent = None
         self._first, self._batch = step, global_batch
         if global_batch not in self._datasets:
             spec = tuple(each(lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype), part)

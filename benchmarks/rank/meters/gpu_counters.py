@@ -54,6 +54,13 @@ class GpuCounters:
         """Memory of the smallest GPU in use; null where that is not told."""
         return self._least(lambda handle: self.library.nvmlDeviceGetMemoryInfo(handle).total)
 
+    def used_bytes(self) -> int | None:
+        """Memory in use on the fullest GPU in use, by whomever; null where that is not told."""
+        sizes = [self._asked(lambda handle: self.library.nvmlDeviceGetMemoryInfo(handle).used, one)
+                 for one in self.handles]
+        known = [size for size in sizes if size is not None]
+        return max(known) if known and len(known) == len(sizes) else None
+
     def free_bytes(self) -> int | None:
         """Free memory of the fullest GPU in use; null where that is not told."""
         return self._least(lambda handle: self.library.nvmlDeviceGetMemoryInfo(handle).free)

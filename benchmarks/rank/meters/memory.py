@@ -32,7 +32,8 @@ class MemoryMeter(Meter):
 
     def end(self, run: Running) -> None:
         """Read the peaks; null where there is no reading (a CPU's allocator reports zeros)."""
-        self.values["memory"] = {**self._read(), "device_capacity_bytes": run.gpus.capacity_bytes()}
+        self.values["memory"] = {**self._read(), "device_capacity_bytes": run.gpus.capacity_bytes(),
+                                 "device_used_bytes": run.gpus.used_bytes()}
 
     def _read(self) -> dict[str, Any]:
         device_peak = self._fullest("peak") if self._gpus else None

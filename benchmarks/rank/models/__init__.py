@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import keras
 
@@ -89,3 +90,12 @@ def _from_function(name: str, builder: Builder, input_shape: Shapes, classes: Cl
         raise PlanError(f"model {name!r} returned {type(model).__name__}; it must return a keras.Model that ends in "
                         + (f"{classes} logits." if classes else "the outputs that the loss takes."))
     return model
+
+
+def draws(layer: Any) -> bool:
+    """Return whether a layer draws random numbers in training."""
+    if getattr(layer, "seed_generator", None) is None and getattr(layer, "generator", None) is None:
+        return False
+    known = [rate for name in ("rate", "stddev", "dropout", "recurrent_dropout")
+             if isinstance(rate := getattr(layer, name, None), (int, float))]
+    return any(known) if known else True

@@ -188,7 +188,8 @@ def accuracy(targets: Any, outputs: Any) -> Any:
     if outputs.shape.rank == targets.shape.rank + 1 and outputs.shape[-1] != 1:
         if not targets.dtype.is_integer:
             raise PlanError(f"{ACCURACY!r} needs whole numbers as targets, not {shown(targets)}.")
-        return tf.cast(tf.equal(tf.argmax(outputs, axis=-1, output_type=targets.dtype), targets), tf.float32)
+        largest = tf.argmax(outputs, axis=-1)  # in 64 bits: of 32 GPUs compare none, and send them to the host
+        return tf.cast(tf.equal(largest, tf.cast(targets, largest.dtype)), tf.float32)
     return _same_side(targets, outputs, 0.0)
 
 

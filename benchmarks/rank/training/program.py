@@ -30,6 +30,7 @@ from ..script import taken
 from ..strategies.base import Strategy, when_done
 from . import adascale, keras_optimizers, losses
 from .compiled import Compiled
+from .exchange import Exchange
 from .gradients import gradients
 from .loss_scale import LossScale
 from .normalization import BatchNorms
@@ -39,7 +40,7 @@ def program_key(config: RunConfig) -> tuple[Any, ...]:
     """Return what a program is compiled for: runs with equal keys share one."""
     return (config.dataset, config.model, config.loss, config.metrics, config.from_logits, config.optimizer,
             config.momentum, config.weight_decay, config.clip_norm, config.accumulation, adam_constants(config),
-            config.precision, config.jit, config.synchronized_batch_norm, *adascale.key(config))
+            config.precision, config.exchange, config.jit, config.synchronized_batch_norm, *adascale.key(config))
 
 
 class Program:
@@ -56,6 +57,7 @@ class Program:
             self.model = self._build(0)
             self.script = Compiled(taken.of(self.model)) if is_script(config.model) else None
             self.weights = [v.value for v in self.model.trainable_variables]
+            self.exchange = Exchange(config.exchange, strategy.mean, self.weights)
             self.optimizer = keras_optimizers.create(config, self.model)
             self.gains = adascale.create(config)
             self.monitors = self.script.monitors(strategy) if self.script else None
@@ -141,7 +143,8 @@ class Program:
             found.append(f"{skipped} step{'s were' if skipped > 1 else ' was'} left out because the gradient was not "
                          "finite in float16")
         found += self.script.notes_of(config) if self.script else []
-        if config.replicas > 1 and (random := sorted({type(one).__name__ for one in self._layers() if draws(one)})):
+        random = sorted({type(one).__name__ for one in self._layers() if models.draws(one)})
+        if config.replicas > 1 and random:
             found.append(f"{', '.join(random)} draws the same random numbers on every replica: noise is not averaged "
                          "over replicas")
         return found
@@ -209,7 +212,7 @@ class Program:
             index = strategy.replica_index() if layout.whole_epoch else 0
             loss, gradients = self._of_last(part, left_over) if left_over else \
                 self._accumulate(part, row * layout.stride + index * share, micro)
-            gradients = strategy.mean(gradients) if exchange else gradients
+            gradients = self.exchange(gradients) if exchange else gradients
             self._update(gradients[:len(self.weights)], rate, count, before)
             return tf.stack([tf.cast(loss, tf.float64), *gains.sample(gradients)]) if gains else loss
 
@@ -279,15 +282,6 @@ class Program:
     def _clip(self, gradients: Sequence[Any]) -> Sequence[Any]:
         """The averaged gradients, at most `clip_norm` long together: the same for every number of replicas."""
         return tf.clip_by_global_norm(gradients, self._clip_norm)[0] if self._clip_norm else gradients
-
-
-def draws(layer: Any) -> bool:
-    """Return whether a layer draws random numbers in training."""
-    if getattr(layer, "seed_generator", None) is None and getattr(layer, "generator", None) is None:
-        return False
-    known = [rate for name in ("rate", "stddev", "dropout", "recurrent_dropout")
-             if isinstance(rate := getattr(layer, name, None), (int, float))]
-    return any(known) if known else True
 
 
 def advance(loop: Callable[..., Any], parts: Any, rates: Any) -> float:

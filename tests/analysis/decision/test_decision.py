@@ -165,6 +165,25 @@ def test_memory_law_and_the_batch_it_predicts() -> None:
     assert math.isnan(decision(STUDY).memory[0].largest.value)
 
 
+def test_what_lies_outside_the_allocator_of_a_gpu_is_no_room_for_a_batch() -> None:
+    """CUDA's context, libraries and NCCL's buffers are in no peak of TensorFlow's; the pool that a large run's
+    allocator holds and does not use is, and counts for nothing."""
+    made = records(STUDY)
+    memory = [record for record in made if record["config"]["kind"] == "memory"]
+    for number, record in enumerate(memory):
+        peak = record["memory"]["peak_bytes"] - record["memory"]["baseline_bytes"]
+        record["memory"] |= {"device_baseline_bytes": 1, "device_peak_bytes": peak, "device_capacity_bytes": 10**9,
+                             "device_used_bytes": peak + 200_000_000 + number * 50_000_000}
+    finding = decide_of(Found(from_records(made, manifest(STUDY, made)))).memory[0]
+    assert (finding.group.outside_bytes, finding.capacity_bytes) == (2e8, 8e8)
+    # 95 % of (1e9 - 2e8), less 5e7, at 20 kB each.
+    assert finding.largest.value == pytest.approx(35_500, rel=0.02)
+    assert finding.group.to_json()["outside_allocator_bytes"] == 2e8
+    for record in memory:
+        del record["memory"]["device_used_bytes"]  # as older records are, and those without NVML
+    assert decide_of(Found(from_records(made, manifest(STUDY, made)))).memory[0].capacity_bytes == 1e9
+
+
 def test_a_drifting_or_unsteady_machine_is_reported_with_what_to_do() -> None:
     assert decision(STUDY).warnings == ()
     drifted = decision(replace(STUDY, timing=Timing(drift=1.5)))

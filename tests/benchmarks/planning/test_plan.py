@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from batchscale.benchmarks.config.fields import RunFields
+from batchscale.benchmarks.config.strategies import no_groups_on_cpus
 from batchscale.benchmarks.errors import PlanError
 from batchscale.benchmarks.planning import expansion, keys as plan_keys, plan
 from batchscale.benchmarks.schedules.phases import first_phase
@@ -222,3 +223,40 @@ def test_every_key_that_is_passed_through_is_known() -> None:
 def test_a_plan_of_thousands_of_experiments_is_refused_before_they_are_looked_at() -> None:
     with pytest.raises(PlanError, match="has 10,001 experiments; the most is 1,000. Give several batches"):
         plan.parse('[plan]\nname = "p"\n' + '[[experiment]]\nname = "a"\n' * 10_001)
+
+
+def with_exchange(value: str, text: str = TEXT) -> str:
+    return text.replace("launches = 3", f"launches = 3\nexchange = {value}")
+
+
+def test_an_exchange_in_groups_is_an_arm_beside_that_in_one_piece() -> None:
+    one, both = expand(), expand(with_exchange('["one", "groups"]'))
+    assert {c.exchange for c in one.runs} == {"one"}
+    assert {c.run_id for c in one.runs} < {c.run_id for c in both.runs}, "runs in one piece are those of before"
+    arms = Counter((c.strategy_name, c.replicas) for c in both.runs if c.experiment == "speed")
+    assert arms == {(name, replicas): 3 for replicas in (1, 2)
+                    for name in ("mirrored", "mirrored-groups", "horovod-mpi", "horovod-mpi-groups")}
+    assert {c.exchange for c in expand(with_exchange('"groups"')).runs if c.experiment == "speed"} == {"groups"}
+
+
+def test_a_strategy_without_an_exchange_is_trained_once_whatever_the_exchange_of_others() -> None:
+    text = with_exchange('["groups", "one"]').replace('["mirrored", "horovod"]', '["single", "horovod"]')
+    single = [c for c in expand(text).runs if c.experiment == "speed" and c.strategy == "single"]
+    assert [c.exchange for c in single] == ["one"] * 3
+    with pytest.raises(PlanError, match=r"'speed': exchange = \['groups', 'one'\] .* none exchanges gradients"):
+        expand(text.replace('["single", "horovod"]', '["single"]').replace("replicas = [1, 2]", "replicas = [1]"))
+    with pytest.raises(PlanError, match="exchange = .* asks for no run"):
+        expand(with_exchange("[]"))
+
+
+def test_where_every_gradient_is_summed_by_itself_groups_are_left_out_with_the_reason() -> None:
+    found = expand(with_exchange('["one", "groups"]'), no_groups_on_cpus())
+    assert {c.strategy_name for c in found.runs if c.exchange == "groups"} == {"horovod-mpi-groups"}
+    reasons = {skip.what: skip.reason for skip in found.skipped}
+    assert "sums every gradient by itself" in reasons["mirrored-groups with 2 replicas"]
+
+
+def test_what_a_plan_says_of_tf32_and_determinism_reaches_its_runs() -> None:
+    said = expand(TEXT.replace('model = "mlp_128"', 'model = "mlp_128"\ntf32 = false\ndeterministic = true')).runs
+    assert {(c.tf32, c.deterministic) for c in said} == {(False, True)}, "the drift guard's too"
+    assert {(c.tf32, c.deterministic) for c in expand().runs} == {(None, False)}

@@ -205,8 +205,10 @@ def test_the_split_does_not_change_how_an_example_is_augmented(name: str) -> Non
     assert np.array_equal(some, next(iter(whole.parts(0, 1, BATCH)))[0].numpy())
 
 
-def test_windows_go_on_where_the_last_one_ended_and_round_again(name: str) -> None:
+@pytest.mark.parametrize("ahead", [False, True])
+def test_windows_go_on_where_the_last_one_ended_and_round_again(name: str, ahead: bool) -> None:
     own, other = feed(name), feed(name)
+    own.ahead = ahead  # as beside GPUs: the next step's examples are sent before a step begins
     expected, _ = epoch(other, 2)
     own.set_order(epoch_order(7, 2, EXAMPLES), 10, (7, 2))
     parts = [part for start, stop in ((10, 13), (13, 14), (14, 30)) for part in own.parts(start, stop, BATCH)]

@@ -30,7 +30,7 @@ SEVERAL = tuple(name for name, (strategy, _) in variants().items() if SPECS[stra
 # made and in where variables lie, Horovod with MPI also those of every optimizer's kind; the rest is slow.
 WHOLE = ("single",)
 FEW = ("mlp_128-momentum-resident", "mlp_128-momentum-stream", "mlp_128-momentum-resident-accumulated",
-       "own-adam-stream-two_kinds", "mlp_128-momentum-resident-interrupted")
+       "own-adam-stream-two_kinds", "mlp_128-momentum-resident-interrupted", "mlp_128-momentum-resident-groups")
 ONE = ("mlp_128-momentum-resident",)
 SOME = {"mirrored": (*FEW, "cnn_small-lars-resident-accumulated"),
         "horovod-mpi": (*FEW, "cnn_small-lamb-resident", "own-adam-resident-two_kinds_accumulated")}
@@ -95,6 +95,13 @@ def test_streamed_examples_train_to_the_same_weights_as_resident_ones(launched: 
 def test_micro_batches_train_to_the_weights_of_the_global_batch(launched: Launched, case: str, strategy: str) -> None:
     real, emulated = launched.weights("single", case), launched.weights(strategy, f"{case}-accumulated")
     assert distance(real, emulated) <= TOLERANCE
+
+
+@pytest.mark.parametrize(("strategy", "case"), pairs(
+    ["mlp_128-momentum-resident", "cnn_small-adam-resident"], SEVERAL, suffix="-groups"))
+def test_gradients_in_groups_train_to_the_weights_of_one_replica(launched: Launched, case: str, strategy: str) -> None:
+    alone, in_groups = launched.weights("single", case), launched.weights(strategy, f"{case}-groups")
+    assert distance(alone, in_groups) <= TOLERANCE
 
 
 @pytest.mark.parametrize(("strategy", "case"), pairs(

@@ -60,7 +60,7 @@ class Library:
         return SimpleNamespace(gpu=90 - handle, memory=40)
 
     def nvmlDeviceGetMemoryInfo(self, handle: int) -> Any:
-        return SimpleNamespace(total=(80 - handle) * 2**30, free=(handle + 1) * 2**30)
+        return SimpleNamespace(total=(80 - handle) * 2**30, free=(handle + 1) * 2**30, used=(handle + 7) * 2**30)
 
 
 def counters(visible: list[str], shown: str | None) -> GpuCounters:
@@ -89,12 +89,14 @@ def test_a_reading_has_power_clock_and_use_of_each_gpu() -> None:
 def test_the_capacity_is_that_of_the_smallest() -> None:
     assert counters(["GPU:0", "GPU:2"], None).capacity_bytes() == 78 * 2**30
     assert counters(["GPU:0", "GPU:2"], "2,1,3").free_bytes() == 3 * 2**30
+    assert counters(["GPU:0", "GPU:2"], None).used_bytes() == 9 * 2**30, "the fullest"
 
 
 def test_without_gpus_or_with_one_that_nvml_does_not_know_there_are_no_counters() -> None:
     assert counters(["GPU:0"], "9").energy_millijoules() == []
     nothing = gpu_counters([], None)
-    assert nothing.energy_millijoules() == [] and nothing.capacity_bytes() is None and nothing.readings() == []
+    assert nothing.capacity_bytes() is nothing.used_bytes() is None
+    assert nothing.energy_millijoules() == nothing.readings() == []
 
 
 def test_a_gpu_is_found_by_the_beginning_of_its_uuid_as_cuda_takes_it() -> None:

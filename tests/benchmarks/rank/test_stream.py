@@ -18,17 +18,22 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return dict(json.loads((launched_once(tmp_path_factory, "streamed")("mirrored") / "found.json").read_text()))
 
 
-@pytest.mark.parametrize(("name", "part"), [("whole", slice(0, 8)), ("second", slice(4, 8))])
+@pytest.mark.parametrize(("name", "part"), [("whole", slice(0, 8)), ("second", slice(4, 8)), ("ahead", slice(0, 8))])
 def test_every_step_has_its_examples_whatever_the_calls(found: dict[str, Any], name: str, part: slice) -> None:
     first, second = found[name]["orders"]
     expected = [first[k * 8:(k + 1) * 8][part] for k in range(6)] + [second[k * 8:(k + 1) * 8][part] for k in range(6)]
     assert np.asarray(found[name]["seen"]).tolist() == np.asarray(expected).tolist()
 
 
-@pytest.mark.parametrize("name", ["whole", "second"])
+@pytest.mark.parametrize("name", ["whole", "second", "ahead"])
 def test_chunks_have_one_length_and_the_pipeline_starts_once_an_order(found: dict[str, Any], name: str) -> None:
     assert len(found[name]["lengths"]) == 1
     assert found[name]["started"] == [0, 6]
+
+
+def test_beside_gpus_the_next_chunk_is_on_its_way_before_the_steps_of_this_one_begin(found: dict[str, Any]) -> None:
+    """A copy that is asked for after a step waits for its end, and the next step for the copy."""
+    assert found["whole"]["sent"] == [1, 2, 3, 4] and found["ahead"]["sent"] == [2, 3, 5, 6]
 
 
 def test_each_replica_of_mirrored_has_its_copy_on_its_own_device(found: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,6 +35,13 @@ def test_runs_from_before_there_was_a_choice_stay_the_same_runs(config: Make) ->
     """They dropped an epoch's last batch, and their configurations do not say so."""
     old = {name: value for name, value in to_json(config(train_examples=1146)).items() if name != "last_batch"}
     assert from_json(old).last_batch == "drop" and from_json(old).run_id == config(train_examples=1146).run_id
+    later = config(train_examples=1146, strategy="mirrored", replicas=2)
+    ways: list[dict[str, Any]] = [{"exchange": "groups"}, {"tf32": True}, {"tf32": False}, {"deterministic": True}]
+    others = [replace(later, **way) for way in ways]
+    assert len({later.digest, *(other.digest for other in others)}) == 5
+    assert len({later.shape, *(other.shape for other in others)}) == 5, "what holds for a process is not mixed in one"
+    for other in others:
+        assert from_json(json.loads(json.dumps(to_json(other)))) == other
     assert from_json(old).settings_digest != config(train_examples=1146, last_batch="keep").settings_digest
     known = RunConfig(experiment="e", kind="accuracy", dataset="digits", model="mlp_128", optimizer="sgd",
                       global_batch=32, train_examples=1146, seed=0)
@@ -77,6 +85,12 @@ def test_derived_numbers_follow_from_batch_and_examples(config: Make) -> None:
     ({"transport": "mpi"}, "leave it out"),
     ({"experiment": "../../etc"}, "letters, digits"),
     ({"noise_batches": (600,)}, "half the training examples (573)"),
+    ({"exchange": "group"}, "Did you mean 'groups'?"),
+    ({"exchange": "groups"}, "has no exchange of gradients; leave it out, or use mirrored, horovod or multiworker"),
+    ({"exchange": "groups", "strategy": "mirrored", "jit": True}, "at the end of the compiled function"),
+    ({"exchange": "groups", "strategy": "mirrored", "accumulation": 4}, "at the end of the last micro-batch"),
+    ({"tf32": "yes"}, "must be true or false"),
+    ({"tf32": True, "precision": "mixed_bfloat16"}, "about products of float32"),
     ({"rule": "lineer"}, "'linear'"),
     ({"metrics": (["accuracy"],)}, "a list of texts"),
     ({"metrics": 5}, "a list of texts"),

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from batchscale.launchers.local.rank_commands import gpu_environment
+from batchscale.launchers.local.rank_commands import for_gpus, gpu_environment
 from batchscale.launchers.machine import gpus
 
 
@@ -67,3 +67,15 @@ def test_ranks_beside_gpus_must_use_them(monkeypatch: pytest.MonkeyPatch) -> Non
     assert gpu_environment() == {}
     monkeypatch.setattr(gpus, "printed", lambda *words: SLICED)
     assert gpu_environment()["BATCHSCALE_DEVICE"] == "gpu"
+
+
+def test_kernels_that_the_driver_compiled_are_kept_where_the_nodes_share_a_cache(monkeypatch: pytest.MonkeyPatch,
+                                                                                 tmp_path: Path) -> None:
+    for name in ("CUDA_CACHE_PATH", "CUDA_CACHE_MAXSIZE", "BATCHSCALE_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    assert "CUDA_CACHE_PATH" not in for_gpus() and int(for_gpus()["CUDA_CACHE_MAXSIZE"]) > 2**31
+    monkeypatch.setenv("BATCHSCALE_CACHE", str(tmp_path))
+    assert for_gpus()["CUDA_CACHE_PATH"] == str(tmp_path / "cuda-kernels")
+    monkeypatch.setenv("CUDA_CACHE_PATH", "/mine")
+    monkeypatch.setenv("CUDA_CACHE_MAXSIZE", "5")
+    assert (for_gpus()["CUDA_CACHE_PATH"], for_gpus()["CUDA_CACHE_MAXSIZE"]) == ("/mine", "5")

@@ -30,7 +30,7 @@ REGRESSION = {"dataset": "own_tasks:regression", "loss": "mean_squared_error", "
 TWO_KINDS = {"dataset": "own_tasks:two_kinds", "model": "own_tasks:two_heads", "loss": "own_tasks:both",
              "metrics": ("own_tasks:accuracy", "own_tasks:amount_error")}
 CHANGES: dict[str, dict[str, Any]] = {
-    "clipped": {"clip_norm": 0.5}, "accumulated": {"accumulation": 4},
+    "clipped": {"clip_norm": 0.5}, "accumulated": {"accumulation": 4}, "groups": {"exchange": "groups"},
     "regression": REGRESSION, "two_kinds": TWO_KINDS, "two_kinds_accumulated": {**TWO_KINDS, "accumulation": 4}}
 RATES = {"adam": 0.001, "adamw": 0.001, "lamb": 0.001, "lars": 1.0}
 DECAYS = {"adamw": 0.1, "lamb": 0.1, "lars": 0.01}
@@ -42,6 +42,7 @@ CASES = [*itertools.product(("mlp_128", "cnn_small"), ("sgd", "momentum", "adam"
          ("cnn_small", "lars", "resident", "accumulated"),
          ("mlp_128", "momentum", "resident", "regression"), ("own", "adam", "resident", "two_kinds"),
          ("own", "adam", "stream", "two_kinds"), ("own", "adam", "resident", "two_kinds_accumulated"),
+         ("mlp_128", "momentum", "resident", "groups"), ("cnn_small", "adam", "resident", "groups"),
          ("mlp_128", "momentum", "resident", INTERRUPTED), ("cnn_small", "adamw", "resident", INTERRUPTED)]
 
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 EXAMPLES, BATCH = 50, 8
 
 
-def streamed(strategy: Strategy) -> dict[str, Any]:
-    """What the calls of two orders of six steps see, in chunks of four steps of eight floats."""
+def streamed(strategy: Strategy, ahead: bool = False) -> dict[str, Any]:
+    """What the calls of two orders of six steps see, in chunks of four steps of eight floats; `sent`: how many chunks
+    were sent to the device when each of them was first trained on."""
     from batchscale.benchmarks.rank.feeds import stream
     x, y = np.arange(EXAMPLES, dtype=np.float32), np.arange(EXAMPLES, dtype=np.int32)
     own: Any = stream.Stream(x, y, strategy)
@@ -31,6 +32,14 @@ def streamed(strategy: Strategy) -> dict[str, Any]:
         started.append(start)
         return chunks(start, size)
     own._chunks = noted
+    own.ahead = ahead
+    sent, place = list[int](), strategy.place_shares
+    placed: list[Any] = []
+
+    def counted(arrays: Any, rows: int) -> Any:
+        placed.append(place(arrays, rows))
+        return placed[-1]
+    strategy.place_shares = counted  # type: ignore[method-assign]
     layout, seen, lengths = own.layout(BATCH), list[list[float]](), set[int]()
     for order, base, calls in ((orders[0], 0, ((0, 1), (1, 3), (3, 6))), (orders[1], 6, ((6, 7), (7, 12)))):
         own.set_order(order, base)
@@ -38,12 +47,13 @@ def streamed(strategy: Strategy) -> dict[str, Any]:
         for start, stop in calls:
             for px, py, positions, first, last, at in own.parts(start, stop, BATCH):
                 lengths.add(len(px))
+                sent += [len(placed) // 2] if first == at else []
                 for k in range(first, last):
                     row = (k - at) % layout.rows
                     chosen = positions.numpy()[row * layout.stride:(row + 1) * layout.stride]
                     seen.append(px.numpy()[chosen].tolist())
                     assert py.numpy()[chosen].tolist() == seen[-1]
-    return {"seen": seen, "lengths": sorted(lengths), "started": started, "orders": [o.tolist() for o in orders]}
+    return {"seen": seen, "lengths": sorted(lengths), "sent": sent, "started": started, "orders": [o.tolist() for o in orders]}
 
 
 def evaluated() -> dict[str, Any]:
@@ -90,7 +100,8 @@ def run(session: Session, strategy_name: str, folder: Path) -> None:
         rank, size, replicas = 1, 2, 2
     usual, stream.CHUNK_BYTES = stream.CHUNK_BYTES, 4 * 8 * 4
     try:
-        found = {"whole": streamed(Strategy()), "second": streamed(Second())}
+        found = {"whole": streamed(Strategy()), "second": streamed(Second()),
+                 "ahead": streamed(Strategy(), ahead=True)}
     finally:
         stream.CHUNK_BYTES = usual
     (folder / "found.json").write_text(json.dumps({**found, **evaluated(), **placed(),

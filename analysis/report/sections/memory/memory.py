@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -55,7 +57,14 @@ def build(findings: Findings) -> Section | None:
          "note"), rows,
         "Least squares over runs; 95 % interval. Largest batch: by the law in 95 % of the memory this machine has "
         "beside the process itself, rounded down; not verified until a run at that batch has finished. On a GPU: of "
-        "its memory as NVML tells it.", (6,), "Numbers"), tuple(warnings))
+        f"its memory as NVML tells it{_outside(fitted)}.", (6,), "Numbers"), tuple(warnings))
+
+
+def _outside(fitted: Sequence[MemoryFinding]) -> str:
+    """What is taken off for the context, the libraries and their buffers."""
+    largest = max(one.group.outside_bytes for one in fitted)
+    return (f", less up to {byte_count(largest)} outside TensorFlow's allocator (CUDA's context, libraries, buffers "
+            "of NCCL), which no law of its peak has") if largest else ""
 
 
 def _residual(law: MemoryLaw) -> str:

@@ -14,6 +14,7 @@ from ....formatting import MARKERS, estimated, percentage, Table, table
 from ....statistics.estimate import Estimate
 from ....study.arm_runs import conditions
 from ....study.groups import heading, MOST_PANELS, launches_text, mean_of
+from ....study.timing.devices import utilization_notes
 from ....study.timing.scaling import strategy_names
 from ....study.timing.steadiness import POINT, unsteady_points
 from ...blocks import Section
@@ -25,6 +26,7 @@ HERE = ("Training steps alone: the median of each launch's steady windows, each 
 ELSEWHERE = ("Training steps as the tool that measured them timed them. Where it keeps single times, the median of "
              "each launch; warm-up is left out where it tells which it was.")
 GPU_COLUMNS: dict[str, tuple[str, Callable[[Estimate], str]]] = {
+    "model_flops_utilization": ("model FLOPs utilisation", percentage),
     "joules_per_example": ("energy per example, mJ", lambda found: estimated(found.scaled(1000))),
     "gpu_watts": ("power of a GPU, W", estimated),
     "gpu_clock_share": ("clock, of its highest", percentage),
@@ -33,6 +35,8 @@ GPU_COLUMNS: dict[str, tuple[str, Callable[[Estimate], str]]] = {
 GPU_NOTE = (" Energy: of the GPUs alone, by their own counters. Power, clock and use: read after each window, by meters"
             " averaging over up to a second; clock and use of the worst GPU. A low clock is a GPU held "
             "back by heat or by its power limit.")
+UTILIZATION = ("Model FLOPs utilisation: 3 times the operations of a forward pass, times examples per second, over the "
+               "peak rate of the GPUs in the arithmetic of the products, without sparsity. ")
 INTERVAL = "Bars: 95 % intervals over launches, of the mean logarithm"
 
 
@@ -46,7 +50,9 @@ def build(findings: Findings) -> Section | None:
     for index, (experiment, rows) in enumerate(runs.groupby("experiment", sort=False)):
         if index < MOST_PANELS:
             figures.append(_throughput_panel(f"t{index}", str(experiment), rows))
-    return Section((HERE if findings.origin == OWN else ELSEWHERE,), tuple(figures), _throughput_table(runs))
+    peaks = list(utilization_notes(findings.results, runs)) if findings.origin == OWN else []
+    text = (HERE if findings.origin == OWN else ELSEWHERE, *([UTILIZATION + "; ".join(peaks) + "."] if peaks else []))
+    return Section(text, tuple(figures), _throughput_table(runs))
 
 
 def _named(runs: pd.DataFrame) -> pd.DataFrame:
@@ -107,4 +113,4 @@ def _throughput_table(runs: pd.DataFrame) -> tuple[Table, ...]:
                  "Geometric mean over launches, Student's 95 % interval of the mean logarithm. Spread: standard "
                  "deviation over mean of one launch's windows; above 10 % the machine was not quiet. Over launches: "
                  "unstable above 10 %, with the launch without which the others agree."
-                 + (GPU_NOTE if gpus else ""), (2, 3, 4, 7), "Numbers")
+                 + (GPU_NOTE if gpus.keys() - {"model_flops_utilization"} else ""), (2, 3, 4, 7), "Numbers")
