@@ -63,8 +63,8 @@ def test_every_kind_of_script_trains_on_one_process_and_on_two_replicas(trained:
 
 def test_what_the_plan_says_is_not_taken_over_is_told_in_every_record(trained: Path) -> None:
     store = open_store(trained)
-    told = [said.partition(".py: ")[::2] for said in store.manifest().settings["leaves_out"]]
-    assert {kind for kind, _ in told} > {"augmented_pictures", "generator", "tabular", "variational"}
+    told = [said.partition(".py: ")[::2] for said in store.manifest.settings["leaves_out"]]
+    assert {kind for kind, _ in told} > {"augmented_pictures", "fine_tuned", "generator", "tabular", "variational"}
     for one in store.records():
         kind = one["config"]["experiment"].partition(".")[0]
         expected = {f"not taken over from the script: {note}" for of, note in told if of == kind}

@@ -24,7 +24,7 @@ def note(frame: FrameType | None, path: str, number: int) -> str:
     told, are, come = ("line", "is", "comes") if len(lines) == 1 else ("lines", "are", "come")
     fits = "its fit" if len(lines) == 1 else "its fits"
     return (f"{fits} in {told} {listed(map(str, lines))}, which {come} after this one, {are} left out: --fit "
-            f"{number + 1}, fit = {number + 1} in a plan, takes the next one, after this one has trained as it stands")
+            f"{number + 1} (in a plan fit = {number + 1}) takes the next one, after this one has trained as it stands")
 
 
 def earlier(number: int) -> str:
