@@ -12,6 +12,7 @@ import pytest
 from support.synthetic_records import Study, Timing, records, results, write_store
 
 from batchscale.analysis.importers import imported_store
+from batchscale.analysis.laws.public.nodes import shipped_nodes
 from batchscale.analysis.laws.public_curves import PublicCurves, shipped
 from batchscale.analysis.prediction.forecast import Forecast
 from batchscale.analysis.prediction.replicas import forecasts
@@ -86,7 +87,7 @@ def test_a_slow_down_that_no_public_curve_has_is_refused_with_the_reason() -> No
 
 def test_more_nodes_follow_from_two_numbers_of_them_and_from_their_own_rules() -> None:
     one = of(timed({1: 0.100, 2: 0.105}, nodes=64), 4, 64)
-    rule = shipped().nodes.rule(True) if shipped().nodes else None
+    rule = shipped_nodes().rule(True)
     assert rule and one.rules == (rule,)
     for each in one.predicted:
         each_doubling = math.log(each.step_seconds.value / (0.105 * each.replica_batch / BATCHES[0])) / math.log2(
