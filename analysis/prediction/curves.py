@@ -18,8 +18,8 @@ from ..statistics.estimate import Estimate, exponential, Floats, t_critical
 
 @dataclass(frozen=True)
 class FromCurves:
-    """What a rule says of a point, in seconds. `reaches`: whether machines like this were among the public ones, so
-    that the seconds say something; `beyond`: what sets them apart where not, in the same words for all batches."""
+    """Seconds of a point by a rule of public curves. `reaches`: whether machines like this were among the public ones,
+    so that the seconds say something; `beyond`: what sets them apart where not, in the same words for all batches."""
 
     rule: Rule | NodesRule
     reaches: bool

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from ...benchmarks.errors import PlanError
 from ..importers.benchmarks.collectives import read_timed, said
 from ..laws.allreduce import halving_doubling_seconds, hierarchical_seconds, Link, ring_seconds
@@ -114,6 +117,20 @@ def beside(alone: Estimate, exchange: Estimate) -> Estimate:
     wholly, which is the low end. A single launch adds no spread of its own."""
     low, high = (alone.low, alone.high) if alone.has_interval else (alone.value, alone.value)
     return Estimate(alone.value + exchange.value, max(low, exchange.low), high + exchange.high, alone.n)
+
+
+def placed(runs: pd.DataFrame, per_node: int) -> pd.DataFrame:
+    """Return the runs with the nodes of those that do not say them, where so many replicas share one; 0: as they are.
+
+    Raises PlanError where more replicas are known to have shared a node.
+    """
+    if not per_node or runs.empty:
+        return runs
+    shared = (runs["replicas"] / runs["nodes"]).max()
+    if per_node < 0 or shared > per_node:
+        raise PlanError(f"--topology {per_node}: {shared:g} replicas shared a node in these results; give the replicas "
+                        "of a full node, such as 8.")
+    return runs.assign(nodes=runs["nodes"].fillna(np.ceil(runs["replicas"] / per_node)))
 
 
 def given_network(texts: Sequence[str], ranks: int = 0) -> Network | None:

@@ -29,7 +29,7 @@ from ..tables.results import Results
 from .checking import doubtful, held_out, HeldOut, laws_of, too_wide
 from .curves import from_curves, from_nodes, FromCurves, statement
 from .forecast import Forecast, Prediction
-from .network import beside, Exchange, Network, spanning
+from .network import beside, Exchange, Network, placed, spanning
 
 EXTRAPOLATION = 64.0
 DOUBLINGS = 3  # of the most replicas measured, in the report
@@ -48,9 +48,9 @@ def replica_counts(text: str) -> tuple[int, ...]:
 
 
 def forecasts(results: Results, replicas: Sequence[int], network: Network | None = None, price: float | None = None,
-              curves: PublicCurves | None = None) -> tuple[Forecast, ...]:
+              curves: PublicCurves | None = None, per_node: int = 0) -> tuple[Forecast, ...]:
     """Return the forecasts of `forecasts_of` from tables alone."""
-    return forecasts_of(Study(results), replicas, network, price, curves)
+    return forecasts_of(Study(results), replicas, network, price, curves, per_node)
 
 
 def study_forecasts(study: Study) -> tuple[Forecast, ...]:
@@ -62,11 +62,12 @@ def study_forecasts(study: Study) -> tuple[Forecast, ...]:
 
 
 def forecasts_of(study: Study, replicas: Sequence[int], network: Network | None = None, price: float | None = None,
-                 curves: PublicCurves | None = None) -> tuple[Forecast, ...]:
+                 curves: PublicCurves | None = None, per_node: int = 0) -> tuple[Forecast, ...]:
     """Return one forecast per model and strategy with timing runs. price: per device-hour, by default the plan's own;
-    curves: what is known of the GPUs of other machines, by default what comes with the package. Raises RecordError
-    without timing runs, PlanError for a price below 0."""
-    results, runs = study.results, study.timing
+    curves: what is known of the GPUs of other machines, by default what comes with the package; per_node: replicas
+    that share a node, where the runs do not say it. Raises RecordError without timing runs, PlanError for a price
+    below 0 and for nodes that more replicas shared."""
+    results, runs = study.results, placed(study.timing, per_node)
     if runs.empty:
         raise RecordError("these results hold no timing runs, so there is no step to predict; measure some with "
                           "kind = \"throughput\".")
@@ -76,12 +77,12 @@ def forecasts_of(study: Study, replicas: Sequence[int], network: Network | None 
     critical = {one.experiment: one for one in study.critical}
     curves = curves or shipped()
     return tuple(_forecast(rows, replicas, network, price, trained_steps(results, rows, critical),
-                           curves if on_gpus(results, rows) else None)
+                           curves if on_gpus(results, rows) else None, per_node)
                  for _, rows in runs.groupby(ALIKE, sort=False, dropna=False))
 
 
 def _forecast(rows: pd.DataFrame, replicas: Sequence[int], network: Network | None, price: float | None,
-              trained: TrainedSteps | None, curves: PublicCurves | None) -> Forecast:
+              trained: TrainedSteps | None, curves: PublicCurves | None, per_node: int) -> Forecast:
     first = rows.iloc[0]
     measured = tuple(sorted({int(count) for count in rows["replicas"]}))
     known = (str(first["model"]), str(first["optimizer"]), strategy_names(rows).iloc[0])
@@ -89,7 +90,7 @@ def _forecast(rows: pd.DataFrame, replicas: Sequence[int], network: Network | No
         laws, why, checked = laws_of(rows), "", held_out(rows)
     except RecordError as error:
         laws, why, checked = None, str(error).rstrip("."), HeldOut((), "no law of the step is determined")
-    case = _Case(rows, by_point(rows), laws, why, checked, network, price, trained, curves)
+    case = _Case(rows, by_point(rows), laws, why, checked, network, price, trained, curves, per_node)
     found = tuple(case.predictions(replicas))
     rules = case.rules(found)
     if laws is None and not rules and not any(each.synchronization != MEASURED for each in found):
@@ -131,6 +132,7 @@ class _Case:
     price: float | None
     trained: TrainedSteps | None
     curves: PublicCurves | None
+    per_node: int
 
     def predictions(self, replicas: Sequence[int]) -> Iterator[Prediction]:
         for scaling, batch in self._batches():
@@ -151,9 +153,9 @@ class _Case:
                 *(("strong", int(n)) for n in sorted(strong["global_batch"].unique()))]
 
     def _per_node(self) -> int:
-        """The most replicas that shared a node; no limit is known where there was one node alone."""
+        """The most replicas that shared a node; where there was one node alone, what is said of it, if anything."""
         most = max(point.replicas // point.nodes for point in self.measured)
-        return most if any(point.nodes > 1 for point in self.measured) else MOST_REPLICAS
+        return most if any(point.nodes > 1 for point in self.measured) else self.per_node or MOST_REPLICAS
 
     def _nodes(self, count: int) -> int:
         measured = math.ceil(count / self._per_node())

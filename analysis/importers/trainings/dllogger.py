@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,20 @@ def _take_json(logged: Logged, text: str) -> bool:
         return True
     places = [step] if isinstance(step, int) else step if isinstance(step, list) else []
     _take(logged, [int(one) for one in places if isinstance(one, int) and 0 <= one < 1e12],
-          {name: number(value) for name, value in plain_words(data).items() if isinstance(value, (int, float))})
+          {name: number(value) for name, value in _flat(data).items() if isinstance(value, (int, float))})
     return True
+
+
+def _flat(data: Mapping[Any, Any]) -> Mapping[str, Any]:
+    """As `plain_words`; most lines hold a few numbers and nothing nested."""
+    plain = len(data) < 100 and all(isinstance(value, (int, float)) for value in data.values())
+    return {name: value for key, value in data.items() if (name := label(key))} if plain else plain_words(data)
+
+
+@lru_cache(maxsize=4096)  # the same few names stand in every line
+def _meant(name: str) -> tuple[bool, bool]:
+    """Whether a name is of a rate, and whether it is of a metric."""
+    return RATES.search(name) is not None, bool(metric_of(name))
 
 
 def _take_text(logged: Logged, parameter: str | None, rest: str) -> bool:
@@ -115,10 +128,11 @@ def _take_text(logged: Logged, parameter: str | None, rest: str) -> bool:
 
 
 def _take(logged: Logged, places: Sequence[int], values: Mapping[str, float]) -> None:
-    rates = [value for name, value in values.items() if RATES.search(name) and value > 0]
-    kept = {name: value for name, value in values.items() if metric_of(name)}
-    logged.unread |= {label(name): None for name in values if not (name in kept or RATES.search(name))
-                      and len(logged.unread) < MOST_PARAMETERS}
+    meant = {name: _meant(name) for name in values}
+    rates = [value for name, value in values.items() if meant[name][0] and value > 0]
+    kept = {name: value for name, value in values.items() if meant[name][1]}
+    if len(logged.unread) < MOST_PARAMETERS:
+        logged.unread |= {label(name): None for name in values if not any(meant[name])}
     if not places:
         logged.total = rates[0] if rates else logged.total
         if kept:  # of the whole run, which ends after its last epoch

@@ -120,7 +120,7 @@ def _measured(points: _Points, leaving: bool) -> Measured:
     errors, held, widths, refused = [], [], [], 0
     for out, rest in points.left_out():
         rule = _rule(rest, leaving, UNKNOWN)
-        asked = out.where(out.next > 0)
+        asked = out.where(out.next == 1)
         for slow_down, further, doublings in zip(asked.slow_down, asked.further, asked.doublings):
             if not rule.reaches(slow_down):
                 refused += 1

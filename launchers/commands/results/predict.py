@@ -28,6 +28,8 @@ def add_arguments(parser: ArgumentParser) -> None:
                         "spans them all; twice: inside a node, and between nodes")
     parser.add_argument("--network-ranks", type=int, default=0, metavar="N", help="ranks of that file, where it does "
                         "not say them")
+    parser.add_argument("--topology", type=int, default=0, metavar="N", help="replicas that share a node, such as 8, "
+                        "where the runs do not say it: replicas of one node then say nothing of several by themselves")
     parser.add_argument("--price", type=float, help="per device-hour (default: the plan's)")
     parser.add_argument("--output", type=Path, help="also write the predictions here, as JSON")
 
@@ -36,7 +38,8 @@ def run(arguments: Namespace) -> int:
     """Print the predictions as a table, and write them as JSON to `--output`."""
     counts, network = replica_counts(arguments.gpus), given_network(arguments.network, arguments.network_ranks)
     results = read(open_store(arguments.results))
-    by_replicas, by_batch = forecasts(results, counts, network, arguments.price), batch_forecasts(results)
+    by_replicas = forecasts(results, counts, network, arguments.price, per_node=arguments.topology)
+    by_batch = batch_forecasts(results)
     print(text(by_replicas, network, by_batch))
     if arguments.output is not None:
         _write(arguments.output, {"forecasts": [one.to_json() for one in by_replicas],

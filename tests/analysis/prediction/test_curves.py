@@ -12,6 +12,7 @@ import pytest
 from support.synthetic_records import Study, Timing, records, results, write_store
 
 from batchscale.analysis.importers import imported_store
+from batchscale.analysis.laws.public.nodes import shipped_nodes
 from batchscale.analysis.laws.public_curves import PublicCurves, shipped
 from batchscale.analysis.prediction.forecast import Forecast
 from batchscale.analysis.prediction.replicas import forecasts
@@ -20,6 +21,7 @@ from batchscale.analysis.report.findings import Findings
 from batchscale.analysis.report.sections.speed import forecast
 from batchscale.analysis.tables.reading import read
 from batchscale.analysis.tables.results import Results
+from batchscale.benchmarks.errors import PlanError
 from batchscale.launchers.cli import main
 
 BATCHES = (128, 512)
@@ -86,7 +88,7 @@ def test_a_slow_down_that_no_public_curve_has_is_refused_with_the_reason() -> No
 
 def test_more_nodes_follow_from_two_numbers_of_them_and_from_their_own_rules() -> None:
     one = of(timed({1: 0.100, 2: 0.105}, nodes=64), 4, 64)
-    rule = shipped().nodes.rule(True) if shipped().nodes else None
+    rule = shipped_nodes().rule(True)
     assert rule and one.rules == (rule,)
     for each in one.predicted:
         each_doubling = math.log(each.step_seconds.value / (0.105 * each.replica_batch / BATCHES[0])) / math.log2(
@@ -104,6 +106,22 @@ def test_nodes_that_are_not_alike_and_one_node_alone_say_nothing_of_more() -> No
     assert all(each.refusal for each in of(replace(made, runs=made.runs[made.runs["replicas"] == 2]), 8).predictions)
     uneven = made.runs.assign(nodes=made.runs["replicas"], replicas=made.runs["replicas"].map({1: 3, 2: 8}))
     assert all(each.refusal for each in of(replace(made, runs=uneven), 16).predictions)
+
+
+def test_a_topology_places_runs_that_name_no_nodes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("kind,model,scaling,replicas,global_batch,replica_batch,examples_per_second\n" + "".join(
+        f"throughput,net,weak,{count},{64 * count},64,{100 * count * (0.98 if count > 128 else 1)}\n"
+        for count in (128, 256)))
+    store = imported_store.write(table, tmp_path / "results", "csv")
+    assert not of(read(store), 512).predicted
+    one, = forecasts(read(store), (512,), per_node=8)
+    each, = one.predicted
+    assert each.nodes == 64 and each.public_curves and each.examples_per_second.value == pytest.approx(49_000, rel=0.04)
+    with pytest.raises(PlanError, match="256 replicas shared a node"):
+        forecasts(replace(read(store), runs=read(store).runs.assign(nodes=1)), (512,), per_node=8)
+    assert main(["predict", str(store.folder), "--gpus", "512", "--topology", "8"]) == 0
+    assert "as measured, public curves" in capsys.readouterr().out
 
 
 def test_a_step_that_gets_longer_than_on_any_public_table_is_refused() -> None:
