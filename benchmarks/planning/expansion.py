@@ -119,9 +119,11 @@ def _runs(experiment: Mapping[str, Any], first_seed: int, train_examples: TrainE
                   metrics=experiment.get("metrics", default_metrics(experiment["loss"])),
                   base_learning_rate=experiment.get("learning_rate", spec.default_rate or 0.0),
                   weight_decay=experiment.get("weight_decay", spec.default_decay))
-    for place in product(*(experiment[name] for name in ("strategies", "replicas", "nodes"))):
-        placement = _placement(experiment, *place, unavailable, skipped)
-        for exchange in _exchanges(experiment, placement, unavailable, skipped) if placement else ():
+    for strategy, replicas, nodes in product(experiment["strategies"], experiment["replicas"], experiment["nodes"]):
+        placement = _placement(experiment, strategy, replicas, nodes, unavailable, skipped)
+        if placement is None:
+            continue
+        for exchange in _exchanges(experiment, placement, unavailable, skipped):
             own = {**common, **placement, "exchange": exchange}
             yield from _batches_and_rules(experiment, own, examples, first_seed)
 

@@ -14,7 +14,7 @@ from . import gallery, interface, notebook
 # Heading of the side bar -> pages in order, without `.md`.
 CHAPTERS = {
     "Questions": ("docs/which-batch", "docs/how-many-gpus", "docs/public-results", "docs/lower-accuracy",
-                  "docs/slower-than-last-month", "docs/on-slurm", "docs/containers", "docs/at-scale",
+                  "docs/slower-than-last-month", "docs/on-slurm", "docs/gpus", "docs/containers", "docs/at-scale",
                   "docs/your-script", "docs/audit", "docs/data", "benchmarks/examples/README"),
     "Seen": ("docs/gallery/README", "docs/first-study", "docs/accuracy-of-these-numbers", "benchmarks/RESULTS",
              "tests/soak/RELIABILITY"),

@@ -63,7 +63,8 @@ class DiskFeed:
         if self._open is None or (start, global_batch) not in (self._sent or (self._next,)):
             self._start(start, global_batch)
         for step in range(start, stop):
-            x, y = self._sent.pop((step, global_batch), None) or self._send(step, global_batch)
+            key = step, global_batch
+            x, y = self._sent.pop(key) if key in self._sent else self._send(*key)
             if self.ahead:
                 self._sent[step + 1, global_batch] = self._send(step + 1, global_batch)
             yield x, y, positions, step, step + 1, step

@@ -40,7 +40,7 @@ def no_override(monkeypatch: pytest.MonkeyPatch) -> None:
 def beside(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TensorFlow]:
     def made(*capabilities: Any) -> TensorFlow:
         found = TensorFlow(*capabilities)
-        monkeypatch.setitem(sys.modules, "tensorflow", found)  # type: ignore[arg-type]
+        monkeypatch.setitem(sys.modules, "tensorflow", found)
         return found
     return made
 

@@ -96,7 +96,7 @@ def test_without_gpus_or_with_one_that_nvml_does_not_know_there_are_no_counters(
     assert counters(["GPU:0"], "9").energy_millijoules() == []
     nothing = gpu_counters([], None)
     assert nothing.capacity_bytes() is nothing.used_bytes() is None
-    assert nothing.energy_millijoules() == nothing.readings() == []
+    assert nothing.energy_millijoules() == [] and nothing.readings() == []
 
 
 def test_a_gpu_is_found_by_the_beginning_of_its_uuid_as_cuda_takes_it() -> None:

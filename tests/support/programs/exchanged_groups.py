@@ -11,10 +11,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from equal_weights import configuration
+from batchscale.benchmarks.config.strategies import STRATEGIES
+from batchscale.benchmarks.data import describe_size
+from batchscale.benchmarks.runs.run_config import RunConfig
 
 if TYPE_CHECKING:
     from batchscale.benchmarks.rank.session import Session
+
+
+def configuration(strategy: str, exchange: str) -> RunConfig:
+    name, _, transport = strategy.partition("-")
+    return RunConfig(experiment="exchange", kind="throughput", dataset="digits", model="mlp_512_256_128",
+                     optimizer="sgd", global_batch=64, train_examples=describe_size("digits").train_examples, seed=3,
+                     validation_fraction=0.0, strategy=name, transport=transport,
+                     replicas=2 if STRATEGIES[name].many_replicas else 1, exchange=exchange)
 
 
 def needed(results: Sequence[Any]) -> set[str]:
@@ -34,7 +44,7 @@ def run(session: Session, strategy_name: str, folder: Path, way: str) -> None:
 
     from batchscale.benchmarks.data import epoch_order
     from batchscale.benchmarks.rank.training.program import advance, Program
-    config = configuration(strategy_name, "mlp_512_256_128", "sgd", "resident", way)
+    config = configuration(strategy_name, way)
     strategy, calls = session.strategy, list[tuple[Sequence[Any], Sequence[Any]]]()
     mean = strategy.mean
 
@@ -50,7 +60,7 @@ def run(session: Session, strategy_name: str, folder: Path, way: str) -> None:
     layout = examples.feed.layout(config.global_batch)
     examples.feed.set_order(epoch_order(config.seed, 0, config.train_examples), 0)
     advance(program.loop(config.global_batch, layout), examples.feed.parts(0, 1, config.global_batch),
-            tf.constant([0.01], tf.float64))
+            tf.constant([0.01], tf.float32))
     graph = calls[0][0][0].graph
     own = [call for call in calls if call[0][0].graph is graph][::strategy.local_replicas]
     waits = []

@@ -53,7 +53,8 @@ def streamed(strategy: Strategy, ahead: bool = False) -> dict[str, Any]:
                     chosen = positions.numpy()[row * layout.stride:(row + 1) * layout.stride]
                     seen.append(px.numpy()[chosen].tolist())
                     assert py.numpy()[chosen].tolist() == seen[-1]
-    return {"seen": seen, "lengths": sorted(lengths), "sent": sent, "started": started, "orders": [o.tolist() for o in orders]}
+    return {"seen": seen, "lengths": sorted(lengths), "sent": sent, "started": started,
+            "orders": [o.tolist() for o in orders]}
 
 
 def evaluated() -> dict[str, Any]:
