@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..config.strategies import has_process_per_replica
 from ..errors import EnvironmentUnusable
 from ..records.failures import cause, sign_of_no_memory
@@ -19,6 +21,7 @@ from ..runs.run_config import RunConfig
 from .gpus import arithmetic, near_cores
 
 NO_BUFFER = "no memory for a buffer of Horovod's (which calls that \"Unknown error.\")"
+FIRST_BYTES = 2**20  # the first region that is grown from
 DRIVERS = ("/dev/nvidiactl", "/dev/dxg")
 RANK_VARIABLES = ("BATCHSCALE_RANK", "HOROVOD_RANK", "OMPI_COMM_WORLD_RANK", "SLURM_PROCID", "PMIX_RANK")
 LOCAL_RANK_VARIABLES = ("BATCHSCALE_LOCAL_RANK", "HOROVOD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID",
@@ -163,6 +166,21 @@ def _prepare_gpus(tf: Any, gpus: Sequence[Any], config: RunConfig, local: int) -
         else:
             tf.config.experimental.set_memory_growth(gpu, True)
     return [f"GPU:{index}" for index in range(local)]
+
+
+def ask_for_memory_first(local: Sequence[str]) -> None:
+    """Let the allocator of each GPU ask the driver first for a piece of some size, once strategies are made.
+
+    Where the driver has nothing left at the allocator's first failing request, TensorFlow asks again for ever smaller
+    pieces; and of one of 2,304 bytes and less again for the same one, without end and with Python's lock held, so that
+    nothing in the process could say so (`BFCAllocator::Extend`, to 2.21 at least). After a larger request has failed it
+    does not try smaller ones any more, and what a run asks for next fails as it should.
+    """
+    import tensorflow as tf
+    for device in local:
+        if device.startswith("GPU:"):
+            with suppress(tf.errors.OpError), tf.device(device):
+                tf.constant(np.zeros(FIRST_BYTES, np.int8))
 
 
 def status_bytes(field: str) -> int | None:

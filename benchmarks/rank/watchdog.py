@@ -4,6 +4,9 @@ Progress is an activity that begins or ends, and training steps are done in stre
 not matter. Every rank watches itself from a thread. The first one whose patience is at an end says so in the
 attempt's folder; the others that wait answer there, and the one that is behind, or that does not answer, is named.
 A thread of C below it does the same where Python itself is stuck.
+
+A rank beside a GPU without free memory is waited for no longer than FULL_SECONDS: TensorFlow's allocator may ask for
+some without end (see `devices.ask_for_memory_first`).
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ from ..records.run_folder import Run
 DUMP_SIGNAL = signal.SIGQUIT  # USR1 is NCCL's, USR2 and TERM ask a rank to stop
 SETTLE_SECONDS = 10.0  # for the other ranks to say where they are
 LAST_WORDS_SECONDS = 2.0  # for a halted rank to write its stacks when it is woken
+FULL_SECONDS = 60.0  # TensorFlow itself gives up after 10, where it does
+LEAST_BYTES = 2 * 2**20  # in pieces of which the driver gives a GPU's memory away
 
 
 class Address(NamedTuple):
@@ -50,6 +55,8 @@ class Watchdog:
         self._run: Run | None = None
         self._attempt: Path | None = None
         self._count, self._activity, self._idle_seconds = 0, "start", 0.0
+        self.free_bytes: Callable[[], int | None] = lambda: None
+        """Of the fullest GPU; None where there is none, or nothing tells."""
         if seconds:
             faulthandler.register(DUMP_SIGNAL, all_threads=True)
             threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
@@ -79,7 +86,7 @@ class Watchdog:
         return min(SETTLE_SECONDS, self.seconds / 4)
 
     def _watch(self) -> None:
-        interval = min(1.0, self.seconds / 10)
+        interval, full_seconds = min(1.0, self.seconds / 10), 0.0
         while True:
             faulthandler.dump_traceback_later(self.seconds + 2 * self.settle_seconds, exit=True)
             time.sleep(interval)  # counted as that, however long this process was halted meanwhile
@@ -87,6 +94,26 @@ class Watchdog:
             if self._idle_seconds >= self.seconds or self._idle_seconds > self.seconds / 2 and self._reports():
                 self._end()
                 return
+            full_seconds = full_seconds + interval if self._idle_seconds > FULL_SECONDS / 2 and self._is_full() else 0.0
+            if full_seconds >= FULL_SECONDS / 2:
+                self._give_up()
+                return
+
+    def _is_full(self) -> bool:
+        """Return whether an attempt goes on, and waits for no other rank, beside a GPU of whose memory nothing is left.
+        """
+        free = self.free_bytes() if self._attempt and not (self.size > 1 and waits()) else None
+        return free is not None and free < LEAST_BYTES
+
+    def _give_up(self) -> None:
+        """Record that memory ran out, and leave; the other ranks see that a peer is gone."""
+        run, attempt = self._run, self._attempt
+        if run is not None and attempt is not None:
+            text = (f"no progress for {FULL_SECONDS:g} s in {self._activity}, beside a GPU that has less than "
+                    f"{LEAST_BYTES // 2**20} MiB of free memory left: TensorFlow's allocator asks for some without end")
+            run.fail(attempt, "out_of_memory", self.rank, text, "", leases.host())
+            print(f"run {run.run_id}: out_of_memory: {text}", file=sys.stderr, flush=True)
+        self._leave(EXIT_RUNS_FAILED)
 
     def _reports(self) -> dict[int, dict[str, Any]]:
         """Return what ranks have written of a standstill in this attempt."""

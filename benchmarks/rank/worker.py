@@ -144,10 +144,12 @@ def open_session(config: RunConfig, cores: str, interruption: Interruption, watc
     from . import strategies
     from .session import Session
     strategy = strategies.create(config, local)
+    devices.ask_for_memory_first(local)
     interruption.listen()
     watchdog.meet(strategy.rank, strategy.gather(address()))
     watchdog.progress("first run")
     counters = gpu_counters.gpu_counters(devices.visible_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
+    watchdog.free_bytes = counters.free_bytes
     started = _start_seconds(os.environ.get("BATCHSCALE_LAUNCHED"), waited_seconds)
     return Session(strategy, local, own, config.ranks, interruption, started, counters, watchdog=watchdog)
 

@@ -34,6 +34,7 @@ from batchscale.benchmarks.rank.session import Session  # noqa: E402
 from batchscale.benchmarks.rank.strategies.base import Strategy  # noqa: E402
 from batchscale.benchmarks.rank.watchdog import address  # noqa: E402
 from batchscale.benchmarks.records import json_files, run_folder  # noqa: E402
+from batchscale.benchmarks.records.store import Store  # noqa: E402
 from batchscale.benchmarks.runs.run_config import RunConfig  # noqa: E402
 from batchscale.launchers.slurm.layout import COLLECTIVES, from_text, Layout  # noqa: E402
 from batchscale.launchers.slurm.rank import multiworker_variables  # noqa: E402
@@ -112,80 +113,125 @@ def configuration(ranks: int, seed: int) -> RunConfig:
                      transport="gloo", replicas=ranks, nodes=max(1, ranks // GPUS_A_NODE))
 
 
-def costs(ranks: int, folder: Path) -> dict[str, Cost]:
-    """Let so many ranks go through the control path of one run; what each step costs."""
-    configs = [configuration(ranks, seed) for seed in range(RUNS)]
-    store = write_store(folder / "scale", [])
-    store.prepare(configs, {"name": "scale", "settings": {}, "skipped": [], "text": ""})
-    meeting, found = Meeting(ranks), {name: Cost() for name in STEPS}
-    places = tuple(f"node{number:04d}" for number in range(configs[0].nodes))
-    layout = Layout(places, places, ranks // len(places), COLLECTIVES, 20_000)
-    weights, opened, failed = [np.ones(WEIGHTS, np.float32)], [0], list[BaseException]()
+@dataclass
+class Job:
+    """So many simulated ranks with a results folder, and what each step has cost them."""
 
-    def counted(path: Path) -> Any:
-        opened[0] += 1
+    ranks: int
+    store: Store
+    meeting: Meeting
+    layout: Layout
+    found: dict[str, Cost] = field(default_factory=lambda: {name: Cost() for name in STEPS})
+    weights: list[Any] = field(default_factory=lambda: [np.ones(WEIGHTS, np.float32)])
+    opened: int = 0
+    failed: list[BaseException] = field(default_factory=list)
+
+    @classmethod
+    def prepared(cls, ranks: int, folder: Path) -> Job:
+        """Write the plan of such a job into the folder."""
+        configs = [configuration(ranks, seed) for seed in range(RUNS)]
+        store = write_store(folder / "scale", [])
+        store.prepare(configs, {"name": "scale", "settings": {}, "skipped": [], "text": ""})
+        places = tuple(f"node{number:04d}" for number in range(configs[0].nodes))
+        return cls(ranks, store, Meeting(ranks), Layout(places, places, ranks // len(places), COLLECTIVES, 20_000))
+
+    def read(self, path: Path) -> Any:
+        """Read a file as ranks do, and count it."""
+        self.opened += 1
         return json_files.read_json(path)
 
-    def go(rank: int) -> None:
-        strategy, config = SimulatedRank(rank, meeting), configs[0]
-        session = Session(strategy, ["GPU:0"], [0], ranks, lambda: "")
-        rows = [{"rank": rank, "phase": 0, "start_step": 20 * at, "steps": 20, "seconds": 0.2, "steady": True}
-                for at in range(WINDOWS)]
-        gathered: list[Any] = []
-
-        def told() -> None:
-            text = layout.to_text()
-            known = multiworker_variables(from_text(text), {"SLURM_PROCID": str(rank)})
-            if rank == 0:
-                found["is told the layout"].told_bytes = len(text) + sum(map(len, known.values()))
-                found["is told the layout"].messages = 1
-
-        def recorded() -> None:
-            if rank == 0:
-                run = store.run(config.run_id)
-                attempt = run.claim()
-                assert attempt is not None
-                run.finish(attempt, {**record_for(config), "windows": gathered})
-                found["record"].files = sum(path.is_file() for path in run.folder.rglob("*"))
-                found["record"].told_bytes = run.record_path.stat().st_size
-
-        def agreed() -> None:
-            agreement.check_size(strategy, config)
-            agreement.check_described(strategy, config, {"data": "x" * 64}, {})
-            agreement.check_weights(strategy, weights, "in the simulation")
-
-        work: Sequence[Callable[[], Any]] = (
-            lambda: worker.pending_runs(store.runs(), store.folder, config.shape, "", rank), told,
-            lambda: strategy.gather(address()), agreed, lambda: agreement.check_shards(strategy, config),
-            lambda: gathered.extend(everyones(strategy, rows)), session.environment,
-            lambda: strategy.gather(""), recorded)
+    def go(self, rank: int) -> None:
+        """Let one rank go through all steps, in step with the others."""
+        steps = RankSteps(self, rank)
         try:
-            for name, step in zip(STEPS, work, strict=True):
-                meeting.barrier.wait()
-                before = (time.thread_time(), meeting.messages, meeting.sent_bytes, opened[0])
-                meeting.barrier.wait()
+            for name, step in zip(STEPS, steps.in_order(), strict=True):
+                self.meeting.barrier.wait()
+                before = self._so_far()
+                self.meeting.barrier.wait()
                 step()
-                own = time.thread_time() - before[0]
-                meeting.barrier.wait()
+                own = time.thread_time()
+                self.meeting.barrier.wait()
                 if rank == 0:
-                    cost = found[name]
-                    cost.seconds = own
-                    cost.messages += meeting.messages - before[1]
-                    cost.told_bytes += meeting.sent_bytes - before[2]
-                    cost.files += opened[0] - before[3]
+                    self._add(name, before, (own, *self._so_far()[1:]))
         except BaseException as error:
-            failed.append(error)
-            meeting.barrier.abort()
+            self.failed.append(error)
+            self.meeting.barrier.abort()
 
-    with mock.patch.object(run_folder, "read_json", counted):
-        threads = [threading.Thread(target=go, args=(rank,)) for rank in range(ranks)]
+    def _so_far(self) -> tuple[float, int, int, int]:
+        return time.thread_time(), self.meeting.messages, self.meeting.sent_bytes, self.opened
+
+    def _add(self, name: str, before: tuple[float, int, int, int], after: tuple[float, int, int, int]) -> None:
+        """What a step added; some steps have said themselves what they told or wrote."""
+        cost = self.found[name]
+        cost.seconds = after[0] - before[0]
+        cost.messages += after[1] - before[1]
+        cost.told_bytes += after[2] - before[2]
+        cost.files += after[3] - before[3]
+
+
+@dataclass
+class RankSteps:
+    """What one rank of a job does around its steps, by the code that ranks run."""
+
+    job: Job
+    rank: int
+    gathered: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.strategy = SimulatedRank(self.rank, self.job.meeting)
+        self.config = configuration(self.job.ranks, 0)
+        self.session = Session(self.strategy, ["GPU:0"], [0], self.job.ranks, lambda: "")
+
+    def in_order(self) -> Sequence[Callable[[], Any]]:
+        """Return what to do for each of STEPS."""
+        return (self._read_plan, self._be_told, lambda: self.strategy.gather(address()), self._agree,
+                lambda: agreement.check_shards(self.strategy, self.config),
+                lambda: self.gathered.extend(everyones(self.strategy, self._windows())), self.session.environment,
+                lambda: self.strategy.gather(""), self._record)
+
+    def _read_plan(self) -> None:
+        store = self.job.store
+        worker.pending_runs(store.runs(), store.folder, self.config.shape, "", self.rank)
+
+    def _be_told(self) -> None:
+        text = self.job.layout.to_text()
+        known = multiworker_variables(from_text(text), {"SLURM_PROCID": str(self.rank)})
+        if self.rank == 0:
+            cost = self.job.found["is told the layout"]
+            cost.told_bytes, cost.messages = len(text) + sum(map(len, known.values())), 1
+
+    def _agree(self) -> None:
+        agreement.check_size(self.strategy, self.config)
+        agreement.check_described(self.strategy, self.config, {"data": "x" * 64}, {})
+        agreement.check_weights(self.strategy, self.job.weights, "in the simulation")
+
+    def _windows(self) -> list[dict[str, Any]]:
+        return [{"rank": self.rank, "phase": 0, "start_step": 20 * at, "steps": 20, "seconds": 0.2, "steady": True}
+                for at in range(WINDOWS)]
+
+    def _record(self) -> None:
+        if self.rank == 0:
+            run, cost = self.job.store.run(self.config.run_id), self.job.found["record"]
+            attempt = run.claim()
+            assert attempt is not None
+            run.finish(attempt, {**record_for(self.config), "windows": self.gathered})
+            cost.files = sum(path.is_file() for path in run.folder.rglob("*"))
+            cost.told_bytes = run.record_path.stat().st_size
+
+
+def costs(ranks: int, folder: Path) -> dict[str, Cost]:
+    """Let so many ranks go through the control path of one run; what each step costs."""
+    job = Job.prepared(ranks, folder)
+    with mock.patch.object(run_folder, "read_json", job.read):
+        threads = [threading.Thread(target=job.go, args=(rank,)) for rank in range(ranks)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-    if failed:
-        raise next((error for error in failed if not isinstance(error, threading.BrokenBarrierError)), failed[0])
-    return found
+    if job.failed:
+        raise next((error for error in job.failed if not isinstance(error, threading.BrokenBarrierError)),
+                   job.failed[0])
+    return job.found
 
 
 def exponents(of: dict[int, dict[str, Cost]]) -> dict[str, dict[str, float]]:

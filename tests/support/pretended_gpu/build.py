@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ("driver.c", "runtime.c", "products.c", "collectives.c", "management.c")
+SOURCES = ("driver.c", "memory.c", "streams.c", "runtime.c", "products.c", "collectives.c", "management.c")
 HEADERS = ("third_party/gpus/cuda/include", "third_party/gpus/cuda/nvml/include", "external/cuda_nccl/include")
 NAMES = ("libcuda.so.1", "libcudart.so.12", "libcublas.so.12", "libcublasLt.so.12", "libcudnn.so.9", "libcufft.so.11",
          "libcusolver.so.11", "libcusparse.so.12", "libnccl.so.2", "libnvidia-ml.so.1")

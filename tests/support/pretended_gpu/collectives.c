@@ -67,7 +67,8 @@ ncclResult_t ncclCommInitRank(ncclComm_t *made, int ranks, ncclUniqueId id, int 
     if (comm->meeting == MAP_FAILED)
         return ncclSystemError;
     if (getenv("PRETENDED_SHOW"))
-        fprintf(stderr, "NCCL rank %d of %d on GPU %d\n", rank, ranks, comm->gpu);
+        fprintf(stderr, "NCCL rank %d of %d on GPU %d by %s\n", rank, ranks, pretended_number(comm->gpu),
+                getenv("NCCL_SOCKET_IFNAME") ? getenv("NCCL_SOCKET_IFNAME") : "any interface");
     *made = comm;
     return ncclSuccess;
 }

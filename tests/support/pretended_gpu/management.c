@@ -33,8 +33,10 @@ nvmlReturn_t nvmlDeviceGetUUID(nvmlDevice_t device, char *uuid, unsigned length)
 }
 nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t *memory) {
     memory->total = (unsigned long long)pretended_setting("PRETENDED_MEMORY", (long)MEMORY_BYTES);
-    memory->used = (unsigned long long)600 << 20; /* what contexts and libraries take on a real one */
-    memory->free = memory->total - memory->used;
+    unsigned long long beside = (unsigned long long)600 << 20; /* what contexts and libraries take on a real one */
+    unsigned long long left = pretended_free(pretended_shown_as(number(device)));
+    memory->free = left > beside ? left - beside : 0;
+    memory->used = memory->total - memory->free;
     return NVML_SUCCESS;
 }
 nvmlReturn_t nvmlSystemGetDriverVersion(char *version, unsigned length) {

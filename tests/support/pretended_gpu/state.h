@@ -22,11 +22,18 @@ extern Counts counts;
 int pretended_gpus(void);
 int pretended_gpus_of_machine(void);
 long pretended_setting(const char *name, long otherwise);
+/* The number among all of the machine's, of one that this process is shown. */
+int pretended_number(int gpu);
+/* And back. */
+int pretended_shown_as(int number);
 int pretended_attribute(int attribute);
 int pretended_current_gpu(void);
 /* Whether the GPU has failed for good: every call then says so. */
 int pretended_lost(void);
 void count_copy(int kind, size_t bytes);
+size_t pretended_memory_bytes(void);
+/* Nothing once allocations fail: as if another process had taken all that was left. */
+size_t pretended_free(int gpu);
 void *pretended_memory(size_t bytes);
 void pretended_release(void *start);
 /* The GPU on which this memory lies; -1 for the host's own. */
