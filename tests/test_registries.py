@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[1]
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 VARIANTS = [name for strategy in STRATEGIES for name in strategy_variants(strategy)]
 OWNERS = {"benchmarks/schedules/rules.py", "benchmarks/config/optimizers.py", "benchmarks/config/strategies.py",
-          "benchmarks/rank/training/optimizers.py"}
+          "benchmarks/rank/training/optimizers.py", "benchmarks/rank/strategies/__init__.py"}
 CHOICES = choices(Experiment)
 PROGRAMS = "benchmarks/micro/"  # they measure what they name, with other frameworks' classes
 
@@ -147,8 +147,8 @@ def test_colours_run_out_with_an_error_and_not_silently() -> None:
 
 @pytest.mark.parametrize("source", [name for name in sources() if name not in OWNERS
                                     and not name.startswith(PROGRAMS)])
-def test_nobody_else_keeps_a_table_by_rule_or_optimizer(source: str) -> None:
-    for names in (set(RULES), set(OPTIMIZERS)):
+def test_nobody_else_keeps_a_table_by_rule_optimizer_or_strategy(source: str) -> None:
+    for names in (set(RULES), set(OPTIMIZERS), {*STRATEGIES, *VARIANTS}):
         own = [keys & names for keys in literal_keys(ROOT / source) if keys and keys <= names]
         assert own == [], f"{source}: what it says of {own} belongs to the registry"
 

@@ -21,8 +21,9 @@ class StrategySpec:
     whose ranks read each other's addresses in TF_CONFIG, or a group that Horovod's launcher or mpirun starts.
     `transports`: the ways its ranks can talk, the fastest last; empty: one way that has no name. `many_replicas`,
     `many_nodes`: whether it can have more than one. `whole_on_gpus`: whether gradients go in one piece on GPUs alone,
-    and each by itself on CPUs, where groups of them are no other exchange. `advice`: what to check where its ranks do
-    not find each other.
+    and each by itself on CPUs, where groups of them are no other exchange. `mark`: what stands in the text of a script
+    that trains by it, for an audit that is to start it; "": nothing of its own. `advice`: what to check where its ranks
+    do not find each other.
     """
 
     words: str
@@ -31,6 +32,7 @@ class StrategySpec:
     many_replicas: bool = True
     many_nodes: bool = False
     whole_on_gpus: bool = False
+    mark: str = ""
     advice: str = ""
 
     @property
@@ -47,9 +49,9 @@ class StrategySpec:
 # A new strategy goes to the end: the colours of the figures go by position.
 STRATEGIES: dict[str, StrategySpec] = {
     "single": StrategySpec(words="one replica", many_replicas=False),
-    "mirrored": StrategySpec(words="MirroredStrategy", whole_on_gpus=True),
+    "mirrored": StrategySpec(words="MirroredStrategy", whole_on_gpus=True, mark="MirroredStrategy"),
     "horovod": StrategySpec(
-        words="Horovod", start="launcher", transports=("gloo", "mpi"), many_nodes=True,
+        words="Horovod", start="launcher", transports=("gloo", "mpi"), many_nodes=True, mark="horovod",
         advice="The launcher and Horovod's MPI do not belong together; `batchscale doctor` tells which to use."),
     "multiworker": StrategySpec(
         words="MultiWorkerMirroredStrategy", start="cluster", many_nodes=True,

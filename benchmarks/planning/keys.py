@@ -16,6 +16,7 @@ from ..decoding import choices, decoded, lists, meanings, MOST_SHOWN, TOML_WORDS
 from ..errors import one_of, PlanError
 from ..schedules.decays import DECAYS
 from ..schedules.rules import PUBLISHED_RULE, RULES
+from ..text import listed
 from .derived_keys import MAX_SEEDS, MIN_SEEDS
 
 LONGEST_LIST = 256
@@ -24,6 +25,7 @@ CHECKPOINT_SECONDS, WATCHDOG_SECONDS = 600.0, 1800.0
 SEARCH = (0.1, 10.0)
 STRATEGY_NAMES = tuple(dict.fromkeys(name for strategy in STRATEGIES
                                      for name in (strategy, *strategy_variants(strategy))))
+OVER_NODES = listed(name for name, spec in STRATEGIES.items() if spec.many_nodes)
 CALLBACKS = "every run trains for the epochs that the plan says, so that batches can be compared, and calls no callback"
 RATES = "the rate follows the batch by `rules`, rises over warmup_epochs and falls by decay, cosine for example"
 OWN_LOSS = "write a loss of your own, loss = module:function, (targets, outputs) -> one number per example, which "
@@ -175,8 +177,7 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     strategies: Annotated[Texts, about("how replicas train together", STRATEGY_NAMES)] = ("single",)
     replicas: Annotated[Wholes, about("numbers of replicas")] = (1,)
     nodes: Annotated[Wholes, about(
-        "numbers of nodes that the replicas of horovod and multiworker are spread over; more than 1: on "
-        "Slurm")] = (1,)
+        f"numbers of nodes that the replicas of {OVER_NODES} are spread over; more than 1: on Slurm")] = (1,)
     cores_per_replica: Annotated[Whole, about("CPU cores a replica owns")] = 1
     exchange: Annotated[Texts, about(
         "how a step's gradients go from replica to replica: in one piece once all are there, or in groups, each sent "

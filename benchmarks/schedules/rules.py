@@ -96,9 +96,9 @@ def _straight(done: Steps) -> Steps:
 class Rule:
     """Everything that is known of one rule; its place in RULES is its place in every table, and its colour.
 
-    `factor`: eta(B) / eta0, 1 at B0; `power`: of kappa, where the rate is one and nothing is measured for it. `words`
-    follows "At ... , batch 512", and `article` follows "Batch 512 loses 2 points".
-    `warmup_from`: where a gradual warm-up begins, as a multiple of eta0; None: no warm-up. `warmup_epochs`:
+    `factor`: eta(B) / eta0, 1 at B0; `power`: of kappa, where the factor is one and no rule before has the same: what a
+    measured exponent is compared with. `words` follows "At ... , batch 512", and `article` follows "Batch 512 loses 2
+    points". `warmup_from`: where a gradual warm-up begins, as a multiple of eta0; None: no warm-up. `warmup_epochs`:
     its length. `warmup_shape`: how far the rate has come from there to the peak, elementwise and from 0 to 1, by the
     share of the warm-up's steps that is done. `needs`: the key of the configuration, a measured or chosen number above
     0, without which there is no such rule; NEEDED says how to get it. `optimizers`: the ones it is made for (empty:

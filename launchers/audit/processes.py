@@ -19,9 +19,8 @@ from .finding import Seen
 
 PROGRAM = "batchscale.benchmarks.rank.audit.program"
 # Ways to start ranks that an audit has; of a cluster's ranks each would need the others before its script begins.
-WAYS = ("process", "launcher")
-# Strategy -> what stands in the text of a script that uses it; "" in any.
-MARKS = {"horovod": "horovod", "mirrored": "MirroredStrategy", "single": ""}
+WAYS = ("launcher", "process")
+STARTABLE = [name for way in WAYS for name, spec in STRATEGIES.items() if spec.start == way]
 PATIENCE_SECONDS = 300.0
 LAST_CHARACTERS = 600
 # Of Horovod in a lone process too, which else starts an MPI, and of what is started.
@@ -36,7 +35,7 @@ def strategy_of(script: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"cannot read script {str(script)!r}: {getattr(error, 'strerror', 'it is not UTF-8 text')}; "
                         "give the path of a Python file that calls model.fit.") from None
-    return next(name for name, mark in MARKS.items() if mark in text)
+    return next((name for name in STARTABLE if STRATEGIES[name].mark and STRATEGIES[name].mark in text), "single")
 
 
 def has_replicas(strategy: str, replicas: int) -> bool:
@@ -46,9 +45,8 @@ def has_replicas(strategy: str, replicas: int) -> bool:
 
 def check(strategy: str, replicas: int) -> None:
     """Raise PlanError for a strategy that an audit does not start, or that cannot be started here."""
-    startable = [name for name, spec in STRATEGIES.items() if spec.start in WAYS]
-    if strategy not in startable:
-        raise PlanError(one_of("--strategy", strategy, startable))
+    if strategy not in STARTABLE:
+        raise PlanError(one_of("--strategy", strategy, STARTABLE))
     if not 1 <= replicas <= 8:
         raise PlanError(f"-np {replicas} must be 1 to 8: what is wrong with many replicas shows with two.")
     variant = strategy_variants(strategy)[0]

@@ -16,13 +16,14 @@ from support.launching import batchscale, ranks_of_two_replicas
 from support.rank_servers import launched_once
 
 from batchscale.benchmarks import data
+from batchscale.benchmarks.config.strategies import variants
 from batchscale.benchmarks.data.disk import write_images
 from batchscale.benchmarks.errors import EXIT_OK, EXIT_RUNS_FAILED
 from batchscale.benchmarks.records.store import open_store
 
 pytestmark = pytest.mark.launched
-STRATEGIES = ("single", *(pytest.param(name, marks=pytest.mark.slow) for name in
-                          ("horovod-mpi", "mirrored", "multiworker", "horovod-gloo")))  # equal_weights has them
+# The others are slow: equal_weights has them.
+STRATEGIES = [pytest.param(name, marks=[pytest.mark.slow] * (name != "single")) for name in variants()]
 TOLERANCE = 1e-9
 EXAMPLES = 700
 

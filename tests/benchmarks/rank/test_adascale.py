@@ -16,11 +16,12 @@ from support.programs.adascale_gains import GLOBAL_BATCH, GROUPS, REFERENCES, co
 
 from support.adascale_gain import adascale_gain
 from batchscale.benchmarks import data
+from batchscale.benchmarks.config.strategies import variants
 from batchscale.benchmarks.data import epoch_order
 
 pytestmark = pytest.mark.launched
-STRATEGIES = ("single", *(pytest.param(name, marks=pytest.mark.slow) for name in
-                          ("horovod-mpi", "mirrored", "multiworker", "horovod-gloo")))  # equal_weights has them
+# The others are slow: equal_weights has them.
+STRATEGIES = [pytest.param(name, marks=[pytest.mark.slow] * (name != "single")) for name in variants()]
 Floats = npt.NDArray[np.float64]
 
 

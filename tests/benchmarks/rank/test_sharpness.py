@@ -12,9 +12,11 @@ import numpy.typing as npt
 import pytest
 from support.rank_servers import launched_once
 
+from batchscale.benchmarks.config.strategies import variants
+
 pytestmark = pytest.mark.launched
-STRATEGIES = ("single", *(pytest.param(name, marks=pytest.mark.slow) for name in
-                          ("mirrored", "horovod-mpi", "multiworker", "horovod-gloo")))  # equal_weights has them
+# The others are slow: equal_weights has them.
+STRATEGIES = [pytest.param(name, marks=[pytest.mark.slow] * (name != "single")) for name in variants()]
 REGRESSIONS = ("small_models:softmax float32", "small_models:softmax float64")
 Floats = npt.NDArray[np.float64]
 
