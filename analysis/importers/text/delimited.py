@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,13 +77,14 @@ def table(sources: Sources, path: Path, hint: str) -> tuple[Dialect, list[str], 
 
 
 def _rows(sources: Sources, path: Path, hint: str, rows: Iterator[list[str]],
-          header: Sequence[str]) -> Iterator[dict[str, str]]:
+          header: list[str]) -> Iterator[dict[str, str]]:
     wrong, length, kept = 0, 0, False
     for index, cells in enumerate(rows, 1):
         if wrong:
             raise RecordError(f"{sources.named(path)}, row {wrong} has {length} cells; the header has {len(header)}. "
                               f"Give {hint}.")
-        if [cell.strip() for cell in cells[:1]] == list(header[:1]) and [cell.strip() for cell in cells] == list(header):
+        first = [cell.strip() for cell in cells[:1]]
+        if first == header[:1] and [cell.strip() for cell in cells] == header:
             continue
         if len(cells) != len(header):
             wrong, length = index, len(cells)
