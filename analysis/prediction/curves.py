@@ -99,7 +99,7 @@ def _on_nodes(rule: NodesRule, nodes: PublicNodes) -> str:
     known = "one node and several" if rule.leaving else "two numbers of several nodes"
     return (f"What is said of more nodes rests on {rule.measured.curves} public curves of {rule.measured.setups} "
             f"tables ({nodes.what}; {nodes.source}). On tables left out in turn, the next count from {known} is off by "
-            f"{_errors(rule)}.")
+            f"{_errors(rule)}; counts further on by more.")
 
 
 def _errors(rule: Rule | NodesRule) -> str:

@@ -178,6 +178,7 @@ class _Case:
         told = public is not None and public.reaches
         seconds, refusal = self._by_laws(point, exchange, 1.0 if told else self._missed_elsewhere(point))
         seconds = unknown(seconds.n) if refusal else seconds
+        told = told and (point.nodes == 1 or bool(refusal) or not self._repeated)
         if public is not None and told:
             seconds, refusal = public.spanning(seconds if self._enough else unknown()), ""
             if point.nodes > 1 and (refusal := too_wide(seconds, False)):
@@ -207,6 +208,12 @@ class _Case:
     def _enough(self) -> bool:
         """Whether the laws rest on launches that tell how well they fit."""
         return self.laws is not None and self.laws.laws[0].degrees_of_freedom >= ENOUGH_FREEDOM
+
+    @property
+    def _repeated(self) -> bool:
+        """Whether several launches of a point tell by how much laws that are determined may miss it: of nodes they then
+        speak alone."""
+        return self._enough and len(self.rows) - len(self.measured) >= ENOUGH_FREEDOM
 
     def _by_laws(self, point: StepPoint, exchange: Exchange | None, missed: float) -> tuple[Estimate, str]:
         """The step by the laws, and why it is refused; without laws, what was measured at the point, or of one replica

@@ -165,7 +165,8 @@ def _write_any(folder: Path, content: bytes) -> Path:
 
 
 def _detect(path: Path) -> None:
-    """The file, and the folder in which it lies; what is named must be known, and reads it or says why not."""
+    """The file, and the folder in which it lies; what is named must be known, and reads it or says why not. A refusal
+    is no news here: a part of a format, and a name that belies the content, have none."""
     for source in (path, next(each for each in path.parents if each.name == "any")):
         try:
             form, _ = detect(source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,9 @@ class Dialect:
     def plain(self, cell: str) -> str:
         """Return a cell with a point in the place of a decimal comma."""
         text = cell.strip()
-        return text.replace(",", ".") if self.decimal_comma and text.count(",") == 1 and "." not in text else text
+        if self.decimal_comma and text.count(",") == 1 and "." not in text:
+            return text.replace(",", ".")
+        return text
 
     def number(self, cell: str) -> float:
         """Return the number of a cell; NaN for any other text, and for infinity."""
@@ -75,19 +77,20 @@ def table(sources: Sources, path: Path, hint: str) -> tuple[Dialect, list[str], 
 
 
 def _rows(sources: Sources, path: Path, hint: str, rows: Iterator[list[str]],
-          header: Sequence[str]) -> Iterator[dict[str, str]]:
+          header: list[str]) -> Iterator[dict[str, str]]:
     wrong, length, kept = 0, 0, False
     for index, cells in enumerate(rows, 1):
         if wrong:
             raise RecordError(f"{sources.named(path)}, row {wrong} has {length} cells; the header has {len(header)}. "
                               f"Give {hint}.")
-        if [cell.strip() for cell in cells] == list(header):
+        first = [cell.strip() for cell in cells[:1]]
+        if first == header[:1] and [cell.strip() for cell in cells] == header:
             continue
         if len(cells) != len(header):
             wrong, length = index, len(cells)
             continue
         kept = True
-        yield {name: cell.strip() for name, cell in zip(header, cells) if cell.strip()}
+        yield {name: text for name, cell in zip(header, cells) if (text := cell.strip())}
     if length > len(header) or wrong and not kept:
         raise RecordError(f"{sources.named(path)}, row {wrong} has {length} cells; the header has {len(header)}. "
                           f"Give {hint}.")

@@ -91,8 +91,11 @@ class Curve:
         for name, value in values.items():
             if name in RATES:
                 self.rates[index] = value
+            elif (series := self.values.get(name)) is not None:
+                series.append(index, value)
             else:
-                self.values.setdefault(name, Series()).append(index, value)
+                self.values[name] = Series()
+                self.values[name].append(index, value)
 
 
 @dataclass(frozen=True)
