@@ -16,9 +16,9 @@ TOLERANCE = 1e-9
 Weights = npt.NDArray[np.float64]
 EVERY = [*(f"one_output {name}" for name in KERAS_RATES), "one_output SGD momentum=0.5",
          "one_output SGD momentum=0.5 nesterov=true", "one_output SGD clipnorm=0.1", "one_output Adam scaled",
-         "two_outputs", "own_step", "no_targets", "mean_of_pairs"]
+         "two_outputs", "own_step", "no_targets", "mean_of_pairs", "texts"]
 # What differs in how slots begin, how many steps are counted, and which shapes slots have; the rest is slow.
-FEW = ("one_output Adam", "one_output Adafactor", "two_outputs", "own_step", "no_targets", "mean_of_pairs")
+FEW = ("one_output Adam", "one_output Adafactor", "two_outputs", "own_step", "no_targets", "mean_of_pairs", "texts")
 # The script's own object, a plan's name for the same, and the suite's own update stand for each other.
 NAMED = ["one_output SGD momentum=0.5 by keras:SGD momentum=0.5", "one_output Lion by script:one_output.py Lion"]
 BY_HOROVOD = ("two_outputs", "own_step", "no_targets", "mean_of_pairs", "one_output Nadam", "one_output Adagrad")
