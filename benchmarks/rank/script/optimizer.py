@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 from ...config.optimizers import keras_name, KERAS_RATES
 from ...errors import PlanError
+from ...text import listed
 
 NOT_ARGUMENTS = ("name", "learning_rate")
+LINEAR = ("SGD", "Lion")  # whose state is moved by the sum of a batch's gradients, however it is summed up
+CLIPPING = ("clipnorm", "global_clipnorm", "clipvalue")
 PLAIN = (bool, int, float, str, type(None))
 
 
@@ -59,6 +62,21 @@ def _excludes(optimizer: Any) -> bool:
     """Whether weights are excluded from decay, which no argument says."""
     return bool(getattr(optimizer, "_exclude_from_weight_decay", None)
                 or getattr(optimizer, "_exclude_from_weight_decay_pattern", None))
+
+
+def of_repeated_tokens(model: keras.Model) -> list[str]:
+    """Return, in a sentence, what Keras' update of embeddings is otherwise than the published one, which a run makes;
+    none where both are the same. Keras under TensorFlow hands an optimizer the gradient of each occurrence of a token,
+    and it squares or clips these before they are added up."""
+    optimizer = inner(model.optimizer)
+    layers = [layer.name for layer in model._flatten_layers()
+              if isinstance(layer, keras.layers.Embedding) and layer.trainable]
+    clips = any(getattr(optimizer, name, None) is not None for name in CLIPPING)
+    if not layers or type(optimizer).__name__ in LINEAR and not clips:
+        return []
+    return [f"how Keras updates {listed(layers)} by {type(optimizer).__name__}: of a token that a batch has several "
+            "times it squares or clips the gradient of each occurrence by itself, and a run adds them up first, as the "
+            "update is published"]
 
 
 def check(model: keras.Model, path: str) -> None:

@@ -114,7 +114,7 @@ def of_fit(fit: Fit, rows: Triple | None = None) -> Model:
     x, y = (each(_tensor, examples.first_rows(part, ROWS)) for part in pack(packing, rows))
     packing.let_take(fit.model)
     _build(fit, x)
-    notes = (*fit.notes, *callbacks.notes(fit), *_of_loop(fit))
+    notes = (*fit.notes, *callbacks.notes(fit), *optimizer.of_repeated_tokens(fit.model), *_of_loop(fit))
     return Model(fit.model, fit.call.path, packing, x, y, int(fit.arguments["epochs"]), tuple(dict.fromkeys(notes)),
                  callbacks.followed(fit), callbacks.rates(fit))
 

@@ -141,6 +141,8 @@ class Compiled:
 
     def _elsewhere(self, config: RunConfig) -> list[str]:
         """That the script's rate is taken at another batch than its own."""
+        if config.kind != "accuracy":
+            return []
         batch = taken.of_data(config.model).batch_size
         rate = self.given.highest_rate(math.ceil(config.train_examples / batch))
         return [rate_elsewhere(batch, rate)] * (batch != config.reference_batch

@@ -16,9 +16,9 @@ TOLERANCE = 1e-9
 Weights = npt.NDArray[np.float64]
 EVERY = [*(f"one_output {name}" for name in KERAS_RATES), "one_output SGD momentum=0.5",
          "one_output SGD momentum=0.5 nesterov=true", "one_output SGD clipnorm=0.1", "one_output Adam scaled",
-         "two_outputs", "own_step", "no_targets", "mean_of_pairs"]
+         "two_outputs", "own_step", "no_targets", "mean_of_pairs", "texts", "tokens once"]
 # What differs in how slots begin, how many steps are counted, and which shapes slots have; the rest is slow.
-FEW = ("one_output Adam", "one_output Adafactor", "two_outputs", "own_step", "no_targets", "mean_of_pairs")
+FEW = ("one_output Adam", "one_output Adafactor", "two_outputs", "own_step", "no_targets", "mean_of_pairs", "texts")
 # The script's own object, a plan's name for the same, and the suite's own update stand for each other.
 NAMED = ["one_output SGD momentum=0.5 by keras:SGD momentum=0.5", "one_output Lion by script:one_output.py Lion"]
 BY_HOROVOD = ("two_outputs", "own_step", "no_targets", "mean_of_pairs", "one_output Nadam", "one_output Adagrad")
@@ -60,6 +60,12 @@ def test_a_script_trains_to_the_weights_of_its_own_fit(launched: Trained, case: 
 def test_two_replicas_train_to_the_weights_of_fit_with_the_global_batch(launched: Trained, case: str,
                                                                         strategy: str) -> None:
     assert distance(launched.weights(case, who="theirs"), launched.weights(case, strategy)) <= TOLERANCE
+
+
+@pytest.mark.slow
+def test_an_embedding_differs_from_fit_where_a_batch_has_a_token_several_times(launched: Trained) -> None:
+    """Keras squares the gradient of each occurrence, a run their sum; a note says so (script/optimizer.py)."""
+    assert distance(launched.weights("tokens repeated", who="theirs"), launched.weights("tokens repeated")) > 1e-3
 
 
 @pytest.mark.parametrize("other", ["one_output Adafactor",
