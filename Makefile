@@ -90,10 +90,12 @@ bench: setup types
 bench-fit: setup
 	$(ACTIVATED) python -m batchscale.benchmarks.micro.against_fit.loop
 
-# On a machine with GPUs: what they do, and training against `fit` and hand-written loops, in one file to be sent.
+# On a machine with GPUs: what they do, training against `fit` and hand-written loops, and ResNet-50 over all of them,
+# in one file to be sent, batchscale-gpu.json. ON_GPUS="--tiny --replicas 1,2" tries the training's half on a CPU.
+ON_GPUS :=
 bench-gpu: setup
-	$(ACTIVATED) batchscale doctor --gpu
-	$(ACTIVATED) python -m batchscale.benchmarks.micro.against_fit.loop | tee batchscale-gpu-training.txt
+	$(if $(ON_GPUS),,$(ACTIVATED) batchscale doctor --gpu)
+	$(ACTIVATED) python -m batchscale.benchmarks.micro.against_fit.on_gpus $(ON_GPUS)
 
 # What many ranks and many runs cost beside the training: no step may grow faster than the number of ranks.
 at-scale: setup

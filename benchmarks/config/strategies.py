@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .choices import GROUPS, ONE
+from .choices import ONE
 
 Start = Literal["process", "cluster", "launcher"]
 
@@ -20,10 +20,8 @@ class StrategySpec:
     `words`: its name in a sentence. `start`: how its ranks come to be and find each other: one plain process, a cluster
     whose ranks read each other's addresses in TF_CONFIG, or a group that Horovod's launcher or mpirun starts.
     `transports`: the ways its ranks can talk, the fastest last; empty: one way that has no name. `many_replicas`,
-    `many_nodes`: whether it can have more than one. `whole_on_gpus`: whether gradients go in one piece on GPUs alone,
-    and each by itself on CPUs, where groups of them are no other exchange. `mark`: what stands in the text of a script
-    that trains by it, for an audit that is to start it; "": nothing of its own. `advice`: what to check where its ranks
-    do not find each other.
+    `many_nodes`: whether it can have more than one. `mark`: what stands in the text of a script that trains by it, for an
+    audit that is to start it; "": nothing of its own. `advice`: what to check where its ranks do not find each other.
     """
 
     words: str
@@ -31,7 +29,6 @@ class StrategySpec:
     transports: tuple[str, ...] = ()
     many_replicas: bool = True
     many_nodes: bool = False
-    whole_on_gpus: bool = False
     mark: str = ""
     advice: str = ""
 
@@ -49,7 +46,7 @@ class StrategySpec:
 # A new strategy goes to the end: the colours of the figures go by position.
 STRATEGIES: dict[str, StrategySpec] = {
     "single": StrategySpec(words="one replica", many_replicas=False),
-    "mirrored": StrategySpec(words="MirroredStrategy", whole_on_gpus=True, mark="MirroredStrategy"),
+    "mirrored": StrategySpec(words="MirroredStrategy", mark="MirroredStrategy"),
     "horovod": StrategySpec(
         words="Horovod", start="launcher", transports=("gloo", "mpi"), many_nodes=True, mark="horovod",
         advice="The launcher and Horovod's MPI do not belong together; `batchscale doctor` tells which to use."),
@@ -87,14 +84,6 @@ def variants() -> dict[str, tuple[str, str]]:
     """
     return {strategy_name(strategy, way): (strategy, way) for strategy, spec in STRATEGIES.items()
             for way in spec.transports or ("",)}
-
-
-def no_groups_on_cpus() -> dict[str, str]:
-    """Return why gradients cannot be exchanged in groups where replicas are CPU cores, by the names of the strategies
-    that cannot."""
-    return {strategy_name(strategy, way, GROUPS): f"on CPUs {STRATEGIES[strategy].words} sums every gradient by "
-            "itself, and so has no exchange in one piece that groups could be compared with"
-            for strategy, way in variants().values() if STRATEGIES[strategy].whole_on_gpus}
 
 
 def waiting_for_others(strategy: str) -> int:

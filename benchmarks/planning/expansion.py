@@ -8,11 +8,11 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from ..config.choices import DROP, GROUPS, MEASURED_RULE, ONE
+from ..config.choices import DROP, MEASURED_RULE, ONE
 from ..config.objectives import default_metrics
 from ..config.script import is_script
 from ..config import optimizers
-from ..config.strategies import STRATEGIES, strategy_name, strategy_variants
+from ..config.strategies import STRATEGIES, strategy_variants
 from ..errors import PlanError
 from ..runs.run_config import RunConfig
 from ..schedules import rules
@@ -123,7 +123,7 @@ def _runs(experiment: Mapping[str, Any], first_seed: int, train_examples: TrainE
         placement = _placement(experiment, strategy, replicas, nodes, unavailable, skipped)
         if placement is None:
             continue
-        for exchange in _exchanges(experiment, placement, unavailable, skipped):
+        for exchange in _exchanges(experiment, placement["strategy"]):
             own = {**common, **placement, "exchange": exchange}
             yield from _batches_and_rules(experiment, own, examples, first_seed)
 
@@ -149,19 +149,9 @@ def _placement(experiment: Mapping[str, Any], strategy: str, replicas: int, node
     return {"strategy": name, "transport": transport, "replicas": replicas, "nodes": nodes}
 
 
-def _exchanges(experiment: Mapping[str, Any], placement: Mapping[str, Any], unavailable: Mapping[str, str],
-               skipped: list[Skip]) -> Iterator[str]:
+def _exchanges(experiment: Mapping[str, Any], strategy: str) -> tuple[str, ...]:
     """The ways in which the replicas exchange gradients; a strategy without an exchange is trained as it is, once."""
-    if not STRATEGIES[placement["strategy"]].exchanges:
-        yield ONE
-        return
-    for exchange in dict.fromkeys(experiment["exchange"]):
-        name = strategy_name(placement["strategy"], placement["transport"], exchange)
-        if exchange == GROUPS and (reason := unavailable.get(name)):
-            skip = Skip(experiment["name"], f"{name} with {counted(placement['replicas'], 'replica')}", reason)
-            skipped += [skip] if skip not in skipped else []
-            continue
-        yield exchange
+    return tuple(dict.fromkeys(experiment["exchange"])) if STRATEGIES[strategy].exchanges else (ONE,)
 
 
 def _batches_and_rules(experiment: Mapping[str, Any], common: dict[str, Any], examples: int,

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ...benchmarks.config.strategies import no_groups_on_cpus
 from ...benchmarks.errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, EnvironmentUnusable,
                                   PlanError)
 from ...benchmarks.planning import selection
@@ -72,7 +71,6 @@ def unavailable_here(plan: Plan) -> dict[str, str]:
     """Return why strategies and replica counts of the plan cannot be had here, by name."""
     reasons = {name: reason for name, reason in checks.strategies_available().items() if reason}
     gpus, cores = len(gpu_names()), len(usable_cores())
-    reasons |= {} if gpus else no_groups_on_cpus()
     for experiment in plan.experiments:
         for nodes in experiment["nodes"]:
             if nodes > 1:

@@ -74,9 +74,10 @@ def prepare(layout: Layout, variables: Mapping[str, str]) -> dict[str, str]:
         check_place(layout, variables)
     if layout.transport == "gloo":
         return gloo_variables(layout, variables)
+    named = {"NCCL_SOCKET_IFNAME": variables.get("NCCL_SOCKET_IFNAME", layout.interface)} if layout.interface else {}
     if layout.transport == COLLECTIVES:
-        return multiworker_variables(layout, variables)
-    return {"HOROVOD_CONTROLLER": "mpi", "HOROVOD_CPU_OPERATIONS": "mpi"} if layout.transport == "mpi" else {}
+        return {**multiworker_variables(layout, variables), **named}
+    return {"HOROVOD_CONTROLLER": "mpi", "HOROVOD_CPU_OPERATIONS": "mpi", **named} if layout.transport == "mpi" else {}
 
 
 def main(words: Sequence[str] | None = None) -> int:

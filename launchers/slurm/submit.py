@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...benchmarks.config.strategies import no_groups_on_cpus, STRATEGIES, strategy_name, variants
+from ...benchmarks.config.strategies import STRATEGIES, strategy_name, variants
 from ...benchmarks.errors import EXIT_OK, EnvironmentUnusable, PlanError
 from ...benchmarks.planning import selection
 from ...benchmarks.planning.expansion import expand, Expansion
@@ -118,7 +118,6 @@ def unavailable(site: Site) -> dict[str, str]:
         if not horovod.missing and horovod.mpi and site.launcher in ("srun-mpi", "auto"):
             for name in by_mpi:
                 reasons.pop(name, None)  # what is missing is mpirun, which srun replaces
-    reasons |= no_groups_on_cpus() if site.gpus == "none" else {}
     if "mpi" not in site.transports:
         reasons |= dict.fromkeys(by_mpi, f"the site profile's launcher is {site.launcher}; srun-mpi, mpirun and auto "
                                          "start MPI")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import subprocess
@@ -11,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.launching import environment
 from support.synthetic_records import record_for, write_store
 
 from batchscale.benchmarks.errors import EnvironmentUnusable
 from batchscale.benchmarks.micro import child, collective_law
-from batchscale.benchmarks.micro.against_fit import accuracy, loop, study
+from batchscale.benchmarks.micro.against_fit import accuracy, loop, on_gpus, study
 from batchscale.benchmarks.micro.cases import CASES, Case
 from batchscale.benchmarks.micro.comparison import Comparison, geometric_mean
 from batchscale.benchmarks.micro.programs import fit_study
@@ -175,3 +177,41 @@ def test_the_micro_benchmarks_are_found_by_the_links_that_make_bench_takes(tmp_p
                            str(package / "benchmarks" / "micro")], capture_output=True, text=True, timeout=120,
                           cwd=root, env={**os.environ, "PYTEST_ADDOPTS": ""})  # which may hold options of this suite's
     assert done.returncode == 0 and "test_training_step" in done.stdout, done.stdout + done.stderr
+
+
+def test_all_gpus_are_measured_and_the_counts_below_that_double() -> None:
+    assert [on_gpus.counts(gpus) for gpus in (0, 1, 2, 3, 8, 12)] == [
+        [1], [1], [1, 2], [1, 2, 3], [1, 2, 4, 8], [1, 2, 4, 8, 12]]
+
+
+def test_efficiency_over_gpus_is_against_the_same_exchange_and_of_unknown_cards_no_utilisation_is_told() -> None:
+    def row(replicas: int, exchange: str, seconds: float) -> dict[str, Any]:
+        return {"replicas": replicas, "exchange": exchange, "examples": 100 * replicas, "seconds_per_epoch": [seconds]}
+    rows = [row(1, "one", 1.0), row(1, "groups", 1.0), row(8, "one", 2.0), row(8, "groups", 1.25)]
+    lines = on_gpus.told("scaling", {"rows": rows, "gpus": ["NVIDIA H100 80GB HBM3"], "flops_per_example": 8e9})
+    told = {line.rsplit(maxsplit=3)[0]: line.split()[-3:] for line in lines.splitlines()[1:]}
+    assert told["8, one"][:2] == ["400.0", "50.0%"] and told["8, groups"][:2] == ["640.0", "80.0%"]
+    assert told["1, one"][2] == f"{3 * 8e9 * 100 / 494.7e12:.1%}"
+    assert "unknown" in on_gpus.told("scaling", {"rows": rows, "gpus": ["Pretended H100"], "flops_per_example": 8e9})
+
+
+@pytest.mark.slow
+@pytest.mark.launched
+def test_what_is_measured_beside_gpus_goes_through_on_a_processor(tmp_path: Path) -> None:
+    """Small images and two steps; what doctor wrote before stays."""
+    (tmp_path / on_gpus.FILE).write_text('{"driver_shows": ["one"]}')
+    done = subprocess.run([sys.executable, "-m", "batchscale.benchmarks.micro.against_fit.on_gpus", "--tiny",
+                           "--replicas", "1,2"], cwd=tmp_path, env=environment(CUDA_VISIBLE_DEVICES=""),
+                          capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((tmp_path / on_gpus.FILE).read_text())
+    training = found["training"]
+    assert found["driver_shows"] == ["one"] and training["tiny"]
+    for part in ("eleven_cases", "resnet_50"):
+        assert [row["way"] for row in training[part]["rows"]] == ["suite", "fit", "bare"]
+        assert all(seconds > 0 for row in training[part]["rows"] for seconds in row["seconds_per_epoch"])
+    scaling = training["scaling"]
+    assert [(row["replicas"], row["exchange"]) for row in scaling["rows"]] == [
+        (1, "one"), (1, "groups"), (2, "one"), (2, "groups")]
+    assert scaling["flops_per_example"] > 1e6 and len(scaling["rows"][-1]["group_bytes"]) >= 4
+    assert "unknown" in done.stdout, "no utilisation of a processor is made up"

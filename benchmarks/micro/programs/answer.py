@@ -40,6 +40,13 @@ def prepare(cores: Sequence[int], inter_op: int) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(inter_op)
 
 
+def gpus() -> list[str]:
+    """Return the names of the GPUs that TensorFlow uses in this process."""
+    import tensorflow as tf
+    return [str(tf.config.experimental.get_device_details(gpu).get("device_name"))
+            for gpu in tf.config.get_visible_devices("GPU")]
+
+
 def seconds_of(work: Callable[[], object]) -> float:
     """Return the seconds that a call takes."""
     began = time.perf_counter()

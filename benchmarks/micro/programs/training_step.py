@@ -1,6 +1,7 @@
 """Training seconds of several ways in one process, on the same cores, in turn.
 
-Request: cases [{model, optimizer, global_batch}], ways, cores, inter_op, examples, most_steps, repeats, window_seconds.
+Request: cases [{model, optimizer, global_batch}], ways, cores, inter_op, examples, most_steps, repeats, window_seconds;
+shape and classes of the examples, where they are not those of images of digits.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ... import data
-from .answer import prepare, Request, serve
+from .answer import gpus, prepare, Request, serve
 
 
 def measure(request: Request) -> dict[str, Any]:
@@ -20,18 +21,19 @@ def measure(request: Request) -> dict[str, Any]:
     import keras
 
     from .ways import WAYS, Workload
-    loaded = data.load(f"synthetic:28x28x1,classes=10,examples={request['examples']}")
+    shape, classes = request.get("shape", "28x28x1"), request.get("classes", 10)
+    loaded = data.load(f"synthetic:{shape},classes={classes},examples={request['examples']}")
     rows = []
     for case in request["cases"]:
         batch = case["global_batch"] or request["examples"]
         workload = Workload(case["model"], case["optimizer"], batch, loaded.train_x, loaded.train_y,
-                            request["most_steps"])
+                            request["most_steps"], classes)
         ways = {name: WAYS[name](workload).seconds for name in request["ways"]}
         seconds = interleaved(ways, request["repeats"], request["window_seconds"])
         rows += [{**case, "global_batch": batch, "way": name, "steps": workload.steps,
                   "examples": workload.examples, "seconds_per_epoch": values} for name, values in seconds.items()]
         keras.backend.clear_session()
-    return {"rows": rows, "request": dict(request)}
+    return {"rows": rows, "request": dict(request), "gpus": gpus()}
 
 
 def interleaved(ways: dict[str, Callable[[int], float]], repeats: int, window_seconds: float) -> dict[str, list[float]]:

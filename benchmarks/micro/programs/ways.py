@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ...config.choices import ONE
 from ...config.strategies import STRATEGIES
 from ...data.order import epoch_order
 from ...rank import models
+from ...rank.feeds.base import as_placed
 from ...rank.feeds.resident import Resident
 from ...rank.strategies.base import Strategy
 from ...rank.training.program import advance, Program
@@ -31,31 +33,32 @@ class Workload:
     """A model, an optimizer and whole global batches of examples; shared by all ways of one comparison."""
 
     def __init__(self, model: str, optimizer: str, global_batch: int, x: npt.NDArray[Any], y: npt.NDArray[Any],
-                 most_steps: int) -> None:
+                 most_steps: int, classes: int = 10) -> None:
         self.model, self.optimizer, self.global_batch = model, optimizer, global_batch
         self.steps = min(len(y) // global_batch, most_steps)
         self.examples = self.steps * global_batch
         self.x, self.y = x[:self.examples], y[:self.examples]
-        self.classes = 10
+        self.classes = classes
 
     def build(self) -> keras.Model:
         """Return the model with its initial weights."""
         return models.build(self.model, self.x.shape[1:], self.classes, SEED)
 
-    def config(self, strategy: Strategy) -> RunConfig:
+    def config(self, strategy: Strategy, exchange: str = ONE) -> RunConfig:
         """Return the configuration of a run that trains this workload."""
         return RunConfig(experiment="micro", kind="throughput", dataset="synthetic", model=self.model,
                          optimizer=self.optimizer, global_batch=self.global_batch, train_examples=self.examples,
                          seed=SEED, base_learning_rate=RATES[self.optimizer], strategy=strategy.name,
-                         replicas=strategy.replicas, transport="".join(STRATEGIES[strategy.name].transports[-1:]))
+                         replicas=strategy.replicas, transport="".join(STRATEGIES[strategy.name].transports[-1:]),
+                         exchange=exchange)
 
 
 class Suite:
     """This suite's loop, with the new order of every epoch."""
 
-    def __init__(self, workload: Workload, strategy: Strategy | None = None) -> None:
+    def __init__(self, workload: Workload, strategy: Strategy | None = None, exchange: str = ONE) -> None:
         self._strategy = strategy or Strategy()
-        config = workload.config(self._strategy)
+        config = workload.config(self._strategy, exchange)
         self._workload = workload
         self.program = Program(config, self._strategy, workload.x.shape[1:], workload.classes)
         self.program.reset(SEED)
@@ -121,7 +124,7 @@ class Bare:
         self._weights = [v.value for v in self._model.trainable_variables]
         self._update = {"sgd": self._sgd, "adam": self._adam}[workload.optimizer]
         self._slots = [(tf.Variable(tf.zeros_like(w)), tf.Variable(tf.zeros_like(w))) for w in self._weights]
-        self._x, self._y = tf.constant(workload.x), tf.constant(workload.y)
+        self._x, self._y = tf.constant(workload.x), tf.constant(as_placed(workload.y))
         self._loop = self._compile()
 
     def seconds(self, epochs: int) -> float:
@@ -129,7 +132,7 @@ class Bare:
         return seconds_of(lambda: [self._epoch(epoch) for epoch in range(epochs)])
 
     def _epoch(self, epoch: int) -> float:
-        order = tf.constant(epoch_order(SEED, epoch, self._workload.examples))
+        order = tf.constant(as_placed(epoch_order(SEED, epoch, self._workload.examples)))
         return float(self._loop(order, tf.constant(self._workload.steps)))
 
     def _compile(self) -> Callable[..., Any]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from batchscale.benchmarks.config.fields import RunFields
-from batchscale.benchmarks.config.strategies import no_groups_on_cpus
 from batchscale.benchmarks.errors import PlanError
 from batchscale.benchmarks.planning import expansion, keys as plan_keys, plan
 from batchscale.benchmarks.schedules.phases import first_phase
@@ -247,13 +246,6 @@ def test_a_strategy_without_an_exchange_is_trained_once_whatever_the_exchange_of
         expand(text.replace('["single", "horovod"]', '["single"]').replace("replicas = [1, 2]", "replicas = [1]"))
     with pytest.raises(PlanError, match="exchange = .* asks for no run"):
         expand(with_exchange("[]"))
-
-
-def test_where_every_gradient_is_summed_by_itself_groups_are_left_out_with_the_reason() -> None:
-    found = expand(with_exchange('["one", "groups"]'), no_groups_on_cpus())
-    assert {c.strategy_name for c in found.runs if c.exchange == "groups"} == {"horovod-mpi-groups"}
-    reasons = {skip.what: skip.reason for skip in found.skipped}
-    assert "sums every gradient by itself" in reasons["mirrored-groups with 2 replicas"]
 
 
 def test_what_a_plan_says_of_tf32_and_determinism_reaches_its_runs() -> None:

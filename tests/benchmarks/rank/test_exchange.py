@@ -14,7 +14,7 @@ from batchscale.benchmarks.config.strategies import STRATEGIES, variants
 from batchscale.benchmarks.rank.training.exchange import Exchange, grouped, LARGEST_BYTES
 
 MEBIBYTE = 2**20
-SEVERAL = [name if name == "horovod-mpi" else pytest.param(name, marks=pytest.mark.slow)
+SEVERAL = [name if name in ("mirrored", "horovod-mpi") else pytest.param(name, marks=pytest.mark.slow)
            for name, (strategy, _) in variants().items() if STRATEGIES[strategy].exchanges]
 
 

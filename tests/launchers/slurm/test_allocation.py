@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,16 @@ def test_multiworker_is_told_the_hosts_in_slurms_order_and_past_a_proxy(config: 
     assert found["no_proxy"] == "localhost,10.0.0.9,10.0.0.10"
     with step.rendezvous(layout) as known:
         assert known.rendezvous_port > 0 and known.nodes == layout.nodes
+
+
+@pytest.mark.parametrize("transport", [slurm_layout.COLLECTIVES, "mpi"])
+def test_the_site_s_interface_is_nccl_s_too_whatever_starts_the_ranks(transport: str) -> None:
+    layout = slurm_layout.Layout(("g9", "g10"), ("a", "b"), 1, transport, 21000)
+    here = {"SLURM_PROCID": "0", "SLURM_NTASKS": "2", "SLURM_NODEID": "0", "SLURMD_NODENAME": "g9"}
+    assert "NCCL_SOCKET_IFNAME" not in slurm_rank.prepare(layout, here), "NCCL then finds the best one itself"
+    named = replace(layout, interface="ib0")
+    assert slurm_rank.prepare(named, here)["NCCL_SOCKET_IFNAME"] == "ib0"
+    assert slurm_rank.prepare(named, {**here, "NCCL_SOCKET_IFNAME": "ib1"})["NCCL_SOCKET_IFNAME"] == "ib1"
 
 
 @pytest.mark.parametrize(("variables", "message"), [

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from batchscale.benchmarks.rank.evaluation import memory
 from batchscale.benchmarks.rank.strategies.base import Strategy
+from batchscale.benchmarks.rank import models
 from batchscale.benchmarks.rank.training import losses, program as train
 from batchscale.benchmarks.runs.run_config import RunConfig
 
@@ -63,7 +64,7 @@ def draws() -> dict[str, bool]:
              "lstm with dropout": layers.LSTM(2, dropout=0.1), "gru": layers.GRU(2, recurrent_dropout=0.2),
              "noise": layers.GaussianNoise(0.1), "noise of 0": layers.GaussianNoise(0.0), "dense": layers.Dense(2),
              "attention": layers.MultiHeadAttention(1, 2)}
-    return {name: any(map(train.draws, layer._flatten_layers())) for name, layer in cases.items()}
+    return {name: any(map(models.draws, layer._flatten_layers())) for name, layer in cases.items()}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from batchscale.benchmarks.rank.training.normalization import BatchNorms
-from batchscale.benchmarks.rank.training.program import draws
+from batchscale.benchmarks.rank.models import draws
 
 LAYERS = {
     "dense": layers.Dense(4), "lstm": layers.LSTM(4), "gru": layers.GRU(4),
