@@ -74,7 +74,8 @@ class Study:
             slurm("scancel", self.jobs[-1])
 
     def run(self) -> subprocess.CompletedProcess[str]:
-        return batchscale("run", "plan.toml", "--on", "slurm", "--site", "site.toml", cwd=self.folder, **self.variables)
+        return batchscale("run", "plan.toml", "--on", "slurm", "--site", "site.toml", cwd=self.folder,
+                          timeout=240, **self.variables)
 
     @property
     def store(self) -> Store:
