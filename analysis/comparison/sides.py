@@ -23,8 +23,8 @@ from ..importers import imported_store
 from ..importers.benchmarks.pytest_benchmark import Benchmark, read_benchmarks
 from ..tables.outcome import DEFAULT_MARGIN
 from ..tables.reading import read
-from ..tables.results import Results
-from ..tables.selections import DRIFT_GUARD, peak_bytes
+from ..tables.results import DRIFT_GUARD, Results
+from ..tables.selections import peak_bytes
 from .changes import NOT_RECORDED, REPEATS, Cell, Side
 from .imported_side import BENCHMARKS, imported_side
 

@@ -91,6 +91,6 @@ def reference_norms(results: Results, experiment: str, placement: str = "") -> p
     A run that diverged or ran out of memory probed weights that no comparison is made with, so it has no part.
     """
     place = placement or main_placement(results.accuracy.get(experiment, (results.runs[:0],))[0])
-    rows = results.gradient_norms
-    return rows[(rows["experiment"] == experiment) & (rows["placement"] == place) & (rows["status"] == "completed")
+    rows = results.norms.get(experiment, results.gradient_norms[:0])
+    return rows[(rows["placement"] == place) & (rows["status"] == "completed")
                 & (rows["global_batch"] == rows["reference_batch"])]

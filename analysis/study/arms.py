@@ -74,6 +74,11 @@ class Arm:
         """Return the rows taken so far: every gap asks for those of its two batches."""
         return {}
 
+    @cached_property
+    def gaps_found(self) -> dict[tuple[Any, ...], Any]:
+        """Return what `batch_gaps` has found of the arm so far: decision and report ask for the same several times."""
+        return {}
+
     def shares(self, batch: int) -> bool:
         """Return whether its runs at this batch stand for the other rules as well; a batch that takes the place of a
         reference batch without results does not."""

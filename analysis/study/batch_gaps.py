@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import pandas as pd
@@ -26,9 +25,6 @@ EQUAL_EPOCHS = "equal epochs"
 EQUAL_STEPS = "equal steps"
 EQUAL_LOSS = "equal train loss"
 BUDGETS = (EQUAL_EPOCHS, EQUAL_STEPS, EQUAL_LOSS)
-# The decision and the report ask for the same tables several times. Arms are distinguished by identity, and the most
-# recent ones alone are held on to.
-GAP_TABLES = 128
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,10 @@ def gap_table(arm: Arm, margin: float, budget: str = EQUAL_EPOCHS,
     data. budget: at equal steps each pair is read after all steps of its larger batch, at equal train loss where both
     first reach the loss that both reach.
     """
-    return _gap_table(arm, margin, budget, metric or arm.outcome.test)
+    key = (margin, budget, metric or arm.outcome.test)
+    if key not in arm.gaps_found:
+        arm.gaps_found[key] = _gap_table(arm, *key)
+    return arm.gaps_found[key]
 
 
 def batch_gaps(arm: Arm) -> pd.DataFrame:
@@ -93,12 +92,15 @@ def batch_gaps(arm: Arm) -> pd.DataFrame:
     return arm.outcome.sign * ends.rsub(ends[arm.reference_batch], axis=0) if not ends.empty else ends
 
 
-@lru_cache(maxsize=GAP_TABLES)
 def gap_at_end(arm: Arm, against: Arm, batch: int, metric: str) -> Difference:
     """Return what `arm` loses at `batch`, at the end of training, against the reference batch of `against`, paired by
     seed."""
-    ends = against.at_end(metric)
-    return _gap(arm, against, ends[against.reference_batch], arm.at_end(metric)[batch], batch, metric)
+    key = (against, batch, metric)
+    if key not in arm.gaps_found:
+        ends = against.at_end(metric)
+        arm.gaps_found[key] = _gap(arm, against, ends[against.reference_batch], arm.at_end(metric)[batch], batch,
+                                   metric)
+    return arm.gaps_found[key]
 
 
 def _gap(arm: Arm, against: Arm, reference: pd.Series, own: pd.Series, batch: int, metric: str) -> Difference:
@@ -106,7 +108,6 @@ def _gap(arm: Arm, against: Arm, reference: pd.Series, own: pd.Series, batch: in
     return gap_between(reference, own, arm.outcome, of, arm.cross_fitted or against.cross_fitted)
 
 
-@lru_cache(maxsize=GAP_TABLES)
 def _gap_table(arm: Arm, margin: float, budget: str, metric: str) -> tuple[BatchGap, ...]:
     each = {batch: _at(arm, budget, metric, batch) for batch in arm.larger}
     values = [arm.outcome.sign * pairs(at, arm.reference_batch, batch) for batch, at in each.items()]

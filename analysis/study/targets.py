@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.interpolate import PchipInterpolator
 
 from ...benchmarks.schedules.rules import rule_order
 from ..laws.critical_batch import StepsToTarget, useful_batches, UsefulBatches
+from ..laws.monotone_cubic import reached_at
 from ..laws.steps_by_seed import fit_runs_to_target, Runs
 from ..statistics.estimate import Floats
 from .arms import Arm
@@ -119,11 +119,9 @@ def _passing(steps: Floats, values: Floats, target: float) -> tuple[float, float
     after = int(reached[0])
     if after == 0:
         return 0.0, float(steps[0])
-    around = slice(max(after - 2, 0), after + 2)
-    logs = np.log(steps[around])
-    roots = PchipInterpolator(logs, values[around]).solve(target, extrapolate=False)
-    inside = roots[(roots >= math.log(steps[after - 1])) & (roots <= math.log(steps[after]))]
-    at = float(steps[after]) if not inside.size else float(np.exp(inside[0]))
+    begin = max(after - 2, 0)
+    logs, around = np.log(steps[begin:after + 2]).tolist(), values[begin:after + 2].tolist()
+    at = math.exp(reached_at(logs, around, after - 1 - begin, target))
     return at, at
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import pandas as pd
@@ -31,6 +31,8 @@ from .tuned_rates import TunedBatch
 STATUS = ("run_id", "experiment", "kind", "rule", "trial", "stops_after", "global_batch", "seed", "status",
           "message")
 MOST_LOOKS = 100
+MOST_PLANS = 16  # whose text is kept, read
+DRIFT_GUARD = "drift_guard"
 UNSAID = {field.name: field.default for field in structs.fields(keys.Experiment) if field.name in HALVING_KEYS}
 ENVIRONMENT = ("host", "system", "processor", "cores", "memory_bytes", "python", "tensorflow",
                "keras", "packages", "commit", "dirty", "devices", "gpus", "intra_op_threads",
@@ -98,6 +100,17 @@ class Results:
                         for frame in (self.runs, self.evaluations))
         return {str(name): (rows, curves.get(name, self.evaluations[:0])) for name, rows in runs.items()}
 
+    @cached_property
+    def timing_runs(self) -> pd.DataFrame:
+        """Rows of timing runs that have a step time, without those of the drift guard."""
+        runs = self.runs
+        return runs[(runs["kind"] == "throughput") & (runs["experiment"] != DRIFT_GUARD) & (runs["step_seconds"] > 0)]
+
+    @cached_property
+    def norms(self) -> dict[str, pd.DataFrame]:
+        """Gradient norms by the name of their experiment."""
+        return {str(name): rows for name, rows in self.gradient_norms.groupby("experiment")}
+
     @property
     def margin(self) -> float:
         """Accuracy difference, as a fraction, that counts as the same."""
@@ -148,8 +161,7 @@ def experiments(results: Results) -> tuple[str, ...]:
 def rules(results: Results, experiment: str) -> tuple[str, ...]:
     """Return the learning-rate rules of an experiment's accuracy runs in order of `rule_order`, without the published
     one."""
-    runs = results.runs
-    own = runs[(runs["experiment"] == experiment) & (runs["kind"] == "accuracy")]
+    own, _ = results.accuracy.get(experiment, (results.runs[:0], results.evaluations))
     found = [rule for rule in dict.fromkeys(own["rule"]) if rule != PUBLISHED_RULE]
     return tuple(sorted(found, key=lambda rule: rule_order(rule)[0]))
 
@@ -189,7 +201,13 @@ def _planned(plan: Manifest) -> list[dict[str, Any]]:
 
 
 def _tables(plan: Manifest) -> dict[str, Any]:
+    return _parsed(plan.text)
+
+
+@lru_cache(maxsize=MOST_PLANS)
+def _parsed(text: str) -> dict[str, Any]:
+    """The plan's tables, for all to read: every experiment asks for its own."""
     try:
-        return tomllib.loads(plan.text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return {}

@@ -8,8 +8,6 @@ import pandas as pd
 
 from .results import Results
 
-DRIFT_GUARD = "drift_guard"
-
 
 def peak_bytes(rows: pd.DataFrame) -> list[float | None]:
     """Return the peak memory of each row in bytes: the allocator's, else what training added to the process.
@@ -26,7 +24,6 @@ def known_whole(value: float) -> int | None:
 
 
 def timing_runs(results: Results) -> pd.DataFrame:
-    """Return the rows of timing runs that have a step time, without those of the drift guard."""
-    runs = results.runs
-    return runs[(runs["kind"] == "throughput") & (runs["experiment"] != DRIFT_GUARD)
-                & (runs["step_seconds"] > 0)]
+    """Return the rows of timing runs that have a step time, without those of the drift guard. They are for all to read.
+    """
+    return results.timing_runs

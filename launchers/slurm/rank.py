@@ -67,6 +67,16 @@ def multiworker_variables(layout: Layout, variables: Mapping[str, str]) -> dict[
     return {"TF_CONFIG": tf_config(addresses, number(variables, "SLURM_PROCID")), "no_proxy": ",".join(direct)}
 
 
+def nccl_variables(layout: Layout, variables: Mapping[str, str]) -> dict[str, str]:
+    """Return by which interface NCCL's ranks meet: the site's, else that by which this node reaches the others; nothing
+    without GPUs, on one node, where the user has said it, or where mpirun does not tell this node's number."""
+    if "NCCL_SOCKET_IFNAME" in variables or len(layout.nodes) == 1 or variables.get("BATCHSCALE_DEVICE") != "gpu":
+        return {}
+    if variables.get("BATCHSCALE_LAUNCHER") == "mpirun" and not layout.interface:  # which says no node's number
+        return {}
+    return {"NCCL_SOCKET_IFNAME": layout.interface_of(number(variables, "SLURM_NODEID"))}
+
+
 def prepare(layout: Layout, variables: Mapping[str, str]) -> dict[str, str]:
     """Return what is added to this rank's environment before Horovod or TensorFlow is imported. Raises
     EnvironmentUnusable."""
@@ -74,10 +84,11 @@ def prepare(layout: Layout, variables: Mapping[str, str]) -> dict[str, str]:
         check_place(layout, variables)
     if layout.transport == "gloo":
         return gloo_variables(layout, variables)
-    named = {"NCCL_SOCKET_IFNAME": variables.get("NCCL_SOCKET_IFNAME", layout.interface)} if layout.interface else {}
     if layout.transport == COLLECTIVES:
-        return {**multiworker_variables(layout, variables), **named}
-    return {"HOROVOD_CONTROLLER": "mpi", "HOROVOD_CPU_OPERATIONS": "mpi", **named} if layout.transport == "mpi" else {}
+        return {**multiworker_variables(layout, variables), **nccl_variables(layout, variables)}
+    if layout.transport == "mpi":
+        return {"HOROVOD_CONTROLLER": "mpi", "HOROVOD_CPU_OPERATIONS": "mpi", **nccl_variables(layout, variables)}
+    return {}
 
 
 def main(words: Sequence[str] | None = None) -> int:

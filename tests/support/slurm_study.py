@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
+import pytest
 
 from batchscale.benchmarks.records.json_files import read_json
 from batchscale.benchmarks.records.run_folder import Run
 from batchscale.benchmarks.records.store import Store
-from support.launching import batchscale
+from batchscale.slurm import local_cluster
+from support.launching import batchscale, require_strategy
 
 HEADER = """
 [plan]
@@ -30,15 +35,35 @@ ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
 SITE = 'partition = "debug"\ntime = "00:20:00"\nsignal_seconds = 60\nconcurrency = 1\nlauncher = "auto"\n'
 
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@contextmanager
+def running_cluster(folder: Path) -> Iterator[Path]:
+    """The cluster on this machine, found by Slurm's commands by SLURM_CONF; skips the test where there can be none."""
+    if reason := local_cluster.missing():
+        pytest.skip(f"no Slurm here: {reason}")
+    for strategy in ("horovod-gloo", "horovod-mpi"):
+        require_strategy(strategy)
+    before = os.environ.get("SLURM_CONF")
+    os.environ["SLURM_CONF"] = str(local_cluster.start(folder / "cluster"))
+    try:
+        yield folder
+    finally:
+        local_cluster.stop(folder / "cluster")
+        os.environ.pop("SLURM_CONF") if before is None else os.environ.update(SLURM_CONF=before)
+
+
 def plan(experiment: str) -> str:
     return f'{HEADER}[[experiment]]\nname = "runs"\n{experiment}\n'
 
 
 class Study:
-    """A plan that was submitted from `folder`."""
+    """A plan that was submitted from `folder`. `variables`: of the environment, which jobs take over."""
 
-    def __init__(self, folder: Path, text: str, site: str = SITE, report: bool = False) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, text: str, site: str = SITE, report: bool = False,
+                 variables: Mapping[str, str] = NOTHING) -> None:
+        self.folder, self.variables = folder, variables
         self.store.folder.mkdir(parents=True, exist_ok=True)
         for described in folder.parent.glob("*/results/cluster/workloads.json"):  # once is enough for all
             shutil.copy(described, self.store.folder) if described.parent != self.store.folder else None
@@ -49,7 +74,8 @@ class Study:
             slurm("scancel", self.jobs[-1])
 
     def run(self) -> subprocess.CompletedProcess[str]:
-        return batchscale("run", "plan.toml", "--on", "slurm", "--site", "site.toml", cwd=self.folder)
+        return batchscale("run", "plan.toml", "--on", "slurm", "--site", "site.toml", cwd=self.folder,
+                          timeout=240, **self.variables)
 
     @property
     def store(self) -> Store:

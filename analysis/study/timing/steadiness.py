@@ -13,8 +13,8 @@ import pandas as pd
 from ....benchmarks.text import counted, listed, number, percent
 from ...statistics.estimate import relative_spread, UNSTABLE_ABOVE
 from ...statistics.sample_size import repeats_for_width
-from ...tables.results import Results
-from ...tables.selections import DRIFT_GUARD, timing_runs
+from ...tables.results import DRIFT_GUARD, Results
+from ...tables.selections import timing_runs
 
 DRIFT_LIMIT = 0.10
 POINT = ["experiment", "model", "placement", "nodes", "cores_per_replica", "precision", "tf32", "global_batch"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -11,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from batchscale.slurm import local_cluster
-from support.launching import require_strategy
-from support.slurm_study import HEADER, SITE, Study, begun, first_failure, plan, rank_process, restart_now, slurm
+from support.slurm_study import (HEADER, SITE, Study, begun, first_failure, plan, rank_process, restart_now,
+                                 running_cluster, slurm)
 
 pytestmark = pytest.mark.slurm
 SHAPES = HEADER + """
@@ -39,16 +37,8 @@ TWO_SHAPES = 'strategies = ["single", "mirrored"]'  # with one replica they need
 @pytest.fixture(scope="session", autouse=True)
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The cluster, once for all tests; Slurm's commands find it by SLURM_CONF."""
-    if reason := local_cluster.missing():
-        pytest.skip(f"no Slurm here: {reason}")
-    for strategy in ("horovod-gloo", "horovod-mpi"):
-        require_strategy(strategy)
-    folder = tmp_path_factory.mktemp("slurm")
-    before = os.environ.get("SLURM_CONF")
-    os.environ["SLURM_CONF"] = str(local_cluster.start(folder / "cluster"))
-    yield folder
-    local_cluster.stop(folder / "cluster")
-    os.environ.pop("SLURM_CONF") if before is None else os.environ.update(SLURM_CONF=before)
+    with running_cluster(tmp_path_factory.mktemp("slurm")) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")

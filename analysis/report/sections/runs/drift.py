@@ -7,8 +7,7 @@ import math
 import numpy as np
 
 from .....benchmarks.text import number
-from ....tables.results import Results
-from ....tables.selections import DRIFT_GUARD
+from ....tables.results import DRIFT_GUARD, Results
 from ...blocks import Section
 from ...builder import section, TIMING_LINES
 from ...findings import Findings
