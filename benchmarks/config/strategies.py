@@ -20,8 +20,8 @@ class StrategySpec:
     `words`: its name in a sentence. `start`: how its ranks come to be and find each other: one plain process, a cluster
     whose ranks read each other's addresses in TF_CONFIG, or a group that Horovod's launcher or mpirun starts.
     `transports`: the ways its ranks can talk, the fastest last; empty: one way that has no name. `many_replicas`,
-    `many_nodes`: whether it can have more than one. `mark`: what stands in the text of a script that trains by it, for an
-    audit that is to start it; "": nothing of its own. `advice`: what to check where its ranks do not find each other.
+    `many_nodes`: whether it can have more than one. `mark`: what stands in the text of a script that trains by it, for
+    an audit that is to start it; "": nothing of its own. `advice`: what to check where its ranks do not find each other.
     """
 
     words: str
