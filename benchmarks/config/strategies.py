@@ -21,7 +21,7 @@ class StrategySpec:
     whose ranks read each other's addresses in TF_CONFIG, or a group that Horovod's launcher or mpirun starts.
     `transports`: the ways its ranks can talk, the fastest last; empty: one way that has no name. `many_replicas`,
     `many_nodes`: whether it can have more than one. `mark`: what stands in the text of a script that trains by it, for
-    an audit that is to start it; "": nothing of its own. `advice`: what to check where its ranks do not find each other.
+    an audit that is to start it; "": nothing of its own. `advice`: what to check where ranks do not find each other.
     """
 
     words: str
