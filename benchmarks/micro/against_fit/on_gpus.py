@@ -37,8 +37,8 @@ FILE = Path("batchscale-gpu.json")
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: of ResNet-50 the images, classes, batch of a replica and steps of an epoch; of a model with
-    fewer of its layers, where it is only to be seen that all goes through."""
+    """An amount of measuring: of ResNet-50 the images, classes, batch of a replica and steps of an epoch; of a model
+    with fewer of its layers, where it is only to be seen that all goes through."""
 
     model: str
     cases: tuple[Case, ...]
