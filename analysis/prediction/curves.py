@@ -11,7 +11,7 @@ import pandas as pd
 
 from ...benchmarks.text import listed, percent
 from ..laws.public.nodes import NodesRule, PublicNodes
-from ..laws.public_curves import PublicCurves, Rule
+from ..laws.public.curves import PublicCurves, Rule
 from ..laws.step.model import StepPoint
 from ..statistics.estimate import Estimate, exponential, Floats, t_critical
 

@@ -9,7 +9,7 @@ from msgspec import to_builtins
 
 from ..formatting import what_ran
 from ..laws.public.nodes import NodesRule
-from ..laws.public_curves import Rule
+from ..laws.public.curves import Rule
 from ..statistics.estimate import Estimate
 from ..statistics.held_out import HeldOutError
 

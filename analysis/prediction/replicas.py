@@ -12,7 +12,7 @@ import pandas as pd
 from ...benchmarks.errors import PlanError, RecordError
 from ..laws.cost import cost
 from ..laws.public.nodes import NodesRule
-from ..laws.public_curves import PublicCurves, Rule, shipped
+from ..laws.public.curves import PublicCurves, Rule, shipped
 from ..laws.step.laws import ENOUGH_FREEDOM, half_widths, StepLaws
 from ..laws.step.model import StepPoint
 from ..laws.step.synchronization import undetermined

@@ -20,7 +20,7 @@ WHAT = ("dataset", "model", "loss", "metrics")
 TRAINED = ("optimizer", "momentum", "weight_decay", "learning_rate", "reference_batch", "warmup_epochs", "decay",
            "decay_epochs", "epochs", "seeds", "validation_fraction", "precision")
 ACCURACY_ALONE = ("global_batches", "rules")
-SCALING = ("strategies", "replicas", "nodes", "launches", "scaling")
+SCALING = ("strategies", "exchange", "replicas", "nodes", "launches", "scaling")
 
 
 def text(name: str, chosen: Mapping[str, Any], file: str = "") -> str:

@@ -87,7 +87,8 @@ def slots(config: RunConfig, runs: int, cores: Sequence[int], gpus: Sequence[str
     """Return disjoint slots for workers side by side: one where runs must be alone, else as many as the machine holds.
 
     Without GPUs a worker has the cores that it owns and no more; with GPUs it has its replicas' GPUs and an even share
-    of all cores, which feed them.
+    of all cores, which feed them, or all of them where GPUs outnumber cores: cores bound the workers there only where
+    the plan gives a replica more than one.
     """
     width = cores_needed(config)
     if not cores:
@@ -96,9 +97,9 @@ def slots(config: RunConfig, runs: int, cores: Sequence[int], gpus: Sequence[str
     if not gpus:
         return tuple(Slot(tuple(cores[at * width:(at + 1) * width])) for at in range(count))
     replicas = config.replicas // config.nodes
-    count = max(1, min(count, len(gpus) // replicas))
+    count = max(1, min(runs if config.cores_per_replica == 1 and not config.alone else count, len(gpus) // replicas))
     if count == 1:
         return (Slot(tuple(cores)),)
     share = len(cores) // count
-    return tuple(Slot(tuple(cores[at * share:(at + 1) * share]), tuple(gpus[at * replicas:(at + 1) * replicas]))
-                 for at in range(count))
+    fed = [cores[at * share:(at + 1) * share] if share >= width else cores for at in range(count)]
+    return tuple(Slot(tuple(own), tuple(gpus[at * replicas:(at + 1) * replicas])) for at, own in enumerate(fed))

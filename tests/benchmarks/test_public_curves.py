@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from batchscale.analysis.laws.public_curves import FILE
+from batchscale.analysis.laws.public.curves import FILE
 from batchscale.benchmarks.errors import RecordError
 from batchscale.benchmarks.micro.public_curves import held_out
 from batchscale.benchmarks.micro.public_curves.fitting import fitted, rule_of, without_each

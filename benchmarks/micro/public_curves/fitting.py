@@ -13,7 +13,7 @@ from scipy.optimize import nnls
 
 from ....analysis.laws.public.measured import Measured
 from ....analysis.laws.public.nodes import NodesRule
-from ....analysis.laws.public_curves import PublicCurves, Rule
+from ....analysis.laws.public.curves import PublicCurves, Rule
 from ....analysis.statistics.estimate import Floats, LEVEL
 from ...errors import RecordError
 from .reading import Curve

@@ -22,7 +22,7 @@ import pandas as pd
 from msgspec import json
 
 from ....analysis.comparison.readable import readable
-from ....analysis.laws.public_curves import FILE, PublicCurves, shipped
+from ....analysis.laws.public.curves import FILE, PublicCurves, shipped
 from ....analysis.prediction.replicas import forecasts
 from ....analysis.statistics.estimate import Estimate, unknown
 from ....analysis.tables.results import Results

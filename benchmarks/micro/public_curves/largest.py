@@ -24,7 +24,7 @@ import numpy as np
 from msgspec import json
 
 from ....analysis.laws.public.nodes import FILE, PublicNodes, shipped_nodes
-from ....analysis.laws.public_curves import PublicCurves, shipped
+from ....analysis.laws.public.curves import PublicCurves, shipped
 from ....analysis.prediction.replicas import forecasts
 from ....analysis.statistics.estimate import Estimate, unknown
 from ...errors import BatchscaleError, EXIT_OK, RecordError

@@ -13,7 +13,7 @@ from support.synthetic_records import Study, Timing, records, results, write_sto
 
 from batchscale.analysis.importers import imported_store
 from batchscale.analysis.laws.public.nodes import shipped_nodes
-from batchscale.analysis.laws.public_curves import PublicCurves, shipped
+from batchscale.analysis.laws.public.curves import PublicCurves, shipped
 from batchscale.analysis.prediction.forecast import Forecast
 from batchscale.analysis.prediction.replicas import forecasts
 from batchscale.analysis.prediction.text import text

@@ -90,6 +90,12 @@ def test_sixteen_accuracy_runs_take_eight_gpus_at_once_with_a_share_of_the_cores
     assert [slot.gpus for slot in pairs.slots] == [("0", "1"), ("2", "3"), ("4", "5"), ("6", "7")]
 
 
+def test_more_gpus_than_cores_are_all_used_and_share_the_cores(config: Make) -> None:
+    gpus = [str(number) for number in range(8)]
+    (packed,) = stages([config(seed=seed) for seed in range(16)], range(2), gpus)
+    assert [(slot.cores, slot.gpus) for slot in packed.slots] == [((0, 1), (gpu,)) for gpu in gpus]
+
+
 def test_a_timing_run_beside_gpus_has_all_of_the_machine(config: Make) -> None:
     (timed,) = stages([config(kind="throughput")], range(32), ["0", "1"])
     assert timed.slots == (Slot(tuple(range(32))),)

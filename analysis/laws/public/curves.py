@@ -14,11 +14,11 @@ from pathlib import Path
 from msgspec import json, Struct
 from msgspec.structs import replace
 
-from ..statistics.estimate import Estimate
-from .public.measured import Measured
-from .public.nodes import PublicNodes, shipped_nodes
+from ...statistics.estimate import Estimate
+from .measured import Measured
+from .nodes import PublicNodes, shipped_nodes
 
-FILE = Path(__file__).parent / "public_curves.json"
+FILE = Path(__file__).parent / "curves.json"
 
 
 class Rule(Struct, frozen=True, kw_only=True):

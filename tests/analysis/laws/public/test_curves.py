@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from batchscale.analysis.laws.public_curves import shipped
+from batchscale.analysis.laws.public.curves import shipped
 
 CASES = {((1, 2, 4), 8), ((1, 2), 8), ((1, 2), 4)}
 
