@@ -110,7 +110,7 @@ def _on_nodes(name: str) -> Role | None:
     own = STRATEGIES.get(strategy.removesuffix(IN_GROUPS))
     if own is None or nodes <= 1 and not strategy.endswith(IN_GROUPS):
         return own
-    dash = [2.0 * math.log2(nodes) if nodes > 1 else 4.0, 1.5, *([1.0, 1.5] if strategy.endswith(IN_GROUPS) else [])]
+    dash = [2.0 * math.log2(nodes) if nodes > 1 else 3.0, 1.5, *([1.0, 1.5] if strategy.endswith(IN_GROUPS) else [])]
     return replace(own, dash=(0, tuple(dash)))  # type: ignore[arg-type]
 
 
