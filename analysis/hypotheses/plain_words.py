@@ -36,7 +36,7 @@ def _doubling(value: Estimate) -> Estimate:
 
 WORDS = {
     1: _Words("twice the batch, {} times the noise", "", _doubling, False),
-    2: _Words("train loss {} lower", "train loss {} higher"),
+    2: _Words("at equal steps train loss {} lower", "at equal steps train loss {} higher"),
     3: _Words("{} lost", "{} gained"),
     4: _Words("SGD loses {} more", "SGD loses {} less"),
     5: _Words("train loss {} higher at the end", "train loss {} lower at the end"),
