@@ -97,7 +97,8 @@ def slots(config: RunConfig, runs: int, cores: Sequence[int], gpus: Sequence[str
     if not gpus:
         return tuple(Slot(tuple(cores[at * width:(at + 1) * width])) for at in range(count))
     replicas = config.replicas // config.nodes
-    count = max(1, min(runs if config.cores_per_replica == 1 and not config.alone else count, len(gpus) // replicas))
+    wanted = runs if config.cores_per_replica == 1 and not config.alone else count
+    count = max(1, min(wanted, len(gpus) // replicas))
     if count == 1:
         return (Slot(tuple(cores)),)
     share = len(cores) // count

@@ -38,12 +38,11 @@ class Foreseen:
 
 
 def foreseen(plan: Plan, runs: Sequence[RunConfig], share: float, seconds: Seconds,
-             workloads: Mapping[str, Any] = NOTHING) -> Foreseen:
+             workloads: Mapping[str, Any] = NOTHING, gpus: Sequence[str] = ()) -> Foreseen:
     """Return what a plan comes to that takes this share of the seeds between the fewest and the most of each point.
-    Workers that cannot stand by are started anew at each look, and where rates were compared."""
+    Workers that cannot stand by are started anew at each look, and where rates were compared. gpus: as of stages."""
     taken = expected_rates(plan, first_seeds(plan, runs, share))
     trained = without_beginnings(taken)
-    gpus = gpu_words()
     anew = any(one.kind == "accuracy" and not may_stand_by(one, gpus) for one in taken)
     starts = WORKER_START_SECONDS * _later_rounds(plan, share) if anew else 0.0
     return Foreseen(len(taken), seconds(trained) + starts,
@@ -84,9 +83,10 @@ def lines(plan: Plan, runs: Sequence[RunConfig], seconds: Seconds,
     if not is_sequential(plan):
         cost = foreseen(plan, runs, 1.0, seconds, workloads).money
         return [f"money: about {cost:.2f}, by price_per_device_hour"] if priced else []
+    gpus = gpu_words()  # which asks nvidia-smi, for a second on a machine of many
     if not any(map(seed_looks, plan.experiments)):
-        return _by_rates(foreseen(plan, runs, 1.0, seconds, workloads), priced)
-    least, likely, seldom, most = (foreseen(plan, runs, share, seconds, workloads)
+        return _by_rates(foreseen(plan, runs, 1.0, seconds, workloads, gpus), priced)
+    least, likely, seldom, most = (foreseen(plan, runs, share, seconds, workloads, gpus)
                                    for share in (0.0, EXPECTED_SHARE, SELDOM_SHARE, 1.0))
     return [f"seeds = \"auto\": {least.runs:,} to {most.runs:,} runs, about {likely.runs:,} expected, more than "
             f"{seldom.runs:,} in one study of ten; each batch and rule ends where it is decided",

@@ -189,19 +189,6 @@ def test_divergence_is_a_result_when_both_diverge_and_a_loss_when_the_new_one_do
     assert judge({("test_accuracy", "a"): (nothing, nothing)}, 0.05, 0.005)[0].answer == "missing"
 
 
-def test_float32_and_what_was_rounded_to_tf32_are_unlike_and_another_driver_is_reported(
-        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def on_gpu(rounded: bool, driver: str) -> Any:
-        place = {"gpus": ["NVIDIA A30"], "tensor_float_32": rounded, "gpu_driver": driver}
-        return lambda record: {**record, "environment": {**record["environment"], **place}}
-    sides = [folder(tmp_path / name, on_gpu(*how)) for name, how in
-             {"tf32": (True, "550.1"), "float32": (False, "550.1"), "later": (True, "580.2")}.items()]
-    assert main(["compare", str(sides[0]), str(sides[1])]) == 2
-    assert "tensor_float_32 is True in" in capsys.readouterr().err
-    assert main(["compare", str(sides[0]), str(sides[2])]) == 0
-    assert "Differs: gpu\\_driver was 550.1, is 580.2." in capsys.readouterr().out.replace("gpu_driver", "gpu\\_driver")
-
-
 def test_unlike_hardware_versions_and_configurations_are_refused_by_name(
         base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def elsewhere(record: dict[str, Any]) -> dict[str, Any]:

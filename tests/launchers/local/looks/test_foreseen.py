@@ -11,7 +11,6 @@ from batchscale.benchmarks.planning.expansion import expand
 from batchscale.benchmarks.planning.expected_time import expected_seconds, WORKER_START_SECONDS
 from batchscale.benchmarks.planning.plan import parse, Plan
 from batchscale.benchmarks.runs.run_config import RunConfig
-from batchscale.launchers.local.looks import foreseen as module
 from batchscale.launchers.local.looks.budget import money
 from batchscale.launchers.local.looks.foreseen import foreseen, lines
 
@@ -48,12 +47,10 @@ def test_a_plan_with_looks_has_a_range_of_runs_and_of_their_time() -> None:
 
 
 @pytest.mark.parametrize("share, looks", [(0.0, 1), (0.25, 4), (1.0, 10)])
-def test_workers_start_anew_at_each_look_only_where_they_hold_a_gpu(
-        share: float, looks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_start_anew_at_each_look_only_where_they_hold_a_gpu(share: float, looks: int) -> None:
     found = foreseen(*plan('"auto"'), share, minutes)
     assert found.seconds == 60.0 * found.runs
-    monkeypatch.setattr(module, "gpu_words", lambda: ["0"])
-    found = foreseen(*plan('"auto"'), share, minutes)
+    found = foreseen(*plan('"auto"'), share, minutes, gpus=["0"])
     assert found.seconds == 60.0 * found.runs + WORKER_START_SECONDS * (looks - 1)
 
 
