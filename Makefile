@@ -61,8 +61,8 @@ test-gpu-pretended: setup $(PRETENDED)/driver/libcuda.so.1
 	$(ACTIVATED) BATCHSCALE_PRETENDED="$(abspath $(PRETENDED))" pytest -m "$(GPU_TESTS)" tests/gpu
 
 $(PRETENDED)/driver/libcuda.so.1: $(wildcard tests/support/pretended_gpu/*) $(READY)
-	test -d $(PRETENDED)/site/tensorflow || $(BIN)/python -m pip install --quiet --no-deps \
-		--constraint "$(CONSTRAINTS)" --target $(PRETENDED)/site tensorflow
+	test -f $(PRETENDED)/site/pynvml.py || $(BIN)/python -m pip install --quiet --no-deps \
+		--constraint "$(CONSTRAINTS)" --target $(PRETENDED)/site tensorflow nvidia-ml-py
 	$(BIN)/python tests/support/pretended_gpu/build.py $(PRETENDED)/site $(PRETENDED)/driver
 
 test-faults: setup

@@ -21,7 +21,7 @@ from .derived_keys import MAX_SEEDS, MIN_SEEDS
 
 LONGEST_LIST = 256
 LONGEST_TEXT = 2000
-CHECKPOINT_SECONDS, WATCHDOG_SECONDS = 600.0, 1800.0
+CHECKPOINT_SECONDS, WATCHDOG_SECONDS, RUNS_PER_GPU = 600.0, 1800.0, 8
 SEARCH = (0.1, 10.0)
 STRATEGY_NAMES = tuple(dict.fromkeys(name for strategy in STRATEGIES
                                      for name in (strategy, *strategy_variants(strategy))))
@@ -80,6 +80,9 @@ class PlanSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         "a run that gets on nowhere for so long is ended as timed_out, with the stacks of all ranks; longer "
         "than the longest compilation or evaluation; 0: never. It changes no result, so it may be edited "
         "between two commands")] = WATCHDOG_SECONDS
+    runs_per_gpu: Annotated[Whole, about(
+        "the most accuracy runs that train on one GPU at a time; fewer where memory does not hold them, or they are "
+        "measured to do no more work together than fewer of them. 1: each has a GPU to itself")] = RUNS_PER_GPU
     launch_summary: Annotated[Text, about(
         "what stands for the launches of a timing point in efficiencies: the geometric mean of their ratios, or the "
         "median, which one disturbed launch does not move; it has an interval from 6 launches on",
@@ -227,6 +230,13 @@ def setting_seconds(settings: Mapping[str, Any], name: str) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= LARGEST:
         return float(value)
     return {"checkpoint_seconds": CHECKPOINT_SECONDS, "watchdog_seconds": WATCHDOG_SECONDS}[name]
+
+
+def setting_count(settings: Mapping[str, Any], name: str) -> int:
+    """Return a [plan] key that counts, from plan.json's settings; its default where they have no usable number."""
+    value = settings.get(name)
+    usable = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
+    return value if usable else {"runs_per_gpu": RUNS_PER_GPU}[name]
 
 
 def settings(values: object, where: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ import psutil
 
 from ..errors import EXIT_ENVIRONMENT, EXIT_RUNS_FAILED
 from ..records import leases
+from ..records.failures import when_memory_ran_out
 from ..records.json_files import read_json, write_json
 from ..records.run_folder import Run
 
@@ -111,8 +112,9 @@ class Watchdog:
         if run is not None and attempt is not None:
             text = (f"no progress for {FULL_SECONDS:g} s in {self._activity}, beside a GPU that has less than "
                     f"{LEAST_BYTES // 2**20} MiB of free memory left: TensorFlow's allocator asks for some without end")
-            run.fail(attempt, "out_of_memory", self.rank, text, "", leases.host())
-            print(f"run {run.run_id}: out_of_memory: {text}", file=sys.stderr, flush=True)
+            status = when_memory_ran_out(leases.own_logs())
+            run.fail(attempt, status, self.rank, text, "", leases.host())
+            print(f"run {run.run_id}: {status}: {text}", file=sys.stderr, flush=True)
         self._leave(EXIT_RUNS_FAILED)
 
     def _reports(self) -> dict[int, dict[str, Any]]:

@@ -27,7 +27,7 @@ from ..errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAIL
 from ..data.user_function import search_beside
 from ..planning import keys, selection
 from ..records import leases
-from ..records.failures import FAILURE
+from ..records.failures import FAILURE, when_memory_ran_out
 from ..records.json_files import read_json
 from ..records.run_folder import attempt_number, remove_states, Run
 from ..records.store import Store
@@ -164,12 +164,14 @@ def _start_seconds(launched: str | None, waited_seconds: float) -> dict[str, flo
 def work(store: Store, runs: list[Run], all_runs: Sequence[Run], session: Session, until: float,
          retry_before: float) -> int:
     """Claim one of `runs` on rank 0, do it on all ranks, again and again. Returns the exit code."""
-    strategy = session.strategy
+    strategy, logs = session.strategy, leases.own_logs()
     if strategy.size != session.size_expected and devices.launched_rank(os.environ) != 0:
         return EXIT_ENVIRONMENT  # of ranks that did not find each other, the first one says so on a run
     while True:
         claimed = None
-        if strategy.rank == 0 and time.time() < until and not session.interrupted():
+        leases.wait_until_alone(logs, session.interrupted)
+        may = time.time() < until and not leases.said(logs, leases.LEAVES)
+        if strategy.rank == 0 and may and not session.interrupted():
             claimed = store.claim_next(runs, retry_before)
         taken = strategy.broadcast((claimed[0].run_id, claimed[1].name) if claimed else None)
         if taken is None:
@@ -215,13 +217,14 @@ def do(run: Run, attempt: Path, session: Session, runs: Sequence[Run]) -> int:
     except BaseException as error:  # a user's code may end Python, or raise what is no Exception
         if config.memory_limit_bytes:
             devices.lift_memory_limit()
-        status = "out_of_memory" if devices.is_out_of_memory(error, config.memory_limit_bytes > 0) else "failed"
+        memory = devices.is_out_of_memory(error, config.memory_limit_bytes > 0)
+        status = when_memory_ran_out(leases.own_logs()) if memory else "failed"
         if session.strategy.lost_a_peer(error):
             status = "lost"  # a rank that raised says so before it leaves; one that was killed does not
             time.sleep(FIRST_WORD_SECONDS)
         given_up = (attempt / FAILURE).exists()  # by others, who will not let this process go on either
         reason = devices.NO_BUFFER if devices.lacked_horovod_buffer(error) else error
-        run.fail(attempt, status, rank, reason, "" if status == "out_of_memory" else traceback.format_exc())
+        run.fail(attempt, status, rank, reason, "" if memory else traceback.format_exc())
         print(f"run {run.run_id}: {status}: {reason}", file=sys.stderr, flush=True)
         if session.strategy.size == 1:
             return EXIT_RUNS_FAILED if given_up else EXIT_OK

@@ -38,6 +38,15 @@ def sign_of_no_memory(text: str, limited: bool = False) -> str:
     return next((sign for sign in NO_MEMORY + (NO_STACK if limited else ()) if sign in text), "")
 
 
+def when_memory_ran_out(logs: Path | None) -> str:
+    """Return the status of a run that found no memory: OUT_OF_MEMORY, which is a result, but for one whose worker, with
+    these logs, shares its GPU: "lost", so that it is done again, and the launcher hears that the GPU is full."""
+    if not leases.said(logs, leases.SHARES) or logs is None:
+        return OUT_OF_MEMORY
+    leases.say(logs, leases.FULL)
+    return "lost"
+
+
 def write_failure(attempt: Path, status: str, rank: int, error: BaseException | str, trace: str = "",
                   host: str = "") -> None:
     """Create failure.json exclusively, so that the first failing rank's reason is kept. `host`: the rank's, if not

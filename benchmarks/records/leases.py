@@ -26,6 +26,9 @@ from .json_files import cannot_write, load_json, read_json, write_json
 HEARTBEAT_SECONDS = 15.0
 STALE_SECONDS = 120.0
 TURN, READY, STANDING_BY = "turn", "ready", "standing-by"
+SHARES, FULL, LEAVES = "shares-its-gpu", "gpu-is-full", "leaves"
+"""Of workers that share a GPU: there are others beside it; its memory ran out; this one is to leave when its run ends.
+"""
 TURN_POLL_SECONDS = 0.2  # beside a run that is being timed
 
 
@@ -188,6 +191,36 @@ def give_turn(logs: Path) -> None:
     """Let the ranks of the worker with these logs begin. Raises RecordError where the folder takes no file."""
     (logs / STANDING_BY).unlink(missing_ok=True)
     _touch(logs / TURN)
+
+
+def say(logs: Path, word: str) -> None:
+    """Say one of SHARES, FULL and LEAVES of the worker with these logs. Raises RecordError where the folder takes no
+    file."""
+    if not said(logs, word):
+        _touch(logs / word)
+
+
+def unsay(logs: Path, word: str) -> None:
+    """Take back what was said of the worker with these logs."""
+    (logs / word).unlink(missing_ok=True)
+
+
+def said(logs: Path | None, word: str) -> bool:
+    """Return whether this was said of the worker with these logs; None: it has none."""
+    return logs is not None and (logs / word).exists()
+
+
+def wait_until_alone(logs: Path | None, interrupted: Callable[[], str]) -> None:
+    """Wait, where memory has run out on the GPU that the worker with these logs shares, until it shares it no more, or
+    is to leave itself, or is interrupted."""
+    while said(logs, SHARES) and said(logs, FULL) and not said(logs, LEAVES) and not interrupted():
+        time.sleep(TURN_POLL_SECONDS)
+
+
+def own_logs() -> Path | None:
+    """Return the folder of logs of the worker that this process is a rank of; None where a launcher gave it none."""
+    folder = os.environ.get("BATCHSCALE_LOGS")
+    return Path(folder) if folder else None
 
 
 def _touch(path: Path) -> None:

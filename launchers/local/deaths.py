@@ -10,7 +10,7 @@ from typing import Any
 
 from ...benchmarks.errors import start_line
 from ...benchmarks.records import leases
-from ...benchmarks.records.failures import OUT_OF_MEMORY, ending, note, read_failure, sign_of_no_memory
+from ...benchmarks.records.failures import ending, note, read_failure, sign_of_no_memory, when_memory_ran_out
 from ...benchmarks.records.json_files import read_json
 from ...benchmarks.records.run_folder import Run
 from ...benchmarks.text import plain
@@ -66,7 +66,7 @@ def explain(runs: Sequence[Run], since: float, logs: Path, kills_before: int | N
     for run in lost:
         attempt = run.attempts()[-1]
         if found := evidence(logs, kills_before, kills, run.config.memory_limit_bytes > 0):
-            note(attempt, rank, host, found, logs, OUT_OF_MEMORY)
+            note(attempt, rank, host, found, logs, when_memory_ran_out(logs))
         elif STUCK.search(log):
             run.fail(attempt, "timed_out", max(rank, 0), "no progress (watchdog_seconds), and Python itself was stuck: "
                      f"its stacks are in {logs / 'worker.log'}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...benchmarks.config.strategies import STRATEGIES
 from ...benchmarks.planning.expected_time import NOTHING, WORKER_START_SECONDS, expected_seconds
 from ...benchmarks.runs.run_config import RunConfig
 
@@ -30,6 +31,8 @@ class Stage:
     runs: int
     stands_by: bool = False
     """Whether its workers may wait for the next round of a study."""
+    shares_gpus: bool = False
+    """Whether several of its runs may train on a GPU at a time."""
 
     @property
     def shape(self) -> str:
@@ -48,14 +51,21 @@ def stages(runs: Sequence[RunConfig], cores: Sequence[int], gpus: Sequence[str] 
     shapes: dict[str, list[RunConfig]] = {}
     for config in runs:
         shapes.setdefault(config.shape, []).append(config)
-    return [Stage(group[0], slots(group[0], len(group), cores, gpus), len(group), may_stand_by(group[0], gpus))
-            for group in shapes.values()]
+    return [Stage(group[0], slots(group[0], len(group), cores, gpus), len(group), may_stand_by(group[0], gpus),
+                  may_share_gpus(group[0], gpus)) for group in shapes.values()]
 
 
 def may_stand_by(config: RunConfig, gpus: Sequence[str]) -> bool:
     """Return whether a worker of this shape may wait for more runs while others work: it is one rank, since others
     would wait in a collective with a busy core, and holds no GPU's memory."""
     return config.kind == "accuracy" and config.ranks == 1 and not gpus
+
+
+def may_share_gpus(config: RunConfig, gpus: Sequence[str]) -> bool:
+    """Return whether several runs of this shape may train on a GPU at a time: a process each, whose times are compared
+    with nothing."""
+    return (bool(gpus) and config.kind == "accuracy" and config.replicas == 1
+            and STRATEGIES[config.strategy].start == "process")
 
 
 def in_turns(staged: Sequence[Stage]) -> list[list[Stage]]:

@@ -18,7 +18,7 @@ from ...benchmarks.errors import (EXIT_ENVIRONMENT, EXIT_INCOMPLETE, EXIT_OK, EX
                                   PlanError)
 from ...benchmarks.planning import selection
 from ...benchmarks.planning.expansion import expand, Expansion, TrainExamples
-from ...benchmarks.planning.keys import setting_seconds
+from ...benchmarks.planning.keys import setting_count, setting_seconds
 from ...benchmarks.planning.plan import Plan
 from ...benchmarks.records import identity
 from ...benchmarks.records.json_files import read_json, write_json
@@ -165,7 +165,8 @@ def do(store: Store, expansion: Expansion, options: Options, stand_by: StandBy) 
     """Do the runs that are written and not done; return the exit code."""
     until = time.time() + options.budget_seconds
     limits = Limits(store.folder, options.only, until, stand_by.began if options.retry else 0.0, options.launcher,
-                    setting_seconds(store.manifest.settings, "watchdog_seconds"))
+                    setting_seconds(store.manifest.settings, "watchdog_seconds"),
+                    setting_count(store.manifest.settings, "runs_per_gpu"))
     wanted = selection.parse(options.only)
     runs = [run for run in store.runs() if wanted(run.config)]
     expected = expected_wall_seconds([run.config for run in runs], usable_cores(),
@@ -223,7 +224,7 @@ def _work(group: Sequence[Stage], todo: Sequence[Run], limits: Limits, progress:
     """Each stage's shape and why it was given up; empty where it was not."""
     work = [(stage, [run for run in todo if run.config.shape == stage.shape]) for stage in group]
     problems = []
-    with closing(in_turn(work, limits, progress.update, stand_by)) as ended:
+    with closing(in_turn(work, limits, progress.update, stand_by, progress.say)) as ended:
         for stage, problem in zip(group, ended):
             problems.append((stage.shape, problem))
             if problem:

@@ -15,6 +15,7 @@ from contextlib import closing, ExitStack
 from ...benchmarks.errors import EXIT_ENVIRONMENT, EXIT_USAGE
 from ...benchmarks.records.run_folder import Run
 from . import deaths, guardian
+from .gpu_sharing.guests import Guests
 from .schedule import Slot, Stage
 from .worker import STOPS, Limits, Worker, kill_left, unfinished
 
@@ -74,22 +75,23 @@ def work(stage: Stage, limits: Limits, runs: Sequence[Run], on_poll: Callable[[]
         return next(problems)
 
 
-def in_turn(stages: Sequence[tuple[Stage, Sequence[Run]]], limits: Limits,
-            on_poll: Callable[[], None], stand_by: StandBy) -> Generator[str, None, None]:
+def in_turn(stages: Sequence[tuple[Stage, Sequence[Run]]], limits: Limits, on_poll: Callable[[], None],
+            stand_by: StandBy, say: Callable[[str], None] = print) -> Generator[str, None, None]:
     """Run stages, each with its runs, one after another, and yield for each what `work` returns.
 
     Workers of several stages start at once, so that all cores import and load, and none does a run before all are
-    ready and its own stage's turn has come: an import beside a run that is timed would disturb it.
+    ready and its own stage's turn has come: an import beside a run that is timed would disturb it. `say` prints a line.
     """
     teams = [[stand_by.worker(stage, slot, limits) for slot in stage.slots] for stage, _ in stages]
-    workers = [worker for team in teams for worker in team]
+    workers, guests = [worker for team in teams for worker in team], list[Guests]()
     try:
         if len(teams) > 1:
             _make_ready(workers, on_poll)
         for team, (_, runs) in zip(teams, stages):
-            yield _work(team, limits, runs, on_poll)
+            guests.append(Guests(team, limits.runs_per_gpu, say))
+            yield _work(team, limits, runs, on_poll, guests[-1])
     finally:
-        stand_by.end(workers)
+        stand_by.end([*workers, *(one for own in guests for one in own.workers)])
 
 
 def _make_ready(workers: Sequence[Worker], on_poll: Callable[[], None]) -> None:
@@ -102,7 +104,8 @@ def _make_ready(workers: Sequence[Worker], on_poll: Callable[[], None]) -> None:
         time.sleep(POLL_SECONDS / 4)
 
 
-def _work(workers: Sequence[Worker], limits: Limits, runs: Sequence[Run], on_poll: Callable[[], None]) -> str:
+def _work(workers: Sequence[Worker], limits: Limits, runs: Sequence[Run], on_poll: Callable[[], None],
+          guests: Guests) -> str:
     for worker in workers:
         worker.begin()
     active, problem, looked = list(workers), "", time.monotonic()
@@ -111,12 +114,17 @@ def _work(workers: Sequence[Worker], limits: Limits, runs: Sequence[Run], on_pol
         time.sleep(POLL_SECONDS)
         if time.monotonic() - looked >= LOOK_SECONDS:
             on_poll()
+            active += guests.look(runs, active)
             looked = time.monotonic()
         for worker in active:
             worker.watch(runs)
         active = [worker for worker in active if not worker.is_standing_by()]
         for worker in [w for w in active if w.ended() is not None]:
             code = worker.buried(runs)
+            if worker in guests:
+                active.remove(worker)
+                guests.left(worker, code)
+                continue
             # The programs that start ranks turn a rank's code into one of their own.
             if code in (EXIT_ENVIRONMENT, EXIT_USAGE) or worker.empty_starts == MOST_EMPTY_STARTS:
                 problem = deaths.last_words(worker.logs, code)

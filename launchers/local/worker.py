@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,6 +38,8 @@ class Limits:
     retry_before: float = 0.0
     launcher: str = "auto"
     patience_seconds: float = WATCHDOG_SECONDS
+    runs_per_gpu: int = 1
+    """The most accuracy runs that may train on a GPU at a time."""
 
 
 @dataclass
@@ -137,6 +140,12 @@ class Worker:
             return [one for one in found if is_rank(one)] or found
         except psutil.Error:
             return []
+
+    def resident_bytes(self) -> int:
+        """Return the host's memory that its ranks take."""
+        with suppress(psutil.Error):
+            return sum(int(rank.memory_info().rss) for rank in self._ranks())
+        return 0
 
     def ended(self) -> int | None:
         """Return the code that the program that starts the ranks ended with; None while it runs."""

@@ -165,6 +165,21 @@ def test_accuracy_runs_go_on_all_gpus_at_once_each_on_its_own(tmp_path: Path) ->
     assert gpus == [[gpu] for gpu in range(8)], "a worker a GPU"
 
 
+@pytest.mark.slow
+def test_accuracy_runs_share_a_gpu_that_holds_several(tmp_path: Path) -> None:
+    """A second worker joins the first where memory and cores have room for it; each has copied to the one GPU."""
+    (tmp_path / "plan.toml").write_text(PLAN.format(strategies='["single"]', replicas=[1]).replace(
+        "seeds = 1\nepochs = 1\n", "seeds = 24\nepochs = 20\n"))
+    words = ["-m", "batchscale.launchers.cli", "run", "plan.toml", "--results", "results", "--only",
+             "experiment=accuracy"]
+    done = run_beside(1, words, tmp_path, {"PRETENDED_SHOW": "1"}, timeout=3000)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "1 run on a GPU at a time; 2 are tried" in done.stdout, done.stdout
+    assert [record["status"] for record in records_of(tmp_path)] == ["completed"] * 24
+    logs = [path.read_text(errors="replace") for path in (tmp_path / "results").glob("pretended/logs/*/worker.log")]
+    assert [sorted({int(gpu) for gpu in COPIED.findall(log)}) for log in logs] == [[0]] * 2
+
+
 def failing_run(folder: Path, **how: str) -> tuple[subprocess.CompletedProcess[str], str]:
     """A memory run beside a GPU that fails; what the run ended as, and why."""
     (folder / "plan.toml").write_text(PLAN.format(strategies='["single"]', replicas=[1]))

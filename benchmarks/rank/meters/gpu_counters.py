@@ -65,6 +65,13 @@ class GpuCounters:
         """Free memory of the fullest GPU in use; null where that is not told."""
         return self._least(lambda handle: self.library.nvmlDeviceGetMemoryInfo(handle).free)
 
+    def takes_several(self) -> bool:
+        """Return whether each GPU in use lets several processes on it; an administrator may allow one alone."""
+        default = getattr(self.library, "NVML_COMPUTEMODE_DEFAULT", 0)
+        modes = [self._asked(lambda handle: self.library.nvmlDeviceGetComputeMode(handle), one)
+                 for one in self.handles]
+        return all(mode in (None, default) for mode in modes)
+
     def _least(self, question: Callable[[Any], Any]) -> int | None:
         sizes = [self._asked(question, handle) for handle in self.handles]
         known = [size for size in sizes if size is not None]
