@@ -20,8 +20,11 @@ SECONDS_PER_STEP = 60e-6
 SECONDS_PER_RUN = 0.5
 WORKER_START_SECONDS = 5.0
 EVALUATED_EXAMPLES = 30_000
+FORWARD = 1 / 3  # of a step's operations: backward is twice the forward pass
 EXPECTED_PRODUCTS = 40  # of the power iteration
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+EXAMPLE_SECONDS = "example_seconds"
+"""In workloads.json: the processor's seconds that the gradient of an example takes, as it was tried."""
 
 
 def guessed(config: RunConfig) -> bool:
@@ -41,19 +44,39 @@ def expected_seconds(config: RunConfig, workload: Mapping[str, Any] = NOTHING) -
     """Return the seconds expected of a run on its replicas' cores, without WORKER_START_SECONDS, which come once per
     stage.
 
-    `workload`: the record's, where it has been described; its operations are counted, not guessed.
+    `workload`: as it was described, where it was: an example was tried, or at least its operations were counted.
     """
-    forward = workload.get("flops_per_example") or 2 * MULTIPLY_ADDS.get(config.model, UNKNOWN_MULTIPLY_ADDS)
-    flops = 3 * forward  # backward is twice the forward pass
-    rate = FLOPS_PER_SECOND_AND_CORE * config.cores_per_replica
+    example = _example_seconds(config, workload) / config.cores_per_replica
     if config.kind == "throughput":
         return SECONDS_PER_RUN + config.windows * config.window_seconds * 1.2
     if config.kind == "memory":
-        return SECONDS_PER_RUN + config.memory_steps * config.global_batch * flops / rate
-    seconds = SECONDS_PER_RUN
+        return SECONDS_PER_RUN + config.memory_steps * config.global_batch * example
+    seconds, evaluated = SECONDS_PER_RUN, _evaluated_examples(config, workload)
     for phase in phases(config)[-max(1, len(config.earlier_batches)):]:  # the first phase is another run's
         steps, points = phase.end, len(segments(phase))
-        seconds += steps * SECONDS_PER_STEP + steps * phase.global_batch * flops / rate / config.replicas
-        seconds += points * EVALUATED_EXAMPLES * flops / 3 / rate * (2 if config.noise_batches else 1)
+        seconds += steps * SECONDS_PER_STEP + steps * phase.global_batch * example / config.replicas
+        seconds += points * evaluated * example * FORWARD * (2 if config.noise_batches else 1)
     # A product of the Hessian with a vector costs about two gradients.
-    return seconds + config.sharpness_examples * EXPECTED_PRODUCTS * 2 * flops / rate
+    return seconds + config.sharpness_examples * EXPECTED_PRODUCTS * 2 * example
+
+
+def _example_seconds(config: RunConfig, workload: Mapping[str, Any]) -> float:
+    """What the gradient of one example takes a core."""
+    if tried := workload.get(EXAMPLE_SECONDS):
+        return float(tried)
+    forward = workload.get("flops_per_example") or 2 * MULTIPLY_ADDS.get(config.model, UNKNOWN_MULTIPLY_ADDS)
+    return float(forward) / FORWARD / FLOPS_PER_SECOND_AND_CORE
+
+
+def _evaluated_examples(config: RunConfig, workload: Mapping[str, Any]) -> int:
+    """Of one evaluation: those held out for validation, for the test, and a part of those that are trained on."""
+    held = [workload.get(name) for name in ("validation_examples", "test_examples")]
+    if not all(isinstance(count, int) for count in held):
+        return EVALUATED_EXAMPLES
+    return sum(held) + min(config.train_subset, config.train_examples)
+
+
+def as_on_gpus(workloads: Mapping[str, Any]) -> dict[str, Any]:
+    """Return described workloads for a plan that trains on GPUs, without what a processor took for them."""
+    return {key: {name: value for name, value in one.items() if name != EXAMPLE_SECONDS} if isinstance(one, dict)
+            else one for key, one in workloads.items()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
+from ..planning.expected_time import EXAMPLE_SECONDS
 from ..records.schema import SCHEMA_VERSION, finite
 from ..runs.derived import derived, instabilities
 from ..runs.run_config import to_json
@@ -22,7 +23,7 @@ from .timing_run import time_windows
 from .training.compiled import NOT_TAKEN
 
 NOTES = "notes"  # in workloads.json: what is not taken over of a script's data, which is told as warnings
-OF_DESCRIPTIONS = ("files", "identity", NOTES)  # of workloads.json alone
+OF_DESCRIPTIONS = ("files", "identity", NOTES, EXAMPLE_SECONDS)  # of workloads.json alone
 MONITORED = "monitored"  # in a checkpoint: what callbacks of a script saw in the phase, epoch by epoch
 STRETCH_SECONDS = 20.0  # of training, after which ranks ask each other whether to stop
 

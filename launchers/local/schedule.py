@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...benchmarks.config.strategies import STRATEGIES
-from ...benchmarks.planning.expected_time import NOTHING, WORKER_START_SECONDS, expected_seconds
+from ...benchmarks.planning.expected_time import as_on_gpus, NOTHING, WORKER_START_SECONDS, expected_seconds
 from ...benchmarks.runs.run_config import RunConfig
 
 STARTED_TOGETHER = 2  # workers that wait hold memory, and more of them than cores start no faster
@@ -86,7 +86,7 @@ def expected_wall_seconds(runs: Sequence[RunConfig], cores: Sequence[int], gpus:
 
     `workloads`: those that have been described, by their key.
     """
-    staged = stages(runs, cores, gpus)
+    staged, workloads = stages(runs, cores, gpus), as_on_gpus(workloads) if gpus else workloads
     shapes = {stage.shape: stage for stage in staged}
     starts = {stage.shape: WORKER_START_SECONDS / len(group) for group in in_turns(staged) for stage in group}
     return {run.digest: expected_seconds(run, workloads.get(run.workload_key, NOTHING)) / len(shapes[run.shape].slots)

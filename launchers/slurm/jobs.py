@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...benchmarks.config.strategies import STRATEGIES, Start
-from ...benchmarks.planning.expected_time import NOTHING, WORKER_START_SECONDS, expected_seconds
+from ...benchmarks.planning.expected_time import as_on_gpus, NOTHING, WORKER_START_SECONDS, expected_seconds
 from ...benchmarks.runs.run_config import RunConfig
 from .layout import tasks_per_node
 from .site import Site
@@ -58,6 +58,7 @@ def jobs(configs: Sequence[RunConfig], site: Site, workloads: Mapping[str, Any] 
 
     `workloads`: those that have been described, by their key; what the others cost is guessed.
     """
+    workloads = workloads if site.gpus == "none" else as_on_gpus(workloads)
     groups: dict[Resources, list[RunConfig]] = {}
     for config in configs:
         groups.setdefault(resources(config, site), []).append(config)

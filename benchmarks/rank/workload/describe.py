@@ -30,6 +30,7 @@ from ...data.dataset import Dataset
 from ...data.disk.encoded import EncodedImages
 from ...data.user_function import search_beside
 from ...errors import EXIT_OK, BatchscaleError, DataError
+from ...planning.expected_time import EXAMPLE_SECONDS
 from ...records.environment import numbers_versions
 from ...runs.run_config import from_json, RunConfig
 from .. import imports
@@ -45,7 +46,7 @@ def workload(config: RunConfig, known: Mapping[str, str] = MappingProxyType({}))
     from ... import data
     imports.tensorflow_and_keras()
     from .. import models
-    from . import baseline, first_weights, flops, trial
+    from . import baseline, first_weights, flops, pace, trial
     from . import fingerprint as parts
     from ..feeds.image_pipeline import ImagePipeline
     dataset, digests = loaded(config.dataset, known.get(config.dataset, ""))
@@ -60,13 +61,14 @@ def workload(config: RunConfig, known: Mapping[str, str] = MappingProxyType({}))
     if isinstance(x, EncodedImages):
         x = ImagePipeline(x, y, config.dtype).decoded(np.arange(trial.EXAMPLES))
     trained = {**digests, **parts.model(built, fixed), **parts.code(config), "versions": numbers_versions()}
-    forward = trial.check_step(config, built, x, y, split.classes)
-    operations, not_counted = flops.count(forward.graph) if forward else (0, [])
+    tried = trial.check_step(config, built, x, y, split.classes)
+    operations, not_counted = flops.count(tried.forward.graph) if tried.forward else (0, [])
     return {"source": split.source, "train_examples": count(y),
             "validation_examples": count(split.validation[1]), "test_examples": count(split.test[1]),
             "input_shape": _listed(split.input_shape), "classes": split.classes,
             "parameters": int(sum(int(v.value.numpy().size) for v in built.trainable_variables)),
             "flops_per_example": operations or None, "flops_not_counted": not_counted,
+            EXAMPLE_SECONDS: pace.example_seconds(tried.gradient, x, y, operations),
             **baseline.baselines(config, y, split.test[1]),
             "fingerprint": trained, "files": fingerprint.witness(config.dataset),
             **({"notes": _notes(config.dataset)} if is_script(config.dataset) else {})}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -26,16 +26,22 @@ from ..training.compiled import Compiled
 from . import endings, flops, ignored, own_losses
 
 EXAMPLES = 3
+Gradient = Callable[[Any, Any], Any]  # (inputs, targets) -> loss and gradients
 OF_EXAMPLES = (" A metric gives one value for each example, whose mean is taken: keras.metrics' functions do; its "
                "objects, such as AUC() and F1Score(), are of all examples together and cannot be had here.")
 COMPILED = re.compile(r"numpy|[Ss]ymbolic|as a Python|[Ee]ager|KerasTensor")
 
 
-def check_step(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays, classes: Classes) -> Any:
-    """Outputs, ending, loss, gradient and metrics of the first examples, traced as in a run. x, y: at least 3 of them.
+class Tried(NamedTuple):
+    """What was tried: the model's call on one example as a concrete function, whose operations may be counted, None of
+    a script's model that has no call; and the gradient of a step, from inputs and targets."""
 
-    Return the model's call on one example as a concrete function, whose operations may be counted; None of a script's
-    model that has no call.
+    forward: Any
+    gradient: Gradient
+
+
+def check_step(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays, classes: Classes) -> Tried:
+    """Outputs, ending, loss, gradient and metrics of the first examples, traced as in a run. x, y: at least 3 of them.
     """
     ignored.check_model(config, model)
     if is_script(config.model):
@@ -57,12 +63,13 @@ def check_step(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays, clas
         _check_values(name, function, y, outputs, finite=function is objective.loss)
     if config.loss not in LOSSES:
         own_losses.check(f"loss {config.loss!r}", ends, objective.loss, model, x, y, _traced)
-    _check_gradient(config, model, objective.loss, x, y)
+    gradient = _gradient(model, objective.loss)
+    _check_gradient(config, model, gradient, x, y)
     keras_optimizers.create(config, model)
-    return forward
+    return Tried(forward, gradient)
 
 
-def _check_script(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays) -> Any:
+def _check_script(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays) -> Tried:
     """The same of what a script gave to compile, whose losses take their own targets and endings."""
     compiled = Compiled(taken.of(model))
     own, objective = compiled.own_step, compiled.objective(config.metrics)
@@ -79,9 +86,10 @@ def _check_script(config: RunConfig, model: keras.Model, x: Arrays, y: Arrays) -
     if own and config.sharpness_examples:
         raise PlanError(f"sharpness_examples belongs to the loss of compile, and {config.model!r} trains by a "
                         "train_step or compute_loss of its own; leave it out.")
-    _check_gradient(config, model, objective.loss, x, y, own.gradients if own else None)
+    gradient = own.gradients if own else _gradient(model, objective.loss)
+    _check_gradient(config, model, gradient, x, y)
     keras_optimizers.create(config, model)
-    return forward
+    return Tried(forward, gradient)
 
 
 def _check_told(model: str, told: losses.Function, x: Arrays, y: Arrays) -> None:
@@ -162,16 +170,17 @@ def _check_values(what: str, function: losses.Function, targets: Any, outputs: A
                         "weights; scale the inputs, or keep zeros out of logarithms and divisions.")
 
 
-def _check_gradient(config: RunConfig, model: keras.Model, loss: losses.Function, x: Arrays, y: Arrays,
-                    own: Callable[..., Any] | None = None) -> None:
-    """`own`: the gradient of a training step of the model's own."""
-    weights = [variable.value for variable in model.trainable_variables]
-    if not weights:
+def _gradient(model: keras.Model, loss: losses.Function) -> Gradient:
+    return partial(gradients.gradients, model, loss, [variable.value for variable in model.trainable_variables])
+
+
+def _check_gradient(config: RunConfig, model: keras.Model, gradient: Gradient, x: Arrays, y: Arrays) -> None:
+    if not model.trainable_variables:
         raise PlanError(f"model {config.model!r} has no trainable weights.")
     missing: list[str] = []
 
     def step() -> Any:
-        found = (own or partial(gradients.gradients, model, loss, weights))(x, y)[1]
+        found = gradient(x, y)[1]
         missing.extend(v.path for v, g in zip(model.trainable_variables, found) if g is None)
         return [tf.convert_to_tensor(gradient) for gradient in found if gradient is not None]
 

@@ -10,7 +10,7 @@ import pytest
 from batchscale.analysis.laws.cost import cost, energy_joules
 from batchscale.analysis.statistics.estimate import Estimate, without_interval
 from batchscale.benchmarks.errors import PlanError, RecordError
-from batchscale.benchmarks.planning.expected_time import expected_seconds
+from batchscale.benchmarks.planning.expected_time import as_on_gpus, EXAMPLE_SECONDS, expected_seconds
 from batchscale.benchmarks.runs.run_config import RunConfig
 
 
@@ -54,3 +54,14 @@ def test_a_described_workload_is_costed_by_its_counted_operations(config: Callab
     calculated = (3 * flops * steps * 128 + flops * points * evaluated) / 90e9
     assert expected_seconds(run, {"flops_per_example": flops}) == pytest.approx(0.5 + steps * 60e-6 + calculated)
     assert expected_seconds(run, {"flops_per_example": None}) == expected_seconds(run) < 10
+
+
+def test_a_tried_example_tells_more_than_counted_operations(config: Callable[..., RunConfig]) -> None:
+    """Both kinds of seconds are of processor cores; of GPUs a processor's tell nothing."""
+    run, steps, points = config(model="ResNet50", epochs=4), 4 * (1146 // 128), 3 + 4
+    tried = {"flops_per_example": 7.76e9, EXAMPLE_SECONDS: 0.6, "validation_examples": 100, "test_examples": 200}
+    evaluated = 100 + 200 + min(run.train_subset, run.train_examples)
+    found = expected_seconds(run, tried)
+    assert found == pytest.approx(0.5 + steps * (60e-6 + 128 * 0.6) + points * evaluated * 0.6 / 3)
+    assert as_on_gpus({"key": tried, "other": None}) == {
+        "key": {name: tried[name] for name in tried if name != EXAMPLE_SECONDS}, "other": None}
