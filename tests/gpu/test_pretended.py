@@ -58,6 +58,7 @@ name = "ranks"
 kind = "throughput"
 replica_batches = [32]
 strategies = ["multiworker", "horovod-gloo"]
+exchange = ["one", "groups"]
 replicas = [2]
 launches = 1
 windows = 2
@@ -144,6 +145,10 @@ def test_a_plan_of_all_strategies_goes_through(tmp_path: Path) -> None:
         assert sum(len(rank["devices"]) for rank in seen) == replicas
         assert all(device.startswith("GPU:") for rank in seen for device in rank["devices"])
     assert found["multiworker", 2, "throughput"]["environment"]["library"] == {"communication": "NCCL"}
+    pieces = {(record["config"]["strategy"], record["config"]["exchange"]): len(record["derived"]["exchanged_bytes"])
+              for record in records_of(tmp_path) if record["config"]["experiment"] == "ranks"}
+    assert set(pieces) == {(name, way) for name in ("multiworker", "horovod") for way in ("one", "groups")}
+    assert all((number > 1) == (way == "groups") for (_, way), number in pieces.items()), pieces
     logs = [path.read_text(errors="replace") for path in (tmp_path / "results").glob(
         "pretended/logs/multiworker-2r*/**/*") if path.is_file()]
     for rank in range(2):
