@@ -46,9 +46,11 @@ def replayed(results: Results) -> Iterator[Replayed]:
     auto = SEEDS.sub(r'\1seeds = "auto"\n\1max_seeds = \2', results.plan.text)
     arms = load_arms(results)
     for looks in sequential_looks(replace(results, plan=structs.replace(results.plan, text=auto))):
+        own = [arm for arm in arms if arm.experiment == looks.experiment]
         kept = {(one.rule, one.global_batch) for one in looks.judged if one.answer in (NOT_WORSE, SAME)}
-        yield Replayed(looks.experiment, frozenset(_kept([arm for arm in arms if arm.experiment == looks.experiment])),
-                       frozenset(kept), sum(looks.wanted.values()) / (looks.counts[-1] * len(looks.wanted)))
+        if own:  # of a study of some experiments, the others have no runs
+            yield Replayed(looks.experiment, frozenset(_kept(own)), frozenset(kept),
+                           sum(looks.wanted.values()) / (looks.counts[-1] * len(looks.wanted)))
 
 
 def _kept(arms: list[Arm]) -> Iterator[Cell]:
