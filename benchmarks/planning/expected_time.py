@@ -70,10 +70,10 @@ def _example_seconds(config: RunConfig, workload: Mapping[str, Any]) -> float:
 
 def _evaluated_examples(config: RunConfig, workload: Mapping[str, Any]) -> int:
     """Of one evaluation: those held out for validation, for the test, and a part of those that are trained on."""
-    held = [workload.get(name) for name in ("validation_examples", "test_examples")]
-    if not all(isinstance(count, int) for count in held):
+    validation, test = (workload.get(name) for name in ("validation_examples", "test_examples"))
+    if validation is None or test is None:
         return EVALUATED_EXAMPLES
-    return sum(held) + min(config.train_subset, config.train_examples)
+    return int(validation) + int(test) + min(config.train_subset, config.train_examples)
 
 
 def as_on_gpus(workloads: Mapping[str, Any]) -> dict[str, Any]:

@@ -235,8 +235,9 @@ def setting_seconds(settings: Mapping[str, Any], name: str) -> float:
 def setting_count(settings: Mapping[str, Any], name: str) -> int:
     """Return a [plan] key that counts, from plan.json's settings; its default where they have no usable number."""
     value = settings.get(name)
-    usable = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST
-    return value if usable else {"runs_per_gpu": RUNS_PER_GPU}[name]
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST:
+        return value
+    return {"runs_per_gpu": RUNS_PER_GPU}[name]
 
 
 def settings(values: object, where: str) -> dict[str, Any]:

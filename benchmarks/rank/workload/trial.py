@@ -33,7 +33,7 @@ COMPILED = re.compile(r"numpy|[Ss]ymbolic|as a Python|[Ee]ager|KerasTensor")
 
 
 class Tried(NamedTuple):
-    """What was tried: the model's call on one example as a concrete function, whose operations may be counted, None of
+    """A trial's yield: the model's call on one example as a concrete function, whose operations may be counted, None of
     a script's model that has no call; and the gradient of a step, from inputs and targets."""
 
     forward: Any
