@@ -21,7 +21,7 @@ from .derived_keys import MAX_SEEDS, MIN_SEEDS
 
 LONGEST_LIST = 256
 LONGEST_TEXT = 2000
-CHECKPOINT_SECONDS, WATCHDOG_SECONDS, RUNS_PER_GPU = 600.0, 1800.0, 8
+CHECKPOINT_SECONDS, WATCHDOG_SECONDS, RUNS_PER_GPU = 600.0, 1800.0, 1
 SEARCH = (0.1, 10.0)
 STRATEGY_NAMES = tuple(dict.fromkeys(name for strategy in STRATEGIES
                                      for name in (strategy, *strategy_variants(strategy))))
@@ -81,8 +81,9 @@ class PlanSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         "than the longest compilation or evaluation; 0: never. It changes no result, so it may be edited "
         "between two commands")] = WATCHDOG_SECONDS
     runs_per_gpu: Annotated[Whole, about(
-        "the most accuracy runs that train on one GPU at a time; fewer where memory does not hold them, or they are "
-        "measured to do no more work together than fewer of them. 1: each has a GPU to itself")] = RUNS_PER_GPU
+        "the most accuracy runs that train on one GPU at a time, a power of two; fewer where memory does not hold "
+        "them, or they are measured to do no more work together than half as many. What they then take is longer than "
+        "alone: time batches by throughput experiments. 1: each has a GPU to itself")] = RUNS_PER_GPU
     launch_summary: Annotated[Text, about(
         "what stands for the launches of a timing point in efficiencies: the geometric mean of their ratios, or the "
         "median, which one disturbed launch does not move; it has an interval from 6 launches on",

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
 from itertools import islice
@@ -128,7 +128,7 @@ def wait_for_more(logs: Path, interruption: Interruption, watchdog: Watchdog) ->
     return not interruption()
 
 
-def _waits(interruption: Interruption, watchdog: Watchdog) -> str:
+def _waits(interruption: Callable[[], str], watchdog: Watchdog) -> str:
     watchdog.progress("the worker's turn")
     return interruption()
 
@@ -169,7 +169,7 @@ def work(store: Store, runs: list[Run], all_runs: Sequence[Run], session: Sessio
         return EXIT_ENVIRONMENT  # of ranks that did not find each other, the first one says so on a run
     while True:
         claimed = None
-        leases.wait_until_alone(logs, session.interrupted)
+        leases.wait_until_alone(logs, partial(_waits, session.interrupted, session.watchdog))
         may = time.time() < until and not leases.said(logs, leases.LEAVES)
         if strategy.rank == 0 and may and not session.interrupted():
             claimed = store.claim_next(runs, retry_before)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import start_line
+from ..errors import RecordError, start_line
 from . import leases
 from .json_files import put, read_json, write_json
 
@@ -43,7 +44,8 @@ def when_memory_ran_out(logs: Path | None) -> str:
     these logs, shares its GPU: "lost", so that it is done again, and the launcher hears that the GPU is full."""
     if not leases.said(logs, leases.SHARES) or logs is None:
         return OUT_OF_MEMORY
-    leases.say(logs, leases.FULL)
+    with suppress(RecordError):  # the run's own end is told in any case
+        leases.say(logs, leases.FULL)
     return "lost"
 
 

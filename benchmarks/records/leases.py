@@ -201,13 +201,16 @@ def say(logs: Path, word: str) -> None:
 
 
 def unsay(logs: Path, word: str) -> None:
-    """Take back what was said of the worker with these logs."""
-    (logs / word).unlink(missing_ok=True)
+    """Take back what was said of the worker with these logs. Raises RecordError where the folder lets no file go."""
+    try:
+        (logs / word).unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(logs / word, error) from None
 
 
 def said(logs: Path | None, word: str) -> bool:
     """Return whether this was said of the worker with these logs; None: it has none."""
-    return logs is not None and (logs / word).exists()
+    return logs is not None and os.path.exists(logs / word)
 
 
 def wait_until_alone(logs: Path | None, interrupted: Callable[[], str]) -> None:

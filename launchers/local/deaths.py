@@ -65,6 +65,8 @@ def explain(runs: Sequence[Run], since: float, logs: Path, kills_before: int | N
     rank, host, end = (-1, leases.host(), "") if code is None else dead_rank(log, code)
     for run in lost:
         attempt = run.attempts()[-1]
+        if leases.said(logs, leases.FULL) and read_failure(attempt):
+            continue  # it has said itself that it lacked memory beside others, and is done again
         if found := evidence(logs, kills_before, kills, run.config.memory_limit_bytes > 0):
             note(attempt, rank, host, found, logs, when_memory_ran_out(logs))
         elif STUCK.search(log):

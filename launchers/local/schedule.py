@@ -62,8 +62,8 @@ def may_stand_by(config: RunConfig, gpus: Sequence[str]) -> bool:
 
 
 def may_share_gpus(config: RunConfig, gpus: Sequence[str]) -> bool:
-    """Return whether several runs of this shape may train on a GPU at a time: a process each, whose times are compared
-    with nothing."""
+    """Return whether several runs of this shape may train on a GPU at a time: a process each, of one
+    replica. What they take is then of runs that share one."""
     return (bool(gpus) and config.kind == "accuracy" and config.replicas == 1
             and STRATEGIES[config.strategy].start == "process")
 

@@ -174,7 +174,8 @@ def test_accuracy_runs_go_on_all_gpus_at_once_each_on_its_own(tmp_path: Path) ->
 def test_accuracy_runs_share_a_gpu_that_holds_several(tmp_path: Path) -> None:
     """A second worker joins the first where memory and cores have room for it; each has copied to the one GPU."""
     (tmp_path / "plan.toml").write_text(PLAN.format(strategies='["single"]', replicas=[1]).replace(
-        "seeds = 1\nepochs = 1\n", "seeds = 24\nepochs = 20\n"))
+        "seeds = 1\nepochs = 1\n", "seeds = 24\nepochs = 20\n").replace(
+        "drift_guard", "runs_per_gpu = 8\ndrift_guard"))
     words = ["-m", "batchscale.launchers.cli", "run", "plan.toml", "--results", "results", "--only",
              "experiment=accuracy"]
     done = run_beside(1, words, tmp_path, {"PRETENDED_SHOW": "1"}, timeout=3000)

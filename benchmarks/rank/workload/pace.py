@@ -42,7 +42,7 @@ def example_seconds(gradient: Callable[[Any, Any], Any], x: Arrays, y: Arrays, f
         once = _seconds(steps, 1)
         several = min(MOST_STEPS, max(1, int(MEASURED_SECONDS / max(once, 1e-6))))
         return (_seconds(steps, several) if several > 1 else once) / several / examples
-    except Exception:  # a user's code raises anything, and an estimate is worth no error
+    except (Exception, SystemExit):  # a user's code raises anything, and an estimate is worth no error
         return None
 
 

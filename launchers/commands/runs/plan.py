@@ -10,7 +10,7 @@ from typing import Any
 
 from ....benchmarks.errors import EXIT_OK
 from ....benchmarks.planning import selection
-from ....benchmarks.planning.expected_time import guessed
+from ....benchmarks.planning.expected_time import as_on_gpus, guessed
 from ....benchmarks.planning.plan import Plan
 from ....benchmarks.runs.run_config import RunConfig
 from ....benchmarks.schedules.rates import peak_rate
@@ -52,6 +52,7 @@ def show(plan: Plan, results: Path, only: str, launcher: str, offline: bool = Fa
     wanted = selection.parse(only)
     runs = [config for config in expansion.runs if wanted(config)]
     cores, gpus = usable_cores(), gpu_words()
+    workloads = as_on_gpus(workloads) if gpus else workloads
     staged = stages(runs, cores, gpus)
 
     def seconds(of: Sequence[RunConfig]) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,13 +10,14 @@ import psutil
 
 from ....benchmarks.rank.meters.gpu_counters import gpu_counters
 from ....benchmarks.records import leases
-from ....benchmarks.records.failures import FAILURE
+from ....benchmarks.records.failures import FAILURE, LAUNCHER
 from ....benchmarks.records.json_files import read_json
 from ....benchmarks.records.run_folder import Run
 from ....benchmarks.runs.run_config import RunConfig
+from ...machine.gpus import gpu_words
 from ..schedule import cores_needed, Slot
 from ..worker import STOPS, Worker
-from .measured import gains, Sharing, Spell, Trained
+from .measured import Sharing, Spell, Trained
 
 FILLED = 0.95  # share of a memory that runs side by side may fill: the next run may need a little more than the last
 
@@ -42,21 +42,23 @@ class Guests:
         """Decide by what has ended since, tell workers that are to leave, and return new ones, which are started.
         Raises RecordError where a worker's folder takes no file."""
         live = [one for one in active if one.process is not None]
-        if self._most < 2 or not self._hosts[0].stage.shares_gpus:
+        over = time.time() >= self._hosts[0].limits.until
+        if self._most < 2 or over or not self._hosts[0].stage.shares_gpus:
             return []
         self._gpus |= {str(one.logs.absolute()): _name(one.slot) for one in live}
         self._full = self._full or any(leases.said(Path(logs), leases.FULL) for logs in self._gpus)
         if self._full:
             said = self._sharing.full()
         else:
-            said = "" if self._sharing.settled else self._sharing.decide(gains(self._have_trained(runs)),
+            said = "" if self._sharing.settled else self._sharing.decide(self._have_trained(runs),
                                                                          lambda: self._room(runs, live))
+        self._tell(said)
+        return [one for slot in dict.fromkeys(host.slot for host in self._hosts)
+                for one in self._joining([one for one in live if one.slot == slot])]
+
+    def _tell(self, said: str) -> None:
         if said:
             self._say(f"{self._hosts[0].stage.shape}: {said}")
-        joining = [one for slot in dict.fromkeys(host.slot for host in self._hosts)
-                   for one in self._joining([one for one in live if one.slot == slot])]
-        self._guests += joining
-        return joining
 
     @property
     def workers(self) -> list[Worker]:
@@ -68,8 +70,7 @@ class Guests:
         no run to do. Where it died, GPUs have no more runs at a time than before."""
         self._closed = True
         self._guests = [one for one in self._guests if one is not guest]
-        if code not in STOPS:
-            self._sharing.died()
+        self._tell(self._sharing.ended(died=code not in STOPS))
 
     def _joining(self, live: Sequence[Worker]) -> list[Worker]:
         """Tell the workers of one GPU what they share, and whether to leave; start those that are missing."""
@@ -90,6 +91,7 @@ class Guests:
     def _joined(self, host: Worker) -> Worker:
         leases.say(host.logs, leases.SHARES)
         guest = Worker(host.stage, host.slot, host.limits, host.mark)
+        self._guests.append(guest)  # first: whatever is raised from here on, it is stopped
         guest.launch()
         leases.say(guest.logs, leases.SHARES)
         return guest
@@ -97,23 +99,26 @@ class Guests:
     def _have_trained(self, runs: Sequence[Run]) -> list[Trained]:
         """The runs that have ended, each looked at once: what others did later beside it is not of its time."""
         now = time.time()
-        spells = {run.run_id: spell for run in runs
-                  if run.run_id not in self._spells and (spell := self._spell(run, now))}
+        attempts = {run.run_id: run.attempts()[-1:] for run in runs}
+        names = {run.run_id: f"{run.run_id}/{attempts[run.run_id][0].name}" for run in runs if attempts[run.run_id]}
+        spells = {names[run.run_id]: spell for run in runs if names.get(run.run_id, "") not in self._spells
+                  and (spell := self._spell(run, attempts[run.run_id], now))}
         ended = {name: spell for name, spell in spells.items() if spell.ended < now}
         self._spells |= ended
         every = [*self._spells.values(), *(spell for name, spell in spells.items() if name not in ended)]
-        found = (_trained(run, ended[run.run_id].runs_there(every)) for run in runs if run.run_id in ended)
+        found = (_trained(run, ended[name].runs_there(every)) for run in runs
+                 if (name := names.get(run.run_id, "")) in ended)
         self._trained += [one for one in found if one is not None]
         return self._trained
 
-    def _spell(self, run: Run, now: float) -> Spell | None:
+    def _spell(self, run: Run, attempts: Sequence[Path], now: float) -> Spell | None:
         """The time that the run's last attempt has been on a GPU of these; None where it was not."""
-        attempts = run.attempts()
         claim = read_json(attempts[-1] / "claim.json") if attempts else None
         gpu = self._gpus.get(str(claim.get("logs"))) if isinstance(claim, dict) else None
         if gpu is None:
             return None
-        ended = next((_changed(path) for path in (run.record_path, attempts[-1] / FAILURE) if path.exists()), now)
+        ends = (run.record_path, attempts[-1] / FAILURE, attempts[-1] / LAUNCHER)
+        ended = next((_changed(path) for path in ends if path.exists()), now)
         return Spell(gpu, run.last_began(), ended)
 
     def _room(self, runs: Sequence[Run], live: Sequence[Worker]) -> int:
@@ -132,7 +137,7 @@ class Guests:
 def room_on(slot: Slot, now: int) -> int:
     """Return how many runs the memory of the slot's GPU holds, of which it has `now` so far; 1 where NVML does not tell
     or the GPU takes one process alone."""
-    counters = gpu_counters(["GPU:0"], ",".join(slot.gpus) or os.environ.get("CUDA_VISIBLE_DEVICES"))
+    counters = gpu_counters(["GPU:0"], ",".join(slot.gpus or gpu_words()))
     used, capacity = counters.used_bytes(), counters.capacity_bytes()
     if not used or capacity is None or not counters.takes_several():
         return 1
@@ -154,13 +159,15 @@ def _trained(run: Run, runs_there: float) -> Trained | None:
     """The run, if it is complete, was trained at one go and from the beginning: what it took stands for runs like it.
     """
     record = run.record() if run.has_record else None
-    if record is None or record["status"] != "completed" or len(run.attempts()) > 1 or not record["evaluations"]:
+    if record is None or record["status"] != "completed" or not record["evaluations"]:
         return None
-    return Trained(like(run.config), runs_there, float(record["evaluations"][-1]["train_seconds"]))
+    if len(run.attempts()) > 1 or record.get("resumed") or run.config.earlier_batches:
+        return None
+    last = record["evaluations"][-1]
+    return Trained(like(run.config), runs_there, float(last["train_seconds"]) / max(1, int(last["step"])))
 
 
-def like(config: RunConfig) -> tuple[str, str, int, int, int, int]:
-    """Return what runs have in common whose steps take equally long and are equally many, whatever rule sets their
-    rate."""
-    return (config.experiment, config.workload_key, config.global_batch, config.accumulation, config.epochs,
-            config.stops_after)
+def like(config: RunConfig) -> tuple[str, str, int, int, bool]:
+    """Return what runs have in common whose steps take equally long, whatever rule sets their rate; those of AdaScale
+    measure gradients besides."""
+    return config.experiment, config.workload_key, config.global_batch, config.accumulation, config.adapts

@@ -8,12 +8,13 @@ against those like them that shared it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
 WORTH = 1.1  # more runs an hour by so much, or the next ones are not worth the memory and the cores that feed them
-ENOUGH = 3  # runs that shared a GPU and have one like them that did not
+ENOUGH = 2  # runs beside which so many others trained, with one like them beside which half as many did
+UNTOLD = 8  # runs without such a one, after which nothing is to be expected of the next ones either
 NEARLY = 0.15  # of a run: how far the others beside one may be from a whole number, over its time
 
 
@@ -35,8 +36,8 @@ class Spell:
 
 @dataclass(frozen=True)
 class Trained:
-    """A run that has ended. like: what runs have in common whose training is equally much work; runs_there: how many
-    its GPU had meanwhile, itself included; seconds: what its training took."""
+    """A run that has ended. like: what runs have in common whose steps are equally much work; runs_there: how many its
+    GPU had meanwhile, itself included; seconds: what a step took."""
 
     like: Hashable
     runs_there: float
@@ -45,19 +46,34 @@ class Trained:
 
 def gains(trained: Iterable[Trained]) -> dict[int, float]:
     """Return, for each number of runs on a GPU that was measured, how many more of them it does an hour than by one at
-    a time; of one, 1."""
+    a time; of one, 1. Each number is held against half of it, by runs that are alike."""
+    times = _by_number(trained)
+    found = {1: 1.0} if times[1] else {}
+    number = 2
+    while number // 2 in found:
+        fewer = {like: median(own) for like, own in times[number // 2].items()}
+        slower = [seconds / fewer[like] for like, own in times[number].items() if like in fewer for seconds in own]
+        if len(slower) >= ENOUGH:
+            found[number] = 2 * found[number // 2] / median(slower)
+        number *= 2
+    return found
+
+
+def untold(trained: Iterable[Trained], number: int) -> int:
+    """Return how many runs so many trained beside, of which none is like one beside which half as many did."""
+    times = _by_number(trained)
+    return sum(len(own) for like, own in times[number].items() if like not in times[number // 2])
+
+
+def _by_number(trained: Iterable[Trained]) -> dict[int, dict[Hashable, list[float]]]:
+    """The seconds of a step by the number of runs on the GPU and what runs have in common; those whose company changed
+    are left out."""
     times: dict[int, dict[Hashable, list[float]]] = defaultdict(lambda: defaultdict(list))
     for one in trained:
         number = max(1, round(one.runs_there))
-        if abs(one.runs_there - number) <= NEARLY * max(1, number - 1):
+        if one.seconds > 0 and abs(one.runs_there - number) <= NEARLY * max(1, number - 1):
             times[number][one.like].append(one.seconds)
-    alone = {like: median(own) for like, own in times[1].items()}
-    found = {1: 1.0} if alone else {}
-    for number, of in times.items():
-        slower = [seconds / alone[like] for like, own in of.items() if alone.get(like) for seconds in own]
-        if number > 1 and len(slower) >= ENOUGH:
-            found[number] = number / median(slower)
-    return found
+    return times
 
 
 @dataclass
@@ -68,17 +84,22 @@ class Sharing:
     settled: bool = False
     _worth: dict[int, float] = field(default_factory=dict)
 
-    def decide(self, found: Mapping[int, float], room: Callable[[], int]) -> str:
-        """Go on to the next number, back to the last, or stay; return what was decided, in words, or "". `found`: what
-        `gains` returned; room: how many memory and cores allow."""
-        if self.settled or self.count not in found:
+    def decide(self, trained: Sequence[Trained], room: Callable[[], int]) -> str:
+        """Go on to the next number, back to the last, or stay; return what was decided, in words, or "". room: how many
+        memory and cores allow."""
+        found, fewer = gains(trained), self.count // 2
+        if self.settled:
             return ""
-        self._worth[self.count] = found[self.count]
-        fewer = self.count // 2
-        if fewer and found[self.count] < WORTH * self._worth[fewer]:
+        if self.count not in found:
+            if not fewer or untold(trained, self.count) < UNTOLD:
+                return ""
+            tried, self.count, self.settled = self.count, fewer, True
+            return f"no runs tell what {tried} on a GPU at a time gain: {fewer} from now on"
+        self._worth = found
+        if fewer and found[self.count] < WORTH * found[fewer]:
             tried, self.count, self.settled = self.count, fewer, True
             return (f"{tried} runs on a GPU at a time do {found[tried]:.2f} times the work of one, {fewer} "
-                    f"{self._worth[fewer]:.2f} times: {fewer} from now on")
+                    f"{found[fewer]:.2f} times: {fewer} from now on")
         if 2 * self.count > (most := room()):
             self.settled = True
             return "" if self.count == 1 else self._said(f"no more than {most} have room")
@@ -97,6 +118,10 @@ class Sharing:
         self.count, self.settled = 1, True
         return "a GPU's memory ran out while runs shared it: one run on a GPU at a time from now on"
 
-    def died(self) -> None:
-        """Go back to as many runs on a GPU as before the last step, since a worker that shared one died."""
-        self.count, self.settled = max(1, self.count // 2), True
+    def ended(self, died: bool) -> str:
+        """Stay at this number, since a worker that shared a GPU has left; at half of it where it died. Return what was
+        decided, in words."""
+        before, unsettled = self.count, not self.settled
+        self.count, self.settled = max(1, self.count // 2) if died else self.count, True
+        return (f"a worker that shared a GPU died: {self.count} of {before} runs on a GPU at a time from now on"
+                if died and unsettled else "")

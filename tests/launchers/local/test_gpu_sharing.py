@@ -18,7 +18,7 @@ from batchscale.benchmarks.records.store import Store
 from batchscale.benchmarks.runs.run_config import RunConfig
 from batchscale.launchers.local import supervisor, worker
 from batchscale.launchers.local.gpu_sharing import guests, measured
-from batchscale.launchers.local.gpu_sharing.measured import ENOUGH, gains, Sharing, Spell, Trained
+from batchscale.launchers.local.gpu_sharing.measured import ENOUGH, gains, Sharing, Spell, Trained, untold, UNTOLD
 from batchscale.launchers.local.rank_commands import Start
 from batchscale.launchers.local.schedule import may_share_gpus, Slot, Stage
 from support.synthetic_records import record_for
@@ -41,6 +41,29 @@ def test_what_sharing_gains_is_told_by_runs_that_are_alike() -> None:
     others = [Trained("small", 1.5, 90.0), Trained("large", 2.0, 90.0)]
     assert gains([*alone, *together, *others]) == {1: 1.0, 2: pytest.approx(2 / 1.5)}
     assert gains([*alone, *together[:ENOUGH - 1]]) == {1: 1.0} and gains(together) == {}
+    assert untold([*alone, *together, *others], 2) == 1
+
+
+def test_a_number_is_held_against_half_of_it_where_no_run_like_these_was_alone() -> None:
+    """Four of the large batch take twice as long as two of it: no more work than two, 1.8 times that of one."""
+    alone, two = [Trained("small", 1.0, 9.0)], [Trained("small", 2.0, 10.0)] * ENOUGH
+    large = [*[Trained("large", 2.0, 20.0)] * 2, *[Trained("large", 4.0, 40.0)] * ENOUGH]
+    assert gains([*alone, *two, *large]) == {1: 1.0, 2: pytest.approx(1.8), 4: pytest.approx(1.8)}
+
+
+def test_where_no_runs_tell_it_goes_back() -> None:
+    sharing, alone = Sharing(), Trained("small", 1.0, 9.0)
+    assert sharing.decide([alone], lambda: NO_LIMIT) == "1 run on a GPU at a time; 2 are tried"
+    others = [Trained(f"large {number}", 2.0, 9.0) for number in range(UNTOLD)]
+    assert sharing.decide([alone, *others[1:]], lambda: NO_LIMIT) == "" and sharing.count == 2
+    assert "no runs tell what 2 on a GPU at a time gain" in sharing.decide([alone, *others], lambda: NO_LIMIT)
+    assert (sharing.count, sharing.settled) == (1, True)
+
+
+def test_a_worker_that_died_halves_the_number_and_one_that_left_keeps_it() -> None:
+    died, left = Sharing(4), Sharing(4)
+    assert "2 of 4 runs" in died.ended(died=True) and left.ended(died=False) == ""
+    assert [(one.count, one.settled) for one in (died, left)] == [(2, True), (4, True)]
 
 
 @dataclass
@@ -66,7 +89,7 @@ class Device:
             spells += over
             every = [*spells, *(Spell("0", began, now) for _, began in going)]
             ended += [Trained("one", one.runs_there(every), now - one.began) for one in over if not sharing.settled]
-            said.append("" if sharing.settled else sharing.decide(gains(ended), lambda: most))
+            said.append("" if sharing.settled else sharing.decide(ended, lambda: most))
         return now, sharing, [line for line in said if line]
 
 
