@@ -8,8 +8,8 @@ against those like them that shared it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import median
 
 WORTH = 1.1  # more runs an hour by so much, or the next ones are not worth the memory and the cores that feed them
@@ -82,34 +82,27 @@ class Sharing:
 
     count: int = 1
     settled: bool = False
-    _worth: dict[int, float] = field(default_factory=dict)
 
     def decide(self, trained: Sequence[Trained], room: Callable[[], int]) -> str:
         """Go on to the next number, back to the last, or stay; return what was decided, in words, or "". room: how many
         memory and cores allow."""
-        found, fewer = gains(trained), self.count // 2
         if self.settled:
             return ""
+        found, fewer = gains(trained), self.count // 2
         if self.count not in found:
             if not fewer or untold(trained, self.count) < UNTOLD:
                 return ""
             tried, self.count, self.settled = self.count, fewer, True
             return f"no runs tell what {tried} on a GPU at a time gain: {fewer} from now on"
-        self._worth = found
         if fewer and found[self.count] < WORTH * found[fewer]:
             tried, self.count, self.settled = self.count, fewer, True
             return (f"{tried} runs on a GPU at a time do {found[tried]:.2f} times the work of one, {fewer} "
                     f"{found[fewer]:.2f} times: {fewer} from now on")
         if 2 * self.count > (most := room()):
             self.settled = True
-            return "" if self.count == 1 else self._said(f"no more than {most} have room")
+            return "" if self.count == 1 else _told(self.count, found, f"no more than {most} have room")
         self.count *= 2
-        return self._said(f"{self.count} are tried", self.count // 2)
-
-    def _said(self, then: str, count: int = 0) -> str:
-        count = count or self.count
-        work = f", which do {self._worth[count]:.2f} times the work of one" if count > 1 else ""
-        return f"{count} run{'s' * (count > 1)} on a GPU at a time{work}; {then}"
+        return _told(self.count // 2, found, f"{self.count} are tried")
 
     def full(self) -> str:
         """Go back to one run on a GPU, since memory ran out; return what was decided, in words."""
@@ -125,3 +118,8 @@ class Sharing:
         self.count, self.settled = max(1, self.count // 2) if died else self.count, True
         return (f"a worker that shared a GPU died: {self.count} of {before} runs on a GPU at a time from now on"
                 if died and unsettled else "")
+
+
+def _told(count: int, found: Mapping[int, float], then: str) -> str:
+    work = f", which do {found[count]:.2f} times the work of one" if count > 1 else ""
+    return f"{count} run{'s' * (count > 1)} on a GPU at a time{work}; {then}"
