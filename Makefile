@@ -38,17 +38,17 @@ $(READY): setup.cfg pyproject.toml constraints.txt launchers/machine/setup_envir
 
 # One process more than two cores: now and then each waits for a process that it started.
 test: setup
-	$(ACTIVATED) pytest -n 3 --no-loadscope-reorder --most-starts $(MOST_STARTS) -m "not slurm and not faults and not slow and not browser and not gpu"
+	$(ACTIVATED) pytest -n 3 --no-loadscope-reorder --timeout 300 --most-starts $(MOST_STARTS) -m "not slurm and not faults and not slow and not browser and not gpu"
 
 # All of them; SLURM_TESTS="slurm and not slow" leaves out what waits for time limits and requeued jobs.
 SLURM_TESTS := slurm
 test-slurm: setup
-	$(ACTIVATED) pytest -m "$(SLURM_TESTS)"
+	$(ACTIVATED) pytest --timeout 900 -m "$(SLURM_TESTS)"
 
 # The report in Chromium (Debian: apt-get install chromium); nothing else is downloaded than two Python packages.
 test-browser: setup
 	$(BIN)/python -m pip install --quiet --constraint "$(CONSTRAINTS)" $(BROWSER)
-	$(ACTIVATED) pytest -m browser tests/browser
+	$(ACTIVATED) pytest --timeout 300 -m browser tests/browser
 
 test-slow: setup
 	$(ACTIVATED) pytest -m "slow and not slurm and not gpu"

@@ -119,7 +119,7 @@ def _work(workers: Sequence[Worker], limits: Limits, runs: Sequence[Run], on_pol
         for worker in active:
             worker.watch(runs)
         active = [worker for worker in active if not worker.is_standing_by()]
-        for worker in [w for w in active if w.ended() is not None]:
+        for worker in sorted((w for w in active if w.ended() is not None), key=guests.__contains__):
             code = worker.buried(runs)
             if worker in guests:
                 active.remove(worker)
@@ -134,6 +134,7 @@ def _work(workers: Sequence[Worker], limits: Limits, runs: Sequence[Run], on_pol
             done = code in STOPS or problem or worker.starts > len(runs) + 2
             if done or not any(unfinished(run, limits) for run in runs):
                 active.remove(worker)
+                guests.host_left(worker)
             else:
                 worker.launch()
     on_poll()

@@ -31,12 +31,13 @@ class Guests:
     def __init__(self, hosts: Sequence[Worker], most: int, say: Callable[[str], None]) -> None:
         self._hosts, self._most, self._say = hosts, most, say
         self._sharing, self._guests = Sharing(), list[Worker]()
+        self._heirs = list[Worker]()  # guests whose host has ended
         self._trained, self._spells = list[Trained](), dict[str, Spell]()
         self._gpus = dict[str, str]()  # of each worker, by its folder of logs
         self._full = self._closed = False
 
     def __contains__(self, worker: Worker) -> bool:
-        return any(worker is one for one in self._guests)
+        return any(worker is one for one in self._guests) and not any(worker is one for one in self._heirs)
 
     def look(self, runs: Sequence[Run], active: Sequence[Worker]) -> list[Worker]:
         """Decide by what has ended since, tell workers that are to leave, and return new ones, which are started.
@@ -71,6 +72,12 @@ class Guests:
         self._closed = True
         self._guests = [one for one in self._guests if one is not guest]
         self._tell(self._sharing.ended(died=code not in STOPS))
+
+    def host_left(self, host: Worker) -> None:
+        """Let a guest take the place of its host, which has ended for good: from now on it is one that is started again
+        where it dies, and what it has to itself is no shared GPU."""
+        self._closed = True
+        self._heirs += [one for one in self._guests if one in self and one.slot == host.slot][:1]
 
     def _joining(self, live: Sequence[Worker]) -> list[Worker]:
         """Tell the workers of one GPU what they share, and whether to leave; start those that are missing."""

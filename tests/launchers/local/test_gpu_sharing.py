@@ -146,7 +146,8 @@ def test_a_worker_waits_until_its_gpu_is_its_own_or_it_is_to_leave(tmp_path: Pat
 
 
 # A rank whose runs take as long beside one other as alone, begin beside it where it is to come, and find no memory
-# there if FULL.
+# there if FULL. If ALONE, the first rank leaves the last run to others, where it goes on until nothing is shared any more
+# and its first attempt dies.
 RANK = """
 import json, os, sys, time
 from pathlib import Path
@@ -155,7 +156,12 @@ from batchscale.benchmarks.records import failures, leases
 from batchscale.benchmarks.records.store import Store
 folder, options, logs = Path(sys.argv[1]), arguments(sys.argv[2:]), leases.own_logs()
 store = Store(options.results)
-runs = store.runs()
+runs = store.runs()[:-1 if ALONE and len(list(logs.parent.iterdir())) == 1 else None]
+def shares_until(event):
+    end = time.monotonic() + 60
+    while leases.said(logs, leases.SHARES) and not event():
+        assert time.monotonic() < end, "nobody came, and nobody said that it was alone"
+        time.sleep(0.02)
 while True:
     leases.wait_until_alone(logs, lambda: "")
     claimed = None if leases.said(logs, leases.LEAVES) else store.claim_next(runs, 0.0)
@@ -165,9 +171,13 @@ while True:
     begun = folder / "begun" / f"{os.getpid()}-{run.run_id}"
     begun.touch()
     beside = lambda: len({path.name.split("-")[0] for path in (folder / "begun").iterdir()}) > 1
-    while leases.said(logs, leases.SHARES) and not beside():
-        time.sleep(0.02)
+    shares_until(beside)
     time.sleep(SECONDS)
+    if ALONE and run.run_id == store.runs()[-1].run_id:
+        shares_until(lambda: False)
+        if len(run.attempts()) == 1:
+            begun.unlink()
+            os._exit(13)
     if FULL and beside() and leases.said(logs, leases.SHARES):
         run.fail(attempt, failures.when_memory_ran_out(logs), 0, "no memory")
     else:
@@ -178,8 +188,8 @@ while True:
 """
 
 
-def shared_stage(folder: Path, config: Make, monkeypatch: pytest.MonkeyPatch, full: bool,
-                 count: int) -> tuple[list[str], Store]:
+def shared_stage(folder: Path, config: Make, monkeypatch: pytest.MonkeyPatch, count: int, *, full: bool = False,
+                 alone: bool = False) -> tuple[list[str], Store]:
     """What is said while one pretended GPU has so many runs to do, and the store afterwards."""
     configs = [config(seed=seed) for seed in range(count)]
     for name in ("records", "begun"):
@@ -188,7 +198,7 @@ def shared_stage(folder: Path, config: Make, monkeypatch: pytest.MonkeyPatch, fu
         (folder / "records" / one.run_id).write_text(json.dumps(record_for(one)))
     store = Store(folder / "plan")
     store.prepare(configs, {"name": "plan"})
-    program = RANK.replace("if FULL", f"if {full}").replace("SECONDS", "0.3")
+    program = RANK.replace("if FULL", f"if {full}").replace("if ALONE", f"if {alone}").replace("SECONDS", "0.3")
     monkeypatch.setattr(worker, "start", lambda config, words, *_: Start(
         (sys.executable, "-c", program, str(folder), *words), {}))
     monkeypatch.setattr(guests, "room_on", lambda slot, now: 2)
@@ -205,7 +215,7 @@ def shared_stage(folder: Path, config: Make, monkeypatch: pytest.MonkeyPatch, fu
 
 def test_a_second_worker_joins_and_both_go_on_to_the_end(
         tmp_path: Path, config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    said, store = shared_stage(tmp_path, config, monkeypatch, full=False, count=12)
+    said, store = shared_stage(tmp_path, config, monkeypatch, 12)
     assert said[0] == "1 run on a GPU at a time; 2 are tried"
     assert "which do 2.00 times the work of one; no more than 2 have room" in said[1]
     assert len(list((store.folder / "logs").iterdir())) == 2, "a host and one guest"
@@ -213,6 +223,12 @@ def test_a_second_worker_joins_and_both_go_on_to_the_end(
 
 def test_runs_without_memory_beside_others_are_done_again_alone(
         tmp_path: Path, config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    said, store = shared_stage(tmp_path, config, monkeypatch, full=True, count=8)
+    said, store = shared_stage(tmp_path, config, monkeypatch, 8, full=True)
     assert said[-1] == "a GPU's memory ran out while runs shared it: one run on a GPU at a time from now on"
     assert max(len(run.attempts()) for run in store.runs()) == 2
+
+
+def test_a_guest_whose_host_has_ended_has_the_gpu_to_itself_and_is_started_again_where_it_dies(
+        tmp_path: Path, config: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, store = shared_stage(tmp_path, config, monkeypatch, 10, alone=True)
+    assert [len(run.attempts()) for run in store.runs()] == [1] * 9 + [2]
