@@ -38,7 +38,7 @@ $(READY): setup.cfg pyproject.toml constraints.txt launchers/machine/setup_envir
 
 # One process more than two cores: now and then each waits for a process that it started.
 test: setup
-	$(ACTIVATED) pytest -n 3 --no-loadscope-reorder --timeout 300 --most-starts $(MOST_STARTS) -m "not slurm and not faults and not slow and not browser and not gpu"
+	$(ACTIVATED) pytest -n 3 --no-loadscope-reorder --timeout 400 --most-starts $(MOST_STARTS) -m "not slurm and not faults and not slow and not browser and not gpu"
 
 # All of them; SLURM_TESTS="slurm and not slow" leaves out what waits for time limits and requeued jobs.
 SLURM_TESTS := slurm

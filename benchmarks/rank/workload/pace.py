@@ -13,6 +13,7 @@ import tensorflow as tf
 from ...data.arrays import Arrays, count, each
 
 MOST_EXAMPLES = 64
+WORTH_FLOPS = 1e5  # of an example forward: a smaller model's steps are overhead, and to try it costs a trace
 TRIED_FLOPS = 2e9  # of one step: a large model is tried on fewer examples
 MEASURED_SECONDS = 0.1
 MOST_STEPS = 200
@@ -20,11 +21,13 @@ MOST_STEPS = 200
 
 def example_seconds(gradient: Callable[[Any, Any], Any], x: Arrays, y: Arrays, flops: float) -> float | None:
     """Return the processor's seconds, of all its cores together, that the gradient of one example takes in a step of
-    some; None where it cannot be repeated in a loop.
+    some; None where it cannot be repeated in a loop, or the model is too small for that to matter.
 
     gradient: (inputs, targets) -> loss and gradients; flops: operations of a forward pass on an example, 0 where they
     were not counted.
     """
+    if 0 < flops < WORTH_FLOPS:
+        return None
     examples = min(count(x), count(y), max(1, int(TRIED_FLOPS / (3 * flops))) if flops else 1, MOST_EXAMPLES)
     inputs, targets = (each(lambda values: tf.constant(values[:examples]), part) for part in (x, y))
 

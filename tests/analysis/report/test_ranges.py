@@ -67,7 +67,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return write
 
 
-@pytest.fixture(params=STUDIES)
+QUICKLY = ("few and noisy", "a launch ten times slower")  # the others are like them, with less to go wrong
+
+
+@pytest.fixture(params=[name if name in QUICKLY else pytest.param(name, marks=pytest.mark.slow) for name in STUDIES])
 def folder(request: pytest.FixtureRequest, written: Callable[[str], Path]) -> Path:
     """The report of one study."""
     return written(request.param)

@@ -28,19 +28,23 @@ def gradient_of(width: int, seen: list[int] | None = None) -> Any:
 
 
 def test_a_larger_model_takes_longer() -> None:
-    small, large = (example_seconds(gradient_of(width), X, Y, 1e3) for width in (8, 16_384))
+    small, large = (example_seconds(gradient_of(width), X, Y, 1e5) for width in (8, 16_384))
     assert small is not None and large is not None and 0 < 5 * small < large
 
 
-@pytest.mark.parametrize("flops, examples", [(1e3, MOST_EXAMPLES), (1e8, 6), (1e12, 1), (0, 1)])
+@pytest.mark.parametrize("flops, examples", [(1e5, MOST_EXAMPLES), (1e8, 6), (1e12, 1), (0, 1)])
 def test_a_large_model_is_tried_on_fewer_examples(flops: float, examples: int) -> None:
     seen: list[int] = []
     assert example_seconds(gradient_of(8, seen), X, Y, flops) is not None
     assert set(seen) == {examples}
 
 
+def test_a_small_model_is_not_tried_since_its_steps_are_overhead() -> None:
+    assert example_seconds(lambda x, y: pytest.fail("it is not called"), X, Y, 99_000.0) is None
+
+
 def test_what_cannot_be_repeated_in_a_loop_has_no_estimate() -> None:
     def gradient(x: Any, y: Any) -> Any:
         raise ValueError("not here")
 
-    assert example_seconds(gradient, X, Y, 1e3) is None
+    assert example_seconds(gradient, X, Y, 1e5) is None

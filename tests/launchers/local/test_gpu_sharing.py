@@ -146,8 +146,8 @@ def test_a_worker_waits_until_its_gpu_is_its_own_or_it_is_to_leave(tmp_path: Pat
 
 
 # A rank whose runs take as long beside one other as alone, begin beside it where it is to come, and find no memory
-# there if FULL. If ALONE, the first rank leaves the last run to others, where it goes on until nothing is shared any more
-# and its first attempt dies.
+# there if FULL. If ALONE, the first rank leaves the last run to others, which goes on until nothing is shared any more
+# and dies at its first attempt.
 RANK = """
 import json, os, sys, time
 from pathlib import Path
