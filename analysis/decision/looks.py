@@ -160,9 +160,10 @@ def _judge(results: Results, experiment: str, counts: tuple[int, ...],
     tests = loss_tests(arms)
     kept = tests.kept(arms[0].outcome.margin, arms[0].outcome.alpha)
     found: dict[Cell, Judged] = {}
-    compared = sum(bool(chain) for chain in tests.chains.values())
+    # A rule whose batches are all kept hands its share of the level to the others.
+    sharing = sum(not set(chain) <= set(kept[rule]) for rule, chain in tests.chains.items()) or 1
     for arm in arms:
-        found |= _judge_arm(arm, tests.chains[arm.rule], kept[arm.rule], compared, counts, before)
+        found |= _judge_arm(arm, tests.chains[arm.rule], kept[arm.rule], sharing, counts, before)
     return found
 
 

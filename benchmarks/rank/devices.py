@@ -169,18 +169,24 @@ def _prepare_gpus(tf: Any, gpus: Sequence[Any], config: RunConfig, local: int) -
 
 
 def ask_for_memory_first(local: Sequence[str]) -> None:
-    """Let the allocator of each GPU ask the driver first for a piece of some size, once strategies are made.
+    """Let the allocator of each GPU ask the driver first for a piece of some size, once strategies are made. Raises
+    EnvironmentUnusable where there is none left: others have it, which says nothing of any run.
 
-    Where the driver has nothing left at the allocator's first failing request, TensorFlow asks again for ever smaller
-    pieces; and of one of 2,304 bytes and less again for the same one, without end and with Python's lock held, so that
-    nothing in the process could say so (`BFCAllocator::Extend`, to 2.21 at least). After a larger request has failed it
-    does not try smaller ones any more, and what a run asks for next fails as it should.
+    Where the driver has nothing left at a request of 2,304 bytes or less, TensorFlow asks for the same again, without
+    end and with Python's lock held, so that nothing in the process could say so (`BFCAllocator::Extend`, to 2.21 at
+    least). From a first piece that it has, it serves what is as small.
     """
     import tensorflow as tf
     for device in local:
         if device.startswith("GPU:"):
-            with suppress(tf.errors.OpError), tf.device(device):
-                tf.constant(np.zeros(FIRST_BYTES, np.int8))
+            try:
+                with tf.device(device):
+                    tf.constant(np.zeros(FIRST_BYTES, np.int8))
+            except tf.errors.OpError as error:
+                if sign_of_no_memory(str(error)):
+                    raise EnvironmentUnusable(
+                        f"{device} has not a MiB of memory left: other processes hold it (nvidia-smi says which). Wait "
+                        "until they end, or let CUDA_VISIBLE_DEVICES name another GPU.") from None
 
 
 def status_bytes(field: str) -> int | None:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from support.pretended import answer_of, pretended_environment, run_beside
+
+from batchscale.benchmarks.errors import EXIT_ENVIRONMENT
 
 pytestmark = [pytest.mark.gpu, pytest.mark.launched]
 
@@ -197,12 +198,18 @@ def failing_run(folder: Path, **how: str) -> tuple[subprocess.CompletedProcess[s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number, expected", [
-    (1, "out_of_memory"), (2, "out_of_memory"), (3, "out_of_memory"), (4, "completed")])
+@pytest.mark.parametrize("number, expected", [(2, "out_of_memory"), (3, "out_of_memory"), (4, "completed")])
 def test_no_memory_from_any_allocation_on_is_told_as_such(tmp_path: Path, number: int, expected: str) -> None:
-    """The run makes three. TensorFlow would ask without end for the first of them that is small."""
+    """The rank makes the first, the run two more."""
     done, status = failing_run(tmp_path, PRETENDED_FAIL_ALLOCATION=str(number))
     assert status == expected, (status, done.stdout, done.stderr)
+
+
+def test_a_gpu_that_is_full_before_a_run_begins_is_no_result_of_the_run(tmp_path: Path) -> None:
+    """TensorFlow would ask without end for the first piece that is small."""
+    done, status = failing_run(tmp_path, PRETENDED_FAIL_ALLOCATION="1")
+    assert done.returncode == EXIT_ENVIRONMENT and status == "completed", (status, done.stdout, done.stderr)
+    assert "GPU:0 has not a MiB of memory left: other processes hold it" in done.stdout + done.stderr
 
 
 @pytest.mark.slow

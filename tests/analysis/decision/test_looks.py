@@ -11,11 +11,15 @@ import pytest
 from simulation.accuracy_tables import REFERENCE
 from simulation.sequential import BATCHES, MOST, study
 
+from batchscale.analysis.decision import looks as looks_module
 from batchscale.analysis.decision.looks import (BEHIND, in_turn, Looks, next_hour, NOT_WORSE, OPEN, SAME,
                                                 sequential_looks, WORSE)
+from batchscale.analysis.statistics.difference import Difference
+from batchscale.analysis.statistics.sample_size import chance_to_show
+from batchscale.analysis.statistics.sequential.spending import level_at
 from batchscale.analysis.tables.results import Results
 
-MIXED = (0.0, 0.0025, 0.03)
+MIXED = {"constant": (0.0, 0.0025, 0.03)}
 
 
 @cache
@@ -72,7 +76,7 @@ def test_nothing_is_judged_before_the_first_look_and_a_plan_with_a_number_has_no
 
 def test_a_batch_that_is_shown_before_one_below_it_waits_without_more_seeds_and_is_kept_with_that_one() -> None:
     """Batch 128 loses half the margin, which takes more seeds than that 512 loses nothing."""
-    whole = study(np.random.default_rng(1), (0.0025, 0.0, 0.0))["looks"]
+    whole = study(np.random.default_rng(1), {"constant": (0.0025, 0.0, 0.0)})["looks"]
     at_the_end = {one.global_batch: one for one in looks(whole).judged}
     so_far = (looks(first(whole, dict.fromkeys((REFERENCE, *BATCHES), count))) for count in range(4, MOST))
     waiting = next(found for found in so_far if any(one.answer == BEHIND for one in found.judged))
@@ -102,3 +106,18 @@ def test_intervals_of_the_looks_are_wider_than_those_of_one_judging(batch: int) 
     assert alone == () and repeated == (3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
     one = next(each for each in looks(tables()["looks"]).judged if each.global_batch == batch)
     assert one.answer != OPEN and one.loss.low < one.loss.value < one.loss.high
+
+
+@pytest.mark.parametrize("others, sharing", [((0.0, 0.0, 0.0), 1), ((0.02, 0.03, 0.05), 3)])
+def test_a_rule_whose_batches_are_all_kept_hands_its_share_of_the_level_to_the_others(
+        monkeypatch: pytest.MonkeyPatch, others: tuple[float, ...], sharing: int) -> None:
+    asked: list[float] = []
+
+    def noted(of: Difference, distance: float, seeds: int, alpha: float) -> float:
+        asked.append(alpha)
+        return chance_to_show(of, distance, seeds, alpha)
+
+    monkeypatch.setattr(looks_module, "chance_to_show", noted)
+    losses = {"constant": (0.0025, 0.0025, 0.03), "sqrt": others, "linear": others}
+    found = looks(study(np.random.default_rng(1), losses)["looks"])
+    assert max(asked) == pytest.approx(level_at(found.counts, MOST, 0.025 / sharing))

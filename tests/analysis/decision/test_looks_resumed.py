@@ -27,7 +27,7 @@ def whole(kind: str) -> Results:
     later choose others."""
     noise = np.random.default_rng(5)
     if kind == "constant":
-        return study(noise, (0.0025, 0.0, 0.03))["looks"]
+        return study(noise, {"constant": (0.0025, 0.0, 0.03)})["looks"]
     offset = noise.normal(0, 0.003, 10)
     tuned = {(TUNED_RULE, trial, batch): BASE - loss + offset + noise.normal(0, NOISE, 10)
              for batch, loss in ((REFERENCE, 0.0), (128, 0.001), (2048, 0.03)) for trial in range(3)}
