@@ -124,7 +124,10 @@ def check_tensorflow() -> Check:
     if problem or found is None:
         return Check("TensorFlow", False, problem,
                      INSTALL_TENSORFLOW_GPU if gpu_names() else INSTALL_TENSORFLOW)
-    return Check("TensorFlow", True, f"{found[0]} {found[1]}, keras {version_of('keras')}")
+    wanted = installed.numpy_of_tensorflow()
+    other = f", numpy {version_of('numpy')}: it takes {wanted}" if wanted else ""
+    return Check("TensorFlow", not wanted, f"{found[0]} {found[1]}, keras {version_of('keras')}{other}",
+                 f"python -m pip install '{wanted}'" if wanted else "")
 
 
 def check_tensorflow_import() -> Check:
@@ -231,7 +234,6 @@ def check_inherited() -> list[Check]:
 def check_memory() -> Check:
     """Memory that a new process can get; TensorFlow takes about 0.5 GiB per rank."""
     import psutil
-
     memory = psutil.virtual_memory()
     available_gib = memory.available / 2**30
     return Check("memory", available_gib >= 2,
@@ -255,7 +257,6 @@ def check_data() -> Check:
     """Which of the built-in data sets can be loaded; `batchscale fetch` brings the others."""
     from ...benchmarks.data import describe_size
     from ...benchmarks.data.registry import BUILT_IN
-
     absent = []
     for name in BUILT_IN:
         try:
@@ -272,7 +273,6 @@ def check_data() -> Check:
 def check_cache() -> Check:
     """Check that built wheels and drawn data sets can be kept."""
     from ...benchmarks.data.cache import cache_folder
-
     folder = cache_folder().absolute()
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     ok = existing.is_dir() and os.access(existing, os.W_OK)

@@ -73,6 +73,20 @@ def installed_tensorflow() -> tuple[str, str] | None:
     return None
 
 
+def numpy_of_tensorflow() -> str:
+    """Return the requirement of TensorFlow's that the numpy which is installed does not meet, as pip takes it; "" where
+    it does."""
+    from packaging.requirements import Requirement
+    name, _ = installed_tensorflow() or ("", "")
+    try:
+        wanted, numpy = [Requirement(text) for text in metadata.requires(name) or []], metadata.version("numpy")
+    except (metadata.PackageNotFoundError, ValueError):
+        return ""
+    return next((f"numpy{one.specifier}" for one in wanted
+                 if one.name == "numpy" and (one.marker is None or one.marker.evaluate({"extra": ""}))
+                 and not one.specifier.contains(numpy, prereleases=True)), "")
+
+
 def tensorflow_problem() -> str:
     """Return why TensorFlow cannot be used here; "" when it can."""
     found = installed_tensorflow()

@@ -128,14 +128,15 @@ def platform_requirements(tensorflow: str, gpu: bool, mpi: Mpi | None) -> list[s
 
 
 def install(python: Path, chosen: list[str], constraints: list[str]) -> None:
-    """Everything but Horovod in two steps; Horovod's compiler runs beside the second."""
+    """Everything but Horovod in two steps, the second under the first one's requirements, or it would bring a newer
+    numpy than TensorFlow takes; Horovod's compiler runs beside it."""
     pip(python, *constraints, *BUILD_REQUIREMENTS, *chosen)
     pip(python, "--no-deps", "--no-build-isolation", "--editable", str(ROOT))
     say("Horovod: cached wheel or compiler, beside the analysis and test packages")
     build = subprocess.Popen([str(python), "-m", "batchscale.launchers.machine.horovod_build",
                               "--wheel-only"])
     try:
-        pip(python, *constraints, *requirements(), *requirements("test"))
+        pip(python, *constraints, *chosen, *requirements(), *requirements("test"))
         say("analysis and test packages are installed; waiting for Horovod's wheel")
         if build.wait() == 0:
             subprocess.run([str(python), "-m", "batchscale.launchers.machine.horovod_build", "--optional"],

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -247,6 +248,27 @@ def test_a_login_node_without_a_gpu_can_be_set_up_for_gpus(tmp_path: Path, monke
     monkeypatch.setattr(setup_environment, "install", lambda python, wanted, pinned: chosen.extend(wanted))
     assert setup_environment.main(["--environment", str(tmp_path), "--gpu"]) == 0
     assert any("[and-cuda]" in requirement for requirement in chosen)
+
+
+def test_what_is_installed_last_leaves_tensorflow_what_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorFlow 2.17 takes numpy 1, and no pandas may bring it numpy 2."""
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(setup_environment, "pip", lambda python, *words: asked.append(words))
+    monkeypatch.setattr(subprocess, "Popen", lambda *words: SimpleNamespace(
+        wait=lambda: 1, poll=lambda: 1, returncode=1))
+    setup_environment.install(Path("python"), ["tensorflow-cpu==2.17.1"], [])
+    assert all("tensorflow-cpu==2.17.1" in words for words in asked if "--no-deps" not in words) and len(asked) == 3
+
+
+@pytest.mark.parametrize("version, wanted", [("1.26.4", ""), ("2.4.6", "numpy<2.0.0,>=1.23.5")])
+def test_a_numpy_that_tensorflow_does_not_take_is_named(monkeypatch: pytest.MonkeyPatch, version: str,
+                                                        wanted: str) -> None:
+    monkeypatch.setattr(installed, "installed_tensorflow", lambda: ("tensorflow-cpu", "2.17.1"))
+    monkeypatch.setattr(metadata, "requires", lambda name: [
+        'numpy<2.0.0,>=1.23.5; python_version <= "3.13"', 'numpy<1.1; python_version < "3.0"', "wheel<1,>=0.3"])
+    monkeypatch.setattr(metadata, "version", lambda name: version)
+    assert installed.numpy_of_tensorflow() == wanted
+    assert checks.check_tensorflow().ok is (not wanted)
 
 
 def test_the_setup_script_runs_with_the_standard_library_alone() -> None:
