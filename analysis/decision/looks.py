@@ -167,22 +167,22 @@ def _judge(results: Results, experiment: str, counts: tuple[int, ...],
     return found
 
 
-def _judge_arm(arm: Arm, chain: Mapping[int, Difference], kept: Sequence[int], arms: int, counts: tuple[int, ...],
+def _judge_arm(arm: Arm, chain: Mapping[int, Difference], kept: Sequence[int], sharing: int, counts: tuple[int, ...],
                before: Mapping[Cell, Judged]) -> dict[Cell, Judged]:
     adjusted = dict(zip(chain, holm([of.p_value for of in chain.values()])))
     found, shown_up_to_here = dict[Cell, Judged](), True
     for batch in sorted({*chain, *arm.apart} - {int(arm.first("reference_batch"))}):
         cell, of = (arm.rule, batch), chain.get(batch)
-        answer = LOST if of is None else _answer(arm, of, batch in kept, adjusted[batch], arms, counts,
+        answer = LOST if of is None else _answer(arm, of, batch in kept, adjusted[batch], sharing, counts,
                                                  shown_up_to_here)
         now = Judged(arm.experiment, arm.rule, batch, of.estimate.n if of else 0, of.estimate if of else unknown(),
-                     answer, _expected_seeds(arm, of, arms, counts) if of and answer == OPEN else 0)
+                     answer, _expected_seeds(arm, of, sharing, counts) if of and answer == OPEN else 0)
         found[cell] = before[cell] if cell in before and before[cell].answer not in (OPEN, BEHIND) else now
         shown_up_to_here &= found[cell].answer in (NOT_WORSE, SAME, OPEN, BEHIND)
     return found
 
 
-def _answer(arm: Arm, of: Difference, kept: bool, adjusted: float, arms: int, counts: tuple[int, ...],
+def _answer(arm: Arm, of: Difference, kept: bool, adjusted: float, sharing: int, counts: tuple[int, ...],
             reachable: bool) -> str:
     """reachable: whether the batches before it in its chain are not decided against, without which it cannot be shown.
     """
@@ -190,9 +190,9 @@ def _answer(arm: Arm, of: Difference, kept: bool, adjusted: float, arms: int, co
     if kept:
         alike = equivalence(of, margin, alpha)
         return SAME if same(alike.p_value, of.estimate.n, alpha) else NOT_WORSE
-    if shown(of.below(margin), of.estimate.n, alpha / arms):
+    if shown(of.below(margin), of.estimate.n, alpha / sharing):
         return BEHIND
-    level = level_at(counts, counts[-1], alpha / arms)
+    level = level_at(counts, counts[-1], alpha / sharing)
     if not last and reachable and chance_to_show(of, margin - of.estimate.value, counts[-1], level) > OUT_OF_REACH:
         return OPEN
     if worse(of.estimate.value, adjusted, of.estimate.n):
@@ -200,9 +200,9 @@ def _answer(arm: Arm, of: Difference, kept: bool, adjusted: float, arms: int, co
     return TIED if last or chance_to_show(of, of.estimate.value, counts[-1], level) <= OUT_OF_REACH else OPEN
 
 
-def _expected_seeds(arm: Arm, of: Difference, arms: int, counts: tuple[int, ...]) -> int:
+def _expected_seeds(arm: Arm, of: Difference, sharing: int, counts: tuple[int, ...]) -> int:
     """The seeds at the first look to come that shows it, either way, more likely than not; the most where none does."""
-    margin, alpha = arm.outcome.margin, arm.outcome.alpha / arms
+    margin, alpha = arm.outcome.margin, arm.outcome.alpha / sharing
     likely = (count for count in counts if count > of.estimate.n and any(
         chance_to_show(of, distance, count, level_at(counts, count, alpha)) > 0.5
         for distance in (margin - of.estimate.value, of.estimate.value)))

@@ -119,6 +119,7 @@ def _work(workers: Sequence[Worker], limits: Limits, runs: Sequence[Run], on_pol
         for worker in active:
             worker.watch(runs)
         active = [worker for worker in active if not worker.is_standing_by()]
+        # Those whose place a guest may take come before the guests.
         for worker in sorted((w for w in active if w.ended() is not None), key=guests.__contains__):
             code = worker.buried(runs)
             if worker in guests:

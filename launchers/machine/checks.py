@@ -10,7 +10,6 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from ...benchmarks.config.strategies import variants
@@ -19,6 +18,7 @@ from ...benchmarks.text import counted
 from . import inherited, installed
 from .cores import cpu_quota, usable_cores
 from .gpus import gpu_names
+from .installed import version_of
 from .setup_environment import NEWEST_PYTHON, OLDEST_PYTHON, OPEN_MPI, find_mpi, Mpi, printed
 
 INSTALL_TENSORFLOW = "python -m pip install 'tensorflow-cpu>=2.17,<2.22'"
@@ -234,6 +234,7 @@ def check_inherited() -> list[Check]:
 def check_memory() -> Check:
     """Memory that a new process can get; TensorFlow takes about 0.5 GiB per rank."""
     import psutil
+
     memory = psutil.virtual_memory()
     available_gib = memory.available / 2**30
     return Check("memory", available_gib >= 2,
@@ -257,6 +258,7 @@ def check_data() -> Check:
     """Which of the built-in data sets can be loaded; `batchscale fetch` brings the others."""
     from ...benchmarks.data import describe_size
     from ...benchmarks.data.registry import BUILT_IN
+
     absent = []
     for name in BUILT_IN:
         try:
@@ -273,19 +275,12 @@ def check_data() -> Check:
 def check_cache() -> Check:
     """Check that built wheels and drawn data sets can be kept."""
     from ...benchmarks.data.cache import cache_folder
+
     folder = cache_folder().absolute()
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     ok = existing.is_dir() and os.access(existing, os.W_OK)
     return Check("cache folder", ok, f"{folder}{'' if ok else ' cannot be written'}",
                  "" if ok else "export BATCHSCALE_CACHE=<a folder you can write>")
-
-
-def version_of(distribution: str) -> str:
-    """Version of an installed distribution, "absent" when there is none."""
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return "absent"
 
 
 def table(checks: list[Check]) -> str:

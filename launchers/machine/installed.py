@@ -73,6 +73,14 @@ def installed_tensorflow() -> tuple[str, str] | None:
     return None
 
 
+def version_of(distribution: str) -> str:
+    """Version of an installed distribution, "absent" when there is none."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "absent"
+
+
 def numpy_of_tensorflow() -> str:
     """Return the requirement of TensorFlow's that the numpy which is installed does not meet, as pip takes it; "" where
     it does."""
