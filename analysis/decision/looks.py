@@ -31,6 +31,7 @@ from ..statistics.difference import Difference
 from ..statistics.estimate import Estimate, unknown
 from ..statistics.multiple_testing import holm
 from ..statistics.sample_size import chance_to_show
+from ..statistics.sequential import spending
 from ..statistics.sequential.spending import level_at
 from ..study.arms import Arm, load_arm
 from ..study.non_inferiority import loss_tests
@@ -192,20 +193,25 @@ def _answer(arm: Arm, of: Difference, kept: bool, adjusted: float, sharing: int,
         return SAME if same(alike.p_value, of.estimate.n, alpha) else NOT_WORSE
     if shown(of.below(margin), of.estimate.n, alpha / sharing):
         return BEHIND
-    level = level_at(counts, counts[-1], alpha / sharing)
-    if not last and reachable and chance_to_show(of, margin - of.estimate.value, counts[-1], level) > OUT_OF_REACH:
+    not_worse, apart = _chances(of, margin, counts[-1], counts, alpha / sharing)
+    if not last and reachable and not_worse > OUT_OF_REACH:
         return OPEN
     if worse(of.estimate.value, adjusted, of.estimate.n):
         return WORSE
-    return TIED if last or chance_to_show(of, of.estimate.value, counts[-1], level) <= OUT_OF_REACH else OPEN
+    return TIED if last or apart <= OUT_OF_REACH else OPEN
+
+
+def _chances(of: Difference, margin: float, seeds: int, counts: tuple[int, ...], alpha: float) -> tuple[float, float]:
+    """The chances that so many seeds show it to be not worse, and to be worse."""
+    return (chance_to_show(of, margin - of.estimate.value, seeds, level_at(counts, seeds, alpha, spending.NOT_WORSE)),
+            chance_to_show(of, of.estimate.value, seeds, level_at(counts, seeds, alpha, spending.WORSE)))
 
 
 def _expected_seeds(arm: Arm, of: Difference, sharing: int, counts: tuple[int, ...]) -> int:
     """The seeds at the first look to come that shows it, either way, more likely than not; the most where none does."""
     margin, alpha = arm.outcome.margin, arm.outcome.alpha / sharing
-    likely = (count for count in counts if count > of.estimate.n and any(
-        chance_to_show(of, distance, count, level_at(counts, count, alpha)) > 0.5
-        for distance in (margin - of.estimate.value, of.estimate.value)))
+    likely = (count for count in counts
+              if count > of.estimate.n and max(_chances(of, margin, count, counts, alpha)) > 0.5)
     return next(likely, counts[-1])
 
 

@@ -12,14 +12,12 @@ which rule it was reached; what no rule decides is not decided, which is not the
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...benchmarks.errors import RecordError
 from ...benchmarks.text import percent
 from .difference import Difference
-from .distributions import t_quantile
 from .estimate import Estimate, LEVEL
-from .sequential.spending import level_at
 
 FEWEST_SEEDS = 2
 ONE_SIDED = (1 - LEVEL) / 2
@@ -105,10 +103,7 @@ def equivalence(of: Difference, margin: float, alpha: float = ONE_SIDED) -> Equi
     """
     if not margin > 0:
         raise RecordError(f"margin={margin} decides nothing; give a positive one, such as 0.005.")
-    value, error, freedom = of.estimate.value, of.standard_error, of.degrees_of_freedom
-    if not error > 0:
+    if not of.standard_error > 0:
         return Equivalence(of.estimate, margin, math.nan, False)
     p_value = max(of.below(margin), of.above(-margin))
-    half = -float(t_quantile(level_at(of.looks, of.estimate.n, alpha), freedom)) * error
-    inner = Estimate(value, value - half, value + half, of.estimate.n)
-    return Equivalence(inner, margin, p_value, p_value < alpha)
+    return Equivalence(replace(of.interval(alpha), of=""), margin, p_value, p_value < alpha)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...benchmarks.errors import RecordError
-from .distributions import t_above
+from .distributions import t_above, t_quantile
 from .estimate import LEVEL, all_equal, Estimate, finite_values, Floats, t_critical
-from .sequential.spending import Counts, level_at, over_looks
+from .sequential.spending import Counts, level_at, NOT_WORSE, over_looks, WORSE
 from .sign_flip import ROUNDING
 
 
@@ -48,16 +48,23 @@ class Difference:
         """Return the one-sided p value of a value at `bound` or above it; NaN without spread."""
         if not self.standard_error > 0:
             return math.nan
-        return self._shown((bound - self.estimate.value) / self.standard_error)
+        return self._shown((bound - self.estimate.value) / self.standard_error, NOT_WORSE)
 
     def above(self, bound: float) -> float:
         """Return the one-sided p value of a value at `bound` or below it; NaN without spread."""
         if not self.standard_error > 0:
             return math.nan
-        return self._shown((self.estimate.value - bound) / self.standard_error)
+        return self._shown((self.estimate.value - bound) / self.standard_error, WORSE)
 
-    def _shown(self, t: float) -> float:
-        return over_looks(self.looks, self.estimate.n, float(t_above(t, self.degrees_of_freedom)))
+    def _shown(self, t: float, spent_as: float) -> float:
+        return over_looks(self.looks, self.estimate.n, float(t_above(t, self.degrees_of_freedom)), spent_as)
+
+    def interval(self, alpha: float) -> Estimate:
+        """Return the estimate between the values that one-sided tests at level `alpha` leave: those of a loss above a
+        bound below it, those of one below a bound above it. NaN ends without spread."""
+        low, high = (float(t_quantile(1 - level_at(self.looks, self.estimate.n, alpha, side), self.degrees_of_freedom))
+                     * self.standard_error for side in (WORSE, NOT_WORSE))
+        return replace(self.estimate, low=self.estimate.value - low, high=self.estimate.value + high)
 
 
 def summarize(arm: Measured) -> Summary:
@@ -144,16 +151,16 @@ def widened(of: Difference, least_error: float = 0.0, factor: float = 1.0, varia
 def at_look(of: Difference, looks: Counts, level: float = LEVEL) -> Difference:
     """Return the difference as that of a study which was judged at each of `looks` seeds until it was decided.
 
-    Its interval is the repeated one (Jennison and Turnbull 1989), which holds at all looks together as often as `level`
-    says, and so at the one at which the study ended; p values are sequential ones. Without looks, or without spread, it
-    is returned as it is.
+    Above zero is worse. Its interval is the repeated one (Jennison and Turnbull 1989), which holds at all looks together
+    as often as `level` says, and so at the one at which the study ended; p values are sequential ones. What is above a
+    bound and what is below it spend their halves of the level differently, so that the interval is wider above while
+    seeds are few. Without looks, or without spread, the difference is returned as it is.
     """
     if not looks or not of.standard_error > 0:
         return of
-    own = 1 - 2 * level_at(looks, of.estimate.n, (1 - level) / 2)
-    found = _difference(of.estimate.value, of.standard_error, of.degrees_of_freedom, of.estimate.n, own)
-    p_value = min(2 * over_looks(looks, of.estimate.n, of.p_value / 2), 1.0)
-    return replace(of, estimate=replace(found.estimate, of=of.estimate.of), p_value=p_value, looks=looks)
+    found = replace(of, looks=looks)
+    return replace(found, estimate=found.interval((1 - level) / 2),
+                   p_value=min(2 * found.above(0.0), 2 * found.below(0.0), 1.0))
 
 
 def _difference(value: float, standard_error: float, freedom: float, n: int,

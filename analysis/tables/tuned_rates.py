@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ...benchmarks.schedules.rules import TUNED_RULE
+from ..statistics.difference import summarize, Summary
 from ..statistics.estimate import Estimate
 from .outcome import kind_of, Outcome
 
@@ -29,7 +30,7 @@ MANY_LOST = 0.5  # share of the trials; below it the search just reaches past wh
 class Trial:
     """One rate at one batch. validation: mean accuracy or loss over the seeds that completed. `missing`: planned seeds
     without a result; `lost`: seeds that diverged or ran out of memory; stops_after: epochs to which it was tried, 0: to
-    the end."""
+    the end; spread: standard deviation over the seeds, NaN of fewer than two."""
 
     trial: int
     learning_rate: float
@@ -39,11 +40,17 @@ class Trial:
     lost: int
     missing: int
     stops_after: int = 0
+    spread: float = math.nan
+
+    @property
+    def summary(self) -> Summary:
+        """Return mean, standard deviation and number of the seeds that completed."""
+        return Summary(self.validation.value, self.spread, self.validation.n)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as a JSON object; the validation estimate has the name of its column, the outcome is left
-        out."""
-        own = {name: value for name, value in vars(self).items() if name not in ("outcome", "validation")}
+        """Return the fields as a JSON object; the validation estimate has the name of its column, the outcome and the
+        spread, which is in its interval, are left out."""
+        own = {name: value for name, value in vars(self).items() if name not in ("outcome", "validation", "spread")}
         return {**own, self.outcome.validation: self.validation.to_json()}
 
 
@@ -137,11 +144,15 @@ def tuned_batches(runs: pd.DataFrame, statuses: pd.DataFrame) -> tuple[TunedBatc
         listed = planned[planned["experiment"] == experiment]
         at_batch = listed[listed["global_batch"] == batch]  # batches that are decided sooner have fewer seeds
         seeds = {int(seed) for seed in (*at_batch["seed"].dropna(), *rows["seed"])}
-        trials = tuple(sorted(trials_of(rows, len(seeds), kinds[experiment]),
+        halved = tried[stopped & (tried["experiment"] == experiment) & (tried["placement"] == placement)
+                       & (tried["global_batch"] == batch)]
+        # Of rates that are halved, as many as went on here, and of each the seeds that it took before it was told apart.
+        of = at_batch if len(halved) else listed
+        each = of.groupby("trial")["seed"].nunique() if len(halved) else {}
+        trials = tuple(sorted((trial for number, own_rows in rows.groupby("trial")
+                               for trial in trials_of(own_rows, int(each.get(number, len(seeds))), kinds[experiment])),
                               key=lambda trial: (trial.learning_rate, trial.trial)))
-        beside = tried[stopped & (tried["experiment"] == experiment) & (tried["placement"] == placement)
-                       & (tried["global_batch"] == batch) & ~tried["trial"].isin(rows["trial"])]
-        of = at_batch if len(beside) else listed  # of rates that are halved, as many as went on here
+        beside = halved[~halved["trial"].isin(rows["trial"])]
         count, chosen = max(int(of["trial"].nunique()), len(trials)), min(trials, key=in_order)
         found.append(TunedBatch(str(experiment), str(placement), int(batch), trials, count, chosen,
                                 _standing(rows, sorted(seeds), trials, chosen), _furthest(beside, kinds[experiment])))
@@ -180,10 +191,11 @@ def trials_of(rows: pd.DataFrame, seeds: int, outcome: Outcome) -> Iterator[Tria
         lost = int(own["status"].isin(LOST).sum())
         completed = own[own["status"] == "completed"]
         values = completed[outcome.validation].to_numpy(np.float64)
+        values = values[np.isfinite(values)]
         stops_after = own["stops_after"].fillna(0).iloc[0]
-        yield Trial(int(trial), float(own["base_learning_rate"].iloc[0]), outcome,
-                    outcome.mean(values[np.isfinite(values)]), len(completed), lost,
-                    max(seeds - len(completed) - lost, 0), int(stops_after))
+        yield Trial(int(trial), float(own["base_learning_rate"].iloc[0]), outcome, outcome.mean(values),
+                    len(completed), lost, max(seeds - len(completed) - lost, 0), int(stops_after),
+                    summarize(values).std)
 
 
 def in_order(trial: Trial) -> tuple[bool, int, float, float]:

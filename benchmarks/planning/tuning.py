@@ -62,11 +62,12 @@ class Halving:
         beyond = [(min(own) - step * k, max(own) + step * k) for k in range(1, MOST_BEYOND + 1)]
         return (*own, *(place for pair in beyond for place in pair))
 
-    def expected(self, trial: int, stops_after: int) -> bool:
-        """Return whether a trial is expected to be trained so far, before anything is known: those in the middle of the
-        range, half as many at each length; and to the end one more, which is beside the best."""
+    def expected(self, trial: int, stops_after: int, seed: int) -> bool:
+        """Return whether a trial is expected to be trained so far with this seed, the first one being 0, before anything
+        is known: those in the middle of the range, half as many at each length; and to the end one more, which is beside
+        the best. Seeds beyond those that decide which go on are for two that are not told apart."""
         at = self.stops.index(stops_after)
-        count = -(-self.trials // 2**at) + (stops_after == TO_THE_END)
+        count = -(-self.trials // 2**at) + (stops_after == TO_THE_END) if seed < self.seeds else 2
         nearest = sorted(range(self.trials), key=lambda one: (abs(self.places[one] - 0.5), one))
         return trial in nearest[:count]
 

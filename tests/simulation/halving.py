@@ -17,6 +17,7 @@ from functools import cache
 import numpy as np
 
 from batchscale.analysis.study.tuning.halving import searched, Tried
+from batchscale.analysis.statistics.difference import summarize
 from batchscale.analysis.statistics.estimate import Floats
 from batchscale.analysis.tables.outcome import ACCURACY
 from batchscale.analysis.tables.tuned_rates import in_order, Trial
@@ -70,8 +71,9 @@ def compared(halving: Halving, at: Callable[[int], Tried], epochs: int) -> Compa
     places, top = [one.trial for one in whole], min(whole, key=in_order)
     furthest = {number: max(length or epochs for trial, length in asked if trial == number)
                 for number in {trial for trial, _ in asked} if number < halving.trials}
-    others = sum(length == TO_THE_END and number < halving.trials for number, length in asked)
-    trained = halving.seeds * sum(furthest.values()) + (seeds - halving.seeds) * epochs * others
+    later = sum(max(count - halving.seeds, 0) for (number, length), count in asked.items()
+                if length == TO_THE_END and number < halving.trials)
+    trained = halving.seeds * sum(furthest.values()) + epochs * later
     worse = top.outcome.sign * (top.validation.value - best.validation.value)
     return Compared(abs(places.index(top.trial) - places.index(best.trial)), max(worse, 0.0),
                     trained / (halving.trials * seeds * epochs))
@@ -104,7 +106,7 @@ def _study(truth: Cell, chance: np.random.Generator) -> tuple[Halving, Callable[
     @cache
     def at(count: int) -> Tried:
         found = {(number, length): Trial(number, halving.places[number], ACCURACY, ACCURACY.mean(rows[number, :count]),
-                                         count, 0, 0, length)
+                                         count, 0, 0, length, summarize(rows[number, :count]).std)
                  for length, rows in values.items() for number in range(TRIALS)}
         return found | {(number, length): Trial(number, halving.places[number], ACCURACY, ACCURACY.mean([]), 0, 1, 0,
                                                 length)

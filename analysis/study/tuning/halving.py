@@ -7,6 +7,9 @@ at the end must have both its neighbours beside it, trained to the end: one that
 where there is none, the next rate beyond those of the plan is tried, until it has. A best place is then not lost to a
 comparison that came too soon; a second, better one apart from it may be. (Successive halving: Karnin, Koren and Somekh
 2013; for rates Jamieson and Talwalkar 2016, arXiv:1502.07943.)
+
+More seeds are for the rates that they may still tell apart: one that would hardly come before the best by all seeds,
+given those there are, takes no more of them.
 """
 
 from __future__ import annotations
@@ -21,36 +24,38 @@ from ....benchmarks.planning.tuning import Halving, TO_THE_END
 from ....benchmarks.records.run_folder import FINAL
 from ....benchmarks.schedules.rules import TUNED_RULE
 from ....benchmarks.text import counted, number
+from ...statistics.difference import difference
+from ...statistics.sample_size import chance_to_show
 from ...tables.outcome import kind_of, Outcome
 from ...tables.results import halving_of, Results
 from ...tables.tuned_rates import in_order, Trial, trials_of
 
+OUT_OF_REACH = 0.05
+"""A rate that would come before the best by all seeds with a smaller chance than this, given those there are, takes no
+more of them."""
 Tried = Mapping[tuple[int, int], Trial]
 """By number and length (`stops_after`), the trials whose runs of the first seeds, of so many, have all ended."""
+Asked = Mapping[tuple[int, int], int]
+"""By number and length, how many of the first seeds are asked for."""
 
 
 @dataclass(frozen=True)
 class RateSearch:
-    """The search at one batch. asked: trials, each with the lengths to which it is to be trained; settled: by how many
-    seeds the best rate has its neighbours beside it, 0 before it has; best: the trial that is best so far."""
+    """The search at one batch. asked: by trial and length to which it is to be trained, the seeds that it is to have by
+    now; settled: by how many seeds the best rate has its neighbours beside it, 0 before it has; best: the trial that is
+    best so far."""
 
     experiment: str
     global_batch: int
     halving: Halving
-    asked: frozenset[tuple[int, int]]
+    asked: Asked
     settled: int
     best: Trial | None = None
     first_seed: int = 0
 
     def asks_for(self, trial: int, stops_after: int, seed: int) -> bool:
         """Return whether the run of this trial, length and seed is wanted by now."""
-        return (trial, stops_after) in self.asked and seed in self.seeds(stops_after)
-
-    def seeds(self, stops_after: int) -> range:
-        """Return the seeds with which a trial is trained to this length by now."""
-        counts = self.halving.counts
-        now = counts[0] if stops_after else next((count for count in counts if count > self.settled), counts[-1])
-        return range(self.first_seed, self.first_seed + now)
+        return 0 <= seed - self.first_seed < self.asked.get((trial, stops_after), 0)
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -93,35 +98,47 @@ def tried(statuses: pd.DataFrame, runs: pd.DataFrame, outcome: Outcome, first: i
             for key, ends in count.items() if ends >= seeds}
 
 
-def searched(halving: Halving, at: Callable[[int], Tried]) -> tuple[frozenset[tuple[int, int]], int, Trial | None]:
-    """Return the trials and lengths that are asked for, by how many seeds the best one stands, and which it is. at:
-    what has ended of the first seeds, of so many."""
+def searched(halving: Halving, at: Callable[[int], Tried]) -> tuple[Asked, int, Trial | None]:
+    """Return what is asked for, by how many seeds the best rate stands, and which it is. at: what has ended of the
+    first seeds, of so many."""
     ended, going, lost = at(halving.seeds), set(range(halving.trials)), set[int]()
-    asked, best = set[tuple[int, int]](), None
+    asked, best = dict[tuple[int, int], int](), None
     for length in halving.epochs:
-        asked |= {(trial, length) for trial in going}
+        asked |= {(trial, length): halving.seeds for trial in going}
         if not all((trial, length) in ended for trial in going):
-            return frozenset(asked), 0, best
+            return asked, 0, best
         order = sorted((ended[trial, length] for trial in going), key=in_order)
         best, left = order[0], [one.trial for one in order if not is_lost(one)]
         lost |= going - set(left)
         going = set(left[:-(-len(left) // 2)])
         if not going:
-            return frozenset(asked), halving.counts[-1], best
-    settled = 0
+            return asked, halving.counts[-1], best
+    settled, tried = 0, set(going)
     for count in halving.counts:
         ended = at(count)
         while True:
-            asked |= {(trial, TO_THE_END) for trial in going}
+            asked |= {(trial, TO_THE_END): count for trial in going}
             if not all((trial, TO_THE_END) in ended for trial in going):
-                return frozenset(asked), settled, best
+                return asked, settled, best
             best = min((ended[trial, TO_THE_END] for trial in going), key=in_order)
-            beside = neighbours(best.trial, halving.places) - going - lost
+            beside = neighbours(best.trial, halving.places) - tried - lost
             if is_lost(best) or not beside:
                 break
-            going |= beside
+            going, tried = going | beside, tried | beside
         settled = count
-    return frozenset(asked), settled, best
+        going = {trial for trial in going if may_be_best(ended[trial, TO_THE_END], best, halving.counts[-1])}
+    return asked, settled, best
+
+
+def may_be_best(trial: Trial, best: Trial, seeds: int) -> bool:
+    """Return whether a trial is the best so far, or may come before it by so many seeds, given those there are."""
+    if trial.trial == best.trial or is_lost(best):
+        return True
+    of = difference(best.summary, trial.summary)
+    behind = best.outcome.sign * of.estimate.value
+    if is_lost(trial) or not behind > 0:
+        return not is_lost(trial)
+    return chance_to_show(of, -behind, seeds, 0.5) > OUT_OF_REACH
 
 
 def is_lost(trial: Trial) -> bool:

@@ -64,8 +64,8 @@ def _lacks_rates(search: RateSearch, seeds: Sequence[Looks], listed: Sequence[Ru
     at = search.experiment, TUNED_RULE, search.global_batch
     own = {(one.trial, one.stops_after, one.seed) for one in listed
            if (one.experiment, one.rule, one.global_batch) == at}
-    return any((trial, length, seed) not in own for trial, length in search.asked for seed in search.seeds(length)
-               if looks.wanted_of(seeds, *at, seed))
+    return any((trial, length, seed) not in own for (trial, length), count in search.asked.items()
+               for seed in range(search.first_seed, search.first_seed + count) if looks.wanted_of(seeds, *at, seed))
 
 
 def _lacks(wanted: int, cell: tuple[str, int], experiment: str, listed: Sequence[RunConfig]) -> bool:

@@ -52,8 +52,9 @@ def foreseen(plan: Plan, runs: Sequence[RunConfig], share: float, seconds: Secon
 def expected_rates(plan: Plan, runs: Sequence[RunConfig]) -> list[RunConfig]:
     """Return the runs without those of rates that are not expected to go so far."""
     halved = {str(one["name"]): own for one in plan.experiments if (own := halving(one))}
+    first = int(plan.settings.get("first_seed", 0))
     return [one for one in runs if one.rule != TUNED_RULE or (own := halved.get(one.experiment)) is None
-            or own.expected(one.trial, one.stops_after)]
+            or own.expected(one.trial, one.stops_after, one.seed - first)]
 
 
 def without_beginnings(runs: Sequence[RunConfig]) -> list[RunConfig]:

@@ -16,7 +16,7 @@ from batchscale.analysis.decision.looks import (BEHIND, in_turn, Looks, next_hou
                                                 sequential_looks, WORSE)
 from batchscale.analysis.statistics.difference import Difference
 from batchscale.analysis.statistics.sample_size import chance_to_show
-from batchscale.analysis.statistics.sequential.spending import level_at
+from batchscale.analysis.statistics.sequential import spending
 from batchscale.analysis.tables.results import Results
 
 MIXED = {"constant": (0.0, 0.0025, 0.03)}
@@ -120,4 +120,4 @@ def test_a_rule_whose_batches_are_all_kept_hands_its_share_of_the_level_to_the_o
     monkeypatch.setattr(looks_module, "chance_to_show", noted)
     losses = {"constant": (0.0025, 0.0025, 0.03), "sqrt": others, "linear": others}
     found = looks(study(np.random.default_rng(1), losses)["looks"])
-    assert max(asked) == pytest.approx(level_at(found.counts, MOST, 0.025 / sharing))
+    assert max(asked) == pytest.approx(spending.level_at(found.counts, MOST, 0.025 / sharing, spending.NOT_WORSE))

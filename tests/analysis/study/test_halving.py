@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 
-from batchscale.analysis.study.tuning.halving import neighbours, searched, Tried
+from batchscale.analysis.study.tuning.halving import Asked, neighbours, searched, Tried
 from batchscale.analysis.tables.outcome import ACCURACY
 from batchscale.analysis.tables.tuned_rates import Trial
 from batchscale.benchmarks.planning.tuning import Halving, TO_THE_END
 
 EIGHT = Halving((2, 4), 8, (3, 6))
 EPOCHS = 12
+SPREAD = 0.01  # over seeds, of every result
 Result = Callable[[float, int, int], float]
 """The validation accuracy of a place in the range after so many epochs, by so many seeds."""
 
@@ -22,20 +23,19 @@ def trial(halving: Halving, number: int, length: int, seeds: int, result: Result
     value = result(halving.places[number], length or EPOCHS, seeds)
     lost = int(np.isnan(value))
     mean = ACCURACY.mean([] if lost else [value] * seeds)
-    return Trial(number, halving.places[number], ACCURACY, mean, 0 if lost else seeds, lost, 0, length)
+    return Trial(number, halving.places[number], ACCURACY, mean, 0 if lost else seeds, lost, 0, length, SPREAD)
 
 
-def search(halving: Halving, result: Result) -> tuple[set[tuple[int, int]], int, Trial, int]:
+def search(halving: Halving, result: Result) -> tuple[Asked, int, Trial, int]:
     """Do what is asked for until no more is: all that was, by how many seeds, the best, and in how many rounds."""
     done: dict[int, dict[tuple[int, int], Trial]] = {count: {} for count in halving.counts}
     for rounds in range(100):
         asked, settled, best = searched(halving, lambda count: done[count])
-        now = next((count for count in halving.counts if count > settled), halving.counts[-1])
-        lacking = [(*key, count) for key in asked for count in halving.counts
-                   if count <= (now if key[1] == TO_THE_END else halving.seeds) and key not in done[count]]
+        lacking = [(*key, count) for key, most in asked.items() for count in halving.counts
+                   if count <= most and key not in done[count]]
         if not lacking:
             assert best is not None
-            return set(asked), settled, best, rounds
+            return asked, settled, best, rounds
         for number, length, count in lacking:
             done[count][number, length] = trial(halving, number, length, count, result)
     raise AssertionError("asks for more without end")
@@ -75,7 +75,7 @@ def test_a_rate_that_was_stopped_too_soon_goes_on_where_it_is_beside_the_best() 
 
 
 def test_more_seeds_that_choose_another_rate_ask_for_its_neighbour_too() -> None:
-    at: Mapping[int, float] = {3: 0.5, 6: 0.63}
+    at: Mapping[int, float] = {3: 0.55, 6: 0.63}
     asked, settled, best, _ = search(EIGHT, lambda place, epochs, seeds: peak(at[seeds])(place, epochs, seeds))
     assert best.learning_rate == 0.625 and settled == 6
     assert neighbours(best.trial, EIGHT.places) <= {number for number, length in asked if length == TO_THE_END}
@@ -95,4 +95,13 @@ def test_rates_that_diverge_are_not_gone_on_with_and_count_as_seen() -> None:
 def test_nothing_is_halved_before_all_have_come_so_far() -> None:
     ended: Tried = {(n, 2): trial(EIGHT, n, 2, 3, peak(0.5)) for n in range(7)}
     asked, settled, best = searched(EIGHT, lambda count: ended)
-    assert asked == {(n, 2) for n in range(8)} and not settled and best is None
+    assert asked == {(n, 2): 3 for n in range(8)} and not settled and best is None
+
+
+@pytest.mark.parametrize(("apart", "others"), [(0.002, 6), (0.1, 3)])
+def test_a_rate_that_would_hardly_come_before_the_best_takes_no_more_seeds(apart: float, others: int) -> None:
+    """Seeds vary by 0.01, so that by six of them 0.1 is never made up for, and 0.002 now and then."""
+    asked, settled, best, _ = search(EIGHT, lambda place, *_: 0.9 - apart * abs(place - 0.5) * 8)
+    whole = {number: seeds for (number, length), seeds in asked.items() if length == TO_THE_END}
+    assert settled == 6 and best.learning_rate == 0.5 and whole[best.trial] == 6
+    assert {whole[number] for number in neighbours(best.trial, EIGHT.places)} == {others}

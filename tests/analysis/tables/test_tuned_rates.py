@@ -25,7 +25,7 @@ from batchscale.analysis.study.batch_gaps import gap_table
 from batchscale.analysis.study.study import Study as Found
 from batchscale.analysis.tables.reading import from_records, read
 from batchscale.analysis.tables.results import Results, rules
-from batchscale.analysis.tables.tuned_rates import HIGHEST, LOWEST, TunedBatch
+from batchscale.analysis.tables.tuned_rates import HIGHEST, LOWEST, tuned_batches, TunedBatch
 from batchscale.benchmarks.errors import PlanError
 from batchscale.benchmarks.planning import expansion, plan
 from batchscale.benchmarks.planning.expected_time import expected_seconds
@@ -207,6 +207,20 @@ def test_unfinished_trials_make_the_arm_partial_and_fewer_seeds_do_not_win(tmp_p
     assert one.partial and one.finished_trials == 7 and one.planned_trials == 8
     assert one.chosen.learning_rate != best.learning_rate and one.chosen.completed == 6
     assert "7 of 8 trials are finished, so the arm is partial" in one.warnings[0]
+
+
+def test_of_halved_rates_each_is_finished_by_its_own_seeds_and_no_other_batch_s_rates_are_missed() -> None:
+    """At 32 every rate went on to the end, the worst of them by three seeds; at 512 one more was tried beyond."""
+    found = results(STUDY)
+    tried = found.all_runs[found.all_runs["rule"] == "tuned"]
+    early = tried[tried["global_batch"] == 32].assign(stops_after=2)
+    beyond = tried[(tried["global_batch"] == 512) & (tried["trial"] == 0)].assign(trial=9)
+    dropped = tried["global_batch"].eq(32) & tried["trial"].eq(3) & (tried["seed"] > 2)
+    runs = pd.concat([tried[~dropped], early, beyond])
+    statuses = runs[found.statuses.columns.intersection(runs.columns)]
+    one = {each.global_batch: each for each in tuned_batches(runs, statuses)}[32]
+    assert (one.finished_trials, one.planned_trials, one.partial, one.stopped) == (8, 8, False, ())
+    assert [trial.completed for trial in one.trials if trial.trial == 3] == [3] and not one.warnings
 
 
 def test_verdicts_say_which_rates_were_tuned() -> None:

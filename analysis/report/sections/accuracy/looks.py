@@ -15,7 +15,8 @@ TEXT = ("The plan fixes no number of seeds: the study was judged again as they c
         "where it was decided. Several looks have several chances to err, so each has a level of its own, by which "
         "the error spent grows as the seeds do; with that the answers err as seldom as one look at all seeds "
         "would, and the intervals of what a batch loses are repeated ones, which hold at whichever look the study "
-        "ended. Means of single batches have their usual intervals.")
+        "ended. They reach further up than down: to show that a batch is not worse, more of the level is left to late "
+        "looks than to show that it is. Means of single batches have their usual intervals.")
 CAPTION = ("What a batch loses on the data that choose against the reference batch, paired by seed, repeated 95 % "
            "interval, n; and what was decided by so many seeds. Not told apart: the most seeds would hardly show it.")
 
