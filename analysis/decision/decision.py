@@ -31,7 +31,8 @@ from ..tables.results import Results
 from ..tables.selections import known_whole
 from .grounds import Grounds, grounds_of
 from .headline import headlines, overview, scaling_headlines
-from .looks import going_on, Looks, next_hour, sentences as look_sentences, sequential_looks
+from .looks import timed_batches
+from .looks.judged import going_on, Looks, next_hour, sentences as look_sentences, sequential_looks
 from .next_plan import missing, plan_lines, plan_text
 from .options import Option, options
 from .recommendation import cheapest_in_time, recommend, Recommendation
@@ -167,7 +168,7 @@ def decide_of(study: Study, verdicts: Sequence[Verdict] | None = None, deadline_
     answers = (*accuracy_answers(results, judged), *_recommended(recommended))
     topics = {"deadline": _deadline(deadlines), "claims": _claims(found), "scaling": _scaling(scaling, worthwhile),
               "critical": _critical(critical), "memory": _memory_words(memory)}
-    topics["looks"] = [*look_sentences(looks), *next_hour(looks, results)]
+    topics["looks"] = [*look_sentences(looks), *timed_batches.sentences(results, looks), *next_hour(looks, results)]
     sentences = (*answers, *(sentence for own in topics.values() for sentence in own),
                  *(f"Open: {gap.what}." for gap in gaps), *unfinished)
     return Decision(answers, sentences, recommended, tuple(o for own in measured.values() for o in own),

@@ -151,10 +151,10 @@ def widened(of: Difference, least_error: float = 0.0, factor: float = 1.0, varia
 def at_look(of: Difference, looks: Counts, level: float = LEVEL) -> Difference:
     """Return the difference as that of a study which was judged at each of `looks` seeds until it was decided.
 
-    Above zero is worse. Its interval is the repeated one (Jennison and Turnbull 1989), which holds at all looks together
-    as often as `level` says, and so at the one at which the study ended; p values are sequential ones. What is above a
-    bound and what is below it spend their halves of the level differently, so that the interval is wider above while
-    seeds are few. Without looks, or without spread, the difference is returned as it is.
+    Above zero is worse. Its interval is the repeated one (Jennison and Turnbull 1989), which holds at all looks
+    together as often as `level` says, and so at the one at which the study ended; p values are sequential ones. What is
+    above a bound and what is below it spend their halves of the level differently, so that the interval is wider above
+    while seeds are few. Without looks, or without spread, the difference is returned as it is.
     """
     if not looks or not of.standard_error > 0:
         return of

@@ -173,6 +173,11 @@ def planned(plan: Manifest, experiment: str) -> dict[str, Any]:
     return {**(defaults if own and isinstance(defaults, dict) else {}), **own}
 
 
+def planned_names(plan: Manifest) -> tuple[str, ...]:
+    """Return the names of the experiments of the plan's text, in its order; none where it is not to be had."""
+    return tuple(str(item["name"]) for item in _planned(plan) if "name" in item)
+
+
 def looks_of(plan: Manifest, experiment: str) -> Counts:
     """Return the seeds at which the plan has an experiment judged as they come in; () where it fixes their number, or
     where its text is not to be had."""

@@ -146,7 +146,7 @@ def tuned_batches(runs: pd.DataFrame, statuses: pd.DataFrame) -> tuple[TunedBatc
         seeds = {int(seed) for seed in (*at_batch["seed"].dropna(), *rows["seed"])}
         halved = tried[stopped & (tried["experiment"] == experiment) & (tried["placement"] == placement)
                        & (tried["global_batch"] == batch)]
-        # Of rates that are halved, as many as went on here, and of each the seeds that it took before it was told apart.
+        # Of rates that are halved, as many as went on here, and of each the seeds it took before it was told apart.
         of = at_batch if len(halved) else listed
         each = of.groupby("trial")["seed"].nunique() if len(halved) else {}
         trials = tuple(sorted((trial for number, own_rows in rows.groupby("trial")

@@ -8,6 +8,7 @@ from typing import Any
 from ..config.choices import GROUPS
 from ..config.strategies import STRATEGIES
 from ..errors import PlanError
+from .derived_keys import ONLY_KEPT
 
 # Nobody calls accuracies 20 points apart the same, or losses of which one is half as large again; whoever writes such a
 # number means per cent.
@@ -35,6 +36,14 @@ def scaling(experiment: Mapping[str, Any], where: str) -> str:
                         "are given both for each replica and in all; give replica_batches alone (weak scaling) or "
                         "global_batches alone (strong scaling).")
     return fitting[0]
+
+
+def check_kept(experiment: Mapping[str, Any], own: Mapping[str, Any], where: str) -> None:
+    """Check that an experiment that says by itself to time kept batches alone is a timing of global batches; what
+    [defaults] say holds for those that are. Raises PlanError."""
+    if own.get(ONLY_KEPT) and (experiment["kind"] != "throughput" or "replica_batches" in experiment):
+        raise PlanError(f"{where}: {ONLY_KEPT} = true chooses by accuracy which global batches are timed; give it to "
+                        "an experiment of kind = \"throughput\" with global_batches alone, or leave it out.")
 
 
 def check_placements(experiment: Mapping[str, Any], where: str) -> None:

@@ -1,9 +1,9 @@
-"""What follows from the keys of an experiment: its batches, the reference batch, the length of the warm-up, and how
-many seeds there may be and at which of them they are judged."""
+"""What follows from the keys of an experiment: its batches, the reference batch, the length of the warm-up, how many
+seeds there may be and at which of them they are judged, and which timing waits for that."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import PlanError
@@ -18,6 +18,8 @@ AUTO = "auto"
 SEED_KEYS = ("seeds", "min_seeds", "max_seeds")
 FEWEST_AT_A_LOOK = 3
 MIN_SEEDS, MAX_SEEDS = FEWEST_AT_A_LOOK, 16
+ONLY_KEPT = "only_kept"
+TRAINING = ("script", "script_args", "dataset", "model", "optimizer")
 
 
 def batches_of(experiment: Mapping[str, Any], examples: int, at_once: int) -> list[int]:
@@ -85,3 +87,17 @@ def check_seeds(experiment: Mapping[str, Any], where: str) -> None:
     if most <= fewest:
         raise PlanError(f"{where}: max_seeds = {most} leaves nothing to decide above min_seeds = {fewest}; raise it, "
                         f"to {4 * fewest} for example, or write seeds = {fewest}.")
+
+
+def waiting_for_accuracy(experiments: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Return the timing experiments of global batches that wait, by name, and the accuracy experiments that each waits
+    for: those of the same data, model and optimizer whose seeds are decided by looks; without any, it does not wait."""
+    judged = [one for one in experiments if seed_looks(one)]
+    found = {str(one["name"]): tuple(str(other["name"]) for other in judged if _trains(other) == _trains(one))
+             for one in experiments
+             if one.get(ONLY_KEPT) and one.get("kind") == "throughput" and "replica_batches" not in one}
+    return {name: others for name, others in found.items() if others}
+
+
+def _trains(experiment: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(str(experiment.get(name, "")) for name in TRAINING)

@@ -189,6 +189,9 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     scaling: Annotated[Text, about(
         "what a throughput experiment of several replica counts keeps fixed: each replica's batch (weak) or the global "
         "one (strong); default: what its batches say", ("", "weak", "strong"))] = ""
+    only_kept: Annotated[bool, about(
+        "of a throughput experiment beside accuracy experiments of the same data, model and optimizer with seeds = "
+        "\"auto\": times, once these are decided, no batch that they train and keep under no rule")] = False
     launches: Annotated[Whole, about("independent launches of each timing point")] = 3
     warmup_steps: Annotated[Whole, about("steps before timing")] = 20
     windows: Annotated[Whole, about("timed windows per launch")] = 10

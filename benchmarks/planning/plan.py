@@ -180,6 +180,7 @@ def _experiment(given: Mapping[str, Any], own: Mapping[str, Any], index: int, so
     coherence.check_placements(checked, where)
     derived_keys.check_seeds(checked, where)
     checked["scaling"] = coherence.scaling(checked, where)
+    coherence.check_kept(checked, own, where)
     if "momentum" in own and not _takes_momentum(checked["optimizer"]):
         raise PlanError(f"{where}: momentum = {own['momentum']} does nothing under optimizer = "
                         f"{checked['optimizer']!r}; take optimizer = \"momentum\", or leave it out.")

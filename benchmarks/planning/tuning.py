@@ -63,9 +63,9 @@ class Halving:
         return (*own, *(place for pair in beyond for place in pair))
 
     def expected(self, trial: int, stops_after: int, seed: int) -> bool:
-        """Return whether a trial is expected to be trained so far with this seed, the first one being 0, before anything
-        is known: those in the middle of the range, half as many at each length; and to the end one more, which is beside
-        the best. Seeds beyond those that decide which go on are for two that are not told apart."""
+        """Return whether a trial is expected to be trained so far with this seed, the first one being 0, before
+        anything is known: those in the middle of the range, half as many at each length; and to the end one more, which
+        is beside the best. Seeds beyond those that decide which go on are for two that are not told apart."""
         at = self.stops.index(stops_after)
         count = -(-self.trials // 2**at) + (stops_after == TO_THE_END) if seed < self.seeds else 2
         nearest = sorted(range(self.trials), key=lambda one: (abs(self.places[one] - 0.5), one))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from batchscale.analysis.decision.looks import Cell, NOT_WORSE, SAME, sequential_looks
+from batchscale.analysis.decision.looks.judged import Cell, NOT_WORSE, SAME, sequential_looks
 from batchscale.analysis.study.arms import Arm, load_arms
 from batchscale.analysis.study.non_inferiority import loss_tests
 from batchscale.analysis.tables.reading import read

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from batchscale.analysis.decision.looks import Cell, Looks, NOT_WORSE, SAME, sequential_looks, WORSE
+from batchscale.analysis.decision.looks.judged import Cell, Looks, NOT_WORSE, SAME, sequential_looks, WORSE
 from batchscale.analysis.statistics.estimate import LEVEL
 from batchscale.analysis.study.arms import load_arms
 from batchscale.analysis.study.non_inferiority import loss_tests

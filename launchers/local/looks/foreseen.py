@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ....benchmarks.planning.derived_keys import seed_looks
+from ....benchmarks.planning.derived_keys import seed_looks, waiting_for_accuracy
 from ....benchmarks.planning.expected_time import NOTHING, WORKER_START_SECONDS
 from ....benchmarks.planning.plan import Plan
 from ....benchmarks.planning.tuning import halving
@@ -41,7 +41,7 @@ def foreseen(plan: Plan, runs: Sequence[RunConfig], share: float, seconds: Secon
              workloads: Mapping[str, Any] = NOTHING, gpus: Sequence[str] = ()) -> Foreseen:
     """Return what a plan comes to that takes this share of the seeds between the fewest and the most of each point.
     Workers that cannot stand by are started anew at each look, and where rates were compared. gpus: as of stages."""
-    taken = expected_rates(plan, first_seeds(plan, runs, share))
+    taken = expected_times(plan, expected_rates(plan, first_seeds(plan, runs, share)), share)
     trained = without_beginnings(taken)
     anew = any(one.kind == "accuracy" and not may_stand_by(one, gpus) for one in taken)
     starts = WORKER_START_SECONDS * _later_rounds(plan, share) if anew else 0.0
@@ -55,6 +55,17 @@ def expected_rates(plan: Plan, runs: Sequence[RunConfig]) -> list[RunConfig]:
     first = int(plan.settings.get("first_seed", 0))
     return [one for one in runs if one.rule != TUNED_RULE or (own := halved.get(one.experiment)) is None
             or own.expected(one.trial, one.stops_after, one.seed - first)]
+
+
+def expected_times(plan: Plan, runs: Sequence[RunConfig], share: float) -> list[RunConfig]:
+    """Return the runs without those of timing that waits for accuracy and batches that are not expected to be kept: as
+    this share of the others, the smaller ones are kept beside the reference batch."""
+    dropped = set[tuple[str, int]]()
+    for name, others in waiting_for_accuracy(plan.experiments).items():
+        trained = sorted({(one.global_batch != one.reference_batch, one.global_batch)
+                          for one in runs if one.experiment in others})
+        dropped |= {(name, batch) for _, batch in trained[1 + round(share * (len(trained) - 1)):]}
+    return [one for one in runs if (one.experiment, one.global_batch) not in dropped]
 
 
 def without_beginnings(runs: Sequence[RunConfig]) -> list[RunConfig]:

@@ -1,9 +1,9 @@
 """Which runs of a plan are asked for now: all of them, but for experiments whose seeds are decided by looks, or whose
 rates by halving.
 
-What is asked for follows from the records alone (`analysis/decision/looks.py`, `analysis/study/tuning/halving.py`), so
-a study that was stopped anywhere goes on at the same look. plan.json lists what is asked for; a run that a decision
-made needless is in no list.
+What is asked for follows from the records alone (`analysis/decision/looks/`, `analysis/study/tuning/halving.py`), so a
+study that was stopped anywhere goes on at the same look. plan.json lists what is asked for; a run that a decision made
+needless is in no list, and no timing that waits for accuracy.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 
 from ....benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, RecordError
-from ....benchmarks.planning.derived_keys import seed_looks
+from ....benchmarks.planning.derived_keys import seed_looks, waiting_for_accuracy
 from ....benchmarks.planning.plan import Plan
 from ....benchmarks.planning.tuning import halving
 from ....benchmarks.records.run_folder import remove_states
@@ -33,7 +33,8 @@ def is_sequential(plan: Plan) -> bool:
 def first_runs(plan: Plan, runs: Sequence[RunConfig]) -> list[RunConfig]:
     """Return the runs that are done whatever comes of them."""
     halved = {str(one["name"]): own for one in plan.experiments if (own := halving(one))}
-    return [one for one in first_seeds(plan, runs, 0.0)
+    waits = waiting_for_accuracy(plan.experiments)
+    return [one for one in first_seeds(plan, runs, 0.0) if one.experiment not in waits
             if one.rule != TUNED_RULE or (own := halved.get(one.experiment)) is None
             or one.stops_after == own.epochs[0] and one.trial < own.trials]
 

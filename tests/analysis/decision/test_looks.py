@@ -11,9 +11,9 @@ import pytest
 from simulation.accuracy_tables import REFERENCE
 from simulation.sequential import BATCHES, MOST, study
 
-from batchscale.analysis.decision import looks as looks_module
-from batchscale.analysis.decision.looks import (BEHIND, in_turn, Looks, next_hour, NOT_WORSE, OPEN, SAME,
-                                                sequential_looks, WORSE)
+from batchscale.analysis.decision.looks import judged as looks_module
+from batchscale.analysis.decision.looks.judged import (BEHIND, in_turn, Looks, next_hour, NOT_WORSE, OPEN, SAME,
+                                                       sequential_looks, WORSE)
 from batchscale.analysis.statistics.difference import Difference
 from batchscale.analysis.statistics.sample_size import chance_to_show
 from batchscale.analysis.statistics.sequential import spending

@@ -12,7 +12,7 @@ import pytest
 from simulation.accuracy_tables import Arms, REFERENCE, results
 from simulation.sequential import BASE, NOISE, PLAN, study
 
-from batchscale.analysis.decision.looks import BEHIND, Looks, OPEN, sequential_looks
+from batchscale.analysis.decision.looks.judged import BEHIND, Looks, OPEN, sequential_looks
 from batchscale.analysis.tables.results import Results
 from batchscale.analysis.tables.tuned_rates import not_chosen, tuned_batches
 from batchscale.benchmarks.schedules.rules import TUNED_RULE

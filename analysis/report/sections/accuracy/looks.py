@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ....decision.looks import Looks
+from ....decision.looks.judged import Looks
 from ....formatting import table
 from ....tables.outcome import Outcome
 from ...blocks import Section

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from batchscale.analysis.statistics.difference import at_look, paired_difference
-from batchscale.analysis.statistics.sequential.spending import (level_at, levels, look_at, NOT_WORSE, over_looks, STUDENT,
-                                                                WORSE)
+from batchscale.analysis.statistics.sequential.spending import (level_at, levels, look_at, NOT_WORSE, over_looks,
+                                                                STUDENT, WORSE)
 
 COUNTS = (3, 4, 5, 6, 8, 10, 12)
 SIDES = pytest.mark.parametrize("spent_as", [WORSE, NOT_WORSE])

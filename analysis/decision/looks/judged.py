@@ -23,21 +23,21 @@ from typing import Any
 
 import pandas as pd
 
-from ...benchmarks.records.run_folder import FINAL
-from ...benchmarks.schedules.rules import TUNED_RULE
-from ...benchmarks.text import counted, duration, listed
-from ..statistics.decision_rules import equivalence, same, shown, worse
-from ..statistics.difference import Difference
-from ..statistics.estimate import Estimate, unknown
-from ..statistics.multiple_testing import holm
-from ..statistics.sample_size import chance_to_show
-from ..statistics.sequential import spending
-from ..statistics.sequential.spending import level_at
-from ..study.arms import Arm, load_arm
-from ..study.non_inferiority import loss_tests
-from ..study.tuning.halving import rate_searches, settled_seeds
-from ..tables.results import looks_of, Results, rules
-from ..tables.tuned_rates import not_chosen, tuned_batches
+from ....benchmarks.records.run_folder import FINAL
+from ....benchmarks.schedules.rules import TUNED_RULE
+from ....benchmarks.text import counted, duration, listed
+from ...statistics.decision_rules import equivalence, same, shown, worse
+from ...statistics.difference import Difference
+from ...statistics.estimate import Estimate, unknown
+from ...statistics.multiple_testing import holm
+from ...statistics.sample_size import chance_to_show
+from ...statistics.sequential import spending
+from ...statistics.sequential.spending import level_at
+from ...study.arms import Arm, load_arm
+from ...study.non_inferiority import loss_tests
+from ...study.tuning.halving import rate_searches, settled_seeds
+from ...tables.results import looks_of, Results, rules
+from ...tables.tuned_rates import not_chosen, tuned_batches
 
 NOT_WORSE, SAME, WORSE, TIED, LOST, OPEN = ("not worse", "the same", "worse", "not told apart", "apart", "open")
 BEHIND = "not worse, behind a batch not shown"
