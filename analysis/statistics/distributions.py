@@ -27,6 +27,14 @@ def t_below(value: Any, freedom: Any) -> Any:
     return _many(special.stdtr, special.ndtr, freedom, value)
 
 
+def t_density(value: float, freedom: float) -> float:
+    """Return the density of Student's t at a value; the normal one for infinitely many degrees of freedom."""
+    if math.isinf(freedom):
+        return math.exp(-value * value / 2) / math.sqrt(2 * math.pi)
+    scale = math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2) - math.log(freedom * math.pi) / 2
+    return math.exp(scale - (freedom + 1) / 2 * math.log1p(value * value / freedom))
+
+
 def t_quantile(probability: Any, freedom: Any) -> Any:
     """Return the value below which Student's t lies with this probability."""
     return _many(special.stdtrit, special.ndtri, freedom, probability)

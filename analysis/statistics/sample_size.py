@@ -9,7 +9,7 @@ import numpy as np
 
 from ...benchmarks.text import percent
 from .difference import Difference
-from .distributions import normal_quantile, t_below, t_quantile
+from .distributions import normal_quantile, t_above, t_below, t_density, t_quantile
 from .estimate import LEVEL, Floats
 
 MORE_SEEDS_LIMIT = 1000
@@ -75,6 +75,25 @@ def chance_to_show(of: Difference, distance: float, seeds: int, alpha: float) ->
     beyond = distance + float(t_quantile(alpha, freedom)) * error
     moves = math.sqrt(max(of.standard_error ** 2 - error ** 2, 0.0))
     return float(t_below(beyond / moves, of.degrees_of_freedom)) if moves > 0 else float(beyond > 0)
+
+
+def expected_gain(of: Difference, seeds: int) -> float:
+    """Return what it is expected to gain that the choice of the first arm, better where the difference is above zero,
+    is made anew by so many seeds: the mean of what the second is then ahead by, in the difference's unit, or 0 where it
+    is not.
+
+    It is the value of the seeds to come (Raiffa and Schlaifer 1961), by the predictive distribution of their mean, as
+    in `chance_to_show`. Without a spread to reckon with it is what the second is ahead by now.
+    """
+    behind, freedom = of.estimate.value, of.degrees_of_freedom
+    if not of.standard_error > 0 or not freedom > 1:
+        return max(-behind, 0.0)
+    moves = of.standard_error * math.sqrt(max(1 - of.estimate.n / seeds, 0.0))
+    if not moves > 0:
+        return max(-behind, 0.0)
+    at = behind / moves
+    beyond = t_density(at, freedom) * (1.0 if math.isinf(freedom) else (freedom + at * at) / (freedom - 1))
+    return moves * max(beyond - at * float(t_above(at, freedom)), 0.0)
 
 
 def _resolved(of: Difference, level: float) -> float:

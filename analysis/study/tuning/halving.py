@@ -8,14 +8,15 @@ where there is none, the next rate beyond those of the plan is tried, until it h
 comparison that came too soon; a second, better one apart from it may be. (Successive halving: Karnin, Koren and Somekh
 2013; for rates Jamieson and Talwalkar 2016, arXiv:1502.07943.)
 
-More seeds are for the rates that they may still tell apart: one that would hardly come before the best by all seeds,
-given those there are, takes no more of them.
+More seeds are for the rates that they may choose to some purpose: one takes no more of them while it is expected to
+gain less than a fifth of the margin that the choice is made anew by all seeds, given those there are. It goes on after
+all where more seeds of the best one show that it is not as good as it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pandas as pd
@@ -25,14 +26,13 @@ from ....benchmarks.records.run_folder import FINAL
 from ....benchmarks.schedules.rules import TUNED_RULE
 from ....benchmarks.text import counted, number
 from ...statistics.difference import difference
-from ...statistics.sample_size import chance_to_show
+from ...statistics.sample_size import expected_gain
 from ...tables.outcome import kind_of, Outcome
 from ...tables.results import halving_of, Results
 from ...tables.tuned_rates import in_order, Trial, trials_of
 
-OUT_OF_REACH = 0.05
-"""A rate that would come before the best by all seeds with a smaller chance than this, given those there are, takes no
-more of them."""
+WORTH = 0.2
+"""The share of the margin that more seeds of a rate must be expected to gain."""
 Tried = Mapping[tuple[int, int], Trial]
 """By number and length (`stops_after`), the trials whose runs of the first seeds, of so many, have all ended."""
 Asked = Mapping[tuple[int, int], int]
@@ -71,7 +71,8 @@ def rate_searches(results: Results) -> tuple[RateSearch, ...]:
     for name in dict.fromkeys(listed["experiment"]):
         if (halving := halving_of(results.plan, str(name))) is None:
             continue
-        outcome = kind_of(results.all_runs[results.all_runs["experiment"] == name])
+        outcome = replace(kind_of(results.all_runs[results.all_runs["experiment"] == name]),
+                          margin=results.margin, share=results.loss_margin)
         for batch in dict.fromkeys(listed.loc[listed["experiment"] == name, "global_batch"]):
             own, rows = (frame[(frame["experiment"] == name) & (frame["global_batch"] == batch)]
                          for frame in (listed, runs))
@@ -113,32 +114,34 @@ def searched(halving: Halving, at: Callable[[int], Tried]) -> tuple[Asked, int, 
         going = set(left[:-(-len(left) // 2)])
         if not going:
             return asked, halving.counts[-1], best
-    settled, tried = 0, set(going)
+    settled, furthest = 0, dict[int, Trial]()  # of those trained to the end, by the most seeds that each has
     for count in halving.counts:
         ended = at(count)
         while True:
             asked |= {(trial, TO_THE_END): count for trial in going}
             if not all((trial, TO_THE_END) in ended for trial in going):
                 return asked, settled, best
+            furthest |= {trial: ended[trial, TO_THE_END] for trial in going}
             best = min((ended[trial, TO_THE_END] for trial in going), key=in_order)
-            beside = neighbours(best.trial, halving.places) - tried - lost
-            if is_lost(best) or not beside:
+            more = neighbours(best.trial, halving.places) - furthest.keys() - lost
+            more |= {one.trial for one in furthest.values() if worth_more_seeds(one, best, halving.counts[-1])} - going
+            if is_lost(best) or not more:
                 break
-            going, tried = going | beside, tried | beside
+            going |= more
         settled = count
-        going = {trial for trial in going if may_be_best(ended[trial, TO_THE_END], best, halving.counts[-1])}
+        going = {trial for trial in going if worth_more_seeds(furthest[trial], best, halving.counts[-1])} | {best.trial}
     return asked, settled, best
 
 
-def may_be_best(trial: Trial, best: Trial, seeds: int) -> bool:
-    """Return whether a trial is the best so far, or may come before it by so many seeds, given those there are."""
-    if trial.trial == best.trial or is_lost(best):
-        return True
+def worth_more_seeds(trial: Trial, best: Trial, seeds: int) -> bool:
+    """Return whether it is expected to gain a share of the margin that the choice between a trial and the best one so
+    far is made anew by so many seeds."""
+    if trial.trial == best.trial or is_lost(trial) or is_lost(best):
+        return False
     of = difference(best.summary, trial.summary)
-    behind = best.outcome.sign * of.estimate.value
-    if is_lost(trial) or not behind > 0:
-        return not is_lost(trial)
-    return chance_to_show(of, -behind, seeds, 0.5) > OUT_OF_REACH
+    better = replace(of, estimate=of.estimate.scaled(best.outcome.sign))
+    margin = best.outcome.margin if best.outcome.percent else best.outcome.share * abs(best.validation.value)
+    return expected_gain(better, seeds) > WORTH * margin
 
 
 def is_lost(trial: Trial) -> bool:

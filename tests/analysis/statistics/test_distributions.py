@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from batchscale.analysis.statistics.distributions import (f_above, f_quantile, normal_quantile, t_above, t_below,
-                                                          t_quantile)
+                                                          t_density, t_quantile)
 
 FREEDOM = np.array([1.0, 2.0, 4.5, 30.0, math.inf])
 
@@ -18,6 +18,7 @@ FREEDOM = np.array([1.0, 2.0, 4.5, 30.0, math.inf])
 def test_students_tails_are_those_of_scipy_for_whole_broken_and_infinite_degrees_of_freedom(value: float) -> None:
     assert t_above(value, FREEDOM) == pytest.approx(stats.t.sf(value, FREEDOM), rel=1e-12)
     assert t_below(value, FREEDOM) == pytest.approx(stats.t.cdf(value, FREEDOM), rel=1e-12)
+    assert [t_density(value, freedom) for freedom in FREEDOM] == pytest.approx(stats.t.pdf(value, FREEDOM), rel=1e-10)
 
 
 @pytest.mark.parametrize("probability", [1e-12, 0.025, 0.5, 0.975])
