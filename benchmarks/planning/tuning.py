@@ -67,7 +67,7 @@ class Halving:
         anything is known: those in the middle of the range, half as many at each length; and to the end one more, which
         is beside the best. Seeds beyond those that decide which go on are for two that are not told apart."""
         at = self.stops.index(stops_after)
-        count = -(-self.trials // 2**at) + (stops_after == TO_THE_END) if seed < self.seeds else 2
+        count = self.trials // 2**at + (stops_after == TO_THE_END) if seed < self.seeds else 2
         nearest = sorted(range(self.trials), key=lambda one: (abs(self.places[one] - 0.5), one))
         return trial in nearest[:count]
 

@@ -4,9 +4,10 @@ What is asked for follows from the records alone, so a study that was stopped go
 are compared by the first seeds, in the order by which a tuned arm chooses (`tables/tuned_rates.py`), and halved. Which
 rate is best depends on the length: without a decay, a few epochs favour rates that are too large later. So the best one
 at the end must have both its neighbours beside it, trained to the end: one that had been stopped goes on after all, and
-where there is none, the next rate beyond those of the plan is tried, until it has. A best place is then not lost to a
-comparison that came too soon; a second, better one apart from it may be. (Successive halving: Karnin, Koren and Somekh
-2013; for rates Jamieson and Talwalkar 2016, arXiv:1502.07943.)
+where there is none, the next rate beyond those of the plan is tried, until it has. So does one that was better where
+it was stopped than the best one is at the end, where rates that are too large have come to grief. A best place is then
+not lost to a comparison that came too soon; a second, better one apart from it, and slower at first, may be.
+(Successive halving: Karnin, Koren and Somekh 2013; for rates Jamieson and Talwalkar 2016, arXiv:1502.07943.)
 
 More seeds are for the rates that they may choose to some purpose: one takes no more of them while it is expected to
 gain less than a fifth of the margin that the choice is made anew by all seeds, given those there are. It goes on after
@@ -103,15 +104,16 @@ def searched(halving: Halving, at: Callable[[int], Tried]) -> tuple[Asked, int, 
     """Return what is asked for, by how many seeds the best rate stands, and which it is. at: what has ended of the
     first seeds, of so many."""
     ended, going, lost = at(halving.seeds), set(range(halving.trials)), set[int]()
-    asked, best = dict[tuple[int, int], int](), None
+    asked, early, best = dict[tuple[int, int], int](), dict[int, Trial](), None
     for length in halving.epochs:
         asked |= {(trial, length): halving.seeds for trial in going}
         if not all((trial, length) in ended for trial in going):
             return asked, 0, best
-        order = sorted((ended[trial, length] for trial in going), key=in_order)
-        best, left = order[0], [one.trial for one in order if not is_lost(one)]
-        lost |= going - set(left)
-        going = set(left[:-(-len(left) // 2)])
+        early |= {trial: ended[trial, length] for trial in going}
+        order = sorted((early[trial] for trial in going), key=in_order)
+        best, left = order[0], [one for one in order if not is_lost(one)]
+        lost |= going - {one.trial for one in left}
+        going = {one.trial for one in better_half(left)}
         if not going:
             return asked, halving.counts[-1], best
     settled, furthest = 0, dict[int, Trial]()  # of those trained to the end, by the most seeds that each has
@@ -124,6 +126,7 @@ def searched(halving: Halving, at: Callable[[int], Tried]) -> tuple[Asked, int, 
             furthest |= {trial: ended[trial, TO_THE_END] for trial in going}
             best = min((ended[trial, TO_THE_END] for trial in going), key=in_order)
             more = neighbours(best.trial, halving.places) - furthest.keys() - lost
+            more |= {one.trial for one in early.values() if is_ahead(one, best)} - furthest.keys() - lost
             more |= {one.trial for one in furthest.values() if worth_more_seeds(one, best, halving.counts[-1])} - going
             if is_lost(best) or not more:
                 break
@@ -133,15 +136,38 @@ def searched(halving: Halving, at: Callable[[int], Tried]) -> tuple[Asked, int, 
     return asked, settled, best
 
 
+def better_half(order: Sequence[Trial]) -> Sequence[Trial]:
+    """Return the trials that go on of those in this order, the best first: the better half, the smaller one of an odd
+    number, without those that are the same as the first one to end within the margin, as rates are that learn nothing;
+    the best one in any case."""
+    going, ending = order[:len(order) // 2], order[len(order) // 2:]
+    return [*order[:1], *(one for one in going[1:] if one.outcome.sign * (
+        one.validation.value - ending[0].validation.value) > tolerance(order[0]))]
+
+
+def is_ahead(stopped: Trial, best: Trial) -> bool:
+    """Return whether a trial was better where it was stopped than the best one is at the end."""
+    return best.outcome.sign * (stopped.validation.value - best.validation.value) > 0
+
+
+def tolerance(best: Trial) -> float:
+    """Return the margin in the unit of the values."""
+    return best.outcome.margin if best.outcome.percent else best.outcome.share * abs(best.validation.value)
+
+
 def worth_more_seeds(trial: Trial, best: Trial, seeds: int) -> bool:
     """Return whether it is expected to gain a share of the margin that the choice between a trial and the best one so
-    far is made anew by so many seeds."""
+    far is made anew by so many seeds.
+
+    The degrees of freedom are those of both together: by Welch's, two of three seeds each where one trial varies more,
+    gains would be expected far beyond what it ever reached.
+    """
     if trial.trial == best.trial or is_lost(trial) or is_lost(best):
         return False
     of = difference(best.summary, trial.summary)
-    better = replace(of, estimate=of.estimate.scaled(best.outcome.sign))
-    margin = best.outcome.margin if best.outcome.percent else best.outcome.share * abs(best.validation.value)
-    return expected_gain(better, seeds) > WORTH * margin
+    better = replace(of, estimate=of.estimate.scaled(best.outcome.sign),
+                     degrees_of_freedom=best.summary.n + trial.summary.n - 2)
+    return expected_gain(better, seeds) > WORTH * tolerance(best)
 
 
 def is_lost(trial: Trial) -> bool:

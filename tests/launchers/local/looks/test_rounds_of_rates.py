@@ -46,7 +46,8 @@ def test_rates_are_halved_and_the_best_one_stands_inside_those_trained_to_the_en
     assert of.run(said.append) == EXIT_OK and of.rounds[0] == 2 * 4 + 2 * 8 * 3
     runs = [run.config for run in of.store.runs() if run.config.rule == "tuned"]
     lengths = Counter((one.global_batch, one.stops_after, one.seed) for one in runs)
-    assert {lengths[32, 2, 0], lengths[512, 2, 0]} == {8} and lengths[32, 4, 2] == 4 and not lengths[32, 4, 3]
+    # Around the best rate at 32 the fourth and the fifth are alike, and both end.
+    assert {lengths[32, 2, 0], lengths[512, 2, 0]} == {8} and lengths[32, 4, 2] == 3 and not lengths[32, 4, 3]
     # Seeds hardly vary here, so that after three of them the best rate alone takes the fourth.
     assert lengths[32, TO_THE_END, 2] == 3 and lengths[32, TO_THE_END, 3] == 1
     found = {one.global_batch: one for one in read(of.store).tuned}
