@@ -3,7 +3,9 @@
 At each batch it is the trial with the best mean validation accuracy over seeds, or validation loss where there is no
 accuracy; test results are only reported. That trial is what a user takes. What it reaches is read from runs that did
 not choose it, since the best of several means owes some of its height to luck: each half of the seeds is read at the
-trial that the other half would choose (two-fold cross-fitting).
+trial that the other half would choose (two-fold cross-fitting). Of rates that are halved some take the first seeds
+alone, by which the one that took all was chosen: there each seed is read at the trial that the other seeds would choose
+of those that ran with it (leave-one-out).
 """
 
 from __future__ import annotations
@@ -148,14 +150,15 @@ def tuned_batches(runs: pd.DataFrame, statuses: pd.DataFrame) -> tuple[TunedBatc
                        & (tried["global_batch"] == batch)]
         # Of rates that are halved, as many as went on here, and of each the seeds it took before it was told apart.
         of = at_batch if len(halved) else listed
-        each = of.groupby("trial")["seed"].nunique() if len(halved) else {}
+        each = of.groupby("trial")["seed"].nunique() if len(halved) else pd.Series(dtype=int)
         trials = tuple(sorted((trial for number, own_rows in rows.groupby("trial")
                                for trial in trials_of(own_rows, int(each.get(number, len(seeds))), kinds[experiment])),
                               key=lambda trial: (trial.learning_rate, trial.trial)))
         beside = halved[~halved["trial"].isin(rows["trial"])]
         count, chosen = max(int(of["trial"].nunique()), len(trials)), min(trials, key=in_order)
         found.append(TunedBatch(str(experiment), str(placement), int(batch), trials, count, chosen,
-                                _standing(rows, sorted(seeds), trials, chosen), _furthest(beside, kinds[experiment])))
+                                _standing(rows, sorted(seeds), trials, chosen, each.nunique() > 1),
+                                _furthest(beside, kinds[experiment])))
     return tuple(found)
 
 
@@ -172,17 +175,27 @@ def _furthest(rows: pd.DataFrame, outcome: Outcome) -> tuple[Trial, ...]:
     return tuple(sorted(found.values(), key=lambda trial: (trial.learning_rate, trial.trial)))
 
 
-def _standing(rows: pd.DataFrame, seeds: Sequence[int], trials: Sequence[Trial], chosen: Trial) -> dict[int, int]:
+def _standing(rows: pd.DataFrame, seeds: Sequence[int], trials: Sequence[Trial], chosen: Trial,
+              uneven: bool) -> dict[int, int]:
     """The trial of each seed: what the other half of the seeds chooses, or all of them where those have no result. A
-    trial that lost any seed comes last in both halves, as nobody would take it."""
-    halves = seeds[:len(seeds) // 2], seeds[len(seeds) // 2:]
-    lost = {trial.trial: trial.lost for trial in trials}
-    found = {}
-    for own, other in (halves, halves[::-1]):
-        half = [replace(trial, lost=lost[trial.trial])
-                for trial in trials_of(rows[rows["seed"].isin(other)], len(other), chosen.outcome) if trial.completed]
-        found.update(dict.fromkeys(own, min(half, key=in_order, default=chosen).trial))
-    return dict(sorted(found.items()))
+    trial that lost any seed comes last, as nobody would take it. uneven: whether trials took unequally many seeds; then
+    what the other seeds choose that all have which ran with this one."""
+    half, lost = len(seeds) // 2, {trial.trial: trial.lost for trial in trials}
+
+    def choice(of: pd.DataFrame, by: Sequence[int]) -> int:
+        found = [replace(trial, lost=lost[trial.trial])
+                 for trial in trials_of(of[of["seed"].isin(by)], len(by), chosen.outcome) if trial.completed]
+        return min(found, key=in_order, default=chosen).trial
+
+    if not uneven:
+        first, second = seeds[:half], seeds[half:]
+        return {**dict.fromkeys(first, choice(rows, second)), **dict.fromkeys(second, choice(rows, first))}
+    completed, found = rows[rows["status"] == "completed"], dict[int, int]()
+    for seed in seeds:
+        beside = completed[completed["trial"].isin(completed.loc[completed["seed"] == seed, "trial"])]
+        having = beside.groupby("seed")["trial"].nunique()
+        found[seed] = choice(beside, [int(one) for one in having.index[having == having.max()] if one != seed])
+    return found
 
 
 def trials_of(rows: pd.DataFrame, seeds: int, outcome: Outcome) -> Iterator[Trial]:

@@ -1,15 +1,16 @@
-"""The runs that stand for a tuned arm: each half of the seeds at the rate that the other half chooses."""
+"""The runs that stand for a tuned arm: each half of the seeds, or each seed, at the rate that the others choose."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from support.synthetic_records import SGD, Curve, Study, Tuning, manifest, records
 
 from batchscale.analysis.tables.reading import from_records
 from batchscale.analysis.tables.results import Results
-from batchscale.analysis.tables.tuned_rates import TunedBatch
+from batchscale.analysis.tables.tuned_rates import tuned_batches, TunedBatch
 
 TUNED = replace(SGD, batches=(32, 512), noise_batches=(), curves={"constant": Curve()}, tuning=Tuning())
 STUDY = Study(experiments=(TUNED,), timing=None, memory=None, noise=1e-4)
@@ -54,3 +55,17 @@ def test_a_half_without_a_result_leaves_the_choice_to_all_seeds() -> None:
             if record["config"]["rule"] != "tuned" or record["config"]["seed"] < 3]
     found = tuned(from_records(made, manifest(STUDY, records(STUDY))))[512]
     assert set(found.standing.values()) == {found.chosen.trial}
+
+
+def test_where_rates_took_unequally_many_seeds_each_stands_at_the_rate_that_the_others_choose() -> None:
+    """One rate is the best of three seeds by the luck of the first of them; it alone goes on."""
+    made = records(STUDY)
+    found = from_records(made, manifest(STUDY, made))
+    runs = found.all_runs[(found.all_runs["rule"] == "tuned") & (found.all_runs["global_batch"] == 512)]
+    lucky, steady = runs["trial"].eq(0), runs["trial"].eq(1)
+    runs = runs.assign(validation_accuracy=0.90 + 0.09 * (lucky & runs["seed"].eq(0)) + 0.02 * steady)
+    runs = runs[lucky | (runs["seed"] < 3)]
+    listed = pd.concat([runs, runs[runs["seed"] < 3].assign(stops_after=2)])
+    one, = tuned_batches(listed, listed[found.statuses.columns.intersection(listed.columns)])
+    assert one.chosen.trial == 0 and one.standing == {0: 1, 1: 0, 2: 0, 3: 0, 4: 0, 5: 0}
+    assert not one.partial

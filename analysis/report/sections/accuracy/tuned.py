@@ -58,8 +58,9 @@ def _halved(findings: Findings, experiment: str) -> str:
     return (f"{experiment}: rates were halved. After {listed(map(str, stops))} of {epochs} epochs, by {seeds} seeds, "
             f"the better half went on from where it was; {ended} of {rates} rates over all batches ended there, and "
             f"{taken_share(of):.0%} of the epochs were trained that all of them with every seed would have taken. "
-            "More seeds were for rates by which choosing anew was expected to gain a fifth of the margin. A rate "
-            "stands as the best only where the next lower and the next higher one were trained to the end as "
+            "More seeds were for rates by which choosing anew was expected to gain a fifth of the margin; where rates "
+            "so took unequally many, each seed is read at the rate that the others choose of those that ran with it. A "
+            "rate stands as the best only where the next lower and the next higher one were trained to the end as "
             "well, so what this risks is a second, better rate apart from it, which is slow at first.")
 
 
