@@ -19,7 +19,7 @@ from ..schedules import rules
 from ..schedules.rules import RULES
 from ..text import counted
 from . import keys, tuning
-from .derived_keys import batches_of, most_seeds, reference_batch, warmup_epochs
+from .derived_keys import batches_of, most_seeds, ONLY_KEPT, reference_batch, warmup_epochs
 from .expected_time import priority
 from .plan import Plan
 
@@ -58,7 +58,8 @@ def expand(plan: Plan, train_examples: TrainExamples, unavailable: Mapping[str, 
                         "launches, or make several plans of it.")
     expansion = Expansion()
     found: dict[str, RunConfig] = {}
-    for experiment in plan.experiments:
+    # What another experiment lists as well does not wait with those that time only what is kept.
+    for experiment in sorted(plan.experiments, key=lambda one: bool(one.get(ONLY_KEPT))):
         for config in _runs(experiment, int(plan.settings.get("first_seed", 0)), train_examples, unavailable,
                             expansion.skipped):
             found.setdefault(config.digest, config)

@@ -87,6 +87,12 @@ def test_nothing_is_waited_for_without_looks_at_the_same_training(
     assert (512 not in timed(of)) is waits
 
 
+def test_what_another_experiment_times_as_well_does_not_wait(tmp_path: Path) -> None:
+    other = '[[experiment]]\nname = "all"\nkind = "throughput"\nglobal_batches = [512]\nlaunches = 3\n'
+    of = made(tmp_path / "p", TEXT + other)
+    assert of.run() == EXIT_OK and of.rounds[0] == 3 * 3 + 3 and timed(of).count(512) == 3
+
+
 def test_times_that_this_machine_cannot_take_leave_nothing_open(tmp_path: Path) -> None:
     of = made(tmp_path / "p")
     of.listed = [one for one in of.listed if one.kind == "accuracy"]
