@@ -14,7 +14,7 @@ from typing import Any
 from ...benchmarks.schedules.rules import rule_order
 from ..statistics.decision_rules import FEWEST_SEEDS
 from ..statistics.estimate import Estimate
-from ..statistics.sequential.spending import Counts, knots
+from ..statistics.sequential.spending import Counts, knots, NOT_WORSE
 from ..study.arms import Arm
 from ..study.non_inferiority import loss_tests
 from ..tables.results import Results
@@ -52,10 +52,11 @@ def table_of(arms: Sequence[Arm], options: Sequence[Option], grounds: Grounds, r
 
 
 def _looks(counts: Counts) -> dict[str, Any] | None:
-    """Seeds at each look, whole levels, and by look the level that each whole one has there; None without looks."""
+    """Seeds at each look, whole levels, and by look the level that each has there, of what is not worse; None without
+    looks."""
     if not counts:
         return None
-    whole, each = knots(counts)
+    whole, each = knots(counts, NOT_WORSE)
     return {"counts": list(counts), "whole": whole.tolist(), "levels": each.T.tolist()}
 
 

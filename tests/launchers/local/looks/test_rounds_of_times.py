@@ -5,11 +5,15 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.made_rounds import Killed, Rounds
 from support.synthetic_records import change, SGD, Study
 
 from batchscale.analysis.decision.decision import decide_of
+from batchscale.analysis.report import page
+from batchscale.analysis.report.live import candidate_tables
+from batchscale.analysis.statistics.sequential.spending import level_at, NOT_WORSE
 from batchscale.analysis.study.study import Study as Found
 from batchscale.analysis.tables.reading import read
 from batchscale.benchmarks.errors import EXIT_OK, PlanError
@@ -60,6 +64,19 @@ def test_batches_are_timed_in_turn_once_accuracy_is_decided_and_those_given_up_a
     assert any("speed: timed once sgd is decided" in line for line in said)
     out = "speed: not timed, since accuracy keeps none of them: batch 512."
     assert out in said and out in decide_of(Found(read(of.store))).topics["looks"] and not asked.is_open(of.store)
+    text = (page.write(of.store, tmp_path / "report") / "index.html").read_text()
+    assert out in text and "reach further up than down" in text
+
+
+def test_the_page_decides_by_the_levels_at_which_batches_are_kept(tmp_path: Path) -> None:
+    of = made(tmp_path / "p")
+    of.run()
+    study = Found(read(of.store))
+    table, = candidate_tables(study, decide_of(study))
+    looks = table["looks"]
+    at = [float(np.exp(np.interp(np.log(0.025), np.log(looks["whole"]), np.log(own)))) for own in looks["levels"]]
+    assert looks["counts"][-1] == 16
+    assert at == pytest.approx([level_at(tuple(looks["counts"]), seeds, 0.025, NOT_WORSE) for seeds in looks["counts"]])
 
 
 @pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.slow)])
