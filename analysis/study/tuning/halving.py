@@ -36,7 +36,7 @@ WORTH = 0.2
 """The share of the margin that more seeds of a rate must be expected to gain."""
 Tried = Mapping[tuple[int, int], Trial]
 """By number and length (`stops_after`), the trials whose runs of the first seeds, of so many, have all ended."""
-Asked = Mapping[tuple[int, int], int]
+SeedsAsked = Mapping[tuple[int, int], int]
 """By number and length, how many of the first seeds are asked for."""
 
 
@@ -49,7 +49,7 @@ class RateSearch:
     experiment: str
     global_batch: int
     halving: Halving
-    asked: Asked
+    asked: SeedsAsked
     settled: int
     best: Trial | None = None
     first_seed: int = 0
@@ -100,7 +100,7 @@ def tried(statuses: pd.DataFrame, runs: pd.DataFrame, outcome: Outcome, first: i
             for key, ends in count.items() if ends >= seeds}
 
 
-def searched(halving: Halving, at: Callable[[int], Tried]) -> tuple[Asked, int, Trial | None]:
+def searched(halving: Halving, at: Callable[[int], Tried]) -> tuple[SeedsAsked, int, Trial | None]:
     """Return what is asked for, by how many seeds the best rate stands, and which it is. at: what has ended of the
     first seeds, of so many."""
     ended, going, lost = at(halving.seeds), set(range(halving.trials)), set[int]()
@@ -125,8 +125,8 @@ def searched(halving: Halving, at: Callable[[int], Tried]) -> tuple[Asked, int, 
                 return asked, settled, best
             furthest |= {trial: ended[trial, TO_THE_END] for trial in going}
             best = min((ended[trial, TO_THE_END] for trial in going), key=in_order)
-            more = neighbours(best.trial, halving.places) - furthest.keys() - lost
-            more |= {one.trial for one in early.values() if is_ahead(one, best)} - furthest.keys() - lost
+            more = neighbours(best.trial, halving.places) | {one.trial for one in early.values() if is_ahead(one, best)}
+            more -= furthest.keys() | lost
             more |= {one.trial for one in furthest.values() if worth_more_seeds(one, best, halving.counts[-1])} - going
             if is_lost(best) or not more:
                 break

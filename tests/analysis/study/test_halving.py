@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pytest
 
-from batchscale.analysis.study.tuning.halving import Asked, better_half, neighbours, searched, Tried
+from batchscale.analysis.study.tuning.halving import better_half, neighbours, searched, SeedsAsked, Tried
 from batchscale.analysis.tables.outcome import ACCURACY
 from batchscale.analysis.tables.tuned_rates import Trial
 from batchscale.benchmarks.planning.tuning import Halving, TO_THE_END
@@ -26,7 +26,7 @@ def trial(halving: Halving, number: int, length: int, seeds: int, result: Result
     return Trial(number, halving.places[number], ACCURACY, mean, 0 if lost else seeds, lost, 0, length, SPREAD)
 
 
-def search(halving: Halving, result: Result) -> tuple[Asked, int, Trial, int]:
+def search(halving: Halving, result: Result) -> tuple[SeedsAsked, int, Trial, int]:
     """Do what is asked for until no more is: all that was, by how many seeds, the best, and in how many rounds."""
     done: dict[int, dict[tuple[int, int], Trial]] = {count: {} for count in halving.counts}
     for rounds in range(100):
