@@ -63,7 +63,7 @@ def hierarchical_seconds(inside_seconds: float, nodes: int, replicas_per_node: i
 
 def algorithm_bandwidth(size_bytes: float, seconds: Estimate) -> Estimate:
     """Return algbw = s/t in bytes/s, where s is the full buffer (definition of the NCCL tests)."""
-    return seconds.transformed(lambda time: size_bytes / time)
+    return seconds.under(size_bytes)
 
 
 def bus_bandwidth(collective: str, replicas: int, size_bytes: float,

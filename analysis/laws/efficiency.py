@@ -44,7 +44,7 @@ def karp_flatt(speedup: float, replicas: float) -> float:
     """
     if replicas == 1:
         return math.nan
-    return (1 / speedup - 1 / replicas) / (1 - 1 / replicas)
+    return ((1 / speedup if speedup else math.inf) - 1 / replicas) / (1 - 1 / replicas)
 
 
 def weak_scaling(examples_per_second: Launches, baseline_replicas: int | None = None,

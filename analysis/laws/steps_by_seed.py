@@ -19,7 +19,7 @@ from scipy.optimize import brentq, minimize_scalar
 from ...benchmarks.errors import RecordError
 from ..statistics.curve_fit import LACK_OF_FIT
 from ..statistics.distributions import f_above
-from ..statistics.estimate import LEVEL, Estimate, Floats, t_critical, unknown, without_interval
+from ..statistics.estimate import exp, LEVEL, Estimate, Floats, t_critical, unknown, without_interval
 from .censored_normal import CensoredNormal
 from .critical_batch import SEARCHED, StepsToTarget, unidentified
 
@@ -174,8 +174,8 @@ def fit_runs_to_target(runs: Runs, level: float = LEVEL) -> StepsToTarget:
     t = float(t_critical(freedom, level)) * max(1.0, law.apart(freedom, level)) if freedom > 0 else math.nan
     low, high = law.interval(n / 2 * math.log1p(t ** 2 / freedom)) if freedom > 0 else (-math.inf, math.inf)
     bounded = math.isfinite(low) and math.isfinite(high)
-    critical = math.exp(law.knee)
-    found = Estimate(critical, math.exp(low), math.exp(high), n) if bounded else without_interval(critical, n)
+    critical = exp(law.knee)
+    found = Estimate(critical, exp(low), exp(high), n) if bounded else without_interval(critical, n)
     error = (high - low) / (2 * t) if bounded else math.nan
     fewest, examples = _both_parts(law, levels, error, n, level)
     notes = [unidentified(critical, law.runs.batches), _one_sided(low, high), _misfit_text(misfit, freedom)]
@@ -192,8 +192,8 @@ def _both_parts(law: _Law, levels: Floats, error: float, n: int, level: float) -
     between = float(np.var(levels, ddof=1)) / count if count > 1 else 0.0
     t = float(t_critical(max(count - 1, 1) if count > 1 else max(n - 2, 1), level))
     halves = [t * math.sqrt(between + (part * error) ** 2) for part in (slope, 1 + slope)]
-    made = [Estimate(math.exp(value), math.exp(value - half), math.exp(value + half), n) if math.isfinite(half)
-            else without_interval(math.exp(value), n) for value, half in zip((middle, middle + law.knee), halves)]
+    made = [Estimate(exp(value), exp(value - half), exp(value + half), n) if math.isfinite(half)
+            else without_interval(exp(value), n) for value, half in zip((middle, middle + law.knee), halves)]
     return made[0], made[1]
 
 
@@ -206,9 +206,9 @@ def _at_the_end(law: _Law, rms: float, misfit: float, never: tuple[int, ...], fr
     middle, half = float(np.mean(logs)), math.nan
     if logs.size > 1:
         half = float(t_critical(logs.size - 1, level)) * float(np.std(logs, ddof=1)) / math.sqrt(logs.size)
-    part = Estimate(math.exp(middle), math.exp(middle - half), math.exp(middle + half), n) if half > 0 \
-        else without_interval(math.exp(middle), n)
-    notes = [unidentified(math.exp(law.knee), law.runs.batches), _misfit_text(misfit, freedom)]
+    part = Estimate(exp(middle), exp(middle - half), exp(middle + half), n) if half > 0 \
+        else without_interval(exp(middle), n)
+    notes = [unidentified(exp(law.knee), law.runs.batches), _misfit_text(misfit, freedom)]
     note = ("; ".join(each for each in notes if each) + _never_text(never)).removeprefix("; ")
     return StepsToTarget(unknown(n) if above else part, unknown(n), part if above else unknown(n), rms, never, note,
                          misfit)
@@ -242,8 +242,8 @@ def _one_sided(low: float, high: float) -> str:
     if math.isinf(low) and math.isinf(high):
         return "no interval: the batches measured leave the critical batch open on both sides"
     if math.isinf(high):
-        return f"no upper end: B_crit is at least {math.exp(low):,.0f}"
-    return f"no lower end: B_crit is at most {math.exp(high):,.0f}" if math.isinf(low) else ""
+        return f"no upper end: B_crit is at least {exp(low):,.0f}"
+    return f"no lower end: B_crit is at most {exp(high):,.0f}" if math.isinf(low) else ""
 
 
 def _never_text(never: tuple[int, ...]) -> str:

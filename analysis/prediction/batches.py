@@ -112,4 +112,4 @@ def _line(laws: StepLaws, replicas: int, rows: pd.DataFrame) -> Line:
 
 
 def _rate(examples: float, seconds: Estimate) -> Estimate:
-    return seconds.transformed(lambda value: examples / value)
+    return seconds.under(examples)

@@ -185,13 +185,13 @@ class _Case:
                 seconds = unknown(seconds.n)
         elif public is not None and refusal:
             refusal = f"{refusal}; {public.beyond}"
-        rate = seconds.transformed(lambda value: total / value)
+        rate = seconds.under(total)
         baseline = self._baseline(point, total if scaling == "strong" else None)
         steps = self.trained.steps(total) if self.trained else unknown()
         # The corners of both intervals, so that neither needs to be independent of the other.
         whole = Estimate(seconds.value * steps.value, seconds.low * steps.low, seconds.high * steps.high, steps.n)
         spent = cost(whole, point.replicas, self.price)
-        million = cost(rate.transformed(lambda value: 1e6 / value), point.replicas, self.price)
+        million = cost(rate.under(1e6), point.replicas, self.price)
         return Prediction(point.replicas, point.nodes, scaling, total, point.replica_batch,
                           exchange.name if exchange else MEASURED, seconds, rate,
                           self._measured_rate(point), baseline.replicas,
@@ -275,7 +275,7 @@ class _Case:
         share = point.global_batch / point.replicas / (baseline.global_batch / baseline.replicas)
         # One launch, whose error is in what public curves say, or that is named as having none.
         if (told or self.laws is None) and not alone.has_interval:
-            return seconds.transformed(lambda value: alone.value / value).scaled(share)
+            return seconds.under(alone.value).scaled(share)
         return quotient(alone, seconds).scaled(share)
 
     def _warnings(self, point: StepPoint, total: int) -> tuple[str, ...]:

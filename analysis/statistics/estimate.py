@@ -60,6 +60,11 @@ class Estimate:
         """Return the estimate of this quantity times a factor, which may be negative."""
         return self.transformed(lambda number: number * factor)
 
+    def under(self, amount: float) -> Estimate:
+        """Return the estimate of an amount divided by this quantity, which is not negative, as a rate is by a time:
+        infinite where that is 0, as the end of a very wide interval of logarithms is."""
+        return self.transformed(lambda number: amount / number if number else math.inf)
+
     def within(self, least: float, most: float) -> Estimate:
         """Return the estimate with its interval cut down to what is possible, and its value to the interval.
 
@@ -163,8 +168,18 @@ def geometric_mean(values: Sequence[float] | Floats, level: float = LEVEL) -> Es
 
 def exponential(log_estimate: Estimate) -> Estimate:
     """Return the estimate that belongs to one of its logarithm; an end too large for a float is infinite."""
-    with np.errstate(over="ignore"):
-        return log_estimate.transformed(lambda number: float(np.exp(number)))
+    return log_estimate.transformed(exp)
+
+
+def exp(number: float) -> float:
+    """Return e to the power of a number; infinite where that is too large for a float."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.exp(number))
+
+
+def logarithm(estimate: Estimate) -> Estimate:
+    """Return the estimate of the logarithm of a quantity that is not negative; where that is 0, minus infinity."""
+    return estimate.transformed(lambda number: math.log(number) if number else -math.inf)
 
 
 def median_estimate(values: Sequence[float] | Floats, level: float = LEVEL) -> Estimate:

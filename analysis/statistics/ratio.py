@@ -10,7 +10,7 @@ import numpy as np
 
 from ...benchmarks.errors import RecordError
 from .difference import difference
-from .estimate import (LEVEL, Estimate, exponential, finite_values, geometric_mean, median_estimate, unknown,
+from .estimate import (LEVEL, Estimate, exp, exponential, finite_values, geometric_mean, median_estimate, unknown,
                        without_interval)
 
 LAUNCHES = "launches"
@@ -76,7 +76,7 @@ def quotient(numerator: Estimate, denominator: Estimate) -> Estimate:
         return found
     below = math.hypot(math.log(numerator.value / numerator.low), math.log(denominator.high / denominator.value))
     above = math.hypot(math.log(numerator.high / numerator.value), math.log(denominator.value / denominator.low))
-    return replace(found, low=found.value * math.exp(-below), high=found.value * math.exp(above))
+    return replace(found, low=found.value * exp(-below), high=found.value * exp(above))
 
 
 def paired_ratios(numerators: Mapping[int, float], denominators: Mapping[int, float]) -> list[float]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...statistics.estimate import Estimate, Floats, t_critical
+from ...statistics.estimate import Estimate, exp, Floats, t_critical
 
 WINDOW = 4.0  # times: rates farther from the best one tried say little about where the best is
 CLIFF = 6.0  # times the median rise of the others: beyond, training failed, and no parabola holds
@@ -58,7 +58,7 @@ class BestRate:
         """Return the rate with its interval at 95 %, whose end is unbounded on the side where nothing was found."""
         half = float(t_critical(math.inf)) * self.error
         low, high = self.log_rate - half, self.log_rate + half
-        ends = math.exp(low) if self.side >= 0 else 0.0, math.exp(high) if self.side <= 0 else math.inf
+        ends = exp(low) if self.side >= 0 else 0.0, exp(high) if self.side <= 0 else math.inf
         return Estimate(math.exp(self.log_rate), *ends, len(self.used), "rates")
 
 

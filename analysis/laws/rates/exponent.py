@@ -24,7 +24,7 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from ....benchmarks.config.optimizers import is_adaptive
-from ...statistics.estimate import Estimate, Floats, LEVEL, t_critical
+from ...statistics.estimate import Estimate, exp, Floats, LEVEL, t_critical
 from .best_rate import BestRate
 
 EXPONENTS = np.linspace(-1.5, 3.0, 451)
@@ -94,7 +94,7 @@ class RateLaw:
         beyond = float(t_critical(math.inf)) * math.hypot(self.scatter, self.middle_error)
         log_rate = self.middle_log_rate + self.exponent.value * across
         reach = math.hypot(half * across, beyond)
-        return Estimate(math.exp(log_rate), math.exp(log_rate - reach), math.exp(log_rate + reach), self.exponent.n,
+        return Estimate(math.exp(log_rate), exp(log_rate - reach), exp(log_rate + reach), self.exponent.n,
                         "batches")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from ....benchmarks.errors import RecordError
 from ...statistics.curve_fit import CurveFit, fit_curve
 from ...statistics.difference import difference, paired_difference
-from ...statistics.estimate import LEVEL, Estimate, exponential, Floats, unknown, without_interval
+from ...statistics.estimate import exp, LEVEL, Estimate, exponential, Floats, unknown, without_interval
 from ...statistics.line import fit_line
 from ...statistics.ratio import LAUNCHES
 
@@ -127,9 +127,11 @@ def example_worth(noise_scale: Estimate, reference_batch: float, global_batch: f
     """Return what an example is worth beside one at the reference batch, (phi + M0)/(phi + M) with phi the noise scale
     (Qiao et al. 2021).
 
-    Over a whole run phi is the average over its progress: the examples to the end are S_min (phi + M).
+    Over a whole run phi is the average over its progress: the examples to the end are S_min (phi + M). Noise without
+    end makes all examples worth the same.
     """
-    return noise_scale.transformed(lambda phi: (phi + reference_batch) / (phi + global_batch))
+    return noise_scale.transformed(
+        lambda phi: (phi + reference_batch) / (phi + global_batch) if not math.isinf(phi) else 1.0)
 
 
 def goodput(examples_per_second: Estimate, worth: Estimate) -> Estimate:
@@ -146,7 +148,7 @@ def goodput(examples_per_second: Estimate, worth: Estimate) -> Estimate:
         return without_interval(value, n)
     below = math.hypot(*(math.log(each.value / each.low) for each in (examples_per_second, worth)))
     above = math.hypot(*(math.log(each.high / each.value) for each in (examples_per_second, worth)))
-    return Estimate(value, value * math.exp(-below), value * math.exp(above), n)
+    return Estimate(value, value * exp(-below), value * exp(above), n)
 
 
 def exposed_communication(distributed: Mapping[int, float], single: Mapping[int, float],

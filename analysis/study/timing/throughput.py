@@ -10,7 +10,7 @@ import pandas as pd
 from ....benchmarks.config.strategies import waiting_for_others
 from ....benchmarks.errors import RecordError
 from ...laws.critical_batch import throughput_knee, ThroughputKnee
-from ...statistics.estimate import Estimate
+from ...statistics.estimate import Estimate, logarithm
 from ...statistics.ratio import log_ratio
 from ...tables.results import Results
 from ...tables.selections import timing_runs
@@ -42,4 +42,4 @@ def growth(rows: pd.DataFrame, batches: Sequence[int]) -> Estimate:
     growth in proportion, 0 none."""
     small, large = (by_launch(rows[rows["replica_batch"] == n], "examples_per_second") for n in batches)
     doublings = math.log(batches[1] / batches[0])
-    return log_ratio(large, small).transformed(lambda ratio: math.log(ratio) / doublings)
+    return logarithm(log_ratio(large, small)).scaled(1 / doublings)

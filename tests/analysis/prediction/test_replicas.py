@@ -111,6 +111,19 @@ def test_the_largest_batch_is_predicted_from_smaller_ones_where_replica_counts_a
     assert batch_forecasts(results(Study(experiments=(), timing=fewer, memory=None))) == ()
 
 
+def test_launches_of_which_laws_make_nothing_have_intervals_without_end() -> None:
+    """Measured where only batches 32 and 128 were timed, under strong scaling on two cores that others used too."""
+    measured = {(1, 32): [0.430, 0.425, 0.492], (1, 128): [1.172, 1.279, 1.340],
+                (2, 16): [0.960, 1.273, 2.730], (2, 64): [1.380, 2.633, 2.453]}  # milliseconds
+    timing = Timing(replicas=(1, 2), replica_batches=(), global_batches=(32, 128), strategies=("mirrored",))
+    made = results(Study(experiments=(), timing=timing, memory=None))
+    runs = made.runs[made.runs["experiment"] != "drift_guard"].copy()
+    runs["step_seconds"] = [measured[int(replicas), int(batch)][int(launch)] / 1e3 for replicas, batch, launch in zip(
+        runs["replicas"], runs["replica_batch"], runs["launch"])]
+    one, = batch_forecasts(replace(made, runs=runs))
+    assert any(rate.low < 1 and rate.high == math.inf for line in one.predicted.values() for _, rate in line)
+
+
 def test_three_algorithms_are_reckoned_from_a_network() -> None:
     link = Link(1e-4, 1e8)
     one, = forecasts(results(STUDY), (16, 24), Network(links=(link,)))

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from batchscale.analysis.statistics.estimate import (Estimate, geometric_mean, mean_estimate, median_estimate,
-                                                     t_interval, unknown, without_interval)
+from batchscale.analysis.statistics.estimate import (Estimate, exp, exponential, geometric_mean, logarithm,
+                                                     mean_estimate, median_estimate, t_interval, unknown,
+                                                     without_interval)
 from batchscale.benchmarks.errors import RecordError
 
 # Ten steps at batch 256, two of them twice as long as the others.
@@ -112,6 +113,14 @@ def test_monotone_functions_carry_the_interval_with_its_ends_in_order() -> None:
     assert estimate.transformed(lambda x: 1 / x) == Estimate(0.5, 0.25, 1.0, 5)
     assert estimate.scaled(-1.0) == Estimate(-2.0, -4.0, -1.0, 5)
     assert math.isnan(unknown(3).scaled(2.0).low)
+
+
+def test_ends_too_small_or_too_large_for_a_float_are_zero_and_infinite() -> None:
+    wide = exponential(Estimate(0.0, -1e4, 1e4, 3))
+    assert wide == Estimate(1.0, 0.0, math.inf, 3)
+    assert wide.under(5.0) == Estimate(5.0, 0.0, math.inf, 3) and unknown(3).under(5.0).n == 3
+    assert logarithm(wide) == Estimate(0.0, -math.inf, math.inf, 3)
+    assert (exp(1e4), exp(-1e4), exp(1.0)) == (math.inf, 0.0, pytest.approx(math.e))
 
 
 def test_intervals_overlap_only_where_both_exist() -> None:

@@ -86,3 +86,5 @@ def test_a_quotient_adds_the_squares_of_their_log_distances() -> None:
     assert (found.value, found.n) == (3.0, 3)
     assert found.low == pytest.approx(3 / 2 ** math.sqrt(2)) and found.high == pytest.approx(6)
     assert not quotient(above, Estimate(2.0, -1.0, 4.0, 3)).has_interval
+    widest = quotient(above, Estimate(2.0, 1e-320, math.inf, 3))
+    assert (widest.value, widest.low, widest.high) == (3.0, 0.0, math.inf)

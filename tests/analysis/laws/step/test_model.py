@@ -52,6 +52,11 @@ def test_goodput_pays_for_a_batch_beyond_the_noise_scale() -> None:
         math.log(1.1) ** 2 + math.log(worth.high / worth.value) ** 2)
 
 
+def test_noise_without_an_upper_end_makes_examples_worth_the_same_at_most() -> None:
+    worth = example_worth(Estimate(1000.0, 300.0, math.inf, 5), 128, 1256)
+    assert worth.low == pytest.approx(428 / 1556) and worth.high == 1.0
+
+
 def test_a_noise_scale_without_interval_gives_a_goodput_without_one() -> None:
     rate, noise = Estimate(1000.0, 900.0, 1100.0, 3), Estimate(1000.0, math.nan, math.nan, 1)
     assert goodput(rate, example_worth(noise, 128, 128)) == rate
