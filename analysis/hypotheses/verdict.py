@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from ...benchmarks.planning.derived_keys import decisive_batch
 from ...benchmarks.schedules.rules import TUNED_RULE
 from ..statistics.decision_rules import equivalence, FEWEST_SEEDS, same as same_within, significant
 from ..statistics.difference import Difference, paired_difference, widened
@@ -63,12 +64,6 @@ TESTED = {
         "same batches: above 0.",
 }
 """What is tested of each claim, in the words that stand beside its verdict."""
-PUBLISHED_BATCHES = (32, 128, 512)
-
-
-def decisive(batches: Sequence[int]) -> int:
-    """Return the batch that decides: the largest that the published comparison had too, or else the largest."""
-    return max([batch for batch in batches if batch in PUBLISHED_BATCHES] or batches)
 
 
 @dataclass(frozen=True)
@@ -220,7 +215,7 @@ def _lacking(of: Difference, beyond: float, same: float, tried: int) -> str:
 def judge_first(contrasts: Sequence[Contrast], beyond: float, same: float) -> tuple[Detail, ...]:
     """Return one detail per contrast, that of the decisive batch first: it is judged alone, and the others are adjusted
     over themselves."""
-    batch = decisive([contrast.global_batch or 0 for contrast in contrasts])
+    batch = decisive_batch([contrast.global_batch or 0 for contrast in contrasts])
     first = [contrast for contrast in contrasts if (contrast.global_batch or 0) == batch]
     rest = [contrast for contrast in contrasts if (contrast.global_batch or 0) != batch]
     return (*judge(first, beyond, same), *judge(rest, beyond, same))

@@ -6,7 +6,7 @@ Each record becomes rows of numbers at once and is let go, so ten thousand of th
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Any
@@ -16,7 +16,7 @@ from msgspec import structs
 
 from ...benchmarks.errors import PlanError
 from ...benchmarks.planning import keys
-from ...benchmarks.planning.derived_keys import SEED_KEYS, seed_looks
+from ...benchmarks.planning.derived_keys import SEED_KEYS, seed_looks, seeds_for_claims
 from ...benchmarks.planning.tuning import Halving, halving, HALVING_KEYS
 from ...benchmarks.records.manifest import Manifest
 from ...benchmarks.records.searches import Answer
@@ -28,8 +28,8 @@ from .outcome import DEFAULT_LOSS_MARGIN, DEFAULT_MARGIN, judged_by, Outcome
 from .rank_rows import COLUMNS
 from .tuned_rates import TunedBatch
 
-STATUS = ("run_id", "experiment", "kind", "rule", "trial", "stops_after", "global_batch", "seed", "status",
-          "message")
+STATUS = ("run_id", "experiment", "kind", "rule", "trial", "stops_after", "global_batch", "reference_batch",
+          "seed", "status", "message")
 MOST_LOOKS = 100
 MOST_PLANS = 16  # whose text is kept, read
 DRIFT_GUARD = "drift_guard"
@@ -181,22 +181,29 @@ def planned_names(plan: Manifest) -> tuple[str, ...]:
 def looks_of(plan: Manifest, experiment: str) -> Counts:
     """Return the seeds at which the plan has an experiment judged as they come in; () where it fixes their number, or
     where its text is not to be had."""
-    try:
-        return seed_looks(keys.defaults({name: value for name, value in planned(plan, experiment).items()
-                                         if name in SEED_KEYS}, "plan"))
-    except PlanError:
-        return ()
+    return seed_looks(_of_keys(plan, experiment, SEED_KEYS) or {})
+
+
+def seeds_for_claims_of(plan: Manifest, experiment: str, cells: Collection[tuple[str, int]],
+                        reference: float) -> dict[tuple[str, int], int]:
+    """Return the seeds that an experiment takes for the claims, as `seeds_for_claims` has them."""
+    return seeds_for_claims(_of_keys(plan, experiment, SEED_KEYS) or {}, cells, reference)
 
 
 def halving_of(plan: Manifest, experiment: str) -> Halving | None:
     """Return how the plan has an experiment's tuned rates halved; None where it does not, or where its text is not to
     be had."""
+    given = _of_keys(plan, experiment, HALVING_KEYS)
+    return None if given is None else halving({**UNSAID, **given})
+
+
+def _of_keys(plan: Manifest, experiment: str, names: Collection[str]) -> dict[str, Any] | None:
+    """These keys of an experiment, as a plan gives them; None where they are none that can be read."""
     try:
-        given = keys.defaults({name: value for name, value in planned(plan, experiment).items()
-                               if name in HALVING_KEYS}, "plan")
+        return keys.defaults({name: value for name, value in planned(plan, experiment).items() if name in names},
+                             "plan")
     except PlanError:
         return None
-    return halving({**UNSAID, **given})
 
 
 def _planned(plan: Manifest) -> list[dict[str, Any]]:

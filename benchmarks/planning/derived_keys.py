@@ -3,11 +3,11 @@ seeds there may be and at which of them they are judged, and which timing waits 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..errors import PlanError
-from ..schedules.rules import RULES
+from ..schedules.rules import RULES, SHARED_RULE
 
 USUAL_REFERENCE = 32
 # Goyal et al. 2017 (arXiv:1706.02677) warm up for 5 epochs of 90. A shorter run gives at most half of its epochs to it,
@@ -15,7 +15,10 @@ USUAL_REFERENCE = 32
 LONGEST_WARMUP_EPOCHS = 5.0
 WARMUP_SHARE = 0.5
 AUTO = "auto"
-SEED_KEYS = ("seeds", "min_seeds", "max_seeds")
+CLAIM_SEEDS = "claim_seeds"
+SEED_KEYS = ("seeds", "min_seeds", "max_seeds", CLAIM_SEEDS)
+PUBLISHED_BATCHES = (32, 128, 512)
+"""The batches with which the ten claims were published."""
 FEWEST_AT_A_LOOK = 3
 MIN_SEEDS, MAX_SEEDS = FEWEST_AT_A_LOOK, 16
 ONLY_KEPT = "only_kept"
@@ -69,6 +72,28 @@ def seed_looks(experiment: Mapping[str, Any]) -> tuple[int, ...]:
     fewest, most = int(experiment.get("min_seeds", MIN_SEEDS)), int(experiment.get("max_seeds", MAX_SEEDS))
     each = range(fewest, min(max(2 * fewest, most // 2), most) + 1)
     return tuple(dict.fromkeys((*each, *range(each[-1] + 2, most, 2), most)))
+
+
+def decisive_batch(batches: Collection[int]) -> int:
+    """Return the batch that decides the claims: the largest that the published comparison had too, or else the
+    largest."""
+    return max([batch for batch in batches if batch in PUBLISHED_BATCHES] or batches)
+
+
+def seeds_for_claims(experiment: Mapping[str, Any], cells: Collection[tuple[str, int]],
+                     reference: float) -> dict[tuple[str, int], int]:
+    """Return the seeds that rules and batches, of those trained, take whatever looks say of them, since the claims are
+    decided by them: at the constant rate the reference batch, and of those above it the decisive one. Nothing where the
+    plan asks for none, or where the reference is not known (NaN).
+
+    That many seeds do not depend on what the runs find, so the claims are tested as if their number were fixed.
+    """
+    looks = seed_looks(experiment)
+    larger = [batch for rule, batch in cells if rule == SHARED_RULE and batch > reference]
+    if not looks or not larger or not experiment.get(CLAIM_SEEDS):
+        return {}
+    least = min(int(experiment[CLAIM_SEEDS]), looks[-1])
+    return {(SHARED_RULE, batch): least for batch in (int(reference), decisive_batch(larger))}
 
 
 def most_seeds(experiment: Mapping[str, Any]) -> int:

@@ -171,6 +171,9 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     min_seeds: Annotated[Whole, about(
         "of seeds = \"auto\": runs of each point before the first look, at least 3")] = MIN_SEEDS
     max_seeds: Annotated[Whole, about("of seeds = \"auto\": the most runs of a point")] = MAX_SEEDS
+    claim_seeds: Annotated[Whole, about(
+        "of seeds = \"auto\": runs of the reference batch and of the batch that decides the claims, at the constant "
+        "rate, whatever is decided sooner; as many as max_seeds at most")] = 0
     epochs: Annotated[Whole, about("length of an accuracy run")] = 10
     validation_fraction: Annotated[Amount, about("of the training data, for choosing")] = 0.2
     train_subset: Annotated[Whole, about("training examples evaluated for the train metrics")] = 10_000

@@ -3,7 +3,8 @@
 The looks are made again from the records, one after the other: at each, only the seeds up to it count, and a batch and
 rule that was decided at an earlier one keeps its answer and its seeds. So what is asked for next depends on the records
 alone, and a study that was stopped goes on at the same look. A batch whose seeds of a look are in no list was put off
-for others, which a budget decides sooner: it stays at the look before, and they go on without it.
+for others, which a budget decides sooner: it stays at the look before, and they go on without it. What decides the
+claims may have more seeds than a look does (`claim_seeds`), which then count at it.
 
 A batch is decided once it is shown to be not worse than the reference batch (or the same), by the tests of
 `non_inferiority`; or where that is out of reach at the most seeds there may be, as soon as it is shown to be worse, or
@@ -36,7 +37,7 @@ from ...statistics.sequential.spending import level_at
 from ...study.arms import Arm, load_arm
 from ...study.non_inferiority import loss_tests
 from ...study.tuning.halving import rate_searches, settled_seeds
-from ...tables.results import looks_of, Results, rules
+from ...tables.results import looks_of, Results, rules, seeds_for_claims_of
 from ...tables.tuned_rates import not_chosen, tuned_batches
 
 NOT_WORSE, SAME, WORSE, TIED, LOST, OPEN = ("not worse", "the same", "worse", "not told apart", "apart", "open")
@@ -107,6 +108,8 @@ def _looks(results: Results, experiment: str, counts: tuple[int, ...], settled: 
     planned_runs = results.statuses[(results.statuses["experiment"] == experiment)]
     cells = [(str(rule), int(batch)) for rule, batch in
              dict.fromkeys(zip(planned_runs["rule"], planned_runs["global_batch"]))]
+    reference = float(pd.to_numeric(planned_runs["reference_batch"], errors="coerce").min())
+    claims = seeds_for_claims_of(results.plan, experiment, cells, reference)
     ended = _ended(planned_runs, settled, first)
     judged: dict[Cell, Judged] = {}
     had, wanted, put_off, reached = dict.fromkeys(cells, 0), dict.fromkeys(cells, 0), set[Cell](), 0
@@ -115,12 +118,13 @@ def _looks(results: Results, experiment: str, counts: tuple[int, ...], settled: 
         going = [cell for cell in cells if cell not in judged or cell in open_ones]
         if reached and not open_ones:
             break
-        wanted |= dict.fromkeys(going, count)
-        lacking = {cell for cell in going for seed in range(first, first + count) if not ended.get((*cell, seed))}
+        wanted |= {cell: max(count, claims.get(cell, 0)) for cell in going}
+        lacking = {cell for cell in going for seed in range(first, first + wanted[cell])
+                   if not ended.get((*cell, seed))}
         put_off |= {cell for cell in lacking & open_ones if (*cell, first + count - 1) not in ended}
         if lacking - put_off or reached and open_ones <= put_off:
             break
-        had |= {cell: count for cell in going if cell not in lacking}
+        had |= {cell: wanted[cell] for cell in going if cell not in lacking}
         judged, reached = _judge(_first_seeds(results, experiment, had, first), experiment, counts, judged), count
     return Looks(experiment, counts, reached, tuple(judged.values()), wanted, first)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 
 from ....benchmarks.errors import EXIT_INCOMPLETE, EXIT_OK, EXIT_RUNS_FAILED, RecordError
-from ....benchmarks.planning.derived_keys import seed_looks, waiting_for_accuracy
+from ....benchmarks.planning.derived_keys import seed_looks, seeds_for_claims, waiting_for_accuracy
 from ....benchmarks.planning.plan import Plan
 from ....benchmarks.planning.tuning import halving
 from ....benchmarks.records.run_folder import remove_states
@@ -44,8 +44,20 @@ def first_seeds(plan: Plan, runs: Sequence[RunConfig], share: float) -> list[Run
     first = int(plan.settings.get("first_seed", 0))
     looks = {str(one["name"]): own for one in plan.experiments if (own := seed_looks(one))}
     most = {name: own[0] + round(share * (own[-1] - own[0])) for name, own in looks.items()}
-    return [one for one in runs
-            if one.kind != "accuracy" or one.seed - first < most.get(one.experiment, one.seed + 1)]
+    claims = _claims(plan, runs)
+    return [one for one in runs if one.kind != "accuracy" or one.experiment not in looks or one.seed - first < max(
+        most[one.experiment], claims.get((one.experiment, one.rule, one.global_batch), 0))]
+
+
+def _claims(plan: Plan, runs: Sequence[RunConfig]) -> dict[tuple[str, str, int], int]:
+    """The seeds that experiments, rules and batches take for the claims."""
+    found: dict[tuple[str, str, int], int] = {}
+    for one in plan.experiments:
+        own = [run for run in runs if run.experiment == one["name"] and run.kind == "accuracy"]
+        cells = {(run.rule, run.global_batch) for run in own}
+        reference = min((run.reference_batch for run in own), default=0)
+        found |= {(str(one["name"]), *cell): seeds for cell, seeds in seeds_for_claims(one, cells, reference).items()}
+    return found
 
 
 def rounds(plan: Plan, store: Store, runs: list[RunConfig], keep: Keep,

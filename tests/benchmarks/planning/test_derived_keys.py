@@ -8,6 +8,7 @@ import pytest
 
 from batchscale.benchmarks.errors import PlanError
 from batchscale.benchmarks.planning import expansion, plan
+from batchscale.benchmarks.planning.derived_keys import seeds_for_claims
 from batchscale.benchmarks.planning.foreseen import to_know
 from batchscale.benchmarks.runs.run_config import RunConfig
 from batchscale.benchmarks.runs.run_warnings import RULE, taken_by
@@ -30,6 +31,18 @@ def runs(keys: str = "", setting: str = "", text: str = TEXT) -> list[RunConfig]
     text = text.replace('name = "small"', f'name = "small"\n{setting}') + keys
     found = expansion.expand(plan.parse(text), lambda *_: 1146, {}).runs
     return [config for config in found if config.experiment == "sgd"]
+
+
+@pytest.mark.parametrize(("given", "batches", "found"), [
+    ({"claim_seeds": 6}, (32, 128, 512, 2048), {32: 6, 512: 6}),
+    ({"claim_seeds": 6, "max_seeds": 5}, (32, 2048, 4096), {32: 5, 4096: 5}),
+    ({"claim_seeds": 6}, (32,), {}), ({}, (32, 512), {}), ({"claim_seeds": 6, "seeds": 3}, (32, 512), {})])
+def test_seeds_for_claims_are_of_the_published_batch_at_the_constant_rate(
+        given: dict[str, int], batches: tuple[int, ...], found: dict[int, int]) -> None:
+    cells = [(rule, batch) for rule in ("constant", "linear") for batch in batches]
+    assert seeds_for_claims({"seeds": "auto", **given}, cells, 32) == {
+        ("constant", batch): seeds for batch, seeds in found.items()}
+    assert seeds_for_claims({"seeds": "auto", **given}, cells, float("nan")) == {}
 
 
 def test_the_reference_batch_is_32_where_that_is_trained_and_else_the_smallest_so_that_its_rate_is_the_plans() -> None:

@@ -57,6 +57,20 @@ def test_seeds_are_added_until_all_is_decided_and_what_is_not_made_is_in_no_list
     assert made.run() == EXIT_OK and made.rounds[-1] == 0
 
 
+@pytest.mark.parametrize("every", [100, 4])
+def test_what_decides_the_claims_takes_its_seeds_at_once_and_is_judged_by_all(tmp_path: Path, every: int) -> None:
+    """Batch 512 is worse after three seeds; with 1,024 beside it, it is still the batch of the claims."""
+    text = (TEXT % '"auto"\nclaim_seeds = 7').replace("512]", "512, 1024]")
+    truth = change(Study(experiments=(SGD,), noise=0.0025), "sgd", "constant", accuracy_gap={512: 0.2, 1024: 0.3})
+    made = made_of(tmp_path / "p", parse(text), seeds=every, of=truth)
+    while made.run() == EXIT_INCOMPLETE:
+        made.most = every
+    taken = {batch: len(own) for batch, own in seeds_of(made.store).items()}
+    assert taken[512] == 7 and taken[32] >= 7 and taken[1024] == 3 and not asked.is_open(made.store)
+    assert made.rounds[0] == 2 * 7 + 2 * 3
+    assert any("worse: 512 (constant, 7 seeds), 1,024 (constant, 3 seeds)" in line for line in asked.lines(made.store))
+
+
 @pytest.mark.parametrize("seeds", [4, pytest.param(10, marks=pytest.mark.slow)])
 def test_a_study_that_was_stopped_goes_on_at_the_same_look(tmp_path: Path, seeds: int) -> None:
     whole = made_of(tmp_path / "whole" / "p", plan())
@@ -68,7 +82,7 @@ def test_a_study_that_was_stopped_goes_on_at_the_same_look(tmp_path: Path, seeds
     assert [run.run_id for run in stopped.store.runs()] == [run.run_id for run in whole.store.runs()]
 
 
-@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_after_any_records_it_makes_the_same_runs_and_says_the_same(tmp_path: Path, every: int) -> None:
     """Killed again and again, after so many records each time, which come in any order."""
     whole = made_of(tmp_path / "whole" / "p", plan())
