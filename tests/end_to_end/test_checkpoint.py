@@ -30,7 +30,7 @@ model = "cnn_small"
 optimizer = "momentum"
 global_batches = [128]
 seeds = 1
-epochs = 60
+epochs = 30
 [[experiment]]
 name = "spread"
 strategies = ["{strategy}"]
@@ -68,7 +68,7 @@ def interrupted(folder: Path, number: int) -> Path:
     attempt = "results/long/*/attempt-01"
     steps = f"{attempt}/steps.jsonl"
     kept = f"{attempt}/checkpoint.json" if number == signal.SIGKILL else steps
-    assert wait_until(lambda: any(len(p.read_text().splitlines()) > 20 for p in folder.glob(steps))
+    assert wait_until(lambda: any(len(p.read_text().splitlines()) > 12 for p in folder.glob(steps))
                       and list(folder.glob(kept)), 120)
     process.send_signal(number)
     assert process.wait(60) == {signal.SIGTERM: 143, signal.SIGKILL: -9}[signal.Signals(number)]

@@ -60,7 +60,7 @@ def test_rates_are_halved_and_the_best_one_stands_inside_those_trained_to_the_en
     assert by_looks(of.store) and not asked.is_open(of.store)
 
 
-@pytest.mark.parametrize("every", [19, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [23, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("seeds", ["4", '"auto"\nmax_seeds = 8'])
 def test_killed_after_any_records_it_tries_the_same_rates(tmp_path: Path, every: int, seeds: str) -> None:
     """Killed again and again, after so many records each time, which come in any order."""
