@@ -25,7 +25,7 @@ from typing import Any
 import pandas as pd
 
 from ....benchmarks.records.run_folder import FINAL
-from ....benchmarks.schedules.rules import TUNED_RULE
+from ....benchmarks.schedules.rules import PUBLISHED_RULE, TUNED_RULE
 from ....benchmarks.text import counted, duration, listed
 from ...statistics.decision_rules import equivalence, same, shown, worse
 from ...statistics.difference import Difference
@@ -107,7 +107,7 @@ def _looks(results: Results, experiment: str, counts: tuple[int, ...], settled: 
     first = int(results.settings.get("first_seed", 0))
     planned_runs = results.statuses[(results.statuses["experiment"] == experiment)]
     cells = [(str(rule), int(batch)) for rule, batch in
-             dict.fromkeys(zip(planned_runs["rule"], planned_runs["global_batch"]))]
+             dict.fromkeys(zip(planned_runs["rule"], planned_runs["global_batch"])) if rule != PUBLISHED_RULE]
     reference = float(pd.to_numeric(planned_runs["reference_batch"], errors="coerce").min())
     claims = seeds_for_claims_of(results.plan, experiment, cells, reference)
     ended = _ended(planned_runs, settled, first)

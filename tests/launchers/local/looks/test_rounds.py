@@ -57,6 +57,13 @@ def test_seeds_are_added_until_all_is_decided_and_what_is_not_made_is_in_no_list
     assert made.run() == EXIT_OK and made.rounds[-1] == 0
 
 
+def test_batches_one_after_another_take_the_seeds_of_the_first_look_alone(tmp_path: Path) -> None:
+    made = made_of(tmp_path / "p", parse((TEXT % '"auto"') + "as_published = true\n"))
+    assert made.run() == EXIT_OK
+    seeds = [run.config.seed for run in made.store.runs() if run.config.rule == "as_published"]
+    assert seeds == [0, 1, 2] and len(seeds_of(made.store)[32]) > 3
+
+
 @pytest.mark.parametrize("every", [100, 4])
 def test_what_decides_the_claims_takes_its_seeds_at_once_and_is_judged_by_all(tmp_path: Path, every: int) -> None:
     """Batch 512 is worse after three seeds; with 1,024 beside it, it is still the batch of the claims."""
