@@ -94,7 +94,7 @@ class TimedAllReduce:
             middle = math.log(last + more * (size_bytes - math.exp(sizes[-1])))
             low = min(middle, times[-1] + slopes.min() * beyond)
             high = max(middle, times[-1] + beyond)
-        return Estimate(math.exp(middle), exp(low - miss), exp(high + miss), count)
+        return Estimate(exp(middle), exp(low - miss), exp(high + miss), count)
 
     def on(self, replicas: int, size_bytes: float, inside: TimedAllReduce | None = None) -> Estimate:
         """Return the seconds on other ranks: those of the fastest algorithm, as libraries choose, in an interval that

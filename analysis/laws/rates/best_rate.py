@@ -59,7 +59,7 @@ class BestRate:
         half = float(t_critical(math.inf)) * self.error
         low, high = self.log_rate - half, self.log_rate + half
         ends = exp(low) if self.side >= 0 else 0.0, exp(high) if self.side <= 0 else math.inf
-        return Estimate(math.exp(self.log_rate), *ends, len(self.used), "rates")
+        return Estimate(exp(self.log_rate), *ends, len(self.used), "rates")
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ class RateLaw:
         beyond = float(t_critical(math.inf)) * math.hypot(self.scatter, self.middle_error)
         log_rate = self.middle_log_rate + self.exponent.value * across
         reach = math.hypot(half * across, beyond)
-        return Estimate(math.exp(log_rate), exp(log_rate - reach), exp(log_rate + reach), self.exponent.n,
+        return Estimate(exp(log_rate), exp(log_rate - reach), exp(log_rate + reach), self.exponent.n,
                         "batches")
 
 

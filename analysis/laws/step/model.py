@@ -130,8 +130,7 @@ def example_worth(noise_scale: Estimate, reference_batch: float, global_batch: f
     Over a whole run phi is the average over its progress: the examples to the end are S_min (phi + M). Noise without
     end makes all examples worth the same.
     """
-    return noise_scale.transformed(
-        lambda phi: (phi + reference_batch) / (phi + global_batch) if not math.isinf(phi) else 1.0)
+    return noise_scale.transformed(lambda phi: 1 - (global_batch - reference_batch) / (phi + global_batch))
 
 
 def goodput(examples_per_second: Estimate, worth: Estimate) -> Estimate:

@@ -129,7 +129,7 @@ def _faster(card: Card) -> str:
         return "; against the reference not known, as its launches vary too widely"
     if share is None:
         return ""
-    times = share.transformed(lambda value: 1 / value if value > 0 else math.inf)
+    times = share.under(1.0)
     ends = (times.low, times.high) if times.has_interval else (times.value, times.value)
     if ends[0] > FASTER:
         return f"; {brief(times)} times as fast"

@@ -18,7 +18,7 @@ from ....benchmarks.planning.tuning import halving
 from ....benchmarks.records.run_folder import remove_states
 from ....benchmarks.records.store import Store
 from ....benchmarks.runs.run_config import RunConfig
-from ....benchmarks.schedules.rules import TUNED_RULE
+from ....benchmarks.schedules.rules import PUBLISHED_RULE, TUNED_RULE
 from .budget import Budget
 
 Keep = Callable[[list[RunConfig], int], None]
@@ -40,13 +40,18 @@ def first_runs(plan: Plan, runs: Sequence[RunConfig]) -> list[RunConfig]:
 
 
 def first_seeds(plan: Plan, runs: Sequence[RunConfig], share: float) -> list[RunConfig]:
-    """Return the runs of the fewest seeds that there are to be, and of a share of those beyond them."""
+    """Return the runs of the fewest seeds that there are to be, and of a share of those beyond them; batches one after
+    another take the fewest."""
     first = int(plan.settings.get("first_seed", 0))
     looks = {str(one["name"]): own for one in plan.experiments if (own := seed_looks(one))}
     most = {name: own[0] + round(share * (own[-1] - own[0])) for name, own in looks.items()}
     claims = _claims(plan, runs)
-    return [one for one in runs if one.kind != "accuracy" or one.experiment not in looks or one.seed - first < max(
-        most[one.experiment], claims.get((one.experiment, one.rule, one.global_batch), 0))]
+
+    def seeds(one: RunConfig) -> int:
+        usual = looks[one.experiment][0] if one.rule == PUBLISHED_RULE else most[one.experiment]
+        return max(usual, claims.get((one.experiment, one.rule, one.global_batch), 0))
+    return [one for one in runs
+            if one.kind != "accuracy" or one.experiment not in looks or one.seed - first < seeds(one)]
 
 
 def _claims(plan: Plan, runs: Sequence[RunConfig]) -> dict[tuple[str, str, int], int]:

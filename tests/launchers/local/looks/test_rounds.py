@@ -15,7 +15,7 @@ from batchscale.benchmarks.planning.expansion import expand
 from batchscale.benchmarks.planning.plan import parse, Plan
 from batchscale.benchmarks.records.store import Store
 from batchscale.benchmarks.runs.run_config import RunConfig
-from batchscale.launchers.local.looks import asked
+from batchscale.launchers.local.looks import asked, rounds
 from batchscale.launchers.local.looks.budget import Budget, in_order, parsed
 
 TEXT = """
@@ -59,6 +59,7 @@ def test_seeds_are_added_until_all_is_decided_and_what_is_not_made_is_in_no_list
 
 def test_batches_one_after_another_take_the_seeds_of_the_first_look_alone(tmp_path: Path) -> None:
     made = made_of(tmp_path / "p", parse((TEXT % '"auto"') + "as_published = true\n"))
+    assert sum(one.rule == "as_published" for one in rounds.first_seeds(made.plan, made.listed, 1.0)) == 3
     assert made.run() == EXIT_OK
     seeds = [run.config.seed for run in made.store.runs() if run.config.rule == "as_published"]
     assert seeds == [0, 1, 2] and len(seeds_of(made.store)[32]) > 3
