@@ -13,8 +13,9 @@ from typing import Any
 
 from ...benchmarks.schedules.rules import rule_order
 from ..statistics.decision_rules import FEWEST_SEEDS
+from ..statistics.difference import Difference
 from ..statistics.estimate import Estimate
-from ..statistics.sequential.spending import Counts, knots, NOT_WORSE
+from ..statistics.sequential.spending import common_class, knots, look_at, NOT_WORSE
 from ..study.arms import Arm
 from ..study.non_inferiority import loss_tests
 from ..tables.results import Results
@@ -35,9 +36,10 @@ def table_of(arms: Sequence[Arm], options: Sequence[Option], grounds: Grounds, r
     """
     outcome = arms[0].outcome
     tests = loss_tests(arms)
+    levels = _Levels()
     chains = [{"rule": rule, "sharing": rule in tests.sharing, "tests": [
-        [batch, *map(_finite, (of.estimate.value, of.standard_error, of.degrees_of_freedom)), of.estimate.n]
-        for batch, of in chain.items()]} for rule, chain in tests.chains.items()]
+        [batch, *map(_finite, (of.estimate.value, of.standard_error, of.degrees_of_freedom)), of.estimate.n,
+         levels.place(of)] for batch, of in chain.items()]} for rule, chain in tests.chains.items()]
     return {"experiment": recommended.experiment, "optimizer": recommended.optimizer, "model": recommended.model,
             "who": trained(recommended.optimizer, recommended.model, recommended.loss),
             "outcome": outcome.name, "percent": outcome.percent, "sign": outcome.sign,
@@ -47,17 +49,30 @@ def table_of(arms: Sequence[Arm], options: Sequence[Option], grounds: Grounds, r
             "refused": refusal_at_any_margin(arms, results), "chance": _finite(grounds.chance.level),
             "learned": [[one.global_batch, one.rule, one.judged] for one in grounds.learned],
             "left_out": [list(key) for key in not_believed(arms, results)], "chains": chains,
-            "looks": _looks(outcome.looks),
+            "looks": levels.to_json(),
             **_options(arms, options, worthwhile)}
 
 
-def _looks(counts: Counts) -> dict[str, Any] | None:
-    """Seeds at each look, whole levels, and by look the level that each has there, of what is not worse; None without
-    looks."""
-    if not counts:
-        return None
-    whole, each = knots(counts, NOT_WORSE)
-    return {"counts": list(counts), "whole": whole.tolist(), "levels": each.T.tolist()}
+class _Levels:
+    """The levels of looks that tests were made at, each listed once."""
+
+    def __init__(self) -> None:
+        self._whole, self._listed = list[float](), list[list[float]]()
+
+    def place(self, of: Difference) -> int | None:
+        """Return where the levels are listed that the test's look has of what is not worse; None without looks."""
+        if not of.looks:
+            return None
+        whole, each = knots(of.looks, NOT_WORSE, common_class(of.common_variance))
+        own = each[:, look_at(of.looks, of.estimate.n)].tolist()
+        self._whole = whole.tolist()
+        if own not in self._listed:
+            self._listed.append(own)
+        return self._listed.index(own)
+
+    def to_json(self) -> dict[str, Any] | None:
+        """Return whole levels, and of each that is listed the level at the look; None without looks."""
+        return {"whole": self._whole, "levels": self._listed} if self._listed else None
 
 
 def _options(arms: Sequence[Arm], options: Sequence[Option], worthwhile: float) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from ...benchmarks.errors import RecordError
 from .distributions import t_above, t_quantile
 from .estimate import LEVEL, all_equal, Estimate, finite_values, Floats, t_critical
-from .sequential.spending import Counts, level_at, NOT_WORSE, over_looks, WORSE
+from .sequential.spending import Counts, level_at, NOT_WORSE, over_looks, Side, WORSE
 from .sign_flip import ROUNDING
 
 
@@ -56,13 +56,27 @@ class Difference:
             return math.nan
         return self._shown((self.estimate.value - bound) / self.standard_error, WORSE)
 
-    def _shown(self, t: float, spent_as: float) -> float:
-        return over_looks(self.looks, self.estimate.n, float(t_above(t, self.degrees_of_freedom)), spent_as)
+    def _shown(self, t: float, side: Side) -> float:
+        return over_looks(self.looks, self.estimate.n, float(t_above(t, self.degrees_of_freedom)), side,
+                          self.common_variance)
+
+    @property
+    def common_variance(self) -> float:
+        """Return the variance that all looks have in common, over that of the mean of the last look's seeds; 0 without
+        looks."""
+        if not self.looks or not self.fixed_error > 0:
+            return 0.0
+        seeds = (self.standard_error ** 2 - self.fixed_error ** 2) * self.estimate.n / self.looks[-1]
+        return self.fixed_error ** 2 / seeds if seeds > 0 else math.inf
+
+    def level_of_look(self, seeds: int, alpha: float, side: Side) -> float:
+        """Return the one-sided level that a test of so many seeds has, of a whole level alpha; alpha without looks."""
+        return level_at(self.looks, seeds, alpha, side, self.common_variance)
 
     def interval(self, alpha: float) -> Estimate:
         """Return the estimate between the values that one-sided tests at level `alpha` leave: those of a loss above a
         bound below it, those of one below a bound above it. NaN ends without spread."""
-        low, high = (float(t_quantile(1 - level_at(self.looks, self.estimate.n, alpha, side), self.degrees_of_freedom))
+        low, high = (float(t_quantile(1 - self.level_of_look(self.estimate.n, alpha, side), self.degrees_of_freedom))
                      * self.standard_error for side in (WORSE, NOT_WORSE))
         return replace(self.estimate, low=self.estimate.value - low, high=self.estimate.value + high)
 

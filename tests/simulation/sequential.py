@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 
 from batchscale.analysis.decision.looks.judged import Cell, Looks, NOT_WORSE, SAME, sequential_looks, WORSE
-from batchscale.analysis.statistics.estimate import LEVEL
+from batchscale.analysis.statistics.estimate import Floats, LEVEL
 from batchscale.analysis.study.arms import load_arms
 from batchscale.analysis.study.non_inferiority import loss_tests
 from batchscale.analysis.tables.results import Results
@@ -27,6 +27,9 @@ from simulation.coverage import Coverage
 
 BATCHES = (128, 512, 2048)
 MOST, NOISE, OFFSET, BASE = MAX_SEEDS, 0.0014, 0.003, 0.9
+EXAMPLES, BASE_OF_EXAMPLES, SHARE_APART = (12_000, 10_000), 0.97, 0.16
+"""Of studies whose seeds share so many validation and test examples: their accuracy, and of the two error rates the
+share that is the variance of a difference on one example."""
 PLAN = '[[experiment]]\nname = "simulated"\nseeds = "auto"\n'
 Losses = Mapping[str, Sequence[float]]  # by rule, of each of BATCHES
 NULL, HALF, CLEAR = (0.0, 0.0, 0.0), (MARGIN / 2,) * 3, (0.02, 0.03, 0.05)
@@ -36,8 +39,11 @@ TRUTHS: dict[str, Losses] = {
         "null, half the margin and clear loss": (0.0, MARGIN / 2, 0.03), "null, varies twice as much": NULL}.items()},
     "two rules null, one half the margin": {"constant": HALF, "sqrt": NULL, "linear": NULL},
     "a rule null, one half the margin, one a clear loss": {"constant": CLEAR, "sqrt": HALF, "linear": NULL}}
+SHARED = {f"{truth}, shared examples": TRUTHS[truth] for truth in ("null", "at the margin", "half the margin")}
+TRUTHS |= SHARED
 WIDER = {"null, varies twice as much": 2.0}
-WRONG = {"null": "wrongly worse", "null, varies twice as much": "wrongly worse", "at the margin": "wrongly not worse"}
+WRONG = {"null": "wrongly worse", "null, varies twice as much": "wrongly worse", "at the margin": "wrongly not worse",
+         "null, shared examples": "wrongly worse", "at the margin, shared examples": "wrongly not worse"}
 VERDICTS = tuple(f"{cell}: {what}" for cell, what in WRONG.items())
 INTERVALS = tuple(f"{cell}: interval" for cell in TRUTHS)
 AGREEMENTS = tuple(f"{cell}: as all {MOST} seeds" for cell in TRUTHS)
@@ -66,20 +72,29 @@ class Ended:
         return frozenset((one.rule, one.global_batch) for one in self.looks.judged if one.answer in (NOT_WORSE, SAME))
 
 
-def study(noise: np.random.Generator, losses: Losses, spread: float = 1.0) -> dict[str, Results]:
+def study(noise: np.random.Generator, losses: Losses, spread: float = 1.0, shared: bool = False) -> dict[str, Results]:
     """Return the tables of one study with all its seeds: "looks" as a plan with seeds = "auto" has them, "all" as one
-    that takes all of them."""
+    that takes all of them. shared: whether the seeds share EXAMPLES, which add to every gap what no seed lessens."""
     offset = noise.normal(0, OFFSET, MOST)
     truth = {shared_key(REFERENCE): 0.0, **{(rule, -1, batch): loss for rule, own in losses.items()
                                             for batch, loss in zip(BATCHES, own)}}
-    part = {key: BASE - loss + offset + noise.normal(0, NOISE * spread, MOST) for key, loss in truth.items()}
-    arms = Arms(part, part)
+    base = BASE_OF_EXAMPLES if shared else BASE
+    part = {key: base - loss + offset + noise.normal(0, NOISE * spread, MOST) for key, loss in truth.items()}
+    validation, test = (_on_examples(part, noise, each) for each in EXAMPLES) if shared else (part, part)
+    arms = Arms(validation, test, EXAMPLES) if shared else Arms(validation, test)
     return {"looks": results(arms, plan_text=PLAN), "all": results(arms)}
 
 
-def ended(noise: np.random.Generator, losses: Losses, spread: float = 1.0) -> Ended:
+def _on_examples(part: Mapping[tuple[str, int, int], Floats], noise: np.random.Generator,
+                 examples: int) -> dict[tuple[str, int, int], Floats]:
+    """What the runs reach on one set of examples, on which each batch differs from the reference by its own amount."""
+    own = {key: math.sqrt(SHARE_APART * (2 - 2 * BASE_OF_EXAMPLES) / examples) * noise.normal() for key in part}
+    return {key: values + (own[key] if key != shared_key(REFERENCE) else 0.0) for key, values in part.items()}
+
+
+def ended(noise: np.random.Generator, losses: Losses, spread: float = 1.0, shared: bool = False) -> Ended:
     """Simulate one study to its end."""
-    found = study(noise, losses, spread)
+    found = study(noise, losses, spread, shared)
     looks, = sequential_looks(found["looks"])
     arms = load_arms(found["all"])
     kept = loss_tests(arms).kept(arms[0].outcome.margin, arms[0].outcome.alpha)
@@ -92,7 +107,7 @@ def ended(noise: np.random.Generator, losses: Losses, spread: float = 1.0) -> En
 def studies_of(truth: str, studies: int, seed: int) -> tuple[Ended, ...]:
     """Simulate studies of one of TRUTHS to their end, once for all that is asked about them."""
     noise = np.random.default_rng(seed)
-    return tuple(ended(noise, TRUTHS[truth], WIDER.get(truth, 1.0)) for _ in range(studies))
+    return tuple(ended(noise, TRUTHS[truth], WIDER.get(truth, 1.0), truth in SHARED) for _ in range(studies))
 
 
 def simulate(cell: str, studies: int, seed: int) -> Coverage:

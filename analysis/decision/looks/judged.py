@@ -8,7 +8,7 @@ claims may have more seeds than a look does (`claim_seeds`), which then count at
 
 A batch is decided once it is shown to be not worse than the reference batch (or the same), by the tests of
 `non_inferiority`; or where that is out of reach at the most seeds there may be, as soon as it is shown to be worse, or
-that is out of reach too. Then more seeds would not tell it from the reference batch.
+that is unlikely, too: it is not kept either way, and seeds that may decide nothing but that word are not spent.
 
 A batch is kept only where those below it are, but its own test is over as soon as it is shown: the tests of a fixed
 sequence may each stop at a look of its own and still err together at most as often as one (Glimm, Maurer and Bretz
@@ -33,7 +33,6 @@ from ...statistics.estimate import Estimate, unknown
 from ...statistics.multiple_testing import holm
 from ...statistics.sample_size import chance_to_show
 from ...statistics.sequential import spending
-from ...statistics.sequential.spending import level_at
 from ...study.arms import Arm, load_arm
 from ...study.non_inferiority import loss_tests
 from ...study.tuning.halving import rate_searches, settled_seeds
@@ -43,7 +42,10 @@ from ...tables.tuned_rates import not_chosen, tuned_batches
 NOT_WORSE, SAME, WORSE, TIED, LOST, OPEN = ("not worse", "the same", "worse", "not told apart", "apart", "open")
 BEHIND = "not worse, behind a batch not shown"
 OUT_OF_REACH = 0.05
-"""A test that the most seeds would pass with a smaller chance than this, given the seeds there are, is given up."""
+"""A test of what is not worse that the most seeds would pass with a smaller chance than this, given those there are, is
+given up."""
+UNLIKELY = 0.5
+"""The same of a test of what is worse, where that is all that can still be shown."""
 
 Cell = tuple[str, int]  # rule and global batch
 
@@ -197,25 +199,25 @@ def _answer(arm: Arm, of: Difference, kept: bool, adjusted: float, sharing: int,
         return SAME if same(alike.p_value, of.estimate.n, alpha) else NOT_WORSE
     if shown(of.below(margin), of.estimate.n, alpha / sharing):
         return BEHIND
-    not_worse, apart = _chances(of, margin, counts[-1], counts, alpha / sharing)
+    not_worse, apart = _chances(of, margin, counts[-1], alpha / sharing)
     if not last and reachable and not_worse > OUT_OF_REACH:
         return OPEN
     if worse(of.estimate.value, adjusted, of.estimate.n):
         return WORSE
-    return TIED if last or apart <= OUT_OF_REACH else OPEN
+    return TIED if last or apart <= UNLIKELY else OPEN
 
 
-def _chances(of: Difference, margin: float, seeds: int, counts: tuple[int, ...], alpha: float) -> tuple[float, float]:
+def _chances(of: Difference, margin: float, seeds: int, alpha: float) -> tuple[float, float]:
     """The chances that so many seeds show it to be not worse, and to be worse."""
-    return (chance_to_show(of, margin - of.estimate.value, seeds, level_at(counts, seeds, alpha, spending.NOT_WORSE)),
-            chance_to_show(of, of.estimate.value, seeds, level_at(counts, seeds, alpha, spending.WORSE)))
+    return (chance_to_show(of, margin - of.estimate.value, seeds, of.level_of_look(seeds, alpha, spending.NOT_WORSE)),
+            chance_to_show(of, of.estimate.value, seeds, of.level_of_look(seeds, alpha, spending.WORSE)))
 
 
 def _expected_seeds(arm: Arm, of: Difference, sharing: int, counts: tuple[int, ...]) -> int:
     """The seeds at the first look to come that shows it, either way, more likely than not; the most where none does."""
     margin, alpha = arm.outcome.margin, arm.outcome.alpha / sharing
     likely = (count for count in counts
-              if count > of.estimate.n and max(_chances(of, margin, count, counts, alpha)) > 0.5)
+              if count > of.estimate.n and max(_chances(of, margin, count, alpha)) > 0.5)
     return next(likely, counts[-1])
 
 

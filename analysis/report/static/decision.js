@@ -18,16 +18,16 @@ const decision = (() => {
 
   // One-sided p value of losing the margin or more; NaN without spread.
   function below(test, margin, looks) {
-    const [, value, error, freedom, seeds] = test;
-    return error > 0 ? overLooks(student.above((margin - value) / error, freedom), seeds, looks) : NaN;
+    const [, value, error, freedom, , look] = test;
+    return error > 0 ? overLooks(student.above((margin - value) / error, freedom), look, looks) : NaN;
   }
 
-  // The least whole level at which a p value of so many seeds is shown, where a study is judged at several looks.
-  function overLooks(p, seeds, looks) {
-    if (!looks || !(p > 0)) {
+  // The least whole level at which a p value is shown at a look, where a study is judged at several; null: at none.
+  function overLooks(p, look, looks) {
+    if (look === null || !(p > 0)) {
       return p;
     }
-    const own = looks.levels[Math.max(looks.counts.filter((count) => count <= seeds).length - 1, 0)];
+    const own = looks.levels[look];
     const after = own.findIndex((level) => level >= p);
     if (after <= 0) {
       return looks.whole[after === 0 ? 0 : own.length - 1];

@@ -12,11 +12,12 @@ from simulation.accuracy_tables import REFERENCE
 from simulation.sequential import BATCHES, MOST, study
 
 from batchscale.analysis.decision.looks import judged as looks_module
-from batchscale.analysis.decision.looks.judged import (BEHIND, in_turn, Looks, next_hour, NOT_WORSE, OPEN, SAME,
-                                                       sequential_looks, WORSE)
-from batchscale.analysis.statistics.difference import Difference
+from batchscale.analysis.decision.looks.judged import (BEHIND, in_turn, Looks, next_hour, NOT_WORSE, OPEN,
+                                                       OUT_OF_REACH, SAME, sequential_looks, TIED, UNLIKELY, WORSE)
+from batchscale.analysis.statistics.difference import at_look, Difference, Summary, summary_difference
 from batchscale.analysis.statistics.sample_size import chance_to_show
 from batchscale.analysis.statistics.sequential import spending
+from batchscale.analysis.study.arms import load_arms
 from batchscale.analysis.tables.results import Results
 
 MIXED = {"constant": (0.0, 0.0025, 0.03)}
@@ -121,3 +122,14 @@ def test_a_rule_whose_batches_are_all_kept_hands_its_share_of_the_level_to_the_o
     losses = {"constant": (0.0025, 0.0025, 0.03), "sqrt": others, "linear": others}
     found = looks(study(np.random.default_rng(1), losses)["looks"])
     assert max(asked) == pytest.approx(spending.level_at(found.counts, MOST, 0.025 / sharing, spending.NOT_WORSE))
+
+
+@pytest.mark.parametrize("lost, answer", [(0.009, TIED), (0.012, OPEN)])
+def test_seeds_that_can_show_no_more_than_a_loss_are_spent_only_where_that_is_likely(lost: float, answer: str) -> None:
+    arm, = load_arms(tables()["looks"])
+    counts = arm.outcome.looks
+    of = at_look(summary_difference(Summary(lost, 0.016, 6)), counts)
+    not_worse, apart = looks_module._chances(of, arm.outcome.margin, counts[-1], arm.outcome.alpha)
+    assert not_worse < OUT_OF_REACH < 0.3 < apart
+    assert looks_module._answer(arm, of, False, of.above(0.0), 1, counts, True) == answer
+    assert (apart > UNLIKELY) is (answer == OPEN)

@@ -13,7 +13,9 @@ from support.synthetic_records import change, SGD, Study
 from batchscale.analysis.decision.decision import decide_of
 from batchscale.analysis.report import page
 from batchscale.analysis.report.live import candidate_tables
-from batchscale.analysis.statistics.sequential.spending import level_at, NOT_WORSE
+from batchscale.analysis.statistics.sequential.spending import NOT_WORSE
+from batchscale.analysis.study.arms import load_arms
+from batchscale.analysis.study.non_inferiority import loss_tests
 from batchscale.analysis.study.study import Study as Found
 from batchscale.analysis.tables.reading import read
 from batchscale.benchmarks.errors import EXIT_OK, PlanError
@@ -73,10 +75,14 @@ def test_the_page_decides_by_the_levels_at_which_batches_are_kept(tmp_path: Path
     of.run()
     study = Found(read(of.store))
     table, = candidate_tables(study, decide_of(study))
-    looks = table["looks"]
-    at = [float(np.exp(np.interp(np.log(0.025), np.log(looks["whole"]), np.log(own)))) for own in looks["levels"]]
-    assert looks["counts"][-1] == 16
-    assert at == pytest.approx([level_at(tuple(looks["counts"]), seeds, 0.025, NOT_WORSE) for seeds in looks["counts"]])
+    looks, level = table["looks"], 0.025
+    at = [float(np.exp(np.interp(np.log(level), np.log(looks["whole"]), np.log(own)))) for own in looks["levels"]]
+    tests = {(rule, batch): lost for rule, chain in loss_tests(load_arms(study.results)).chains.items()
+             for batch, lost in chain.items()}
+    listed = {(chain["rule"], test[0]): at[test[-1]] for chain in table["chains"] for test in chain["tests"]}
+    assert listed == pytest.approx({cell: lost.level_of_look(lost.estimate.n, level, NOT_WORSE)
+                                    for cell, lost in tests.items()})
+    assert {lost.looks[-1] for lost in tests.values()} == {16} and len(set(listed.values())) > 1
 
 
 @pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.slow)])
