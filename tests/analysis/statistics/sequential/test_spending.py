@@ -10,7 +10,8 @@ from scipy import stats
 
 from batchscale.analysis.statistics.difference import at_look, paired_difference, widened
 from batchscale.analysis.statistics.sequential.spending import (COMMON, common_class, level_at, levels, look_at,
-                                                                NOT_WORSE, over_looks, Side, STUDENT, WORSE)
+                                                                NOT_WORSE, over_looks, Side, STUDENT,
+                                                                STUDENT_IN_COMMON, WORSE)
 
 COUNTS, FEW = (3, 4, 5, 6, 8, 10, 12), (3, 4, 5, 6)
 SIDES = pytest.mark.parametrize("side", [WORSE, NOT_WORSE])
@@ -23,14 +24,16 @@ def test_normal_statistics_err_as_often_as_is_spent(side: Side, common: float) -
     seeds = np.cumsum(noise.normal(size=(100_000, most)), axis=1)[:, counts - 1] / counts * math.sqrt(most)
     z = (seeds + math.sqrt(common) * noise.normal(size=(100_000, 1))) / np.sqrt(most / counts + common)
     wrong = (z > stats.norm.isf(levels(COUNTS, 0.025, side, common))).any(axis=1)
-    assert np.mean(wrong) == pytest.approx(0.025 / STUDENT, abs=4 * math.sqrt(0.025 / len(z)))
+    spent = 0.025 / (STUDENT_IN_COMMON if common >= 1 else STUDENT)
+    assert np.mean(wrong) == pytest.approx(spent, abs=4 * math.sqrt(0.025 / len(z)))
 
 
 @SIDES
 def test_looks_that_have_more_in_common_have_higher_levels_and_between_two_the_lower_ones_are_taken(side: Side) -> None:
     each = np.array([levels(COUNTS, 0.025, side, common) for common in COMMON])
     assert (np.diff(each[:, 1:], axis=0) > 0).all()
-    assert each[:, 0] == pytest.approx(each[0, 0]), "before the first look nothing was spent"
+    factor = [STUDENT / STUDENT_IN_COMMON if common >= 1 else 1.0 for common in COMMON]
+    assert each[:, 0] / factor == pytest.approx(each[0, 0]), "before the first look nothing was spent"
     assert [common_class(common) for common in (-1.0, 0.1, 3.9, 4.0, 1e9, math.inf)] == [0, 0, 2, 4, 64, 64]
     assert level_at(COUNTS, 12, 0.025, side, 3.9) == pytest.approx(levels(COUNTS, 0.025, side, 2.0)[-1], rel=0.02)
     assert over_looks(COUNTS, 12, 0.015, side, 4.0) < over_looks(COUNTS, 12, 0.015, side)
