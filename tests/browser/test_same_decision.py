@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import stats
-from simulation import decision as simulated
+from simulation import decision as simulated, sequential
 from simulation.accuracy_tables import Arms, results as tables_of, shared_key
 from support.stored_study import SMALL
 from support.synthetic_records import change, manifest, records, results, Timing
@@ -65,7 +65,17 @@ def loss_study() -> Results:
     return from_records(made, manifest(study, made))
 
 
-STUDIES = {"timed": timed_study, "tuned": tuned_study, "loss": loss_study}
+def looks_study() -> Results:
+    """Seeds that are decided by looks and share their examples: each batch has those of another look."""
+    losses = {"constant": (0.0, 0.0025, 0.02), "sqrt": (0.0, 0.001, 0.004)}
+    whole = sequential.study(np.random.default_rng(5), losses, shared=True)["looks"]
+    taken = {32: 10, 128: 5, 512: 10, 2048: 3}
+    runs, evaluations, statuses = (frame[frame["seed"] < frame["global_batch"].map(taken)].reset_index(drop=True)
+                                   for frame in (whole.runs, whole.evaluations, whole.statuses))
+    return replace(whole, runs=runs, evaluations=evaluations, statuses=statuses)
+
+
+STUDIES = {"timed": timed_study, "tuned": tuned_study, "loss": loss_study, "looks": looks_study}
 
 
 def settings_of(seed: int) -> list[dict[str, float]]:
