@@ -15,7 +15,7 @@ from ...benchmarks.schedules.rules import rule_order
 from ..statistics.decision_rules import FEWEST_SEEDS
 from ..statistics.difference import Difference
 from ..statistics.estimate import Estimate
-from ..statistics.sequential.spending import common_class, knots, look_at, NOT_WORSE
+from ..statistics.sequential.spending import levels_at, NOT_WORSE
 from ..study.arms import Arm
 from ..study.non_inferiority import loss_tests
 from ..tables.results import Results
@@ -63,9 +63,8 @@ class _Levels:
         """Return where the levels are listed that the test's look has of what is not worse; None without looks."""
         if not of.looks:
             return None
-        whole, each = knots(of.looks, NOT_WORSE, common_class(of.common_variance))
-        own = each[:, look_at(of.looks, of.estimate.n)].tolist()
-        self._whole = whole.tolist()
+        whole, at_look = levels_at(of.looks, of.estimate.n, NOT_WORSE, of.common_variance)
+        self._whole, own = whole.tolist(), at_look.tolist()
         if own not in self._listed:
             self._listed.append(own)
         return self._listed.index(own)

@@ -117,12 +117,18 @@ def look_at(counts: Counts, seeds: int) -> int:
     return max(int(np.searchsorted(counts, seeds, side="right")) - 1, 0)
 
 
+def levels_at(counts: Counts, seeds: int, side: Side, common: float = 0.0) -> tuple[Floats, Floats]:
+    """Return whole levels, float[k], and the level that the look at so many seeds has of each, ascending."""
+    whole, each = knots(counts, side, common_class(common))
+    return whole, each[:, look_at(counts, seeds)]
+
+
 def level_at(counts: Counts, seeds: int, alpha: float, side: Side, common: float = 0.0) -> float:
     """Return the one-sided level of the look at so many seeds, of a whole level `alpha`; alpha itself without looks."""
     if not counts:
         return alpha
-    whole, each = knots(counts, side, common_class(common))
-    return float(np.exp(np.interp(np.log(alpha), np.log(whole), np.log(each[:, look_at(counts, seeds)]))))
+    whole, own = levels_at(counts, seeds, side, common)
+    return float(np.exp(np.interp(np.log(alpha), np.log(whole), np.log(own))))
 
 
 def over_looks(counts: Counts, seeds: int, p_value: float, side: Side, common: float = 0.0) -> float:
@@ -134,6 +140,5 @@ def over_looks(counts: Counts, seeds: int, p_value: float, side: Side, common: f
     """
     if not counts or not p_value > 0:
         return p_value
-    whole, each = knots(counts, side, common_class(common))
-    own = each[:, look_at(counts, seeds)]
+    whole, own = levels_at(counts, seeds, side, common)
     return float(np.exp(np.interp(np.log(p_value), np.log(own), np.log(whole))))
